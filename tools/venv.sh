@@ -1,0 +1,99 @@
+#!/usr/bin/env bash
+# Builds one of the project's environments, or leaves it alone where it is there and up to date.
+#
+#   tools/venv.sh main     .venv         TensorFlow 2.12, NVTabular, Merlin Models (Python 3.8 to 3.11)
+#   tools/venv.sh keras3   .venv-keras3  TensorFlow 2.20, Keras 3, NVTabular       (Python 3.11)
+#   tools/venv.sh lint     .venv-lint    ruff, mypy, vermin, pre-commit            (Python 3.11)
+#
+# PYTHON=/path/to/python3.11 names the interpreter; otherwise the newest usable one of PATH is taken.
+set -euo pipefail
+
+readonly UV_VERSION=0.13.9
+export UV_PYTHON_DOWNLOADS=never PIP_DISABLE_PIP_VERSION_CHECK=1
+unset VIRTUAL_ENV PYTHONPATH PYTHONHOME
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+say() { printf '%s\n' "$*" >&2; }
+die() { say "error: $*"; exit 1; }
+
+# A pyenv shim stands on PATH for versions that it does not run, so ask each candidate for itself.
+version_of() { "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null || true; }
+
+find_python() { # the versions that will do, the best one first
+  local wanted=" $* " version candidate seen=""
+  if [[ -n "${PYTHON:-}" ]]; then
+    version=$(version_of "$PYTHON")
+    [[ -n "$version" ]] || die "PYTHON=$PYTHON does not run as a Python interpreter."
+    [[ "$wanted" == *" $version "* ]] ||
+      die "Expected Python $* for $venv. Received: PYTHON=$PYTHON, which is Python $version." \
+        "Name another interpreter, or leave PYTHON out."
+    command -v "$PYTHON"
+    return
+  fi
+  for version in "$@" ""; do
+    candidate=$(command -v "python${version:-3}" || true)
+    [[ -n "$candidate" ]] || continue
+    version=$(version_of "$candidate")
+    seen="$seen${version:+ $version}"
+    if [[ -n "$version" && "$wanted" == *" $version "* ]]; then
+      printf '%s\n' "$candidate"
+      return
+    fi
+  done
+  die "Expected Python $* on PATH for $venv. Received: ${seen:- none that runs}." \
+    "Install Python 3.11 (a system package, pyenv or conda will do), or name one:" \
+    "make venv PYTHON=/path/to/python3.11"
+}
+
+find_uv() { # an uv that is here already, or one of our own: no pip of the machine takes part in the rest
+  local own=.venv-uv/bin/uv
+  if [[ -x $own && "$($own --version 2>/dev/null)" == "uv $UV_VERSION"* ]]; then
+    printf '%s\n' "$own"
+    return
+  fi
+  if command -v uv >/dev/null && uv pip sync --help 2>/dev/null | grep -q -- --build-constraint; then
+    command -v uv
+    return
+  fi
+  say "Fetching uv $UV_VERSION into .venv-uv ..."
+  rm -rf .venv-uv
+  "$python" -m venv .venv-uv >&2 ||
+    die "Python's venv module does not work here: $python." \
+      "Install it (Debian, Ubuntu: the package python3-venv), or install uv, then run make again."
+  local pip=(.venv-uv/bin/python -m pip --quiet install)
+  "${pip[@]}" "uv==$UV_VERSION" >&2 ||
+    { "${pip[@]}" --upgrade pip >&2 && "${pip[@]}" "uv==$UV_VERSION" >&2; } ||
+    die "uv could not be fetched by pip (see above). Install uv by hand, then run make again."
+  printf '%s\n' "$own"
+}
+
+case "${1:-}" in
+  main) venv=.venv versions=(3.11 3.10 3.9 3.8) ;;
+  keras3) venv=.venv-keras3 versions=(3.11) ;;
+  lint) venv=.venv-lint versions=(3.11) ;;
+  *) die "Expected one of main, keras3, lint. Received: '${1:-}'." ;;
+esac
+python=$(find_python "${versions[@]}")
+pins=constraints/${1/main/merlin}.txt
+[[ "$1" == main && "$(version_of "$python")" != 3.11 ]] && pins=constraints/merlin-py38.txt
+
+# What the environment was made from. The folder is part of it: environments cannot be moved.
+inputs=("$pins" constraints/build.txt pyproject.toml tools/venv.sh)
+stamp=$({ pwd && version_of "$python" && cat "${inputs[@]}"; } | "$python" -c \
+  'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())')
+if [[ "$(cat "$venv/.made-from" 2>/dev/null)" == "$stamp" ]] && "$venv/bin/python" -c '' 2>/dev/null; then
+  exit 0
+fi
+
+uv=$(find_uv)
+say "Building $venv with Python $(version_of "$python") from $pins ..."
+rm -rf "$venv"
+quiet=() # progress bars are for people
+[[ -t 2 ]] || quiet=(--quiet)
+"$uv" venv --quiet --python "$python" "$venv"
+"$uv" pip sync "${quiet[@]}" --python "$venv" --build-constraint constraints/build.txt "$pins"
+if [[ "$1" != lint ]]; then
+  "$uv" pip install --quiet --python "$venv" --no-deps --editable .
+fi
+printf '%s\n' "$stamp" >"$venv/.made-from"
+say "$venv is ready."
