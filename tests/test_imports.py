@@ -140,7 +140,7 @@ def test_a_wrong_import_is_found(module, source):
         ("laws", "import math\nimport numpy.typing as npt\nfrom .domain import IdDomain"),
         (
             "frequency_order",
-            "import nvtabular\nfrom merlin.schema import Tags\nfrom . import vocabulary",
+            "import nvtabular\nfrom merlin import schema\nfrom . import vocabulary",
         ),
         ("sampler", "import tensorflow as tf\nfrom .sampling import draw_ranks"),
     ],
