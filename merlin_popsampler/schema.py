@@ -5,12 +5,9 @@ from typing import Any, List, Optional
 
 from merlin.schema import ColumnSchema, Schema, Tags
 
-from .domain import IdDomain
+from .domain import FIRST_OOV_ID, IdDomain
 from .errors import PopSamplerError, SchemaError
 from .metadata import PROPERTY, PopularityMetadata
-
-PADDING_AND_NULL = 2
-"""Ids that Categorify reserves below its out-of-vocabulary ids."""
 
 
 def read_popularity(source: Any, column: Optional[str] = None) -> PopularityMetadata:
@@ -105,7 +102,7 @@ def reserved_ids(column: ColumnSchema) -> int:
     """
     if "num_buckets" not in column.properties:
         return 0
-    return PADDING_AND_NULL + int(column.properties["num_buckets"] or 1)
+    return FIRST_OOV_ID + int(column.properties["num_buckets"] or 1)
 
 
 def _assumed(column: ColumnSchema) -> PopularityMetadata:
