@@ -13,9 +13,7 @@ _ID = "_popsampler_id"
 _ORDER = "_popsampler_order"
 
 
-def encode(
-    df: Any, group: KeyGroup, columns: Any, vocabulary: Vocabulary, num_buckets: int, dtype: Any
-) -> Any:
+def encode(df: Any, group: KeyGroup, columns: Any, vocabulary: Vocabulary, dtype: Any) -> Any:
     """Ids of the keys of a data frame's rows.
 
     Args:
@@ -23,7 +21,6 @@ def encode(
       group: whose vocabulary it is.
       columns: the columns to encode together: one, or all of a combination.
       vocabulary: fitted, its files in place.
-      num_buckets: out-of-vocabulary ids, `>= 1`.
       dtype: integer dtype of the ids.
 
     Returns:
@@ -35,16 +32,17 @@ def encode(
     known = ~all_null(keys)
     if bool(known.any()):
         valid = keys[known].reset_index(drop=True)
-        ids[known.values] = _lookup(valid, group, vocabulary, num_buckets).astype(dtype)
+        ids[known.values] = _lookup(valid, group, vocabulary).astype(dtype)
     first = df[columns[0]]
     if not is_list(first):
         return ids
-    return _as_lists(first, ids, dtype)
+    return as_lists(first, ids, dtype)
 
 
-def _lookup(keys: Any, group: KeyGroup, vocabulary: Vocabulary, num_buckets: int) -> Any:
+def _lookup(keys: Any, group: KeyGroup, vocabulary: Vocabulary) -> Any:
     """Ids of keys of which none is null altogether."""
-    table = _table(vocabulary, group, num_buckets, keys)
+    table = _table(vocabulary, group, keys)
+    num_buckets = vocabulary.metadata.min_id - FIRST_OOV_ID
     possible: Optional[Any] = None
     for key in group.keys:
         keys[key] = canonical(keys[key], key)
@@ -67,7 +65,7 @@ def _lookup(keys: Any, group: KeyGroup, vocabulary: Vocabulary, num_buckets: int
     return ids
 
 
-def _table(vocabulary: Vocabulary, group: KeyGroup, num_buckets: int, like: Any) -> Any:
+def _table(vocabulary: Vocabulary, group: KeyGroup, like: Any) -> Any:
     """Keys and their ids, read once per worker.
 
     The digest is part of the cache's key: a file that was written anew is never mistaken for the
@@ -77,8 +75,8 @@ def _table(vocabulary: Vocabulary, group: KeyGroup, num_buckets: int, like: Any)
     with get_worker_cache("cats") as cache:
         if name not in cache:
             table = read_keys(vocabulary, group.keys, like)
-            first_id = FIRST_OOV_ID + num_buckets
-            table[_ID] = dispatch.arange(len(table), like_df=table, dtype="int64") + first_id
+            ranks = dispatch.arange(len(table), like_df=table, dtype="int64")
+            table[_ID] = vocabulary.metadata.domain.id(ranks)
             cache[name] = table
         return cache[name]
 
@@ -88,7 +86,7 @@ def _full(size: int, value: int, like: Any) -> Any:
     return dispatch.arange(size, like_df=like, dtype="int64") * 0 + value
 
 
-def _as_lists(original: Any, ids: Any, dtype: Any) -> Any:
+def as_lists(original: Any, ids: Any, dtype: Any) -> Any:
     """Ids of list elements in the lists of the original column; a null list becomes empty."""
     null = original.isna()
     if hasattr(original, "list"):

@@ -1,26 +1,24 @@
 """Categorify with ids that are sorted by decreasing frequency, and a schema that says so."""
 
-import uuid
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Sequence, Tuple
 
 import dask
 import numpy as np
 
 from merlin.schema import ColumnSchema, Schema
 
-from . import vocabulary as files
 from .counting import Counts, count_keys
 from .domain import FIRST_OOV_ID
 from .encoding import encode
 from .errors import PopSamplerError
+from .fitted_files import FittedFiles
 from .keys import KeyGroup
 from .nvtabular_layout import Categorify, embedding_width
 from .options import DEFAULTS, PerColumn, option_of
-from .ownership import claim, in_several_workflows, other_owner
 from .schema import with_popularity
-from .vocabulary import Layout, Vocabulary
+from .vocabulary import KINDS, Layout, Vocabulary, stage
 
-class FrequencyCategorify(Categorify):
+class FrequencyCategorify(FittedFiles, Categorify):
     """A drop-in `nvtabular.ops.Categorify` whose ids are sorted by (count desc, key asc).
 
     The same data gets the same ids on any processor, in any partitioning, with any `split_out`.
@@ -45,6 +43,9 @@ class FrequencyCategorify(Categorify):
     Example:
       `["item_id"] >> FrequencyCategorify(freq_threshold=5) >> TagAsItemID()`
     """
+
+    subfolder = "categories"
+    kinds = KINDS
 
     def __init__(self, *args: Any, steps: int = 256, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -71,10 +72,7 @@ class FrequencyCategorify(Categorify):
                 "Pass 'int32' or 'int64', or leave it out."
             )
         self.steps = steps
-        self.fitted_vocabularies: Dict[str, Vocabulary] = {}
-        self._earlier: Dict[str, Vocabulary] = {}
-        self._pending: List[str] = []
-        self._staging: Optional[str] = None
+        self._init_files()
         for option, default in DEFAULTS.items():
             if isinstance(getattr(self, option), dict):
                 setattr(self, option, PerColumn(getattr(self, option), default))
@@ -82,20 +80,11 @@ class FrequencyCategorify(Categorify):
     def fit(self, col_selector: Any, ddf: Any) -> Any:
         """Delayed counting, ordering and staging of every column's or group's vocabulary."""
         groups = self._groups(col_selector)
-        names = [group.name for group in groups]
-        twice = sorted({name for name in names if (names + self._pending).count(name) > 1})
-        if twice:
-            raise PopSamplerError(
-                f"Expected one vocabulary of each name. Received: several named {twice} in one "
-                "operator. Use one operator per branch with an out_path of its own, or rename the "
-                "columns."
-            )
+        layouts = {group.name: self._layout(group) for group in groups}
+        staging = self._begin([group.name for group in groups])
         for group in groups:
             if group.joint:
                 self.storage_name.update({column: group.name for column in group.columns})
-        self._pending += names
-        layouts = {group.name: self._layout(group) for group in groups}
-        self._staging = self._staging or f"{self._folder}/.staging-{uuid.uuid4().hex}"
         widths = {
             group.name: option_of(self, "split_every", group.name, group.columns)
             for group in groups
@@ -103,70 +92,35 @@ class FrequencyCategorify(Categorify):
         counts = count_keys(ddf, groups, widths)
         return dask.delayed(dict)(
             [
-                dask.delayed(_stage)(counts[group.name], group, layouts[group.name], self._staging)
+                dask.delayed(_stage)(counts[group.name], group, layouts[group.name], staging)
                 for group in groups
             ]
         )
 
-    def fit_finalize(self, stats: Dict[str, Vocabulary]) -> None:
-        """Puts the staged files in place, once it is certain that they may be."""
-        try:
-            for name, staged in stats.items():
-                self._check_dtype(name, staged)
-                self._check_owner(name, staged)
-            published = files.publish(stats, self._folder)
-        except BaseException:
-            self.fitted_vocabularies = {**self._earlier, **self.fitted_vocabularies}
-            self._set_paths()
-            raise
-        finally:
-            self._pending = [name for name in self._pending if name not in stats]
-            if self._staging and not self._pending:
-                files.remove(self._staging)
-                self._staging = None
-        self.fitted_vocabularies.update(published)
-        self._set_paths()
-
     def clear(self) -> None:
         """Forgets the fitted vocabularies; their files stay until a new fit replaces them."""
-        self._earlier = self.fitted_vocabularies or self._earlier
-        self.fitted_vocabularies = {}
-        self._pending, self._staging = [], None
-        super().clear()
+        FittedFiles.clear(self)
+        Categorify.clear(self)
 
     def transform(self, col_selector: Any, df: Any) -> Any:
         """Encodes a frame's columns. Empty frames, null columns and any index are fine."""
         encoded = df.copy(deep=False)
         for name, columns in self.column_mapping(col_selector).items():
             group = self._group_of(name, tuple(columns))
-            encoded[name] = encode(
-                df,
-                group,
-                columns,
-                self._vocabulary(group.name),
-                self._num_buckets(group.name, group.columns),
-                self.output_dtype,
-            )
+            vocabulary = self._vocabulary(group.name)
+            encoded[name] = encode(df, group, columns, vocabulary, self.output_dtype)
         return encoded
 
     def get_embedding_sizes(self, columns: Sequence[str]) -> Dict[str, Tuple[int, int]]:
         """Rows (`max_id + 1`) and a width for the embedding table of each vocabulary."""
         sizes = {}
         for name in columns:
-            rows = FIRST_OOV_ID + self._num_buckets(name, (name,))
-            if name in self.fitted_vocabularies:
-                rows = self.fitted_vocabularies[name].metadata.domain.cardinality
+            if name in self.fits:
+                rows = self.fits[name].metadata.domain.cardinality
+            else:
+                rows = FIRST_OOV_ID + self._num_buckets(name, self._columns_of(name))
             sizes[name] = (rows, embedding_width(rows))
         return sizes
-
-    def set_storage_path(self, new_path: Any, copy: bool = False) -> None:
-        """Points to, or copies to, `new_path`: vocabulary, meta and counts files together."""
-        self.out_path = str(new_path)
-        self.fitted_vocabularies = files.move(self.fitted_vocabularies, self._folder, copy)
-        self._set_paths()
-
-    def __getstate__(self) -> Dict[str, Any]:
-        return {**self.__dict__, "_earlier": {}, "_pending": [], "_staging": None}
 
     def _compute_properties(self, col_schema: ColumnSchema, input_schema: Schema) -> ColumnSchema:
         """Categorify's properties, right for joint groups too, and the popularity."""
@@ -174,17 +128,13 @@ class FrequencyCategorify(Categorify):
         name = self.storage_name.get(column, column)
         col_schema = super()._compute_properties(col_schema, input_schema)
         options = {
-            option: option_of(self, option, name, (column,))
+            option: option_of(self, option, name, self._columns_of(name))
             for option in ("num_buckets", "freq_threshold", "max_size")
         }
         col_schema = col_schema.with_properties(options)
-        if name not in self.fitted_vocabularies:
+        if name not in self.fits:
             return col_schema
-        return with_popularity(col_schema, self.fitted_vocabularies[name].metadata)
-
-    @property
-    def _folder(self) -> str:
-        return f"{str(self.out_path).rstrip('/') or '/'}/{files.FOLDER}"
+        return with_popularity(col_schema, self.fits[name].metadata)
 
     def _groups(self, col_selector: Any) -> List[KeyGroup]:
         """The vocabularies that a selection asks for."""
@@ -225,49 +175,38 @@ class FrequencyCategorify(Categorify):
             )
         return layout
 
+    def _columns_of(self, name: str) -> Tuple[str, ...]:
+        """Columns of a joint vocabulary; the name itself for any other."""
+        joint = [column for column, storage in self.storage_name.items() if storage == name]
+        return tuple(joint) or (name,)
+
     def _num_buckets(self, name: str, columns: Tuple[str, ...]) -> int:
         return option_of(self, "num_buckets", name, columns) or 1
 
     def _vocabulary(self, name: str) -> Vocabulary:
-        if name not in self.fitted_vocabularies:
+        if name not in self.fits:
             raise PopSamplerError(
                 f"Column {name!r}: expected a fitted vocabulary. Received: none. "
                 "Fit the workflow first."
             )
-        return self.fitted_vocabularies[name]
+        return self.fits[name]
 
-    def _check_dtype(self, name: str, staged: Vocabulary) -> None:
+    def _check(self, name: str, found: Vocabulary) -> None:
         largest = np.iinfo(self.output_dtype).max
-        if staged.metadata.max_id > largest:
+        if found.metadata.max_id > largest:
             raise PopSamplerError(
                 f"Column {name!r}: expected a dtype that holds ids up to "
-                f"{staged.metadata.max_id}. Received: {np.dtype(self.output_dtype)}, which ends "
+                f"{found.metadata.max_id}. Received: {np.dtype(self.output_dtype)}, which ends "
                 f"at {largest}. Pass a wider dtype, or max_size."
             )
 
-    def _check_owner(self, name: str, staged: Vocabulary) -> None:
-        """Refuses to write over a vocabulary that another operator or workflow relies on."""
-        path = f"{self._folder}/unique.{name}.parquet"
-        owner = other_owner(files.absolute(path), self)
-        relied_on = [] if owner is None else [owner.fitted_vocabularies.get(name)]
-        if in_several_workflows(self):
-            relied_on.append(self._earlier.get(name))
-        for other in relied_on:
-            if other is not None and other.path == path and other.digest != staged.digest:
-                raise PopSamplerError(
-                    f"Column {name!r}: expected {path} to be free, or of the same keys. Received: "
-                    "the vocabulary of another branch or workflow that is still in use. Give each "
-                    "operator an out_path of its own, and each workflow an operator of its own."
-                )
-
-    def _set_paths(self) -> None:
-        """Tells Categorify, and other operators of this process, where the vocabularies are."""
-        self.categories = {name: fit.path for name, fit in self.fitted_vocabularies.items()}
-        for path in self.categories.values():
-            claim(files.absolute(path), self)
+    def _files_changed(self) -> None:
+        """Tells Categorify where the vocabularies are."""
+        super()._files_changed()
+        self.categories = {name: found.path for name, found in self.fits.items()}
 
 
 def _stage(
     counts: Counts, group: KeyGroup, layout: Layout, folder: str
 ) -> Tuple[str, Vocabulary]:
-    return group.name, files.stage(counts, group, layout, folder)
+    return group.name, stage(counts, group, layout, folder)

@@ -7,13 +7,14 @@ try:
     import nvtabular
     from nvtabular.ops import Categorify
     from nvtabular.ops import categorify as _categorify
+    from nvtabular.ops.stat_operator import StatOperator
 except ImportError as error:
     raise ImportError(
         f"The operators need NVTabular, which does not import here ({error}). "
         "Install it with: pip install 'merlin-popsampler[nvtabular]'"
     ) from error
 
-__all__ = ["Categorify", "embedding_width"]
+__all__ = ["Categorify", "StatOperator", "embedding_width"]
 
 _FOUND = tuple(getattr(_categorify, f"{name}_OFFSET", None) for name in ("PAD", "NULL", "OOV"))
 if _FOUND != (PADDING_ID, NULL_ID, FIRST_OOV_ID):
