@@ -14,7 +14,7 @@ Floats = npt.NDArray[np.float64]
 
 _LOG_TINY = 36.0
 """Probabilities below exp(-36) = 2e-16 are dropped."""
-_EXACT_VARIANCE = 25.0
+_EXACT_VARIANCE = 100.0
 """Up to this variance a count is treated exactly, above by its cumulants."""
 _SMALL = 0.05
 """Arrival probabilities this close to 0 or 1 enter by their power sums."""
@@ -267,15 +267,16 @@ class _Race:
         if self.num_sampled <= low:
             return np.zeros_like(arrived)
         points = (high - low + 1) | 1  # odd: no root of unity at -1, where 1 + q (z - 1) may vanish
-        angles = 2 * np.pi * np.arange(points // 2 + 1) / points
+        angles = 2 * np.pi * np.arange(1, points // 2 + 1) / points
+        # |characteristic function| <= exp(-variance (1 - cos angle))
+        angles = angles[variance * (1 - np.cos(angles)) < _LOG_TINY + 4]
         shift = np.exp(1j * angles) - 1.0
         log_phi = self._log_characteristic(time, shift, angles)
-        ks = np.arange(low, self.num_sampled)
-        kernel = np.exp(log_phi - 1j * angles * low) * np.exp(
-            -1j * np.outer(ks - low, angles)
-        ).sum(axis=0)
-        kernel *= np.where(angles == 0, 1.0, 2.0) / points
-        return np.asarray((kernel / (1.0 + np.outer(arrived, shift))).sum(axis=1).real)
+        terms = self.num_sampled - low
+        kernel = np.exp(log_phi - 1j * low * angles) * -np.expm1(-1j * terms * angles)
+        kernel /= -np.expm1(-1j * angles)
+        others = kernel / (1.0 + np.outer(arrived, shift))
+        return np.asarray((terms + 2.0 * others.sum(axis=1).real) / points)
 
     def _log_characteristic(self, time: float, shift: Any, angles: Floats) -> Any:
         """log E exp(i angle count): the ids in between one by one, the rest by power sums.
