@@ -8,13 +8,11 @@ import numpy.typing as npt
 
 from .domain import IdDomain
 from .errors import PopSamplerError
+from .quadrature import sum_nodes
 from .steps import Steps
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-
-_HEAD = 64
-_ORDER = 10
 
 
 class Law(ABC):
@@ -118,26 +116,8 @@ class LogUniform(Law):
         return _whole(np.expm1(scaled), self.size)
 
     def nodes(self) -> Tuple[Floats, Floats]:
-        """The head rank by rank, then ten nodes for each doubling of the rank.
-
-        On a piece the nodes are those of Gauss's quadrature for the sum over its whole ranks (with
-        Gram's polynomials in the place of Legendre's): exact for polynomials up to degree 19, so
-        the head can be short and no Euler-Maclaurin correction is needed.
-
-        References:
-          Golub and Welsch (1969), Calculation of Gauss quadrature rules.
-          Gautschi (2004), Orthogonal Polynomials, section 1.5.2 (discrete Chebyshev).
-        """
-        head = min(_HEAD, self.size)
-        ranks, weights = [np.arange(head, dtype=np.float64)], [np.ones(head)]
-        start = head
-        while start < self.size:
-            stop = 2 * start if self.size > 3 * start else self.size
-            nodes, multiplicities = _gauss_sum(stop - start)
-            ranks.append(start + nodes)
-            weights.append(multiplicities)
-            start = stop
-        return self._smooth(np.concatenate(ranks)), np.concatenate(weights)
+        ranks, multiplicities = sum_nodes(self.size)
+        return self._smooth(ranks), multiplicities
 
     def get_config(self) -> Dict[str, Any]:
         return {"name": self.name, "size": self.size}
@@ -186,14 +166,13 @@ class Empirical(Law):
 
     def step(self, ranks: Any) -> Ints:
         """Index of the step of each rank, int64; ranks outside give the nearest step."""
-        found = np.searchsorted(self.starts, ranks, side="right") - 1
-        return np.maximum(found, 0)
+        return np.asarray(np.maximum(np.searchsorted(self.starts, ranks, side="right") - 1, 0))
 
     def inverse(self, uniforms: Any) -> Ints:
         uniforms = np.asarray(uniforms, np.float64)
         step = np.searchsorted(self.cdf[1:-1], uniforms, side="right")
-        within = (uniforms - self.cdf[step]) / self.step_probs[step]
-        return self.starts[step] + np.minimum(within.astype(np.int64), self.steps.lengths[step] - 1)
+        within = ((uniforms - self.cdf[step]) / self.step_probs[step]).astype(np.int64)
+        return np.asarray(self.starts[step] + np.minimum(within, self.steps.lengths[step] - 1))
 
     def nodes(self) -> Tuple[Floats, Floats]:
         return self.step_probs, self.steps.lengths.astype(np.float64)
@@ -202,13 +181,9 @@ class Empirical(Law):
         return np.repeat(self.step_probs, self.steps.lengths)
 
     def get_config(self) -> Dict[str, Any]:
-        text = self.steps.to_text(IdDomain(0, self.size - 1))
-        return {
-            "name": self.name,
-            "size": self.size,
-            "steps": text,
-            "distortion": self.distortion,
-        }
+        steps = self.steps.to_text(IdDomain(0, self.size - 1))
+        size, distortion = self.size, self.distortion
+        return {"name": self.name, "size": size, "steps": steps, "distortion": distortion}
 
 
 def law_from_config(config: Dict[str, Any]) -> Law:
@@ -272,12 +247,3 @@ def _checked_size(size: Any) -> int:
 
 def _whole(values: Floats, size: int) -> Ints:
     return np.minimum(values.astype(np.int64), size - 1)
-
-
-def _gauss_sum(count: int) -> Tuple[Floats, Floats]:
-    """Nodes and weights of Gauss's rule for sums over `0, 1, ..., count - 1`."""
-    k = np.arange(1, min(_ORDER, count), dtype=np.float64)
-    off = 0.5 * np.sqrt(k * k * (float(count) ** 2 - k * k) / (4.0 * k * k - 1.0))
-    matrix = np.diag(np.full(len(k) + 1, 0.5 * (count - 1.0))) + np.diag(off, 1) + np.diag(off, -1)
-    nodes, vectors = np.linalg.eigh(matrix)
-    return nodes, count * vectors[0] ** 2

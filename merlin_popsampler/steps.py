@@ -1,4 +1,4 @@
-"""The popularity curve of a catalog as a falling staircase: short, integer and exact in its sums."""
+"""The popularity curve of a catalog as a falling staircase: short, with exact integer sums."""
 
 import re
 from bisect import bisect_right
@@ -112,16 +112,16 @@ class Steps:
         array = _clean(counts)
         if not array.size:
             return cls(np.zeros(0, np.int64), np.zeros(0, np.int64), 0)
-        starts = np.concatenate(([0], np.flatnonzero(array[1:] != array[:-1]) + 1))
+        starts = np.flatnonzero(np.append(True, array[1:] != array[:-1]))
         values = array[starts]
-        sums = np.concatenate(([0], np.cumsum(values * np.diff(starts, append=array.size))))
+        sums = np.append(0, np.cumsum(values * np.diff(starts, append=array.size)))
         if len(values) > max_steps:
             firsts = _merge(values.tolist(), max_steps)
             starts, sums = starts[firsts], np.append(sums[firsts], sums[-1])
         return cls(starts, np.diff(sums), array.size)
 
     @classmethod
-    def parse(cls, text: str, domain: IdDomain) -> "Steps":
+    def parse(cls, text: Any, domain: IdDomain) -> "Steps":
         """Steps written as `"first id:count of the whole step,..."` for the ids of `domain`.
 
         Raises:
@@ -157,9 +157,7 @@ class Steps:
         return ",".join(f"{first}:{mass}" for first, mass in zip(firsts, self.masses.tolist()))
 
 
-def _problem(
-    starts: npt.NDArray[np.int64], masses: npt.NDArray[np.int64], size: int
-) -> str:
+def _problem(starts: npt.NDArray[np.int64], masses: npt.NDArray[np.int64], size: int) -> str:
     """What is wrong with steps, or nothing."""
     if starts.ndim != 1 or starts.shape != masses.shape:
         return f"starts of shape {starts.shape} and masses of shape {masses.shape}"

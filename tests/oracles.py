@@ -44,9 +44,11 @@ def enumerate_inclusion(probs: Sequence[float], num_sampled: int) -> Any:
     return np.array([sum(chance(m) for m in masks if m >> i & 1) for i in ids])
 
 
-def enumerate_sequences(probs: Sequence[float], num_sampled: int) -> List[Tuple[tuple, float]]:
+def enumerate_sequences(
+    probs: Sequence[float], num_sampled: int
+) -> List[Tuple[Tuple[int, ...], float]]:
     """Every ordered sample of distinct ids with its probability under successive sampling."""
-    found: List[Tuple[tuple, float]] = [((), 1.0)]
+    found: List[Tuple[Tuple[int, ...], float]] = [((), 1.0)]
     for _ in range(num_sampled):
         longer = []
         for chosen, chance in found:
