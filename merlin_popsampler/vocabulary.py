@@ -116,10 +116,12 @@ def stage(counts: Counts, group: KeyGroup, layout: Layout, folder: str) -> Vocab
 
 
 def hash_buckets(keys: Any, num_buckets: int) -> Any:
-    """Out-of-vocabulary bucket of each row, `[0, num_buckets)`, as Categorify's hash has it."""
+    """Out-of-vocabulary bucket of each row, `[0, num_buckets)`: a function of its key alone."""
     hashed = 0
+    # pandas hashes the index label along with the value: one label for all takes it out.
+    same_label = dispatch.arange(len(keys), like_df=keys) * 0
     for column in keys.columns:
-        values = dispatch.hash_series(keys[column])
+        values = dispatch.hash_series(keys[column].set_axis(same_label))
         hashed = hashed ^ getattr(values, "values", values)
     return hashed % num_buckets
 
