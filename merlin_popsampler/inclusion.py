@@ -14,14 +14,12 @@ from .race import Race
 Floats = npt.NDArray[np.float64]
 
 _HEAD = 96
-"""Ranks with a row of their own; behind them p falls by less than 1 % from rank to rank."""
+"""Ranks with a row of their own: p jumps there, and what lies between two ranks is no id."""
 _CELLS = 64
 _FEW = 512
 """So many probabilities are integrated one by one, more are interpolated."""
 _BIN = 0.125
 """Width of their bins, in log p."""
-
-_chebyshev: Any = np.polynomial.chebyshev
 
 
 @dataclass(frozen=True)
@@ -115,28 +113,19 @@ def _table_by_rank(law: LogUniform, num_sampled: int) -> PriceTable:
     What is interpolated, `log(price * (rank + 1.5))`, hardly moves along the tail.
     """
     head = min(_HEAD, law.size)
-    ranks = np.arange(head, dtype=np.float64)
-    if law.size == head:
-        prices = inclusion_probability(law, num_sampled, law.prob(ranks))
-        values = np.zeros((head, 4))
-        values[:, 0] = np.log(prices * (ranks + 1.5))
-        return PriceTable(law, num_sampled, "by_rank", values, head)
-    origin, end = math.log(head + 1.5), math.log(law.size + 0.5)
-    middle, half = 0.5 * (origin + end), 0.5 * max(end - origin, 1e-3)
-    cosines = np.cos(np.pi * (np.arange(40) + 0.5) / 40)
-    shifted = np.exp(middle + half * cosines)
-    # log1p at real ranks; every id of the tail lies between two of these
-    tail = np.log1p(1.0 / (shifted - 0.5)) / math.log1p(law.size)
-    prices = inclusion_probability(law, num_sampled, np.concatenate((law.prob(ranks), tail)))
-    logs = np.log(prices * np.concatenate((ranks + 1.5, shifted)))
-    curve = _chebyshev.Chebyshev.fit(cosines, logs[head:], 39, domain=[-1, 1])
-    knots = np.cos(np.pi * (np.arange(4) + 0.5) / 4) / 2 + 0.5
-    width = 2 * half / _CELLS
-    places = (width * (np.arange(_CELLS)[:, None] + knots) - half) / half
-    values = np.zeros((head + _CELLS, 4))
+    shifted, width, cells = np.arange(head) + 1.5, 1.0, 0
+    knots = 0.5 + 0.5 * np.cos(np.pi * np.array([7.0, 5.0, 3.0, 1.0]) / 8)  # Chebyshev's
+    if law.size > head:
+        cells = _CELLS
+        width = math.log((law.size + 0.5) / (head + 1.5)) / cells or 1.0
+        tail = (head + 1.5) * np.exp(width * (np.arange(cells)[:, None] + knots))
+        shifted = np.concatenate((shifted, tail.ravel()))
+    probs = np.log1p(1.0 / (shifted - 0.5)) / math.log1p(law.size)  # the law at real ranks
+    logs = np.log(inclusion_probability(law, num_sampled, probs) * shifted)
+    values = np.zeros((head + cells, 4))
     values[:head, 0] = logs[:head]
-    values[head:] = curve(places) @ np.linalg.inv(np.vander(knots, increasing=True)).T
-    return PriceTable(law, num_sampled, "by_rank", values, head, origin, 1.0 / width)
+    values[head:] = logs[head:].reshape(-1, 4) @ np.linalg.inv(np.vander(knots, increasing=True)).T
+    return PriceTable(law, num_sampled, "by_rank", values, head, math.log(head + 1.5), 1.0 / width)
 
 
 def inclusion_probability(law: Law, num_sampled: int, probs: Any) -> Floats:

@@ -79,7 +79,7 @@ class Race:
         grid = np.linspace(start, late, 65)
         scores = np.array([self._score(math.exp(y)) for y in grid])
         length = np.concatenate(([0.0], np.cumsum(np.abs(np.diff(scores)) + np.diff(grid))))
-        count = int(length[-1]) + 2
+        count = int(0.5 * length[-1]) + 2
         breaks = np.interp(np.linspace(0.0, length[-1], count + 1), length, grid)
         nodes, weights = _PANEL
         half = 0.5 * np.diff(breaks)[:, None]

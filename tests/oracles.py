@@ -1,7 +1,7 @@
 """Slow and independent answers: nothing here imports the modules that it judges."""
 
 from functools import lru_cache
-from typing import Any, List, Sequence, Tuple
+from typing import Any, Iterator, List, Sequence, Tuple
 
 import numpy as np
 
@@ -66,44 +66,76 @@ def integral_inclusion(probs: Any, step: float = 0.02) -> Any:
     pi_i(K) = integral over x of p_i exp(-p_i x) P(fewer than K others by x), by the trapezoid rule
     in log x (which converges exponentially for such an integrand) with the distribution of the
     number of others by dynamic programming over the ids. `step` must be well below the relative
-    width of the time of the K-th arrival, 1 / sqrt(K) or so. Takes n^2 a point.
+    width of the time of the K-th arrival, 1 / sqrt(K) or so.
     """
     probs = np.asarray(probs, np.float64)
-    size = len(probs)
-    result = np.zeros((size, size))
-    for log_x in np.arange(-36.0, np.log(45.0 + np.log(size)) - np.log(probs.min()), step):
-        x = np.exp(log_x)
-        arrived = -np.expm1(-probs * x)
-        missing = np.exp(-probs * x)
-        all_ids = np.ones(1)
-        for q, e in zip(arrived, missing):
-            longer = np.zeros(len(all_ids) + 1)
-            longer[:-1] = all_ids * e
-            longer[1:] += all_ids * q
-            all_ids = longer
-        others = _without_one(all_ids, arrived, missing)
-        weight = step * x * probs * missing
-        result += weight * np.cumsum(others, axis=0)
+    end = np.log((45.0 + np.log(len(probs))) / probs.min())
+    # multiples of the step: np.arange(start, end, step) rounds the step itself, to 2e-13
+    x = np.exp(step * np.arange(np.floor(-36.0 / step), end / step))[:, None]
+    arrived, missing = -np.expm1(-probs * x), np.exp(-probs * x)
+    others = _without_one(_poisson_binomial(arrived, missing), arrived, missing)
+    density = step * x * probs * missing
+    return np.stack([(chance * density).sum(axis=0) for chance in _running_sums(others)])
+
+
+def integral_of_one(probs: Any, index: int, num_sampled: int) -> float:
+    """Inclusion probability of one id of a large law: Gauss-Legendre where P is neither 0 nor 1."""
+    probs = np.asarray(probs, np.float64)
+    own, others = probs[index], np.delete(probs, index)
+    grid = np.exp(np.linspace(-8.0, np.log(60.0 / probs.min()), 4000))
+    mean = np.array([-np.expm1(-others * x).sum() for x in grid])
+    spread = 9.0 * np.sqrt([(np.exp(-others * x) * -np.expm1(-others * x)).sum() for x in grid])
+    first = grid[max(0, np.flatnonzero(mean + spread + 40.0 < num_sampled).size - 1)]
+    last = grid[min(len(grid) - 1, np.argmax(mean - spread - 40.0 > num_sampled) or len(grid))]
+    nodes, weights = np.polynomial.legendre.leggauss(8)
+    edges = np.geomspace(first, last, 41) if mean[grid == first] > 0.02 * num_sampled else None
+    if edges is None:
+        first, edges = 0.0, np.append(0.0, np.geomspace(0.05 * num_sampled, last, 60))
+    half = 0.5 * np.diff(edges)[:, None]
+    x = (half * (1 + nodes) + edges[:-1, None]).ravel()[:, None]
+    chance = _poisson_binomial(-np.expm1(-others * x), np.exp(-others * x), num_sampled).sum(axis=1)
+    return float(
+        -np.expm1(-own * first)
+        + ((half * weights).ravel() * own * np.exp(-own * x[:, 0]) * chance).sum()
+    )
+
+
+def _poisson_binomial(arrived: Any, missing: Any, counts: int = 0) -> Any:
+    """Distribution of the count of arrivals, `[x, counts]`; by default of all n + 1 counts."""
+    counts = counts or arrived.shape[1] + 1
+    result = np.zeros((len(arrived), counts))
+    result[:, 0] = 1.0
+    for i in range(arrived.shape[1]):
+        top = min(i + 2, counts)
+        more = result[:, : top - 1] * arrived[:, i : i + 1]
+        result[:, :top] *= missing[:, i : i + 1]
+        result[:, 1:top] += more
     return result
 
 
 def _without_one(all_ids: Any, arrived: Any, missing: Any) -> Any:
-    """Distribution of the count of the others, `[n counts, n ids]`, by undoing one convolution.
+    """Distribution of the count of the others, `[n counts, x, n ids]`, by undoing a convolution.
 
     From below where the id has more likely not arrived, from above where it has: then errors
     shrink on the way.
     """
-    size = len(arrived)
-    upward, downward = np.zeros((size, size)), np.zeros((size, size))
-    low, high = arrived <= 0.5, arrived > 0.5
-    q, e = arrived[low], missing[low]
-    last: Any = np.zeros(len(q))
+    size = arrived.shape[1]
+    result = np.zeros((size, *arrived.shape))
+    low = arrived <= 0.5
+    q, e = np.where(low, arrived, 0.0), np.where(low, missing, 1.0)
+    last: Any = 0.0
     for k in range(size):
-        last = (all_ids[k] - q * last) / e
-        upward[k, low] = last
-    q, e = arrived[high], missing[high]
-    last = np.zeros(len(q))
+        last = result[k] = (all_ids[:, k, None] - q * last) / e
+    q, e = np.where(low, 1.0, arrived), np.where(low, 0.0, missing)
+    last = 0.0
     for k in range(size - 1, -1, -1):
-        last = (all_ids[k + 1] - e * last) / q
-        downward[k, high] = last
-    return upward + downward
+        last = (all_ids[:, k + 1, None] - e * last) / q
+        np.copyto(result[k], last, where=~low)
+    return result
+
+
+def _running_sums(others: Any) -> Iterator[Any]:
+    total = np.zeros(others.shape[1:])
+    for chance in others:
+        total += chance
+        yield total
