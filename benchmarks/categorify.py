@@ -1,0 +1,112 @@
+"""Cost of a fit: FrequencyCategorify against NVTabular's Categorify, side by side in one process.
+
+Integer and string keys, drawn from a Zipf law over a catalog, read from parquet. Each round fits
+both, in alternating order; the ratio is taken within the round, so that what else the machine does
+falls on both.
+"""
+
+import argparse
+import gc
+import json
+import os
+import shutil
+import statistics
+import tempfile
+import time
+import warnings
+from pathlib import Path
+from typing import Dict, List
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+import nvtabular as nvt
+import pandas as pd
+from merlin.io import Dataset
+
+from merlin_popsampler import FrequencyCategorify
+
+ENCODERS = {"Categorify": nvt.ops.Categorify, "FrequencyCategorify": FrequencyCategorify}
+LIMITS = {"integers": 1.25, "strings": 1.35}
+
+
+def write_data(folder: Path, rows: int, items: int, seed: int) -> None:
+    """Parquet of both kinds of key; every item occurs, so that the vocabularies have its size."""
+    rng = np.random.default_rng(seed)
+    ranks = np.exp(rng.random(rows) * np.log(items)).astype(np.int64) - 1
+    ranks[rng.choice(rows, min(items, rows), replace=False)] = np.arange(min(items, rows))
+    keys = rng.permutation(items)[ranks] * 7 + 11
+    folder.mkdir(parents=True, exist_ok=True)
+    for part, chunk in enumerate(np.array_split(keys, 4)):
+        words = np.char.add("item-", chunk.astype(str)).astype(object)
+        frame = pd.DataFrame({"integers": chunk, "strings": words})
+        frame.to_parquet(folder / f"part.{part}.parquet", row_group_size=len(frame))
+
+
+def seconds_of_fit(name: str, kind: str, data: Path) -> float:
+    """Wall time of one fit, everything that it writes included."""
+    out = tempfile.mkdtemp()
+    dataset = Dataset(str(data), engine="parquet")
+    workflow = nvt.Workflow([kind] >> ENCODERS[name](out_path=out))
+    gc.collect()
+    began = time.perf_counter()
+    workflow.fit(dataset)
+    seconds = time.perf_counter() - began
+    shutil.rmtree(out)
+    return seconds
+
+
+def compare(kind: str, data: Path, rounds: int) -> Dict[str, object]:
+    seconds: Dict[str, List[float]] = {name: [] for name in ENCODERS}
+    for name in ENCODERS:  # the first of each pays for imports and the disk's cache
+        seconds_of_fit(name, kind, data)
+    for round_ in range(rounds):
+        for name in sorted(ENCODERS, reverse=bool(round_ % 2)):
+            seconds[name].append(seconds_of_fit(name, kind, data))
+    ratios = [
+        ours / stock for ours, stock in zip(seconds["FrequencyCategorify"], seconds["Categorify"])
+    ]
+    return {
+        "keys": kind,
+        "Categorify_s": statistics.median(seconds["Categorify"]),
+        "FrequencyCategorify_s": statistics.median(seconds["FrequencyCategorify"]),
+        "ratio": statistics.median(ratios),
+        "ratio_min": min(ratios),
+        "ratio_max": max(ratios),
+        "limit": LIMITS[kind],
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, default=10_000_000)
+    parser.add_argument("--items", type=int, default=1_000_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seed", type=int, default=17)
+    parser.add_argument("--output", type=Path, default=Path("out/benchmarks"))
+    arguments = parser.parse_args()
+    warnings.simplefilter("ignore")
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder) / "data"
+        write_data(data, arguments.rows, arguments.items, arguments.seed)
+        results = [compare(kind, data, arguments.rounds) for kind in LIMITS]
+    lines = [
+        f"{arguments.rows:,} rows, {arguments.items:,} items, {arguments.rounds} rounds, medians",
+        "",
+        "| keys | Categorify, s | FrequencyCategorify, s | ratio (range) | at most |",
+        "|---|---|---|---|---|",
+    ]
+    for row in results:
+        lines.append(
+            f"| {row['keys']} | {row['Categorify_s']:.2f} | {row['FrequencyCategorify_s']:.2f} | "
+            f"{row['ratio']:.2f} ({row['ratio_min']:.2f} to {row['ratio_max']:.2f}) | "
+            f"{row['limit']} |"
+        )
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    (arguments.output / "categorify.md").write_text("\n".join(lines) + "\n")
+    (arguments.output / "categorify.json").write_text(json.dumps(results, indent=2) + "\n")
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()
