@@ -1,0 +1,75 @@
+"""Files of a fit: in place or not at all, and never mistaken for each other."""
+
+import os
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from merlin_popsampler import PopSamplerError, files
+
+
+def test_parts_come_in_the_order_of_their_numbers(tmp_path):
+    for part in (0, 2, 10, 1):
+        files.write(f"{tmp_path}/d.parquet/part.{part}.parquet", pd.DataFrame({"a": [part]}))
+    assert files.read(f"{tmp_path}/d.parquet")["a"].tolist() == [0, 1, 2, 10]
+
+
+def test_publish_replaces_and_drops_what_is_stale(tmp_path):
+    old, staged = f"{tmp_path}/final", f"{tmp_path}/final/.staging"
+    files.write(f"{old}/map.a.parquet", pd.DataFrame({"v": ["stale"]}))
+    files.write(f"{old}/unique.a.parquet/part.0.parquet", pd.DataFrame({"v": ["old"]}))
+    files.write(f"{old}/unique.b.parquet", pd.DataFrame({"v": ["other"]}))
+    files.write(f"{staged}/unique.a.parquet", pd.DataFrame({"v": ["new"]}))
+    files.publish(["a"], staged, old, ["unique", "map"])
+    assert files.read(f"{old}/unique.a.parquet")["v"].tolist() == ["new"]
+    assert files.read(f"{old}/unique.b.parquet")["v"].tolist() == ["other"]
+    assert not files.exists(f"{old}/map.a.parquet")
+
+
+def test_copy_takes_files_and_folders(tmp_path):
+    files.write(f"{tmp_path}/a/unique.x.parquet/part.0.parquet", pd.DataFrame({"v": [1]}))
+    files.write(f"{tmp_path}/a/meta.x.parquet", pd.DataFrame({"v": [2]}))
+    files.copy(["x"], f"{tmp_path}/a", f"{tmp_path}/b", ["unique", "meta", "popularity"])
+    assert files.read(f"{tmp_path}/b/unique.x.parquet")["v"].tolist() == [1]
+    assert sorted(os.listdir(tmp_path / "b")) == ["meta.x.parquet", "unique.x.parquet"]
+
+
+def test_digests(tmp_path):
+    path = f"{tmp_path}/u.parquet"
+    files.write(path, pd.DataFrame({"v": [1]}))
+    digest = files.file_digest(path)
+    files.check_digest(path, digest)
+    files.write(path, pd.DataFrame({"v": [2]}))
+    with pytest.raises(PopSamplerError, match=f"(?s){digest}.*out_path"):
+        files.check_digest(path, digest)
+    files.remove(path)
+    files.remove(path)
+    with pytest.raises(PopSamplerError, match="no file"):
+        files.check_digest(path, digest)
+
+
+def test_counts_round_trip(tmp_path):
+    path = f"{tmp_path}/popularity.a.parquet"
+    counts = np.array([0, 2, 0, 9, 5])
+    digest = files.write_counts(path, counts)
+    assert files.read_counts(path).tolist() == counts.tolist()
+    assert digest == files.counts_digest(counts.astype(np.int32))
+    assert digest != files.counts_digest(counts[::-1])
+
+
+@pytest.mark.parametrize(
+    "frame", [{"id": [1, 2], "count": [1, 1]}, {"id": [0, 1], "size": [1, 1]}, {"item": ["a"]}]
+)
+def test_what_is_no_counts_file_is_refused(tmp_path, frame):
+    files.write(f"{tmp_path}/x.parquet", pd.DataFrame(frame))
+    with pytest.raises(PopSamplerError, match="counts file"):
+        files.read_counts(f"{tmp_path}/x.parquet")
+    with pytest.raises(PopSamplerError, match="nothing at"):
+        files.read_counts(f"{tmp_path}/missing.parquet")
+
+
+def test_any_file_system():
+    files.write("memory://fit/u.parquet", pd.DataFrame({"v": [3]}))
+    assert files.read("memory://fit/u.parquet")["v"].tolist() == [3]
+    assert files.exists("memory://fit/u.parquet") and not files.exists("memory://fit/w.parquet")
