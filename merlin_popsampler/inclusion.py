@@ -15,6 +15,8 @@ Floats = npt.NDArray[np.float64]
 
 _HEAD = 96
 """Ranks with a row of their own: p jumps there, and what lies between two ranks is no id."""
+_ALL_HEAD = 240
+"""Up to this size every rank has its own row."""
 _CELLS = 64
 _FEW = 512
 """So many probabilities are integrated one by one, more are interpolated."""
@@ -112,12 +114,12 @@ def _table_by_rank(law: LogUniform, num_sampled: int) -> PriceTable:
 
     What is interpolated, `log(price * (rank + 1.5))`, hardly moves along the tail.
     """
-    head = min(_HEAD, law.size)
+    head = law.size if law.size <= _ALL_HEAD else _HEAD
     shifted, width, cells = np.arange(head) + 1.5, 1.0, 0
     knots = 0.5 + 0.5 * np.cos(np.pi * np.array([7.0, 5.0, 3.0, 1.0]) / 8)  # Chebyshev's
     if law.size > head:
         cells = _CELLS
-        width = math.log((law.size + 0.5) / (head + 1.5)) / cells or 1.0
+        width = math.log((law.size + 0.5) / (head + 1.5)) / cells
         tail = (head + 1.5) * np.exp(width * (np.arange(cells)[:, None] + knots))
         shifted = np.concatenate((shifted, tail.ravel()))
     probs = np.log1p(1.0 / (shifted - 0.5)) / math.log1p(law.size)  # the law at real ranks

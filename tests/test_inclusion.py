@@ -119,6 +119,16 @@ def test_the_exact_integral_id_by_id_at_300():
         assert worst(inclusion_probability(law, num_sampled, law.probs()), row) < 1e-7
 
 
+@pytest.mark.parametrize("size", [240, 241, 260, 500])
+def test_where_the_tail_begins(size):
+    """One size that is all head, one with the shortest tail, and others behind them."""
+    law = LogUniform(size)
+    for num_sampled in [2, 5, 50, size // 2, *range(size - 6, size)]:
+        prices = price_table(law, num_sampled, unique=True).expected_count(np.arange(size))
+        assert prices.sum() == pytest.approx(num_sampled, rel=1e-7)
+        assert worst(prices, inclusion_probability(law, num_sampled, law.probs())) < 1e-7
+
+
 @pytest.mark.parametrize("num_sampled", [2, 11, 110, 400, 1998])
 def test_the_exact_integral_at_2000(num_sampled):
     law, probs = LogUniform(2000), log_uniform_probs(2000)
