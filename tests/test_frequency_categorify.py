@@ -22,7 +22,7 @@ from nvtabular import ops
 from merlin_popsampler import FrequencyCategorify, FrequencyOrderError, PopSamplerError
 from merlin_popsampler.schema import read_popularity
 
-from .workflow_helpers import (
+from workflow_helpers import (
     counts_file,
     dataset,
     encode,

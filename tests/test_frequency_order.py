@@ -21,7 +21,7 @@ from merlin_popsampler import (
     read_popularity,
 )
 
-from .workflow_helpers import dataset, fitted, popularity
+from workflow_helpers import dataset, fitted, popularity
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from merlin_popsampler import (
 )
 from merlin_popsampler.schema import column_popularity, find_item_column, reserved_ids, schema_of
 
-from .workflow_helpers import dataset, fitted
+from workflow_helpers import dataset, fitted
 
 METADATA = PopularityMetadata.from_counts(np.array([9, 5, 5, 1]), 3, "counted", max_steps=256)
 
