@@ -20,14 +20,14 @@ def is_candidate(inputs: Any) -> bool:
 def sampled_candidate(candidate: Any, ids: tf.Tensor, max_id: int) -> Any:
     """A candidate like the one received that holds the sampled ids alone, `[num_sampled, 1]`."""
     column = tf.expand_dims(_ids_like(ids, candidate.id, max_id), -1)
-    return _by_identity(type(candidate))(*candidate)._replace(
+    return _comparable(candidate)._replace(
         id=column, metadata={}, sampling_prob=None
     )
 
 
 def priced_candidate(candidate: Any, expected_count: tf.Tensor) -> Any:
     """The candidate with expected counts as its `sampling_prob`, of the ids' shape."""
-    return _by_identity(type(candidate))(*candidate)._replace(sampling_prob=expected_count)
+    return _comparable(candidate)._replace(sampling_prob=expected_count)
 
 
 def sampled_embeddings(item_weights: Any, ids: tf.Tensor, name: str) -> Any:
@@ -89,13 +89,18 @@ def _ids_like(ids: tf.Tensor, others: Any, max_id: int) -> tf.Tensor:
     return tf.cast(ids, dtype) if dtype.is_integer and dtype.max >= max_id else ids
 
 
-@functools.lru_cache(maxsize=None)
-def _by_identity(candidate_type: Any) -> Any:
-    """A candidate type that compares as its tensors do: by identity.
+def _comparable(candidate: Any) -> Any:
+    """The candidate in a type that compares as its tensors do: by identity.
 
     Merlin Models asks whether the sampled candidate *is* the positive one with `!=`, which a tuple
     answers by comparing tensors. As a subclass the answer comes from here, on either side.
     """
+    candidate_type: Any = type(candidate)
+    return _by_identity(candidate_type)(*candidate)
+
+
+@functools.lru_cache(maxsize=None)
+def _by_identity(candidate_type: Any) -> Any:
     if getattr(candidate_type, "compares_by_identity", False):
         return candidate_type
     members = {

@@ -14,7 +14,7 @@ from .inclusion import price_table
 _CHUNK = 1 << 20
 
 
-@tf.keras.utils.register_keras_serializable(package="merlin_popsampler")  # type: ignore[misc]
+@tf.keras.utils.register_keras_serializable(package="merlin_popsampler")
 class PopularityBasedSampler(tf.keras.layers.Layer):  # type: ignore[misc]
     """Samples item ids by popularity, for losses over a part of the catalog.
 
@@ -49,6 +49,8 @@ class PopularityBasedSampler(tf.keras.layers.Layer):  # type: ignore[misc]
       sampler = PopularityBasedSampler.from_schema(Dataset("train/").schema)
       loss = tf.nn.sampled_softmax_loss(..., sampled_values=sampler.sampled_values(true_ids))
     """
+
+    _max_num_samples: int
 
     def __init__(
         self,
@@ -118,7 +120,7 @@ class PopularityBasedSampler(tf.keras.layers.Layer):  # type: ignore[misc]
 
     def set_max_num_samples(self, value: int) -> None:
         """Another number of samples, from the next trace on."""
-        num = arguments.checked_num_samples(value, self.law.size, self.unique)
+        num: int = arguments.checked_num_samples(value, self.law.size, self.unique)
         if self._traced and num != self._max_num_samples:
             warnings.warn(
                 f"max_num_samples is now {num}, but graphs that are traced already go on with "
@@ -133,10 +135,9 @@ class PopularityBasedSampler(tf.keras.layers.Layer):  # type: ignore[misc]
         self._note_trace()
         if self._first_key is None:
             self._first_key = stream.first_key() if self.seed is None else 0
-        key, position = stream.next_position(
-            self._stream, self._first_key, self.share_across_replicas
-        )
-        ranks = sampling.draw_ranks(self.law, key, position, self._max_num_samples, self.unique)
+        shared = self.share_across_replicas
+        place = stream.next_position(self._stream, self._first_key, shared)
+        ranks = sampling.draw_ranks(self.law, *place, self._max_num_samples, self.unique)
         return self.domain.id(ranks)
 
     def expected_count(self, ids: Any) -> tf.Tensor:
@@ -203,9 +204,8 @@ class PopularityBasedSampler(tf.keras.layers.Layer):  # type: ignore[misc]
     def sample(self, item_weights: Any) -> Any:
         """The first interface's answer: `EmbeddingWithMetadata` of the next batch of draws."""
         answers.check_item_weights(item_weights, self.domain.cardinality)
-        return answers.sampled_embeddings(
-            item_weights, self.sample_ids(), self.item_id_feature_name
-        )
+        ids = self.sample_ids()
+        return answers.sampled_embeddings(item_weights, ids, self.item_id_feature_name)
 
     def with_sampling_probs(self, candidate: Any) -> Any:
         """The second interface's candidate, with expected counts as its `sampling_prob`."""
@@ -244,6 +244,6 @@ def _restored(
     cls: Type[PopularityBasedSampler], config: Dict[str, Any], weights: List[Any]
 ) -> PopularityBasedSampler:
     """A pickled or copied sampler: its configuration and its place in the stream."""
-    sampler = cls.from_config(config)
+    sampler: PopularityBasedSampler = cls.from_config(config)
     sampler.set_weights(weights)
     return sampler
