@@ -85,22 +85,32 @@ def race(law: Law, key: Any, position: Any, num_sampled: int) -> tf.Tensor:
 
 
 def sequence(law: Law, key: Any, position: Any, num_sampled: int) -> tf.Tensor:
-    """Draws in which the first `num_sampled` distinct ranks are the sample.
+    """Draws that hold `num_sampled` distinct ranks, but for one case in exp(50)."""
+    return independent(law, key, position, length_of_sequence(law, num_sampled))
 
-    The first ranks of the catalog close the sequence: they complete the sample in the one case in
-    exp(50) in which the draws fall short, so that no algorithm needs a loop or a branch for it.
+
+def completed(draws: tf.Tensor, num_sampled: int) -> tf.Tensor:
+    """A sequence closed by the first ranks of the catalog, which complete it where it falls short.
+
+    So every algorithm ends, with distinct ranks, without drawing again.
     """
-    draws = independent(law, key, position, length_of_sequence(law, num_sampled))
     return tf.concat([draws, tf.range(num_sampled, dtype=draws.dtype)], 0)
 
 
 def first_distinct_host(draws: tf.Tensor, num_sampled: int) -> tf.Tensor:
-    """The first distinct values of a sequence that holds enough of them, by `tf.unique`."""
-    return tf.ensure_shape(tf.unique(draws).y[:num_sampled], [num_sampled])
+    """The first distinct values of a sequence, by `tf.unique`."""
+    found = tf.unique(draws).y
+    enough = tf.cond(
+        tf.size(found) < num_sampled,
+        lambda: tf.unique(completed(found, num_sampled)).y[:num_sampled],
+        lambda: found[:num_sampled],
+    )
+    return tf.ensure_shape(enough, [num_sampled])
 
 
 def first_distinct_sort(draws: tf.Tensor, num_sampled: int) -> tf.Tensor:
     """The same by sorting: (value, place) ascending, then the places of first occurrences."""
+    draws = completed(draws, num_sampled)
     length = draws.shape[0]
     bits = max(1, (length - 1).bit_length())
     places = tf.range(length, dtype=tf.int64)
@@ -115,21 +125,33 @@ def first_distinct_sort(draws: tf.Tensor, num_sampled: int) -> tf.Tensor:
 
 
 def first_distinct_hash(draws: tf.Tensor, num_sampled: int) -> tf.Tensor:
-    """The same by hashing: each round, the earliest place of each slot of a table wins.
+    """The same by hashing, with a second run in the one case that the sequence falls short."""
+    found, count = _hashed(draws, num_sampled)
+    return tf.cond(
+        count < num_sampled,
+        lambda: _hashed(completed(draws, num_sampled), num_sampled)[0],
+        lambda: found,
+    )
+
+
+def _hashed(draws: tf.Tensor, num_sampled: int) -> Tuple[tf.Tensor, tf.Tensor]:
+    """First distinct values, and how many there are: the earliest place of each slot wins it.
 
     A draw whose slot was won by an equal value is settled: it is a first occurrence if it won
     itself. The others, whose slots were won by another value, go on to a round with another hash.
+    The first round's slots are low bits, which keep the ranks of the head apart.
     """
     length = draws.shape[0]
-    slots = 1 << (4 * length - 1).bit_length()
+    bits = (2 * length - 1).bit_length()
     places = tf.range(length, dtype=tf.int32)
     values = tf.cast(draws, tf.uint64)
+    low = tf.cast(tf.bitwise.bitwise_and(values, np.uint64(2**bits - 1)), tf.int32)
 
     def one_round(number: tf.Tensor, open_: tf.Tensor, first: tf.Tensor) -> Tuple[Any, ...]:
         odd = tf.cast(2 * number + 1, tf.uint64) * np.uint64(0x9E3779B97F4A7C15)
-        mixed = tf.bitwise.right_shift(values * odd, np.uint64(64 - slots.bit_length() + 1))
-        slot = tf.where(open_, tf.cast(mixed, tf.int32), slots)
-        table = tf.fill([slots + 1], np.int32(length))
+        high = tf.cast(tf.bitwise.right_shift(values * odd, np.uint64(64 - bits)), tf.int32)
+        slot = tf.where(open_, tf.where(number == 0, low, high), 2**bits)
+        table = tf.fill([2**bits + 1], np.int32(length))
         winners = tf.gather(tf.tensor_scatter_nd_min(table, slot[:, None], places), slot)
         settled = open_ & (tf.gather(draws, tf.minimum(winners, length - 1)) == draws)
         return number + 1, open_ & ~settled, first | (settled & (winners == places))
@@ -143,7 +165,7 @@ def first_distinct_hash(draws: tf.Tensor, num_sampled: int) -> tf.Tensor:
     rank = _running_sum(tf.cast(first, tf.int32)) - 1
     target = tf.where(first & (rank < num_sampled), rank, num_sampled)
     found = tf.scatter_nd(target[:, None], tf.where(first, draws, 0), [num_sampled + 1])
-    return found[:num_sampled]
+    return found[:num_sampled], rank[-1] + 1
 
 
 def _running_sum(values: tf.Tensor) -> tf.Tensor:
