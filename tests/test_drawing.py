@@ -1,0 +1,262 @@
+"""The law of the draws, exactly the same in every algorithm, mode and trace."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+import statistics_checks as checks
+import tensorflow as tf
+from oracles import enumerate_inclusion, enumerate_sequences, log_uniform_probs
+
+from merlin_popsampler import PopSamplerError
+from merlin_popsampler import drawing, sampling
+from merlin_popsampler.laws import Empirical, LogUniform, Uniform
+from merlin_popsampler.steps import Steps
+
+COUNTS = np.sort(np.random.default_rng(3).zipf(1.4, 400).clip(max=5000))[::-1]
+LAWS = {
+    "log_uniform": LogUniform(400),
+    "uniform": Uniform(400),
+    "empirical": Empirical(Steps.from_counts(COUNTS)),
+    "distorted": Empirical(Steps.from_counts(COUNTS), distortion=0.75),
+}
+DISTINCT = ("host", "sort", "hash")
+BRANCHES = (*DISTINCT, "race")
+
+
+def batches_of(law, num_sampled, count, branch, unique=True, key=11):
+    """`count` consecutive batches, `[count, num_sampled]`, drawn in one graph."""
+
+    @tf.function
+    def draw_all():
+        return tf.map_fn(
+            lambda position: sampling.draw_ranks(law, key, position, num_sampled, unique, branch),
+            tf.range(count, dtype=tf.int64),
+        )
+
+    return draw_all().numpy()
+
+
+# ------------------------------------------------------------------ with replacement
+
+
+@pytest.mark.parametrize("name", sorted(LAWS))
+def test_independent_draws_follow_the_law(name):
+    law = LAWS[name]
+    ranks = drawing.independent(law, 5, 0, 400_000).numpy()
+    assert checks.follows(ranks, law.probs())
+
+
+@pytest.mark.parametrize("wrong", sorted(checks.WRONG_LAWS))
+def test_the_check_refuses_wrong_laws(wrong, rng):
+    ranks = checks.draw(checks.WRONG_LAWS[wrong](30), 400_000, rng)
+    assert not checks.follows(ranks, checks.log_uniform(30))
+
+
+def test_the_check_accepts_the_right_law(rng):
+    assert checks.follows(checks.draw(checks.log_uniform(30), 400_000, rng), checks.log_uniform(30))
+
+
+@pytest.mark.parametrize("size", [8, 32])
+@pytest.mark.parametrize("name", ["log_uniform", "uniform"])
+def test_every_rank_of_a_small_catalog_is_drawn(size, name):
+    law = LogUniform(size) if name == "log_uniform" else Uniform(size)
+    assert set(drawing.independent(law, 5, 0, 20_000).numpy()) == set(range(size))
+
+
+@pytest.mark.parametrize("size", [10**8, 10**9, 2**31 + 5])
+def test_the_tail_of_huge_catalogs(size):
+    """Octave by octave, evenly inside the last one, and no gaps between neighbours."""
+    ranks = drawing.independent(LogUniform(size), 5, 0, 1_000_000).numpy()
+    assert checks.covers_octaves(ranks, size)
+    assert checks.reaches_odd_and_even(ranks, above=size // 2)
+    assert checks.collides_seldom(ranks, size // 2, size)
+
+
+@pytest.mark.parametrize("size", [10**8, 10**9])
+def test_single_precision_uniforms_are_refused(size, rng):
+    uniforms = rng.integers(0, 2**24, 1_000_000) * np.float32(2**-24)
+    ranks = np.exp(uniforms.astype(np.float64) * np.log1p(size)).astype(np.int64) - 1
+    assert not checks.collides_seldom(ranks, size // 2, size)
+    assert not checks.reaches_odd_and_even(ranks.astype(np.float32), above=size // 2)
+
+
+@pytest.mark.parametrize("size", [10**8, 10**9])
+def test_octaves_refuse_a_shorter_catalog(size):
+    ranks = drawing.independent(LogUniform(size - size // 20), 5, 0, 1_000_000).numpy()
+    assert not checks.covers_octaves(ranks, size)
+
+
+@pytest.mark.parametrize("uniform", [0.0, 1 - 2.0**-53])
+@pytest.mark.parametrize("law", [LogUniform(10**9), Uniform(10**9), LAWS["empirical"]])
+def test_the_ends_of_the_uniforms(uniform, law):
+    rank = int(drawing._inverse(law, tf.constant([uniform], tf.float64))[0])
+    assert rank == (0 if uniform == 0 else law.size - 1)
+
+
+def test_steps_agree_with_the_reference(rng):
+    uniforms = rng.random(100_000)
+    for law in (LAWS["empirical"], LAWS["distorted"]):
+        ours = drawing._inverse(law, tf.constant(uniforms)).numpy()
+        assert np.mean(ours != law.inverse(uniforms)) < 1e-4  # rounding at the edges of ids
+
+
+# ------------------------------------------------------------------ unique
+
+
+@pytest.mark.parametrize("branch", BRANCHES)
+@pytest.mark.parametrize("size, num_sampled", [(4, 2), (5, 3), (6, 4), (6, 5)])
+def test_ordered_samples_against_enumeration(branch, size, num_sampled):
+    """Not the sets alone: the order of arrival has the law of successive sampling too."""
+    chances = dict(enumerate_sequences(log_uniform_probs(size), num_sampled))
+    found = Counter(map(tuple, batches_of(LogUniform(size), num_sampled, 20_000, branch).tolist()))
+    names = sorted(chances)
+    assert set(found) <= set(names)
+    draws = np.repeat(np.arange(len(names)), [found[name] for name in names])
+    assert checks.follows(draws, [chances[name] for name in names])
+
+
+@pytest.mark.parametrize("branch", (*BRANCHES, "auto"))
+@pytest.mark.parametrize("num_sampled", [1, 3, 8])
+def test_inclusion_against_enumeration(branch, num_sampled):
+    batches = batches_of(LogUniform(8), num_sampled, 20_000, branch)
+    assert checks.includes(batches, enumerate_inclusion(log_uniform_probs(8), num_sampled))
+
+
+@pytest.mark.parametrize("branch", BRANCHES)
+@pytest.mark.parametrize("name", ["log_uniform", "empirical"])
+def test_inclusion_on_larger_catalogs(branch, name):
+    from merlin_popsampler.inclusion import inclusion_probability
+
+    law = LAWS[name]
+    inclusion = inclusion_probability(law, 40, law.probs())
+    assert checks.includes(batches_of(law, 40, 3000, branch), inclusion)
+
+
+@pytest.mark.parametrize("wrong", sorted(checks.WRONG_LAWS))
+def test_inclusion_refuses_wrong_laws(wrong, rng):
+    inclusion = enumerate_inclusion(log_uniform_probs(8), 3)
+    batches = checks.first_distinct(checks.WRONG_LAWS[wrong](8), 3, 20_000, rng)
+    assert not checks.includes(batches, inclusion)
+
+
+def test_inclusion_refuses_the_smallest_of_the_distinct(rng):
+    inclusion = enumerate_inclusion(log_uniform_probs(8), 3)
+    assert not checks.includes(checks.first_sorted(log_uniform_probs(8), 3, 20_000, rng), inclusion)
+    assert checks.includes(checks.first_distinct(log_uniform_probs(8), 3, 20_000, rng), inclusion)
+
+
+@pytest.mark.parametrize("name", sorted(LAWS))
+@pytest.mark.parametrize("num_sampled", [2, 40, 399, 400])
+def test_exactly_so_many_distinct_ranks(name, num_sampled):
+    for branch in ("auto", "race") + (DISTINCT if num_sampled <= 40 else ()):
+        ranks = sampling.draw_ranks(LAWS[name], 5, 0, num_sampled, branch=branch).numpy()
+        assert len(set(ranks)) == num_sampled and ranks.dtype == np.int64
+        assert ranks.min() >= 0 and ranks.max() < 400
+
+
+@pytest.mark.parametrize("branch", DISTINCT)
+def test_a_sequence_that_falls_short_is_completed(branch):
+    """One case in exp(50), so made by hand: few distinct values, then the head of the catalog."""
+    draws = tf.constant([7, 7, 3, 7, 3], tf.int32)
+    first = sampling._first_distinct(branch)
+    assert first(draws, 2).numpy().tolist() == [7, 3]
+    assert first(draws, 4).numpy().tolist() == [7, 3, 0, 1]
+    assert first(draws, 5).numpy().tolist() == [7, 3, 0, 1, 2]
+
+
+def test_slots_won_by_others_are_settled_in_later_rounds():
+    """Values that share their low bits collide in the first round of the hash table."""
+    values = (np.arange(40) % 13) * 2**20
+    found = drawing.first_distinct_hash(tf.constant(values, tf.int32), 13).numpy()
+    assert found.tolist() == (np.arange(13) * 2**20).tolist()
+
+
+@pytest.mark.parametrize("size, num_sampled", [(10**6, 100), (10**6, 10_000), (1000, 300)])
+def test_the_sequence_is_long_enough(size, num_sampled, rng):
+    law = LogUniform(size)
+    length = drawing.length_of_sequence(law, num_sampled)
+    distinct = [len(np.unique(law.inverse(rng.random(length)))) for _ in range(20)]
+    spread = np.std(distinct) + 1.0
+    assert np.mean(distinct) - num_sampled > 6 * spread
+    assert length < 4 * num_sampled + 500
+
+
+def test_consecutive_batches_are_independent():
+    """The overlap of two batches is what two independent ones have, id by id."""
+    from merlin_popsampler.inclusion import inclusion_probability
+
+    law = LogUniform(1000)
+    chance = inclusion_probability(law, 100, law.probs())
+    batches = batches_of(law, 100, 1001, "host")
+    overlaps = [len(set(a) & set(b)) for a, b in zip(batches.tolist(), batches[1:].tolist())]
+    spread = np.std(overlaps) / np.sqrt(len(overlaps))
+    assert abs(np.mean(overlaps) - np.sum(chance**2)) < 5 * spread
+    assert len({tuple(batch) for batch in batches.tolist()}) == 1001
+
+
+# ------------------------------------------------------------------ one stream, everywhere
+
+
+@pytest.mark.parametrize("name", sorted(LAWS))
+@pytest.mark.parametrize("num_sampled", [7, 60])
+def test_the_same_ranks_in_every_algorithm_and_mode(name, num_sampled):
+    law = LAWS[name]
+    expected = sampling.draw_ranks(law, 5, 9, num_sampled, branch="host").numpy().tolist()
+    position = tf.constant(9, tf.int64)
+    for branch in DISTINCT:
+        def traced(place, branch=branch):
+            return sampling.draw_ranks(law, 5, place, num_sampled, branch=branch)
+
+        assert traced(9).numpy().tolist() == expected
+        assert tf.function(traced)(position).numpy().tolist() == expected
+        if branch != "host":
+            assert tf.function(traced, jit_compile=True)(position).numpy().tolist() == expected
+
+
+@pytest.mark.parametrize("unique, num_sampled", [(False, 50), (True, 390)])
+def test_independent_draws_and_races_compile(unique, num_sampled):
+    def traced(place):
+        return sampling.draw_ranks(LAWS["empirical"], 5, place, num_sampled, unique)
+
+    position = tf.constant(2, tf.int64)
+    expected = traced(position).numpy().tolist()
+    assert tf.function(traced)(position).numpy().tolist() == expected
+    assert tf.function(traced, jit_compile=True)(position).numpy().tolist() == expected
+
+
+def test_keys_and_positions_tell_streams_apart():
+    draws = {
+        tuple(sampling.draw_ranks(LogUniform(10**6), key, place, 20).numpy())
+        for key in (0, 1, -1, 2**63 - 1)
+        for place in (0, 1, 2**40)
+    }
+    assert len(draws) == 12
+
+
+def test_integers_of_any_kind_name_the_same_stream():
+    draws = [
+        sampling.draw_ranks(LogUniform(10**6), key, place, 20).numpy().tolist()
+        for key, place in [(-1, 3), (2**64 - 1, 3), (tf.constant(-1, tf.int64), tf.constant(3))]
+    ]
+    assert draws[0] == draws[1] == draws[2]
+
+
+def test_golden_draws():
+    """A new version, another machine, another TensorFlow: the same draws as ever."""
+    assert sampling.draw_ranks(LogUniform(10**6), 17, 0, 8).numpy().tolist() == GOLDEN
+
+
+GOLDEN = [6929, 380835, 116106, 1, 1567, 14, 16, 40447]
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (dict(num_sampled=401), "at most 400 unique"),
+        (dict(num_sampled=5, branch="guess"), "branch"),
+    ],
+)
+def test_refused(arguments, message):
+    with pytest.raises(PopSamplerError, match=message):
+        sampling.draw_ranks(LogUniform(400), 0, 0, **arguments)

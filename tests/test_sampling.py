@@ -1,0 +1,212 @@
+"""Prices on a device, the choice of the algorithm, and what a GPU and XLA can run."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from oracles import CLIFFS, integral_inclusion, log_uniform_probs
+from tensorflow.python.framework import kernels
+
+from merlin_popsampler import sampling
+from merlin_popsampler.inclusion import price_table
+from merlin_popsampler.laws import Empirical, LogUniform, Uniform
+from merlin_popsampler.steps import Steps
+
+LAWS = {
+    "log_uniform": LogUniform(10**6),
+    "uniform": Uniform(10**6),
+    "empirical": Empirical(Steps.from_counts(np.sort(np.random.default_rng(3).zipf(1.4, 9000))[::-1])),
+}
+
+
+def worst(found, expected):
+    return float(np.max(np.abs(np.asarray(found, np.float64) / expected - 1)))
+
+
+@pytest.mark.parametrize("size", [6, 30, 300])
+def test_prices_against_the_exact_integral(size):
+    law, exact = LogUniform(size), integral_inclusion(log_uniform_probs(size))
+    for num_sampled in sorted({1, 2, 3, size // 3, size - 1, size}):
+        table = price_table(law, num_sampled, unique=True)
+        prices = sampling.expected_count(law, table, np.arange(size)).numpy()
+        assert prices.dtype == np.float32 and worst(prices, exact[num_sampled - 1]) < 1e-5
+
+
+@pytest.mark.parametrize("name", sorted(CLIFFS))
+def test_prices_on_cliffs(name):
+    counts = np.array(CLIFFS[name])
+    law, exact = Empirical(Steps.from_counts(counts)), integral_inclusion(counts / counts.sum())
+    for num_sampled in (2, 4, 10, 100):
+        table = price_table(law, num_sampled, unique=True)
+        prices = sampling.expected_count(law, table, np.arange(law.size)).numpy()
+        assert worst(prices, exact[num_sampled - 1]) < 1e-5
+
+
+def test_the_reference_formula_is_refused():
+    """The check has power: `1 - (1 - p)^K` is off by far more."""
+    probs = log_uniform_probs(300)
+    assert worst(1 - (1 - probs) ** 100, integral_inclusion(probs)[99]) > 1e-2
+
+
+@pytest.mark.parametrize("name", sorted(LAWS))
+@pytest.mark.parametrize("unique", [True, False])
+@pytest.mark.parametrize("num_sampled", [1, 100, 5000])
+def test_prices_against_the_reference_in_double_precision(name, unique, num_sampled, rng):
+    law = LAWS[name]
+    table = price_table(law, num_sampled, unique)
+    ranks = np.concatenate([np.arange(1000), rng.integers(0, law.size, 1000), [law.size - 1]])
+    ranks = np.minimum(ranks, law.size - 1)
+    prices = sampling.expected_count(law, table, ranks).numpy()
+    assert worst(prices, table.expected_count(ranks)) < 1e-5
+    probs = sampling.prob(law, ranks).numpy()
+    assert probs.dtype == np.float32 and worst(probs, law.prob(ranks)) < 1e-6
+
+
+@pytest.mark.parametrize("size", [10**8, 10**9])
+def test_prices_of_huge_catalogs(size, rng):
+    law = LogUniform(size)
+    ranks = np.unique(np.exp(rng.random(20_000) * np.log(size)).astype(np.int64))
+    for num_sampled in (100, 100_000):
+        table = price_table(law, num_sampled, unique=True)
+        prices = sampling.expected_count(law, table, ranks).numpy()
+        assert np.isfinite(prices).all() and (prices > 0).all()
+        assert worst(prices, table.expected_count(ranks)) < 1e-5
+
+
+@pytest.mark.parametrize("name", sorted(LAWS))
+@pytest.mark.parametrize("unique", [True, False])
+def test_ids_outside_are_priced_one(name, unique):
+    law = LAWS[name]
+    for num_sampled in (1, 50, law.size):
+        table = price_table(law, num_sampled, unique)
+        outside = sampling.expected_count(law, table, [[-1, law.size], [-(2**40), 2**40]])
+        assert outside.numpy().tolist() == [[1.0, 1.0], [1.0, 1.0]]
+    assert sampling.prob(law, [-1, law.size]).numpy().tolist() == [0.0, 0.0]
+
+
+def test_no_gradient_flows_through_a_price():
+    table = price_table(LAWS["log_uniform"], 10, unique=True)
+    with tf.GradientTape() as tape:
+        weight = tf.Variable(2.0)
+        tape.watch(weight)
+        loss = weight * tf.reduce_sum(sampling.expected_count(table.law, table, [1, 2]))
+    assert tape.gradient(loss, weight).numpy() == pytest.approx(loss.numpy() / 2)
+
+
+# ------------------------------------------------------------------ devices
+
+
+def whole_sampler(law, num_sampled, unique, branch):
+    """Draw, price the sample, price the batch, look the sample up: all that a step does."""
+    table = price_table(law, num_sampled, unique)
+
+    def step(position, true_ids, embeddings):
+        ranks = sampling.draw_ranks(law, 5, position, num_sampled, unique, branch)
+        return (
+            ranks,
+            sampling.expected_count(law, table, ranks),
+            sampling.expected_count(law, table, true_ids),
+            tf.gather(embeddings, ranks % 9000),
+        )
+
+    signature = [
+        tf.TensorSpec([], tf.int64), tf.TensorSpec([32], tf.int64), tf.TensorSpec([9000, 8], tf.float32)
+    ]  # fmt: skip
+    return step, signature
+
+
+FORBIDDEN = {"Unique", "UniqueV2", "Where", "PyFunc", "PyFuncStateless", "EagerPyFunc"}
+
+
+def ops_of(graph):
+    """Every op of a graph and of the functions that it calls."""
+    definition = graph.as_graph_def()
+    nodes = list(definition.node)
+    for function in definition.library.function:
+        nodes.extend(function.node_def)
+    return {node.op for node in nodes} - {"Placeholder", "NoOp"}
+
+
+def unfit_for_a_gpu(graph):
+    """Ops that have no GPU kernel, or that make a GPU wait for its host."""
+    found = ops_of(graph)
+    without = {
+        op
+        for op in found
+        if not any(
+            kernel.device_type in ("GPU", "DEFAULT")
+            for kernel in kernels.get_registered_kernels_for_op(op).kernel
+        )
+    }
+    return (without | (found & FORBIDDEN)) - {"PartitionedCall", "StatefulPartitionedCall"}
+
+
+@pytest.mark.parametrize("name", sorted(LAWS))
+@pytest.mark.parametrize("unique, branch", [(True, "sort"), (True, "race"), (False, "auto")])
+def test_every_op_runs_on_a_gpu(name, unique, branch):
+    step, signature = whole_sampler(LAWS[name], 500, unique, branch)
+    graph = tf.function(step, input_signature=signature).get_concrete_function().graph
+    assert len(ops_of(graph)) > 10
+    assert unfit_for_a_gpu(graph) == set()
+    assert all(out.shape.is_fully_defined() for out in graph.outputs)
+
+
+@pytest.mark.parametrize("branch", ["host", "op"])
+def test_the_gpu_check_refuses_what_needs_the_host(branch):
+    def with_op(position, true_ids, embeddings):
+        sampled = tf.random.log_uniform_candidate_sampler(true_ids[:, None], 1, 500, True, 9000)
+        return tf.gather(embeddings, sampled[0])
+
+    step, signature = whole_sampler(LAWS["log_uniform"], 500, True, "host")
+    traced = tf.function(with_op if branch == "op" else step, input_signature=signature)
+    expected = {"host": "Unique", "op": "LogUniformCandidateSampler"}[branch]
+    assert expected in unfit_for_a_gpu(traced.get_concrete_function().graph)
+
+
+@pytest.mark.parametrize("name", sorted(LAWS))
+@pytest.mark.parametrize("branch", ["auto", "sort", "race"])
+def test_compiles_under_xla(name, branch):
+    law = LAWS[name] if branch != "race" else LogUniform(2000)
+    step, signature = whole_sampler(law, 500, True, branch)
+    compiled = tf.function(step, input_signature=signature, jit_compile=True)
+    arguments = (
+        tf.constant(3, tf.int64), tf.range(32, dtype=tf.int64), tf.random.normal([9000, 8])
+    )  # fmt: skip
+    ranks, prices, true_prices, rows = compiled(*arguments)
+    plain = step(*arguments)
+    assert ranks.numpy().tolist() == plain[0].numpy().tolist()
+    assert worst(prices, plain[1].numpy()) < 1e-5 and worst(true_prices, plain[2].numpy()) < 1e-5
+    assert rows.shape == (500, 8)
+
+
+def test_xla_refuses_the_op():
+    @tf.function(jit_compile=True)
+    def step():
+        return tf.random.log_uniform_candidate_sampler([[1]], 1, 5, True, 90)[0]
+
+    with pytest.raises(tf.errors.InvalidArgumentError, match="LogUniformCandidateSampler"):
+        step()
+
+
+def test_the_algorithm_follows_the_context():
+    """A plain graph takes `tf.unique`; what will be compiled takes fixed shapes, nested too."""
+
+    def traced():
+        return sampling.draw_ranks(LogUniform(10**6), 5, 0, 500)
+
+    def ops(**options):
+        return ops_of(tf.function(traced, **options).get_concrete_function().graph)
+
+    assert "Unique" in ops() and "Unique" not in ops(jit_compile=True)
+    outer = tf.function(lambda: tf.function(traced)() + 1, jit_compile=True)
+    assert outer().numpy().tolist() == (traced() + 1).numpy().tolist()
+
+
+@pytest.mark.gpu
+def test_on_a_gpu():
+    step, _ = whole_sampler(LAWS["log_uniform"], 5000, True, "auto")
+    arguments = (tf.constant(3, tf.int64), tf.range(32, dtype=tf.int64), tf.zeros([10**6, 8]))
+    with tf.device("GPU:0"):
+        ranks = tf.function(step)(*arguments)[0]
+        compiled = tf.function(step, jit_compile=True)(*arguments)[0]
+    assert "GPU" in ranks.device
+    assert ranks.numpy().tolist() == compiled.numpy().tolist()
