@@ -96,12 +96,11 @@ def main() -> None:
         "| keys | Categorify, s | FrequencyCategorify, s | ratio (range) | at most |",
         "|---|---|---|---|---|",
     ]
-    for row in results:
-        lines.append(
-            f"| {row['keys']} | {row['Categorify_s']:.2f} | {row['FrequencyCategorify_s']:.2f} | "
-            f"{row['ratio']:.2f} ({row['ratio_min']:.2f} to {row['ratio_max']:.2f}) | "
-            f"{row['limit']} |"
-        )
+    lines += [
+        f"| {row['keys']} | {row['Categorify_s']:.2f} | {row['FrequencyCategorify_s']:.2f} | "
+        f"{row['ratio']:.2f} ({row['ratio_min']:.2f} to {row['ratio_max']:.2f}) | {row['limit']} |"
+        for row in results
+    ]
     arguments.output.mkdir(parents=True, exist_ok=True)
     (arguments.output / "categorify.md").write_text("\n".join(lines) + "\n")
     (arguments.output / "categorify.json").write_text(json.dumps(results, indent=2) + "\n")

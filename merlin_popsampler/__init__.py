@@ -51,3 +51,6 @@ def __getattr__(name: str) -> Any:
 def __dir__() -> List[str]:
     return sorted(set(globals()) | set(__all__))
 
+
+if "tensorflow" in sys.modules and hasattr(sys.modules["tensorflow"], "keras"):
+    importlib.import_module(".sampler", __name__)

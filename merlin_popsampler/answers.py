@@ -20,9 +20,7 @@ def is_candidate(inputs: Any) -> bool:
 def sampled_candidate(candidate: Any, ids: tf.Tensor, max_id: int) -> Any:
     """A candidate like the one received that holds the sampled ids alone, `[num_sampled, 1]`."""
     column = tf.expand_dims(_ids_like(ids, candidate.id, max_id), -1)
-    return _comparable(candidate)._replace(
-        id=column, metadata={}, sampling_prob=None
-    )
+    return _comparable(candidate)._replace(id=column, metadata={}, sampling_prob=None)
 
 
 def priced_candidate(candidate: Any, expected_count: tf.Tensor) -> Any:

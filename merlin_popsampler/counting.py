@@ -5,7 +5,6 @@ from typing import Any, Dict, List, Sequence
 
 import dask
 import pandas as pd
-
 from merlin.core import dispatch
 
 from .keys import KeyGroup, all_null, canonical, elements

@@ -7,7 +7,7 @@ from typing import Any
 from .errors import PopSamplerError
 
 PADDING_ID, NULL_ID, FIRST_OOV_ID = 0, 1, 2
-"""Ids that Categorify keeps for what is no item; as many unknown-key ids follow as it has buckets."""
+"""Ids that Categorify keeps for what is no item; it has as many unknown-key ids as buckets."""
 
 MAX_LEGAL_ID = 2**53
 """Largest id a Merlin schema carries exactly: its integers pass through float64."""

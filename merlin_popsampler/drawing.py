@@ -12,9 +12,9 @@ draws. Three algorithms read the same sequence and give the same ranks in the sa
 - "sort": fixed shapes, one sort by rank and one by place; what a GPU does best.
 - "hash": fixed shapes, a hash table filled in rounds; what XLA does best on a CPU.
 
-A fourth, "race", draws an exponential arrival time for every rank and takes the K earliest, which is
-the same law (memoryless arrivals: the next one is rank i with probability proportional to p_i).
-It serves where K is a large part of the catalog, which the others would have to draw many times over.
+A fourth, "race", draws an exponential arrival time for every rank and takes the K earliest, which
+is the same law (memoryless arrivals: the next one is rank i with probability proportional to p_i).
+It serves where K is a large part of the catalog, which the others would draw many times over.
 
 References:
   P. S. Efraimidis, P. G. Spirakis, "Weighted random sampling with a reservoir", Information
@@ -158,7 +158,7 @@ def _hashed(draws: tf.Tensor, num_sampled: int) -> Tuple[tf.Tensor, tf.Tensor]:
 
     everywhere = tf.fill([length], True)
     _, _, first = tf.while_loop(
-        lambda number, open_, first: tf.reduce_any(open_),
+        lambda _, open_, __: tf.reduce_any(open_),
         one_round,
         (tf.constant(0, tf.int64), everywhere, ~everywhere),
     )

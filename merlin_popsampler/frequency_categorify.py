@@ -4,7 +4,6 @@ from typing import Any, Dict, List, Sequence, Tuple
 
 import dask
 import numpy as np
-
 from merlin.schema import ColumnSchema, Schema
 
 from .counting import Counts, count_keys
@@ -17,6 +16,7 @@ from .nvtabular_layout import Categorify, embedding_width
 from .options import DEFAULTS, PerColumn, option_of
 from .schema import with_popularity
 from .vocabulary import KINDS, Layout, Vocabulary, stage
+
 
 class FrequencyCategorify(FittedFiles, Categorify):
     """A drop-in `nvtabular.ops.Categorify` whose ids are sorted by (count desc, key asc).
@@ -84,7 +84,7 @@ class FrequencyCategorify(FittedFiles, Categorify):
         staging = self._begin([group.name for group in groups])
         for group in groups:
             if group.joint:
-                self.storage_name.update({column: group.name for column in group.columns})
+                self.storage_name.update(dict.fromkeys(group.columns, group.name))
         widths = {
             group.name: option_of(self, "split_every", group.name, group.columns)
             for group in groups
@@ -206,7 +206,5 @@ class FrequencyCategorify(FittedFiles, Categorify):
         self.categories = {name: found.path for name, found in self.fits.items()}
 
 
-def _stage(
-    counts: Counts, group: KeyGroup, layout: Layout, folder: str
-) -> Tuple[str, Vocabulary]:
+def _stage(counts: Counts, group: KeyGroup, layout: Layout, folder: str) -> Tuple[str, Vocabulary]:
     return group.name, stage(counts, group, layout, folder)

@@ -7,7 +7,6 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 import dask
 import numpy as np
 import pandas as pd
-
 from merlin.core import dispatch
 from merlin.io.worker import get_worker_cache
 from merlin.schema import ColumnSchema, Schema

@@ -1,11 +1,11 @@
 """Keys of categorical columns in one canonical form, whatever file, processor or partition they
-come from, so that the same key is always counted and looked up as the same value."""
+come from, so that the same key is always counted and looked up as the same value.
+"""
 
 from dataclasses import dataclass
 from typing import Any, List, Tuple
 
 import numpy as np
-
 from merlin.core import dispatch
 
 from .domain import MAX_LEGAL_ID

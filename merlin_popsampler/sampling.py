@@ -9,8 +9,8 @@ from tensorflow.python.ops import control_flow_util
 
 from . import drawing
 from .errors import PopSamplerError
-from .laws import Empirical, Law, LogUniform
 from .inclusion import PriceTable
+from .laws import Empirical, Law, LogUniform
 
 BRANCHES = ("auto", "host", "sort", "hash", "race")
 

@@ -1,12 +1,12 @@
 """A vocabulary in Categorify's files: the only place that orders, writes and reads `unique.*` and
-`meta.*`, and the `popularity.*` beside them."""
+`meta.*`, and the `popularity.*` beside them.
+"""
 
 from dataclasses import dataclass, replace
 from typing import Any, List, Sequence
 
 import numpy as np
 import pandas as pd
-
 from merlin.core import dispatch
 
 from . import files

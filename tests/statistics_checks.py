@@ -69,8 +69,8 @@ def reaches_odd_and_even(ranks: Any, above: int) -> bool:
     tail = np.asarray(ranks)
     tail = tail[tail >= above]
     odd = int((tail % 2).sum())
-    return bool(2 * min(stats.binom.cdf(odd, len(tail), 0.5), stats.binom.sf(odd - 1, len(tail), 0.5))
-                > LEVEL)  # fmt: skip
+    below, above_ = stats.binom.cdf(odd, len(tail), 0.5), stats.binom.sf(odd - 1, len(tail), 0.5)
+    return bool(2 * min(below, above_) > LEVEL)
 
 
 def collides_seldom(ranks: Any, above: int, size: int) -> bool:
@@ -93,8 +93,12 @@ def log_uniform(size: int) -> Any:
 
 WRONG_LAWS: Dict[str, Callable[[int], Any]] = {
     "uniform": lambda size: np.full(size, 1.0 / size),
-    "one over rank": lambda size: (1 / np.arange(1.0, size + 1)) / np.sum(1 / np.arange(1.0, size + 1)),
-    "shifted by one": lambda size: np.append(0.0, log_uniform(size)[:-1]) / log_uniform(size)[:-1].sum(),
+    "one over rank": lambda size: (
+        (1 / np.arange(1.0, size + 1)) / np.sum(1 / np.arange(1.0, size + 1))
+    ),
+    "shifted by one": lambda size: (
+        np.append(0.0, log_uniform(size)[:-1]) / log_uniform(size)[:-1].sum()
+    ),
     "last never drawn": lambda size: np.append(log_uniform(size - 1), 0.0),
     "one too many": lambda size: log_uniform(size + 1),
 }

@@ -24,7 +24,9 @@ def counted(frame, group, npartitions, split_every=3):
 def test_counts_and_nulls(rng, npartitions, split_every):
     keys = rng.integers(0, 30, 200).astype(float)
     keys[::9] = np.nan
-    found = counted(pd.DataFrame({"a": keys}), KeyGroup("a", ("a",), False), npartitions, split_every)
+    found = counted(
+        pd.DataFrame({"a": keys}), KeyGroup("a", ("a",), False), npartitions, split_every
+    )
     assert found.nulls == 23
     assert dict(zip(found.frame["a"], found.frame[SIZE])) == Counter(keys[~np.isnan(keys)])
     assert found.frame["a"].dtype == "int64"

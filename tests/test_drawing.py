@@ -8,8 +8,7 @@ import statistics_checks as checks
 import tensorflow as tf
 from oracles import enumerate_inclusion, enumerate_sequences, log_uniform_probs
 
-from merlin_popsampler import PopSamplerError
-from merlin_popsampler import drawing, sampling
+from merlin_popsampler import PopSamplerError, drawing, sampling
 from merlin_popsampler.laws import Empirical, LogUniform, Uniform
 from merlin_popsampler.steps import Steps
 
@@ -205,6 +204,7 @@ def test_the_same_ranks_in_every_algorithm_and_mode(name, num_sampled):
     expected = sampling.draw_ranks(law, 5, 9, num_sampled, branch="host").numpy().tolist()
     position = tf.constant(9, tf.int64)
     for branch in DISTINCT:
+
         def traced(place, branch=branch):
             return sampling.draw_ranks(law, 5, place, num_sampled, branch=branch)
 

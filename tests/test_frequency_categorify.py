@@ -18,10 +18,6 @@ from merlin.io import Dataset
 from merlin.io.worker import clean_worker_cache
 from merlin.schema import Tags
 from nvtabular import ops
-
-from merlin_popsampler import FrequencyCategorify, FrequencyOrderError, PopSamplerError
-from merlin_popsampler.schema import read_popularity
-
 from workflow_helpers import (
     counts_file,
     dataset,
@@ -33,6 +29,9 @@ from workflow_helpers import (
     popularity,
     vocabulary,
 )
+
+from merlin_popsampler import FrequencyCategorify, FrequencyOrderError, PopSamplerError
+from merlin_popsampler.schema import read_popularity
 
 
 @pytest.fixture
@@ -65,7 +64,20 @@ def test_the_order_differs_from_stock_only_in_ties(frame, tmp_path):
 
 
 GOLDEN = ["apple", "Zebra", "apple2", "zebra", "Äpfel", "äpfel", "1", "10", "2", "", "~", "猫"]
-GOLDEN_ORDER = ["", "1", "10", "2", "Zebra", "apple", "apple2", "zebra", "~", "Äpfel", "äpfel", "猫"]
+GOLDEN_ORDER = [
+    "",
+    "1",
+    "10",
+    "2",
+    "Zebra",
+    "apple",
+    "apple2",
+    "zebra",
+    "~",
+    "Äpfel",
+    "äpfel",
+    "猫",
+]
 
 
 @pytest.mark.parametrize("npartitions", [1, 2, 5, 24])
@@ -101,7 +113,9 @@ def test_golden_vocabulary_on_a_cluster(local_cluster, tmp_path, rng):
     split_out=st.integers(1, 4),
     shuffle=st.randoms(use_true_random=False),
 )
-def test_any_partitioning_gives_the_same_ids(tmp_path_factory, keys, npartitions, split_out, shuffle):
+def test_any_partitioning_gives_the_same_ids(
+    tmp_path_factory, keys, npartitions, split_out, shuffle
+):
     hypothesis.assume(not any("\x00" in key for key in keys if key))
     hypothesis.assume(all(key is None or key.isprintable() for key in keys))
     ids = expected_ids(keys)
@@ -343,7 +357,10 @@ def test_no_items_at_all(out_path, keys):
     found = popularity(workflow)
     assert (found["min_id"], found["max_id"], found["steps"]) == (3, 2, "")
     assert counts_file(out_path) == [0, len(keys), 0]
-    assert workflow.transform(pd.DataFrame({"item_id": ["new", None]}))["item_id"].tolist() == [2, 1]
+    assert workflow.transform(pd.DataFrame({"item_id": ["new", None]}))["item_id"].tolist() == [
+        2,
+        1,
+    ]
 
 
 def test_one_item(out_path):

@@ -11,6 +11,7 @@ from merlin.io import Dataset
 from merlin.io.worker import clean_worker_cache
 from merlin.schema import Tags
 from nvtabular import ops
+from workflow_helpers import dataset, fitted, popularity
 
 from merlin_popsampler import (
     FrequencyCategorify,
@@ -20,8 +21,6 @@ from merlin_popsampler import (
     SchemaError,
     read_popularity,
 )
-
-from workflow_helpers import dataset, fitted, popularity
 
 
 @pytest.fixture
@@ -221,7 +220,10 @@ def test_an_audit_never_follows_a_stale_path(frame, tmp_path):
 
 @pytest.mark.parametrize(
     "vocabs, reserved_shift",
-    [({"item_id": pd.Series(["b", "a"])}, {}), ({"item_id": pd.Series(["b", "a"])}, {"num_buckets": 3})],
+    [
+        ({"item_id": pd.Series(["b", "a"])}, {}),
+        ({"item_id": pd.Series(["b", "a"])}, {"num_buckets": 3}),
+    ],
 )
 def test_given_vocabularies_get_the_range_that_was_seen(vocabs, reserved_shift, tmp_path):
     """Stock Categorify shifts these ids past its own domain; models size the table by it."""

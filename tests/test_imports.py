@@ -17,30 +17,40 @@ ORDER = [
     "errors",
     "domain",
     "steps",
+    "quadrature",
     "laws",
+    "race",
     "inclusion",
     "metadata",
     "schema",
+    "keys",
+    "counting",
+    "files",
     "vocabulary",
+    "encoding",
+    "options",
+    "ownership",
+    "fitted_files",
+    "nvtabular_layout",
     "frequency_categorify",
     "frequency_order",
+    "ops",
+    "drawing",
     "sampling",
-    "logits",
+    "stream",
+    "answers",
+    "arguments",
     "sampler",
-    "merlin_models",
     "report",
     "__main__",
 ]
 NUMPY_CORE = ORDER[: ORDER.index("metadata") + 1]
 TENSORFLOW = ("tensorflow", "keras", "tf_keras", "merlin.models")
+OPERATORS = ORDER[ORDER.index("schema") : ORDER.index("ops") + 1]
+LAYER = ORDER[ORDER.index("drawing") : ORDER.index("sampler") + 1]
 FORBIDDEN = {
-    "schema": TENSORFLOW,
-    "vocabulary": TENSORFLOW,
-    "frequency_categorify": TENSORFLOW,
-    "frequency_order": TENSORFLOW,
-    "sampling": ("nvtabular",),
-    "logits": ("nvtabular",),
-    "sampler": ("nvtabular",),
+    **dict.fromkeys(OPERATORS, TENSORFLOW),
+    **dict.fromkeys(LAYER, ("nvtabular", "dask", "pandas")),
 }
 
 

@@ -49,7 +49,9 @@ def test_law(metadata):
 @pytest.mark.parametrize("counts", [[9, 5, 5, 1], [1, 2], []])
 def test_survives_json_and_pbtxt(counts, tmp_path):
     metadata = PopularityMetadata.from_counts(np.array(counts, int), 3, "counted", 256)
-    schema = Schema([ColumnSchema("i", dtype="int64", properties={"popularity": metadata.to_dict()})])
+    schema = Schema(
+        [ColumnSchema("i", dtype="int64", properties={"popularity": metadata.to_dict()})]
+    )
     as_json = TensorflowMetadata.from_json(TensorflowMetadata.from_merlin_schema(schema).to_json())
     TensorflowMetadata.from_merlin_schema(schema).to_proto_text_file(str(tmp_path), "s.pbtxt")
     as_text = TensorflowMetadata.from_proto_text_file(str(tmp_path), "s.pbtxt")

@@ -14,7 +14,9 @@ from merlin_popsampler.steps import Steps
 LAWS = {
     "log_uniform": LogUniform(10**6),
     "uniform": Uniform(10**6),
-    "empirical": Empirical(Steps.from_counts(np.sort(np.random.default_rng(3).zipf(1.4, 9000))[::-1])),
+    "empirical": Empirical(
+        Steps.from_counts(np.sort(np.random.default_rng(3).zipf(1.4, 9000))[::-1])
+    ),
 }
 
 
@@ -109,8 +111,10 @@ def whole_sampler(law, num_sampled, unique, branch):
         )
 
     signature = [
-        tf.TensorSpec([], tf.int64), tf.TensorSpec([32], tf.int64), tf.TensorSpec([9000, 8], tf.float32)
-    ]  # fmt: skip
+        tf.TensorSpec([], tf.int64),
+        tf.TensorSpec([32], tf.int64),
+        tf.TensorSpec([9000, 8], tf.float32),
+    ]
     return step, signature
 
 
@@ -169,8 +173,10 @@ def test_compiles_under_xla(name, branch):
     step, signature = whole_sampler(law, 500, True, branch)
     compiled = tf.function(step, input_signature=signature, jit_compile=True)
     arguments = (
-        tf.constant(3, tf.int64), tf.range(32, dtype=tf.int64), tf.random.normal([9000, 8])
-    )  # fmt: skip
+        tf.constant(3, tf.int64),
+        tf.range(32, dtype=tf.int64),
+        tf.random.normal([9000, 8]),
+    )
     ranks, prices, true_prices, rows = compiled(*arguments)
     plain = step(*arguments)
     assert ranks.numpy().tolist() == plain[0].numpy().tolist()

@@ -6,6 +6,7 @@ import pytest
 from merlin.io import Dataset
 from merlin.schema import ColumnSchema, Schema, Tags
 from nvtabular import ops
+from workflow_helpers import dataset, fitted
 
 from merlin_popsampler import (
     FrequencyCategorify,
@@ -14,8 +15,6 @@ from merlin_popsampler import (
     read_popularity,
 )
 from merlin_popsampler.schema import column_popularity, find_item_column, reserved_ids, schema_of
-
-from workflow_helpers import dataset, fitted
 
 METADATA = PopularityMetadata.from_counts(np.array([9, 5, 5, 1]), 3, "counted", max_steps=256)
 

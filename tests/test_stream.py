@@ -147,10 +147,10 @@ def test_a_reloaded_model_draws_on_in_a_fresh_process(tmp_path):
     code = f"""
 import tensorflow as tf
 from merlin_popsampler import PopularityBasedSampler
-model = tf.keras.models.load_model({str(tmp_path / 'm.keras')!r})
+model = tf.keras.models.load_model({str(tmp_path / "m.keras")!r})
 sampler = next(x for x in model.layers if type(x) is PopularityBasedSampler)
 assert sampler.max_id == 402 and sampler.seed == 17 and sampler.unique
-raw = tf.saved_model.load({str(tmp_path / 'm')!r})
+raw = tf.saved_model.load({str(tmp_path / "m")!r})
 for source in (sampler, raw):
     assert [source.sample_ids().numpy().tolist() for _ in range(3)] == {following}
 unseeded = [PopularityBasedSampler(402, 3, 20).sample_ids().numpy().tolist() for _ in range(2)]
@@ -190,7 +190,7 @@ for seed in (17, None):
 
     with strategy.scope():
         fresh = P(402, 3, 20, 99)
-    path = tf.train.Checkpoint(sampler=own).write({str(tmp_path / 'c')!r})
+    path = tf.train.Checkpoint(sampler=own).write({str(tmp_path / "c")!r})
     tf.train.Checkpoint(sampler=fresh).read(path).assert_consumed()
     assert batches(own) == batches(fresh)  # on two replicas again
     alone = P(402, 3, 20, 99)

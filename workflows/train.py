@@ -6,8 +6,8 @@
   (the items to find share the table of the items read).
 
 Both train through Merlin's Loader on what preprocess.py wrote, with a sampler that configures
-itself from the schema, and with the logQ correction. Writes `results.json` under `--output`, and the
-trained models beside it.
+itself from the schema, and with the logQ correction. Writes `results.json` under `--output`, and
+the trained models beside it.
 """
 
 import argparse
@@ -71,6 +71,18 @@ class Examples:
         positive = tf.gather(sessions, tf.cast(places, tf.int64), batch_dims=1)
         features = {f"{ITEM}__values": query.values, f"{ITEM}__offsets": query.row_splits}
         return features, positive
+
+
+class Progress(tf.keras.callbacks.Callback):
+    """One bar for all epochs; Keras's own prints one an epoch."""
+
+    def __init__(self, bar: tqdm) -> None:
+        super().__init__()
+        self.bar = bar
+
+    def on_train_batch_end(self, batch: int, logs: Optional[Dict[str, float]] = None) -> None:
+        self.bar.set_postfix(loss=f"{(logs or {}).get('loss', np.nan):.3f}", refresh=False)
+        self.bar.update()
 
 
 def build_model(
@@ -149,10 +161,7 @@ def train(args: argparse.Namespace) -> Dict[str, Dict[str, float]]:
         epochs = args.epochs if name == "retrieval" else max(1, args.epochs * 3 // 5)
         began = time.perf_counter()
         with tqdm(total=epochs * len(loader), desc=f"train {name}", unit="batch") as bar:
-            progress = tf.keras.callbacks.LambdaCallback(
-                on_train_batch_end=lambda _, logs: bar.update() or bar.set_postfix(loss=logs["loss"], refresh=False)
-            )
-            model.fit(loader, epochs=epochs, verbose=0, callbacks=[progress])
+            model.fit(loader, epochs=epochs, verbose=0, callbacks=[Progress(bar)])
         scorer = model_scorer(model, item_vectors)
         results[name] = {
             **evaluate(scorer, queries, positives, popularity.domain, name=name),
