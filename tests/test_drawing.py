@@ -253,8 +253,8 @@ GOLDEN = [6929, 380835, 116106, 1, 1567, 14, 16, 40447]
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (dict(num_sampled=401), "at most 400 unique"),
-        (dict(num_sampled=5, branch="guess"), "branch"),
+        ({"num_sampled": 401}, "at most 400 unique"),
+        ({"num_sampled": 5, "branch": "guess"}, "branch"),
     ],
 )
 def test_refused(arguments, message):

@@ -494,7 +494,7 @@ def test_a_failing_fit_leaves_the_earlier_one_alone(frame, out_path):
     workflow, encoded = encode(frame, ["item_id"], out_path, 1)
     with pytest.raises(FrequencyOrderError):
         workflow.fit(dataset(pd.DataFrame({"item_id": ["a", 1]}), 1))
-    again, same = encode(frame, ["item_id"], out_path, 1)
+    _again, same = encode(frame, ["item_id"], out_path, 1)
     assert same["item_id"].tolist() == encoded["item_id"].tolist()
 
 

@@ -49,7 +49,7 @@ def test_batches_and_seeds_differ():
 def test_a_trace_draws_nothing_and_moves_nothing():
     layer, graph_layer = sampler(), sampler()
     before = layer.get_weights()[0].copy()
-    function = tf.function(lambda ids: graph_layer(ids))
+    function = tf.function(graph_layer)
     for rows in (4, 5, 6):
         function.get_concrete_function(tf.TensorSpec([rows, 1], tf.int64))
     inputs = tf.keras.Input((1,), dtype="int64")
