@@ -7,9 +7,12 @@ from typing import Any, List, Sequence, Tuple
 
 import fsspec
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from .errors import PopSamplerError
+
+Ints = npt.NDArray[np.int64]
 
 
 def publish(names: Sequence[str], source: str, folder: str, kinds: Sequence[str]) -> None:
@@ -113,19 +116,19 @@ def check_digest(path: str, expected: str) -> None:
         )
 
 
-def write_counts(path: str, counts: np.ndarray) -> str:
+def write_counts(path: str, counts: Ints) -> str:
     """Writes the counts of the ids 0 to `len(counts) - 1`, and returns their digest."""
     write(path, pd.DataFrame({"id": np.arange(len(counts)), "count": counts.astype(np.int64)}))
     return counts_digest(counts)
 
 
-def counts_digest(counts: np.ndarray) -> str:
+def counts_digest(counts: Ints) -> str:
     """Digest of the counts themselves, the same whatever library wrote the file."""
     little_endian = np.ascontiguousarray(counts, dtype="<i8")
     return blake2b(little_endian.tobytes(), digest_size=16).hexdigest()
 
 
-def read_counts(path: str) -> np.ndarray:
+def read_counts(path: str) -> Ints:
     """Counts of the ids from 0 on, int64 `[max_id + 1]`, from a `popularity.*` file.
 
     Raises:
@@ -144,7 +147,8 @@ def read_counts(path: str) -> np.ndarray:
             f"Expected a counts file (columns id and count, ids 0, 1, 2, ...). Received: {path} "
             f"with columns {list(frame.columns)}. Pass a popularity.<column>.parquet."
         )
-    return frame["count"].to_numpy(np.int64)
+    counts: Ints = frame["count"].to_numpy(np.int64)
+    return counts
 
 
 def _file_names(names: Sequence[str], kinds: Sequence[str]) -> List[str]:

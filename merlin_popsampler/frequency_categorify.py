@@ -12,13 +12,14 @@ from .encoding import encode
 from .errors import PopSamplerError
 from .fitted_files import FittedFiles
 from .keys import KeyGroup
+from .metadata import check_steps
 from .nvtabular_layout import Categorify, embedding_width
 from .options import DEFAULTS, PerColumn, option_of
 from .schema import with_popularity
 from .vocabulary import KINDS, Layout, Vocabulary, stage
 
 
-class FrequencyCategorify(FittedFiles, Categorify):
+class FrequencyCategorify(FittedFiles, Categorify):  # type: ignore[misc]
     """A drop-in `nvtabular.ops.Categorify` whose ids are sorted by (count desc, key asc).
 
     The same data gets the same ids on any processor, in any partitioning, with any `split_out`.
@@ -61,11 +62,7 @@ class FrequencyCategorify(FittedFiles, Categorify):
                 f"Received: vocabs for {sorted(self.vocabs)}. Encode with Categorify(vocabs=...) "
                 ">> FrequencyOrder(on_violation='remap') instead."
             )
-        if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-            raise PopSamplerError(
-                f"Expected steps to be a whole number >= 1. Received: {steps!r}. "
-                "Leave it at its default, 256."
-            )
+        check_steps(steps)
         if np.dtype(self.output_dtype).kind not in "iu":
             raise PopSamplerError(
                 f"Expected an integer dtype for ids. Received: {self.dtype!r}. "
@@ -189,7 +186,8 @@ class FrequencyCategorify(FittedFiles, Categorify):
                 f"Column {name!r}: expected a fitted vocabulary. Received: none. "
                 "Fit the workflow first."
             )
-        return self.fits[name]
+        vocabulary: Vocabulary = self.fits[name]
+        return vocabulary
 
     def _check(self, name: str, found: Vocabulary) -> None:
         largest = np.iinfo(self.output_dtype).max

@@ -15,9 +15,10 @@ from . import files
 from .counting import SIZE, Counts, count_keys
 from .encoding import as_lists
 from .errors import FrequencyOrderError, PopSamplerError, SchemaError
+from .files import Ints
 from .fitted_files import FittedFiles
 from .keys import KeyGroup, elements, is_list
-from .metadata import PROPERTY, PopularityMetadata
+from .metadata import PROPERTY, PopularityMetadata, check_steps
 from .nvtabular_layout import StatOperator
 from .schema import reserved_ids, with_popularity
 from .steps import Steps
@@ -69,7 +70,7 @@ class Order:
             files.check_digest(self.map_path, self.map_digest)
 
 
-class FrequencyOrder(FittedFiles, StatOperator):
+class FrequencyOrder(FittedFiles, StatOperator):  # type: ignore[misc]
     """Checks that ids are sorted by decreasing frequency, and records it in the schema.
 
     Put it after whatever makes the ids that the model will see: an encoder, a filter after one, a
@@ -118,11 +119,7 @@ class FrequencyOrder(FittedFiles, StatOperator):
                 f"vocabulary after all fitting. Received: mode={mode!r}, "
                 f"on_violation={on_violation!r}, groups={groups!r}. Leave mode at its default."
             )
-        if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-            raise PopSamplerError(
-                f"Expected steps to be a whole number >= 1. Received: {steps!r}. "
-                "Leave it at its default, 256."
-            )
+        check_steps(steps)
         self.mode = mode
         self.on_violation = on_violation
         self.groups = [tuple(group) for group in groups or ()]
@@ -260,7 +257,7 @@ def _measure(
     return name, order
 
 
-def _dense_counts(counts: Counts, name: str, reserved: int) -> np.ndarray:
+def _dense_counts(counts: Counts, name: str, reserved: int) -> Ints:
     """Counts of the ids from 0 to the last item that was seen, int64."""
     ids = counts.frame[name]
     problem = ""
@@ -280,7 +277,7 @@ def _dense_counts(counts: Counts, name: str, reserved: int) -> np.ndarray:
     return dense
 
 
-def _violation(counts: np.ndarray, min_id: int) -> str:
+def _violation(counts: Ints, min_id: int) -> str:
     """The first place where counts rise, unseen ids counted as seen once; "" if they never do."""
     known = np.maximum(counts, 1)
     rises = np.flatnonzero(known[1:] > known[:-1])
@@ -332,7 +329,7 @@ def _with_room(col_schema: ColumnSchema, metadata: PopularityMetadata) -> Column
     return col_schema.with_properties({"domain": {**domain, "max": metadata.max_id}})
 
 
-def _check_belongs(col_schema: ColumnSchema, found: PopularityMetadata, sizes: np.ndarray) -> None:
+def _check_belongs(col_schema: ColumnSchema, found: PopularityMetadata, sizes: Ints) -> None:
     """Refuses a vocabulary that is not the one which the schema speaks of."""
     expected = (col_schema.properties.get("domain") or {}).get("max")
     fields = col_schema.properties.get(PROPERTY)

@@ -7,7 +7,7 @@ import numpy as np
 
 from .domain import IdDomain
 from .errors import PopSamplerError, SchemaError
-from .laws import Empirical, Law, LogUniform, distance
+from .laws import Empirical, Ints, Law, LogUniform, distance
 from .steps import Steps
 
 PROPERTY = "popularity"
@@ -50,7 +50,7 @@ class PopularityMetadata:
 
     @classmethod
     def from_counts(
-        cls, counts: np.ndarray, min_id: int, evidence: str, max_steps: int
+        cls, counts: Ints, min_id: int, evidence: str, max_steps: int
     ) -> "PopularityMetadata":
         """Metadata of measured counts.
 
@@ -140,6 +140,15 @@ class PopularityMetadata:
             fields.get("steps"),
             fields.get("digest"),
             fields.get("fit"),
+        )
+
+
+def check_steps(steps: Any) -> None:
+    """Refuses what is no number of steps for a curve."""
+    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+        raise PopSamplerError(
+            f"Expected steps to be a whole number >= 1. Received: {steps!r}. "
+            "Leave it at its default, 256."
         )
 
 

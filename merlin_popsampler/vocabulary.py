@@ -13,6 +13,7 @@ from . import files
 from .counting import SIZE, Counts
 from .domain import FIRST_OOV_ID, NULL_ID, PADDING_ID
 from .errors import FrequencyOrderError
+from .files import Ints
 from .keys import KeyGroup
 from .metadata import PopularityMetadata
 
@@ -126,7 +127,7 @@ def hash_buckets(keys: Any, num_buckets: int) -> Any:
     return hashed % num_buckets
 
 
-def _bucket_sizes(removed: pd.DataFrame, group: KeyGroup, num_buckets: int) -> np.ndarray:
+def _bucket_sizes(removed: pd.DataFrame, group: KeyGroup, num_buckets: int) -> Ints:
     """Occurrences that each out-of-vocabulary id stands for, int64 `[num_buckets]`."""
     sizes = removed[SIZE].to_numpy()
     if num_buckets == 1 or not len(removed):
@@ -149,7 +150,7 @@ def _write_unique(path: str, kept: pd.DataFrame, group: KeyGroup, layout: Layout
         files.write(f"{path}/part.{part}.parquet", frame.iloc[start:stop])
 
 
-def _write_meta(path: str, reserved: np.ndarray, sizes: np.ndarray) -> None:
+def _write_meta(path: str, reserved: Ints, sizes: Ints) -> None:
     num_oov = len(reserved) - FIRST_OOV_ID
     meta = {
         "kind": ["pad", "null", "oov", "unique"],
@@ -160,7 +161,7 @@ def _write_meta(path: str, reserved: np.ndarray, sizes: np.ndarray) -> None:
     files.write(path, pd.DataFrame(meta))
 
 
-def read_sizes(path: str, name: str, min_id: int) -> np.ndarray:
+def read_sizes(path: str, name: str, min_id: int) -> Ints:
     """Occurrences that an encoder wrote beside its keys, int64 `[items]`, in the ids' order.
 
     Args:
@@ -194,7 +195,8 @@ def read_sizes(path: str, name: str, min_id: int) -> np.ndarray:
             f"Column {name!r}: expected ids from {min_id} on. Received: a vocabulary numbered "
             f"from {frame.index[0]}, whose ids the encoder shifts. {what_to_do}"
         )
-    return frame[columns[0]].to_numpy(np.int64)
+    sizes: Ints = frame[columns[0]].to_numpy(np.int64)
+    return sizes
 
 
 def read_keys(vocabulary: Vocabulary, keys: List[str], like: Any) -> Any:

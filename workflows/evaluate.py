@@ -6,18 +6,20 @@ query's own items, for a model and for the popularity baseline alike. A positive
 does not know counts as a miss.
 """
 
-from typing import Callable, Dict, List, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Sequence, Tuple
 
 import numpy as np
+import numpy.typing as npt
 from tqdm import tqdm
 
 from merlin_popsampler.domain import IdDomain
 
-Scorer = Callable[[List[np.ndarray]], np.ndarray]
+Array = npt.NDArray[Any]
+Scorer = Callable[[List[Array]], Array]
 """From queries (a list of int64 id arrays) to scores, float32 `[queries, cardinality]`."""
 
 
-def leave_last_out(sessions: Sequence[np.ndarray]) -> Tuple[List[np.ndarray], np.ndarray]:
+def leave_last_out(sessions: Sequence[Array]) -> Tuple[List[Array], Array]:
     """Queries and positives (int64 `[sessions]`) of sessions of two ids or more."""
     positives = np.array([ids[-1] for ids in sessions], dtype=np.int64)
     return [np.asarray(ids[:-1], dtype=np.int64) for ids in sessions], positives
@@ -27,7 +29,7 @@ def popularity_scorer(domain: IdDomain) -> Scorer:
     """Ids are in frequency order, so the most popular items are simply the first ids."""
     scores = -np.arange(domain.cardinality, dtype=np.float32)
 
-    def score(queries: List[np.ndarray]) -> np.ndarray:
+    def score(queries: List[Array]) -> Array:
         return np.repeat(scores[None], len(queries), axis=0)
 
     return score
@@ -35,8 +37,8 @@ def popularity_scorer(domain: IdDomain) -> Scorer:
 
 def evaluate(
     score: Scorer,
-    queries: List[np.ndarray],
-    positives: np.ndarray,
+    queries: List[Array],
+    positives: Array,
     domain: IdDomain,
     k: int = 20,
     batch_size: int = 1024,
@@ -66,8 +68,8 @@ def evaluate(
 
 
 def _gains(
-    scores: np.ndarray, queries: List[np.ndarray], positives: np.ndarray, domain: IdDomain, k: int
-) -> np.ndarray:
+    scores: Array, queries: List[Array], positives: Array, domain: IdDomain, k: int
+) -> Array:
     """Discounted gain of each query's positive, 0 where it is not among the first `k`."""
     scores = np.array(scores, dtype=np.float32)
     scores[:, : domain.min_id] = -np.inf

@@ -26,7 +26,7 @@ import merlin.models.tf as mm
 import numpy as np
 import pandas as pd
 import tensorflow as tf
-from evaluate import Scorer, evaluate, leave_last_out, popularity_scorer
+from evaluate import Array, Scorer, evaluate, leave_last_out, popularity_scorer
 from merlin.io import Dataset
 from merlin.schema import Schema
 from tqdm import tqdm
@@ -73,7 +73,7 @@ class Examples:
         return features, positive
 
 
-class Progress(tf.keras.callbacks.Callback):
+class Progress(tf.keras.callbacks.Callback):  # type: ignore[misc]
     """One bar for all epochs; Keras's own prints one an epoch."""
 
     def __init__(self, bar: tqdm) -> None:
@@ -111,19 +111,20 @@ def build_model(
 def model_scorer(model: Any, item_vectors: Any) -> Scorer:
     """Scores of all ids: the query's vector times the item vectors."""
 
-    def score(queries: List[np.ndarray]) -> np.ndarray:
+    def score(queries: List[Array]) -> Array:
         offsets = np.concatenate([[0], np.cumsum([len(ids) for ids in queries])])
         features = {
             f"{ITEM}__values": tf.constant(np.concatenate(queries)),
             f"{ITEM}__offsets": tf.constant(offsets),
         }
         vectors = model._encoder(features)
-        return tf.matmul(vectors, item_vectors(), transpose_b=True).numpy()
+        scores: Array = tf.matmul(vectors, item_vectors(), transpose_b=True).numpy()
+        return scores
 
     return score
 
 
-def read_sessions(folder: Path) -> List[np.ndarray]:
+def read_sessions(folder: Path) -> List[Array]:
     """Lists of ids that preprocess.py wrote."""
     parts = sorted(folder.glob("*.parquet"))
     if not parts:
