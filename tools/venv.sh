@@ -5,7 +5,8 @@
 #   tools/venv.sh keras3   .venv-keras3  TensorFlow 2.20, Keras 3, NVTabular       (Python 3.11)
 #   tools/venv.sh lint     .venv-lint    ruff, mypy, vermin, pre-commit            (Python 3.11)
 #
-# PYTHON=/path/to/python3.11 names the interpreter; otherwise the newest usable one of PATH is taken.
+# PYTHON=/path/to/python3.11 names the interpreter; otherwise it is the one that the environment already
+# has, or the newest usable one of PATH.
 set -euo pipefail
 
 readonly UV_VERSION=0.13.9
@@ -30,8 +31,8 @@ find_python() { # the versions that will do, the best one first
     command -v "$PYTHON"
     return
   fi
-  for version in "$@" ""; do
-    candidate=$(command -v "python${version:-3}" || true)
+  for candidate in "$(readlink -f "$venv/bin/python" || true)" "${@/#/python}" python3; do
+    candidate=$(command -v "$candidate" || true)
     [[ -n "$candidate" ]] || continue
     version=$(version_of "$candidate")
     seen="$seen${version:+ $version}"
