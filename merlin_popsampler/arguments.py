@@ -108,6 +108,12 @@ def checked_seed(seed: Any) -> Optional[int]:
     return operator.index(seed)
 
 
+def check_integers(dtype: Any) -> None:
+    """Refuses ids of another kind than integers, by their TensorFlow dtype."""
+    if not dtype.is_integer:
+        raise PopSamplerError(f"Expected integer ids. Received: {dtype.name}. Cast them to int64.")
+
+
 def _measured_law(metadata: PopularityMetadata, column: str, wanted: str) -> Law:
     """The law that the schema carries."""
     try:

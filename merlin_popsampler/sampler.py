@@ -8,7 +8,6 @@ import tensorflow as tf
 
 from . import answers, arguments, sampling, stream
 from .domain import IdDomain
-from .errors import PopSamplerError
 from .inclusion import price_table
 
 _CHUNK = 1 << 20
@@ -134,7 +133,7 @@ class PopularityBasedSampler(tf.keras.layers.Layer):  # type: ignore[misc]
         """The next batch of draws: int64 `[max_num_samples]`, ids from min_id to max_id."""
         self._note_trace()
         if self._first_key is None:
-            self._first_key = stream.first_key() if self.seed is None else 0
+            self._first_key = stream.first_key(self.seed)
         shared = self.share_across_replicas
         place = stream.next_position(self._stream, self._first_key, shared)
         ranks = sampling.draw_ranks(self.law, *place, self._max_num_samples, self.unique)
@@ -152,13 +151,9 @@ class PopularityBasedSampler(tf.keras.layers.Layer):  # type: ignore[misc]
         """
         self._note_trace()
         ids = tf.convert_to_tensor(ids)
-        if not ids.dtype.is_integer:
-            raise PopSamplerError(
-                f"Expected integer ids. Received: {ids.dtype.name}. Cast them to int64."
-            )
-        return sampling.expected_count(
-            self.law, self._table, self.domain.rank(tf.cast(ids, tf.int64))
-        )
+        arguments.check_integers(ids.dtype)
+        ranks = self.domain.rank(tf.cast(ids, tf.int64))
+        return sampling.expected_count(self.law, self._table, ranks)
 
     def sampled_values(self, true_ids: Any) -> Tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Draws and prices, as the `sampled_values` of `tf.nn.sampled_softmax_loss`.
@@ -188,7 +183,10 @@ class PopularityBasedSampler(tf.keras.layers.Layer):  # type: ignore[misc]
         self,
         inputs: Any,
         item_weights: Any = None,
-        training: bool = False,  # noqa: ARG002 - Merlin Models passes it if it is named
+        features: Any = None,  # noqa: ARG002 - this and the rest: the reference's signature
+        targets: Any = None,  # noqa: ARG002
+        training: bool = False,  # noqa: ARG002
+        testing: bool = False,  # noqa: ARG002
     ) -> Any:
         """Answers whoever calls; see the class. Draws alike in training and in testing."""
         if answers.is_candidate(inputs):

@@ -28,7 +28,7 @@ def add_stream(layer: Any, seed: Optional[int]) -> Any:
       layer: the Keras layer, of Keras 2 or 3, that will own the weight.
       seed: key of the stream; None leaves the choice to the first draw.
     """
-    start = (0, _UNSEEDED) if seed is None else (_signed(_mix(seed)), 0)
+    start = (0, _UNSEEDED) if seed is None else (first_key(seed), 0)
     if hasattr(tf.keras, "Variable"):  # Keras 3: its add_weight cannot say ON_READ
         return tf.keras.Variable(
             tf.constant(start, tf.int64),
@@ -49,30 +49,32 @@ def add_stream(layer: Any, seed: Optional[int]) -> Any:
     )
 
 
-def next_position(stream: Any, first_key: int, shared: bool) -> Tuple[tf.Tensor, tf.Tensor]:
+def next_position(stream: Any, key_at_start: int, shared: bool) -> Tuple[tf.Tensor, tf.Tensor]:
     """Key and position of the next batch; moves the stream on by one batch.
 
     Args:
       stream: the weight of `add_stream`.
-      first_key: key that a stream takes at its first draw where it has none, `[-2**63, 2**63)`.
+      key_at_start: key that a stream takes at its first draw where it has none, int64.
       shared: whether all replicas and workers draw the same ids, or each a stream of its own.
 
     Returns:
       Two int64 scalars.
     """
     key, position = tf.unstack(tf.convert_to_tensor(stream))
-    key = tf.where(position < 0, tf.constant(first_key, tf.int64), key)
+    key = tf.where(position < 0, tf.constant(key_at_start, tf.int64), key)
     position = tf.maximum(position, 0)
     stream.assign(tf.stack([key, position + 1]))
     return key if shared else _own_key(key), position
 
 
-def first_key() -> int:
-    """A key for a stream without a seed: from `tf.random.set_seed`, else from the system.
+def first_key(seed: Optional[int]) -> int:
+    """The key, `[-2**63, 2**63)`, of a seed; of None from `tf.random.set_seed` or the system.
 
-    It is asked for eagerly, also during a trace, so that a seed set before the first draw gives
-    the same key in eager mode and in a graph.
+    TensorFlow's seed is asked for eagerly, also during a trace, so that one set before the first
+    draw gives the same key in eager mode and in a graph.
     """
+    if seed is not None:
+        return _signed(_mix(seed))
     with tf.init_scope():
         seeds = tf.compat.v1.get_seed(None)
     if seeds[0] is None:

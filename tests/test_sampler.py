@@ -299,7 +299,7 @@ def test_in_a_data_pipeline_each_element_has_draws_of_its_own():
 @pytest.mark.parametrize("law", LAWS)
 def test_compiled_by_xla_the_draws_are_the_same(law):
     plain, compiled = sampler(law=LAWS[law]), sampler(law=LAWS[law])
-    function = tf.function(lambda ids: compiled.sampled_values(ids), jit_compile=True)
+    function = tf.function(compiled.sampled_values, jit_compile=True)
     ids = tf.range(15, dtype=tf.int64)[:, None]
     for _ in range(3):
         sampled, true_counts, counts = function(ids)

@@ -1,0 +1,404 @@
+"""The sampler inside Merlin Models: real data sets, real models, reloads in fresh processes."""
+
+import os
+import subprocess
+import sys
+import types
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+pytestmark = pytest.mark.merlin_models
+pytest.importorskip("merlin.models", reason="needs merlin.models")
+tf = pytest.importorskip("tensorflow")
+
+import merlin.models.tf as mm
+import nvtabular as nvt
+from merlin.io import Dataset
+from merlin.models.tf.blocks.retrieval.base import ItemRetrievalScorer
+from merlin.models.tf.core.base import ModelContext, PredictionOutput
+from merlin.models.tf.outputs.sampling.base import Candidate
+from merlin.models.utils.constants import MIN_FLOAT
+
+from merlin_popsampler import FrequencyCategorify, PopSamplerError, PopularityBasedSampler
+
+ROOT = Path(__file__).parents[2]
+ITEMS = 40
+ROWS = 2010  # a last batch that is not full
+K = 20
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """A data set as users have it: transformed, written with its schema, and read again."""
+    folder = tmp_path_factory.mktemp("written")
+    rng = np.random.default_rng(0)
+    users = rng.integers(0, 30, ROWS)
+    items = (users // 10 * 13 + rng.zipf(1.5, ROWS)) % ITEMS  # groups of users like other items
+    raw = Dataset(pd.DataFrame({"user": users, "item": items * 7}))
+    item = ["item"] >> FrequencyCategorify(out_path=str(folder)) >> nvt.ops.TagAsItemID()
+    user = ["user"] >> nvt.ops.Categorify(out_path=str(folder)) >> nvt.ops.TagAsUserID()
+    workflow = nvt.Workflow(item + user)
+    workflow.fit_transform(raw).to_parquet(str(folder / "data"))
+    return Dataset(str(folder / "data" / "*.parquet"), engine="parquet"), workflow
+
+
+@pytest.fixture
+def dataset(written):
+    tf.keras.utils.set_random_seed(17)
+    return written[0]
+
+
+def sampler_of(dataset, **settings):
+    return PopularityBasedSampler.from_schema(dataset, **{"max_num_samples": K, **settings})
+
+
+def first_interface(dataset, samplers):
+    model = mm.MatrixFactorizationModel(dataset.schema, dim=8, samplers=samplers)
+    model.compile(tf.keras.optimizers.Adam(0.05))
+    return model
+
+
+def second_interface(dataset, sampler, **settings):
+    query = mm.Encoder(
+        dataset.schema.select_by_name("user"), mm.MLPBlock([8], no_activation_last_layer=True)
+    )
+    output = mm.ContrastiveOutput(
+        to_call=dataset.schema.select_by_name("item"),
+        negative_samplers=sampler,
+        **{"logq_sampling_correction": True, **settings},
+    )
+    model = mm.RetrievalModelV2(query=query, output=output)
+    model.compile(tf.keras.optimizers.Adam(0.05))
+    return model
+
+
+def loader(dataset, batch_size=256):
+    target = mm.ToTarget(dataset.schema, "item", one_hot=False)
+    return mm.Loader(dataset, batch_size=batch_size).map(target)
+
+
+def sampler_in(model):
+    found = [x for x in model._flatten_layers() if type(x) is PopularityBasedSampler]
+    assert len({id(x) for x in found}) == 1
+    return found[0]
+
+
+def same_settings(sampler, other):
+    return {**sampler.get_config(), "name": ""} == {**other.get_config(), "name": ""}
+
+
+def test_every_source_of_a_schema_gives_the_same_sampler(written):
+    dataset, workflow = written
+    sources = [dataset, dataset.schema, workflow, mm.Loader(dataset, 10), loader(dataset)]
+    samplers = [sampler_of(source) for source in sources]
+    assert all(same_settings(samplers[0], sampler) for sampler in samplers)
+    assert (samplers[0].min_id, samplers[0].max_id) == (3, ITEMS + 2)
+    assert samplers[0].item_id_feature_name == "item"
+    assert samplers[0].law.name == "empirical"
+
+
+# --- the first interface: MatrixFactorizationModel(samplers=[sampler]) --------------------------
+
+
+def embeddings(rows, dim=4):
+    return tf.random.stateless_normal([rows, dim], [1, 2])
+
+
+def batch_of(ids, name="item"):
+    ids = tf.constant(ids, tf.int64)
+    return {"embeddings": tf.zeros([len(ids), 4]), "metadata": {name: ids}}
+
+
+def test_first_interface_answers_with_embeddings_and_ids(dataset):
+    sampler, twin, table = (
+        sampler_of(dataset, seed=5),
+        sampler_of(dataset, seed=5),
+        embeddings(ITEMS + 3),
+    )
+    for training in (True, False):
+        answer = sampler(batch_of([3, 4, 5]), item_weights=table, training=training)
+        ids = twin.sample_ids()
+        assert answer.embeddings.shape == (K, 4)
+        np.testing.assert_array_equal(answer.metadata["item"], ids)
+        np.testing.assert_array_equal(answer.embeddings, tf.gather(table, ids))
+        assert len(np.unique(ids)) == K
+    assert sampler.required_features == ["item"]
+    sampler.add(table, {}, training=True)
+    np.testing.assert_array_equal(sampler.sample(table).metadata["item"], twin.sample_ids())
+
+
+def test_first_interface_refuses_what_cannot_be_right(dataset):
+    sampler, table = sampler_of(dataset), embeddings(ITEMS + 3)
+    batch = batch_of([3, 4])
+    with pytest.raises(PopSamplerError, match=r"at least 43 rows.*Received: 42 rows"):
+        sampler(batch, item_weights=table[:-1])
+    with pytest.raises(PopSamplerError, match="Received: none"):
+        sampler(batch)
+    with pytest.raises(PopSamplerError, match=r"'item'.*product"):
+        sampler(batch_of([3, 4], "product"), item_weights=table)
+    with pytest.raises(PopSamplerError, match="1 rows"):
+        sampler(batch_of([3]), item_weights=table)
+    with pytest.raises(PopSamplerError, match="max_num_samples=1"):
+        sampler_of(dataset, max_num_samples=1)(batch, item_weights=table)
+    assert sampler(batch, item_weights=tf.pad(table, [[0, 9], [0, 0]])).embeddings.shape == (K, 4)
+
+
+@pytest.mark.parametrize("downscore", [True, False])
+def test_scorer_finds_and_masks_accidental_hits(dataset, downscore):
+    """All items are sampled, so that every row has exactly one hit, and we know where."""
+    sampler = sampler_of(dataset, max_num_samples=ITEMS, seed=5)
+    scorer = ItemRetrievalScorer(
+        samplers=[sampler],
+        sampling_downscore_false_negatives=downscore,
+        item_id_feature_name="item",
+        item_domain="item",
+    )
+    table = embeddings(ITEMS + 3)
+    context = ModelContext()
+    context.add_embedding_table("item", types.SimpleNamespace(embeddings=tf.Variable(table)))
+    scorer._set_context(context)
+    ids = tf.constant([3, 9, 9, 42, 17, 1], tf.int64)  # the last one is never drawn
+    query = embeddings(6)
+    outputs = scorer.call_outputs(
+        PredictionOutput({"query": query, "item": tf.gather(table, ids)}, {}),
+        features={"item": ids[:, None]},
+        training=True,
+    )
+    drawn = sampler_of(dataset, max_num_samples=ITEMS, seed=5).sample_ids().numpy()
+    scores = outputs.predictions.numpy()
+    np.testing.assert_allclose(
+        scores[:, 0], np.sum(query * tf.gather(table, ids), axis=1), rtol=1e-5
+    )
+    hits = ids.numpy()[:, None] == drawn
+    assert hits.sum() == 5
+    plain = query.numpy() @ table.numpy()[drawn].T
+    expected = np.where(hits & downscore, MIN_FLOAT, plain)
+    np.testing.assert_allclose(scores[:, 1:], expected, rtol=1e-4, atol=1e-5)
+    if downscore:
+        np.testing.assert_array_equal(outputs.valid_negatives_mask, ~hits)
+        np.testing.assert_array_equal(outputs.negative_item_ids, drawn)
+
+
+@pytest.mark.parametrize("in_batch", [False, True], ids=["alone", "with in-batch"])
+def test_first_interface_trains_and_reloads(dataset, in_batch, tmp_path):
+    sampler = sampler_of(dataset, seed=5)
+    samplers = [sampler, mm.InBatchSampler()] if in_batch else [sampler]
+    model = first_interface(dataset, samplers)
+    history = model.fit(dataset, batch_size=256, epochs=2, verbose=0).history
+    assert history["loss"][1] < history["loss"][0]
+    assert sampler.get_weights()[0][1] == 16  # one batch of draws for each step, no more
+    model.evaluate(dataset, batch_size=256, verbose=0)
+    model.save(str(tmp_path / "model"))
+    reloaded = mm.Model.load(str(tmp_path / "model"))
+    other = sampler_in(reloaded)
+    assert same_settings(sampler, other)
+    np.testing.assert_array_equal(other.get_weights()[0], sampler.get_weights()[0])
+    reloaded.compile("adam")
+    before = other.get_weights()[0][1]
+    reloaded.fit(dataset, batch_size=256, epochs=1, verbose=0)
+    assert other.get_weights()[0][1] == before + 8
+
+
+def test_a_table_too_short_is_refused_when_training_starts(dataset):
+    too_far = PopularityBasedSampler(ITEMS + 3, 3, K, item_id_feature_name="item")
+    with pytest.raises(PopSamplerError, match=r"not the cardinality"):
+        first_interface(dataset, [too_far]).fit(dataset, batch_size=256, verbose=0)
+
+
+# --- the second interface: ContrastiveOutput(negative_samplers=sampler) -------------------------
+
+
+def candidate(ids, **metadata):
+    return Candidate(id=tf.constant(ids, tf.int64)[:, None], metadata=metadata)
+
+
+def test_second_interface_answers_with_a_candidate_of_ids(dataset):
+    sampler, twin = sampler_of(dataset, seed=5), sampler_of(dataset, seed=5)
+    batch = candidate([3, 4, 1], features=tf.zeros([3, 2]))
+    answer = sampler(batch, training=True, testing=False)
+    assert isinstance(answer, Candidate)
+    assert answer.id.shape == (K, 1)
+    assert answer.metadata == {}
+    np.testing.assert_array_equal(answer.id[:, 0], twin.sample_ids())
+    for priced in (sampler.with_sampling_probs(batch), sampler.with_sampling_probs(answer)):
+        assert isinstance(priced, Candidate)
+        assert priced.sampling_prob.dtype == tf.float32
+        np.testing.assert_array_equal(priced.sampling_prob, twin.expected_count(priced.id))
+    assert list(sampler.with_sampling_probs(batch).metadata) == ["features"]
+    sampler.add(batch)
+
+
+def test_candidates_have_the_dtype_of_the_batch_s_ids_where_it_can_hold_them(dataset):
+    sampler = sampler_of(dataset)
+    ids = {"int32": "int32", "uint8": "uint8", "int64": "int64"}
+    for given, expected in ids.items():
+        batch = Candidate(id=tf.constant([[3], [4]], given), metadata={})
+        assert sampler(batch).id.dtype == expected
+    far = PopularityBasedSampler(1000, 3)
+    assert far(Candidate(id=tf.constant([[3], [4]], "int8"), metadata={})).id.dtype == "int64"
+
+
+def test_candidates_compare_by_identity_on_either_side(dataset):
+    """Merlin Models' own comparison fails where the batch is as long as the samples."""
+    sampler, batch = sampler_of(dataset), candidate(range(3, 3 + K))
+    sampled = sampler(batch)
+    assert batch != sampled
+    assert sampled != batch
+    assert sampler.with_sampling_probs(batch) == batch
+    assert not sampled == batch  # noqa: SIM201 - the other operator
+    with pytest.raises(ValueError, match="truth value"):  # negative control: theirs
+        assert batch != Candidate(id=sampled.id, metadata={})
+
+
+def test_second_interface_refuses_one_row_and_one_sample(dataset):
+    with pytest.raises(PopSamplerError, match="1 rows"):
+        sampler_of(dataset)(candidate([3]))
+    with pytest.raises(PopSamplerError, match="max_num_samples=1"):
+        sampler_of(dataset, max_num_samples=1)(candidate([3, 4]))
+
+
+@pytest.mark.parametrize("law", ["empirical", "log_uniform"])
+def test_all_items_sampled_and_corrected_is_the_full_softmax(dataset, law):
+    sampler = sampler_of(dataset, max_num_samples=ITEMS, law=law)
+    model = second_interface(dataset, sampler)
+    features, targets = next(iter(loader(dataset)))
+    sampled = model(features, targets=targets, training=True)
+    loss = tf.keras.losses.categorical_crossentropy(
+        sampled.targets, sampled.outputs, from_logits=True
+    )
+    scores = model(features, training=False)
+    full = tf.keras.losses.sparse_categorical_crossentropy(
+        targets - 3, scores[:, 3:], from_logits=True
+    )
+    np.testing.assert_allclose(loss, full, rtol=1e-4)
+
+
+@pytest.mark.parametrize("batch_size", [256, K], ids=["", "as many rows as samples"])
+def test_second_interface_trains_and_reloads(dataset, batch_size, tmp_path):
+    sampler = sampler_of(dataset, seed=5)
+    model = second_interface(dataset, sampler)
+    history = model.fit(loader(dataset, batch_size), epochs=2, verbose=0).history
+    assert history["loss"][1] < history["loss"][0]
+    assert sampler.get_weights()[0][1] == 2 * -(-ROWS // batch_size)
+    model.evaluate(loader(dataset, batch_size), verbose=0)
+    model.save(str(tmp_path / "model"))
+    reloaded = tf.keras.models.load_model(str(tmp_path / "model"))
+    other = sampler_in(reloaded)
+    assert same_settings(sampler, other)
+    np.testing.assert_array_equal(other.get_weights()[0], sampler.get_weights()[0])
+    reloaded.compile("adam")
+    reloaded.fit(loader(dataset, batch_size), epochs=1, verbose=0)
+
+
+def test_second_interface_eagerly_and_without_correction(dataset):
+    for settings in ({"logq_sampling_correction": False}, {"downscore_false_negatives": False}):
+        model = second_interface(dataset, sampler_of(dataset), **settings)
+        model.compile("adam", run_eagerly=True)
+        model.fit(loader(dataset, K), steps_per_epoch=3, verbose=0)
+
+
+def test_second_interface_mixes_with_in_batch(dataset):
+    settings = {"logq_sampling_correction": False}  # theirs, with two samplers
+    for order in (0, 1):
+        samplers = [sampler_of(dataset), mm.InBatchSamplerV2()]
+        model = second_interface(dataset, samplers[:: 1 - 2 * order], **settings)
+        model.fit(loader(dataset), verbose=0)
+
+
+def test_the_other_models_loss_is_worse_where_the_prices_are_wrong(dataset):
+    """Negative control of the full softmax: without the correction the loss differs."""
+    sampler = sampler_of(dataset, max_num_samples=ITEMS - 1)
+    features, targets = next(iter(loader(dataset)))
+    losses = []
+    for correct in (True, False):
+        model = second_interface(dataset, sampler, logq_sampling_correction=correct)
+        tf.keras.utils.set_random_seed(3)
+        sampled = model(features, targets=targets, training=True)
+        losses.append(
+            tf.keras.losses.categorical_crossentropy(
+                sampled.targets, sampled.outputs, from_logits=True
+            )
+        )
+    assert np.abs(losses[0] - losses[1]).max() > 0.01
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_both_interfaces_train_under_mixed_precision(dataset, policy):
+    """Corrections of the second interface subtract float32 from float16 there: theirs."""
+    tf.keras.mixed_precision.set_global_policy(policy)
+    try:
+        sampler = sampler_of(dataset, seed=5)
+        first_interface(dataset, [sampler]).fit(dataset, batch_size=256, verbose=0)
+        model = second_interface(dataset, sampler_of(dataset), logq_sampling_correction=False)
+        model.fit(loader(dataset), verbose=0)
+        prices = sampler.expected_count(tf.range(ITEMS + 3))
+    finally:
+        tf.keras.mixed_precision.set_global_policy("float32")
+    plain = sampler_of(dataset).expected_count(tf.range(ITEMS + 3))
+    np.testing.assert_array_equal(prices, plain)
+
+
+# --- a fresh process ----------------------------------------------------------------------------
+
+FRESH = """
+import sys
+import numpy as np, tensorflow as tf
+import merlin.models.tf as mm
+from merlin.io import Dataset
+from merlin_popsampler import PopularityBasedSampler
+
+folder, data, *positions = sys.argv[1:]
+dataset = Dataset(data, engine="parquet")
+target = mm.ToTarget(dataset.schema, "item", one_hot=False)
+for name, source, position, load in (
+    ("first", dataset, positions[0], mm.Model.load),
+    ("second", mm.Loader(dataset, batch_size=256).map(target), positions[1],
+     tf.keras.models.load_model),
+):
+    model = load(f"{folder}/{name}")
+    assert type(model).__name__ == {"first": "RetrievalModel", "second": "RetrievalModelV2"}[name]
+    sampler, = {id(x): x for x in model._flatten_layers()
+                if type(x) is PopularityBasedSampler}.values()
+    wanted = PopularityBasedSampler.from_schema(dataset, max_num_samples=20, seed=5)
+    ours, theirs = sampler.get_config(), wanted.get_config()
+    assert all(ours[key] == theirs[key] for key in ours if key != "name"), (ours, theirs)
+    assert sampler.get_weights()[0].tolist() == [int(wanted.get_weights()[0][0]), int(position)]
+    model.compile("adam")
+    model.fit(source, verbose=0, **({"batch_size": 256} if name == "first" else {}))
+    assert sampler.get_weights()[0][1] == int(position) + 8
+    for _ in range(int(position) + 8):
+        wanted.sample_ids()
+    np.testing.assert_array_equal(sampler.sample_ids(), wanted.sample_ids())
+"""
+
+
+def test_both_reload_and_train_on_in_a_fresh_process(dataset, tmp_path):
+    positions = []
+    for name, build in (("first", first_interface), ("second", second_interface)):
+        sampler = sampler_of(dataset, seed=5)
+        model = build(dataset, [sampler] if name == "first" else sampler)
+        source = dataset if name == "first" else loader(dataset)
+        model.fit(source, verbose=0, **({"batch_size": 256} if name == "first" else {}))
+        model.save(str(tmp_path / name))
+        positions.append(str(sampler.get_weights()[0][1]))
+    dataset.to_parquet(str(tmp_path / "data"))
+    done = subprocess.run(
+        [sys.executable, "-c", FRESH, str(tmp_path), f"{tmp_path}/data/*.parquet", *positions],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+
+
+def test_no_warning_of_ours_in_a_usual_run(dataset):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        second_interface(dataset, sampler_of(dataset)).fit(loader(dataset), verbose=0)
+    assert not [w for w in caught if "merlin_popsampler" in str(w.filename)]
+    assert not [w for w in caught if "sampling probs" in str(w.message)]
