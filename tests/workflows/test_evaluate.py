@@ -1,0 +1,69 @@
+"""The evaluator, against hand-made rankings."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from merlin_popsampler.domain import IdDomain
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "workflows"))
+pytest.importorskip("tqdm")
+
+from evaluate import evaluate, leave_last_out, popularity_scorer
+
+DOMAIN = IdDomain(3, 9)
+
+
+def scorer_of(scores):
+    return lambda queries: np.repeat(np.asarray(scores, np.float32)[None], len(queries), axis=0)
+
+
+def test_the_last_item_is_left_out():
+    queries, positives = leave_last_out([np.array([5, 3, 4]), np.array([7, 9])])
+    assert [query.tolist() for query in queries] == [[5, 3], [7]]
+    assert positives.tolist() == [4, 9]
+
+
+@pytest.mark.parametrize(("positive", "place"), [(4, 1), (5, 2), (9, 6)])
+def test_places_of_the_popularity_baseline(positive, place):
+    """The query's own item 3 is not recommended, so 4 comes first."""
+    found = evaluate(popularity_scorer(DOMAIN), [np.array([3])], np.array([positive]), DOMAIN, k=6)
+    assert found["recall@6"] == 1.0
+    assert found["ndcg@6"] == pytest.approx(1 / np.log2(place + 1))
+
+
+def test_beyond_the_list_is_a_miss():
+    found = evaluate(popularity_scorer(DOMAIN), [np.array([3])], np.array([9]), DOMAIN, k=5)
+    assert found == {"recall@5": 0.0, "ndcg@5": 0.0}
+
+
+def test_reserved_ids_are_never_recommended():
+    scores = [9, 9, 9, 1, 2, 3, 4, 5, 6, 7]
+    found = evaluate(scorer_of(scores), [np.array([3])], np.array([9]), DOMAIN, k=1)
+    assert found["recall@1"] == 1.0
+
+
+@pytest.mark.parametrize("positive", [1, 2, 3])
+def test_positives_that_cannot_be_recommended_are_misses(positive):
+    """Null, unknown, or an item of the query itself."""
+    scores = np.full(10, -1.0)
+    scores[positive] = 5.0
+    found = evaluate(scorer_of(scores), [np.array([3])], np.array([positive]), DOMAIN, k=7)
+    assert found["recall@7"] == 0.0
+
+
+def test_equal_scores_recommend_nothing():
+    found = evaluate(
+        scorer_of(np.zeros(10)), [np.array([3])] * 4, np.array([4, 5, 6, 9]), DOMAIN, k=5
+    )
+    assert found["recall@5"] == 0.0
+
+
+def test_batches_change_nothing(rng):
+    scores = rng.normal(size=10)
+    sessions = [rng.permutation(np.arange(3, 10))[:4] for _ in range(37)]
+    queries, positives = leave_last_out(sessions)
+    whole = evaluate(scorer_of(scores), queries, positives, DOMAIN, k=2)
+    assert whole == evaluate(scorer_of(scores), queries, positives, DOMAIN, k=2, batch_size=5)
