@@ -101,30 +101,36 @@ def expected_count(law: Law, table: PriceTable, ranks: Any) -> tf.Tensor:
       `[0, size)`.
     """
     ranks = tf.cast(ranks, tf.int64)
-    inside = (ranks >= 0) & (ranks < law.size)
-    safe = tf.where(inside, ranks, tf.zeros_like(ranks))
+    safe = tf.clip_by_value(ranks, 0, law.size - 1)
     if table.kind == "draws":
         prices = np.float32(table.num_sampled) * prob(law, safe)
     elif table.kind == "constant":
-        prices = tf.fill(tf.shape(safe), np.float32(table.values[0]))
+        prices = tf.constant(table.values[0], tf.float32)
     elif table.kind == "by_step":
         prices = tf.gather(tf.constant(table.values, tf.float32), _step(law, safe))
     else:
         prices = _by_rank(table, safe)
-    return tf.stop_gradient(tf.where(inside, prices, tf.ones_like(prices)))
+    return tf.stop_gradient(tf.where(safe == ranks, prices, 1.0))
 
 
 def _by_rank(table: PriceTable, ranks: tf.Tensor) -> tf.Tensor:
-    """Rows of their own for the head, a cubic in the logarithm of the rank for the tail."""
+    """Rows of their own for the head, a cubic in the logarithm of the rank for the tail.
+
+    A batch has few ids, so the number of ops counts more than their work: the head's cubics are
+    constants, whatever is put into them, and a last row holds the end of the last cell.
+    """
+    rows = table.values.copy()
+    rows[: table.head, 1:] = 0.0
+    rows = np.concatenate([rows, [[rows[-1].sum(), 0.0, 0.0, 0.0]]])
     shifted = tf.cast(ranks, tf.float32) + 1.5
-    t = tf.maximum((tf.math.log(shifted) - np.float32(table.origin)) * np.float32(table.scale), 0.0)
-    cell = tf.minimum(tf.floor(t), float(max(len(table.values) - table.head - 1, 0)))
-    in_head = ranks < table.head
-    row = tf.where(in_head, tf.cast(ranks, tf.int32), table.head + tf.cast(cell, tf.int32))
-    v = tf.gather(tf.constant(table.values, tf.float32), row)
-    f = tf.where(in_head, tf.zeros_like(t), t - cell)
-    log = v[..., 0] + f * (v[..., 1] + f * (v[..., 2] + f * v[..., 3]))
-    return tf.minimum(tf.exp(log) / shifted, 1.0)
+    t = tf.math.log(shifted) * np.float32(table.scale)
+    t -= np.float32(np.float32(table.origin) * np.float32(table.scale))
+    cell = tf.maximum(tf.floor(t), 0.0)  # rounding may put the first rank of the tail below it
+    row = tf.where(shifted < table.head + 1.5, shifted - 1.5, cell + float(table.head))
+    columns = tf.gather(tf.constant(rows.T, tf.float32), tf.cast(row, tf.int32), axis=1)
+    v0, v1, v2, v3 = tf.unstack(columns)
+    f = t - cell
+    return tf.minimum(tf.exp(v0 + f * (v1 + f * (v2 + f * v3))) / shifted, 1.0)
 
 
 def _step(law: Any, ranks: tf.Tensor) -> tf.Tensor:
