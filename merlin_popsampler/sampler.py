@@ -132,8 +132,8 @@ class PopularityBasedSampler(tf.keras.layers.Layer):  # type: ignore[misc]
     def sample_ids(self) -> tf.Tensor:
         """The next batch of draws: int64 `[max_num_samples]`, ids from min_id to max_id."""
         self._note_trace()
-        if self._first_key is None:
-            self._first_key = stream.first_key(self.seed)
+        if self.seed is None and self._first_key is None:
+            self._first_key = stream.first_key(None)
         shared = self.share_across_replicas
         place = stream.next_position(self._stream, self._first_key, shared)
         ranks = sampling.draw_ranks(self.law, *place, self._max_num_samples, self.unique)
@@ -165,8 +165,14 @@ class PopularityBasedSampler(tf.keras.layers.Layer):  # type: ignore[misc]
           Sampled ids (int64 `[max_num_samples]`), expected counts of the true ids and of the
           sampled ids (float32 of their shapes).
         """
-        sampled = self.sample_ids()
-        return sampled, self.expected_count(true_ids), self.expected_count(sampled)
+        sampled, true_ids = self.sample_ids(), tf.convert_to_tensor(true_ids)
+        arguments.check_integers(true_ids.dtype)
+        # Priced together: for so few ids, the number of ops is what costs.
+        flat = tf.concat([sampled, tf.cast(tf.reshape(true_ids, [-1]), tf.int64)], 0)
+        counts = self.expected_count(flat)
+        true_counts = tf.reshape(counts[self._max_num_samples :], tf.shape(true_ids))
+        true_counts = tf.ensure_shape(true_counts, true_ids.shape)
+        return sampled, true_counts, counts[: self._max_num_samples]
 
     def get_distribution_probs(self) -> tf.Tensor:
         """Probability of one draw of every id: float32 `[max_id + 1]`, zero below min_id.

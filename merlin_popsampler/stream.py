@@ -49,21 +49,27 @@ def add_stream(layer: Any, seed: Optional[int]) -> Any:
     )
 
 
-def next_position(stream: Any, key_at_start: int, shared: bool) -> Tuple[tf.Tensor, tf.Tensor]:
+def next_position(
+    stream: Any, key_at_start: Optional[int], shared: bool
+) -> Tuple[tf.Tensor, tf.Tensor]:
     """Key and position of the next batch; moves the stream on by one batch.
 
     Args:
       stream: the weight of `add_stream`.
-      key_at_start: key that a stream takes at its first draw where it has none, int64.
+      key_at_start: key, int64, that a stream takes at its first draw where it has none; None for a
+        stream that was given one, which saves the question.
       shared: whether all replicas and workers draw the same ids, or each a stream of its own.
 
     Returns:
       Two int64 scalars.
     """
     key, position = tf.unstack(tf.convert_to_tensor(stream))
-    key = tf.where(position < 0, tf.constant(key_at_start, tf.int64), key)
-    position = tf.maximum(position, 0)
-    stream.assign(tf.stack([key, position + 1]))
+    if key_at_start is None:
+        stream.assign_add(tf.constant([0, 1], tf.int64))
+    else:
+        key = tf.where(position < 0, tf.constant(key_at_start, tf.int64), key)
+        position = tf.maximum(position, 0)
+        stream.assign(tf.stack([key, position + 1]))
     return key if shared else _own_key(key), position
 
 
@@ -89,6 +95,8 @@ def _own_key(key: tf.Tensor) -> tf.Tensor:
     # Replica ids count across the workers of a strategy; Horovod's processes know no strategy.
     horovod = sys.modules.get("horovod.tensorflow")
     worker = horovod.rank() if horovod is not None and horovod.is_initialized() else 0
+    if worker == 0 and tf.get_static_value(replica) == 0:
+        return key
     number = tf.cast(replica, tf.int64) + worker * 2**32
     return tf.bitwise.bitwise_xor(key, number * _signed(_GOLDEN))
 

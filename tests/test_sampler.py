@@ -168,7 +168,8 @@ def test_call():
     assert true_counts.dtype == sampled_counts.dtype == tf.float32
     twin = sampler()
     np.testing.assert_array_equal(twin.sample_ids(), sampled)
-    np.testing.assert_array_equal(twin.expected_count(sampled), sampled_counts)
+    # A vector unit rounds the odd ids of an array otherwise than the others.
+    np.testing.assert_allclose(twin.expected_count(sampled), sampled_counts, rtol=1e-6)
 
 
 def in_a_model(layer):
