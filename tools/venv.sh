@@ -35,15 +35,15 @@ find_python() { # the versions that will do, the best one first
     candidate=$(command -v "$candidate" || true)
     [[ -n "$candidate" ]] || continue
     version=$(version_of "$candidate")
-    seen="$seen${version:+ $version}"
+    [[ " $seen " == *" $version "* ]] || seen="${seen:+$seen }$version"
     if [[ -n "$version" && "$wanted" == *" $version "* ]]; then
       printf '%s\n' "$candidate"
       return
     fi
   done
-  die "Expected Python $* on PATH for $venv. Received: ${seen:- none that runs}." \
+  die "Expected Python $* on PATH for $venv. Received: ${seen:-none that runs}." \
     "Install Python 3.11 (a system package, pyenv or conda will do), or name one:" \
-    "make venv PYTHON=/path/to/python3.11"
+    "make PYTHON=/path/to/python3.11 and the target"
 }
 
 find_uv() { # an uv that is here already, or one of our own: no pip of the machine takes part in the rest
