@@ -131,7 +131,7 @@ class PopularityBasedSampler(tf.keras.layers.Layer):  # type: ignore[misc]
 
     def sample_ids(self) -> tf.Tensor:
         """The next batch of draws: int64 `[max_num_samples]`, ids from min_id to max_id."""
-        self._note_trace()
+        self._traced |= not tf.executing_eagerly()
         if self.seed is None and self._first_key is None:
             self._first_key = stream.first_key(None)
         shared = self.share_across_replicas
@@ -149,7 +149,7 @@ class PopularityBasedSampler(tf.keras.layers.Layer):  # type: ignore[misc]
           float32 of the ids' shape under every precision policy: the inclusion probability if
           `unique`, else `max_num_samples * p`; 1.0 (a correction of 0) for ids never drawn.
         """
-        self._note_trace()
+        self._traced |= not tf.executing_eagerly()
         ids = tf.convert_to_tensor(ids)
         arguments.check_integers(ids.dtype)
         ranks = self.domain.rank(tf.cast(ids, tf.int64))
@@ -238,10 +238,6 @@ class PopularityBasedSampler(tf.keras.layers.Layer):  # type: ignore[misc]
 
     def __reduce__(self) -> Any:
         return _restored, (type(self), self.get_config(), self.get_weights())
-
-    def _note_trace(self) -> None:
-        if not tf.executing_eagerly():
-            self._traced = True
 
 
 def _restored(
