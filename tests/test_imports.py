@@ -42,6 +42,7 @@ ORDER = [
     "arguments",
     "sampler",
     "report",
+    "pictures",
     "__main__",
 ]
 NUMPY_CORE = ORDER[: ORDER.index("metadata") + 1]

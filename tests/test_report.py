@@ -1,0 +1,171 @@
+"""What a report says of a schema, its counts, and of two of them."""
+
+import json
+import os
+
+import numpy as np
+import nvtabular as nvt
+import pandas as pd
+import pytest
+from merlin.io import Dataset
+from nvtabular import ops
+from workflow_helpers import dataset
+
+from merlin_popsampler import FrequencyCategorify, PopSamplerError, SchemaError
+from merlin_popsampler.__main__ import main
+from merlin_popsampler.report import drift, read_schema, read_subject, summary
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+OLD = ["tea"] * 6 + ["milk"] * 3 + ["jam"] * 2 + [None] * 4
+NEW = ["milk"] * 8 + ["tea"] * 4 + ["rye"] * 3
+
+
+def save(keys, folder, column="item_id", **options):
+    """A saved workflow and a data set of these keys."""
+    frame = pd.DataFrame({column: keys})
+    encoder = FrequencyCategorify(out_path=str(folder / "fit"), **options)
+    workflow = nvt.Workflow([column] >> encoder >> ops.TagAsItemID())
+    workflow.fit(dataset(frame, 1))
+    workflow.save(str(folder / "workflow"))
+    workflow.transform(dataset(frame, 1)).to_parquet(str(folder / "data"))
+    return folder
+
+
+@pytest.fixture
+def old(tmp_path):
+    (tmp_path / "old").mkdir()
+    return save(OLD, tmp_path / "old")
+
+
+@pytest.fixture
+def new(tmp_path):
+    (tmp_path / "new").mkdir()
+    return save(NEW, tmp_path / "new")
+
+
+def test_the_summary(old):
+    found = summary(read_subject(str(old / "workflow")))
+    assert (found["min_id"], found["max_id"], found["items"]) == (3, 5, 3)
+    assert found["interactions"] == 11
+    assert found["top_share"] == pytest.approx(6 / 11)
+    assert found["reserved_share"] == {"null": pytest.approx(4 / 15)}
+    json.dumps(found)
+
+
+@pytest.mark.parametrize("place", ["data", "data/schema.pbtxt", "workflow"])
+def test_every_place_a_schema_lies_in(old, place):
+    found = summary(read_subject(str(old / place)))
+    assert (found["column"], found["max_id"], found["interactions"]) == ("item_id", 5, 11)
+
+
+def test_a_json_schema(old):
+    schema = Dataset(str(old / "data"), engine="parquet").schema
+    from merlin.schema.io.tensorflow_metadata import TensorflowMetadata
+
+    path = old / "schema.json"
+    path.write_text(TensorflowMetadata.from_merlin_schema(schema).to_json())
+    assert summary(read_subject(str(path)))["max_id"] == 5
+
+
+def test_the_schema_alone_knows_the_curve(old):
+    """The files of the fit are gone; interactions and shares come from the steps."""
+    found = summary(read_subject(str(old / "data")))
+    assert "reserved_share" not in found
+    assert found["top_share"] == pytest.approx(6 / 11)
+
+
+def test_counts_of_another_fit_are_refused(old, new):
+    counts = str(new / "fit" / "categories" / "popularity.item_id.parquet")
+    with pytest.raises(PopSamplerError, match="digest"):
+        read_subject(str(old / "data"), counts_path=counts)
+    own = str(old / "fit" / "categories" / "popularity.item_id.parquet")
+    assert read_subject(str(old / "data"), counts_path=own).counts.tolist() == [0, 4, 0, 6, 3, 2]
+
+
+def test_drift_by_keys(old, new):
+    found = drift(read_subject(str(old / "workflow")), read_subject(str(new / "workflow")), 2)
+    shares = {
+        "tea": (6 / 11, 4 / 15),
+        "milk": (3 / 11, 8 / 15),
+        "jam": (2 / 11, 0),
+        "rye": (0, 0.2),
+    }
+    assert found["tv"] == pytest.approx(sum(abs(a - b) for a, b in shares.values()) / 2)
+    assert (found["new_items"], found["vanished_items"], found["items_of_both"]) == (1, 1, 2)
+    assert found["unknown_share"] == pytest.approx(3 / 15)
+    assert found["rank_correlation"] == pytest.approx(-1.0)
+
+
+def test_items_whose_price_is_off(tmp_path):
+    """One item falls from half of everything to next to nothing."""
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    rest = [f"i{n}" for n in range(20)] * 10
+    old = save(["star"] * 200 + rest, tmp_path / "a")
+    new = save(["star"] * 1 + rest, tmp_path / "b")
+    found = drift(read_subject(str(old / "workflow")), read_subject(str(new / "workflow")), 3)
+    assert found["off_by_2"] >= 1
+    same = drift(read_subject(str(old / "workflow")), read_subject(str(old / "workflow")), 3)
+    assert (same["off_by_2"], same["tv"], same["rank_correlation"]) == (0, 0.0, pytest.approx(1.0))
+
+
+def test_drift_between_schemas_alone(old, new):
+    found = drift(read_subject(str(old / "data")), read_subject(str(new / "data")))
+    assert found["matched_by"] == "rank"
+    a, b = np.array([6, 3, 2]) / 11, np.array([8, 4, 3]) / 15
+    assert found["tv"] == pytest.approx(np.abs(a - b).sum() / 2)
+
+
+@pytest.mark.parametrize("name", ["missing", "data.csv"])
+def test_places_without_a_schema(tmp_path, name):
+    with pytest.raises(SchemaError, match="none of these"):
+        read_schema(str(tmp_path / name))
+
+
+# ------------------------------------------------------------------ command line
+
+
+def test_inspect_prints_a_table(old, capsys):
+    assert main(["inspect", str(old / "workflow")]) == 0
+    printed = capsys.readouterr().out
+    assert "3 to 5 (3 items)" in printed
+    assert "26.67%" in printed
+    assert "total variation" in printed
+
+
+def test_inspect_prints_json(old, capsys):
+    assert main(["inspect", str(old / "data"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["items"] == 3
+
+
+def test_inspect_says_by_its_exit_code_that_ids_are_out_of_order(tmp_path, capsys):
+    from merlin_popsampler import FrequencyOrder
+
+    order = FrequencyOrder(on_violation="warn", out_path=str(tmp_path))
+    workflow = nvt.Workflow(["item_id"] >> order >> ops.TagAsItemID())
+    workflow.fit(dataset(pd.DataFrame({"item_id": [0, 1, 1]}), 1))
+    workflow.save(str(tmp_path / "workflow"))
+    assert main(["inspect", str(tmp_path / "workflow")]) == 1
+    assert "NO" in capsys.readouterr().out
+
+
+def test_compare_says_by_its_exit_code_that_popularity_moved(old, new, capsys):
+    paths = [str(old / "workflow"), str(new / "workflow")]
+    assert main(["compare", *paths]) == 1
+    assert "drifted           True" in capsys.readouterr().out
+    assert main(["compare", *paths, "--max-tv", "0.9"]) == 0
+    assert main(["compare", paths[0], paths[0], "--json"]) == 0
+
+
+def test_what_cannot_be_read_is_an_error(tmp_path, capsys):
+    assert main(["inspect", str(tmp_path)]) == 2
+    assert "none of these" in capsys.readouterr().err
+
+
+def test_pictures(old, tmp_path):
+    pytest.importorskip("matplotlib")
+    path = str(tmp_path / "out.png")
+    assert main(["inspect", str(old / "workflow"), "--plot", path, "--num-sampled", "2"]) == 0
+    with open(path, "rb") as file:
+        assert file.read(8) == b"\x89PNG\r\n\x1a\n"
+    assert os.path.getsize(path) > 10_000
