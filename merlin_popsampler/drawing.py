@@ -28,6 +28,7 @@ from typing import Any, Tuple
 import numpy as np
 import tensorflow as tf
 
+from .alias import alias_table
 from .errors import PopSamplerError
 from .laws import Empirical, Law, LogUniform, Uniform
 
@@ -214,9 +215,21 @@ def _inverse(law: Law, uniforms: tf.Tensor) -> tf.Tensor:
 
 
 def _staircase(law: Empirical, uniforms: tf.Tensor) -> tf.Tensor:
-    """Step by its cumulative mass, then an affine map inside the step; float64 ranks."""
-    step = tf.searchsorted(tf.constant(law.cdf[1:-1]), uniforms, side="right")
-    lasts = np.append(law.starts[1:], law.size) - 1
-    table = np.stack([law.cdf[:-1], 1.0 / law.step_probs, law.starts, lasts], axis=1)
-    below, scale, first, last = tf.unstack(tf.gather(tf.constant(table), step), axis=1)
-    return tf.minimum(first + tf.floor((uniforms - below) * scale), last)
+    """A step by the alias method, then an affine map inside the step; float64 ranks.
+
+    What the choice of the step leaves of the uniform, 53 bits less those of the number of steps,
+    chooses the rank inside it.
+    """
+    cuts, aliases = alias_table(law.step_probs * law.steps.lengths)
+    steps = np.stack([np.arange(len(cuts)), aliases], axis=1).ravel()
+    low = np.stack([np.zeros_like(cuts), cuts], axis=1).ravel()
+    width = np.stack([cuts, 1.0 - cuts], axis=1).ravel()
+    lengths, firsts = law.steps.lengths[steps], law.starts[steps]
+    scale = lengths / np.where(width > 0, width, 1.0)
+    table = tf.constant(np.stack([low, scale, firsts, firsts + lengths - 1]))
+    column = uniforms * float(len(cuts))
+    whole = tf.floor(column)
+    inside, index = column - whole, tf.cast(whole, tf.int32)
+    above = tf.cast(inside >= tf.gather(tf.constant(cuts), index), tf.int32)
+    rows = tf.unstack(tf.gather(table, 2 * index + above, axis=1))
+    return tf.minimum(rows[2] + tf.floor((inside - rows[0]) * rows[1]), rows[3])

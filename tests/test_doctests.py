@@ -8,7 +8,7 @@ import pytest
 
 import merlin_popsampler
 
-NUMPY_CORE = ["domain", "steps", "quadrature", "laws", "race", "inclusion", "metadata"]
+NUMPY_CORE = ["domain", "steps", "quadrature", "laws", "alias", "race", "inclusion", "metadata"]
 
 
 def examples(name: str) -> int:

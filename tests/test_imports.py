@@ -19,6 +19,7 @@ ORDER = [
     "steps",
     "quadrature",
     "laws",
+    "alias",
     "race",
     "inclusion",
     "metadata",

@@ -1,0 +1,133 @@
+"""Draws per second of each law, against TensorFlow's unigram op and NumPy's choice, in one process.
+
+Sizes 1e4, 1e6 and 1e8, with replacement and unique; the counts are a Zipf law of exponent 1.1, which
+the empirical law carries as 256 steps and the others as a table of the catalog's length (left out
+at 1e8). Construction time and state beside them. Writes laws.md and laws.json under `--output`.
+"""
+
+import argparse
+import json
+import os
+import time
+import warnings
+from functools import partial
+from pathlib import Path
+from typing import Any, Dict, List, Optional
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+warnings.filterwarnings("ignore")
+
+import numpy as np
+import tensorflow as tf
+from timing import calls_for, checksum, race
+
+from merlin_popsampler import sampling
+from merlin_popsampler.inclusion import price_table
+from merlin_popsampler.laws import Empirical, Law, LogUniform, Uniform
+from merlin_popsampler.steps import Steps
+
+OP = "TensorFlow's unigram op"
+TABLE_LIMIT = 10**7
+"""Largest catalog for what needs a table of its length."""
+
+
+def zipf_counts(size: int) -> Any:
+    ranks = np.arange(1, size + 1, dtype=np.float64)
+    return np.maximum(1e3 * size / 10 * ranks**-1.1, 1.0).astype(np.int64)
+
+
+def draw(law: Law, num_sampled: int, unique: bool, position: tf.Tensor) -> tf.Tensor:
+    return checksum(sampling.draw_ranks(law, 3, position, num_sampled, unique))
+
+
+def unigram(counts: Any, num_sampled: int, unique: bool, _: tf.Tensor) -> tf.Tensor:
+    sampled = tf.random.fixed_unigram_candidate_sampler(
+        [[0]], 1, num_sampled, unique, len(counts), unigrams=[float(count) for count in counts]
+    )
+    return checksum(*sampled)
+
+
+def numpy_ms(counts: Any, num_sampled: int, unique: bool) -> float:
+    """Median of five calls of Generator.choice."""
+    rng, probs = np.random.default_rng(17), counts / counts.sum()
+    times = []
+    for _ in range(5):
+        began = time.perf_counter()
+        rng.choice(len(probs), num_sampled, replace=not unique, p=probs)
+        times.append(time.perf_counter() - began)
+    return 1e3 * sorted(times)[2]
+
+
+def compare(size: int, num_sampled: int, unique: bool, rounds: int) -> Dict[str, Any]:
+    counts = zipf_counts(size)
+    began = time.perf_counter()
+    steps = Steps.from_counts(counts)
+    law = Empirical(steps)
+    price_table(law, num_sampled, unique)
+    built = 1e3 * (time.perf_counter() - began)
+    laws = {"empirical": law, "log-uniform": LogUniform(size), "uniform": Uniform(size)}
+    timed = {name: partial(draw, law, num_sampled, unique) for name, law in laws.items()}
+    small = size <= TABLE_LIMIT
+    if small:
+        timed[OP] = partial(unigram, counts, num_sampled, unique)
+    found = race(timed, calls_for(num_sampled), rounds, OP if small else "empirical")
+    return {
+        "size": size,
+        "num_sampled": num_sampled,
+        "unique": unique,
+        "draws_per_s": {name: 1e3 * num_sampled / row["ms"] for name, row in found.items()},
+        "ratio": found["empirical"]["ratio"] if small else None,
+        "ratio_range": [found["empirical"][key] for key in ("ratio_min", "ratio_max")],
+        "numpy_draws_per_s": 1e3 * num_sampled / numpy_ms(counts, num_sampled, unique)
+        if small
+        else None,
+        "construction_ms": built,
+        "state_bytes": (8 * 4 + 4) * len(steps),
+        "op_state_bytes": 4 * size if small else None,
+    }
+
+
+def as_table(rows: List[Dict[str, Any]]) -> List[str]:
+    names = ["empirical", "log-uniform", "uniform", OP]
+    lines = [
+        "Millions of draws a second; ratio of the empirical law's time to the op's (range).",
+        "",
+        "| items | samples | unique | "
+        + " | ".join(names)
+        + " | NumPy | ratio | built, ms | state |",
+        "|---|---|---|" + "---|" * (len(names) + 4),
+    ]
+    for row in rows:
+        speeds = [row["draws_per_s"].get(name) for name in names] + [row["numpy_draws_per_s"]]
+        shown = " | ".join("-" if speed is None else f"{speed / 1e6:.2f}" for speed in speeds)
+        low, high = row["ratio_range"]
+        ratio = "-" if row["ratio"] is None else f"{row['ratio']:.2f} ({low:.2f} to {high:.2f})"
+        lines.append(
+            f"| {row['size']:,} | {row['num_sampled']:,} | {row['unique']} | {shown} | {ratio} | "
+            f"{row['construction_ms']:.0f} | {row['state_bytes']:,} B |"
+        )
+    return lines
+
+
+def main(argv: Optional[List[str]] = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--output", type=Path, default=Path("out/benchmarks"))
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--quick", action="store_true", help="one size, two rounds")
+    args = parser.parse_args(argv)
+    rows = [
+        compare(size, num_sampled, unique, 2 if args.quick else args.rounds)
+        for size in ([10**6] if args.quick else [10**4, 10**6, 10**8])
+        for num_sampled in (1000, 10_000)
+        if num_sampled < size
+        for unique in (False, True)
+    ]
+    args.output.mkdir(parents=True, exist_ok=True)
+    lines = as_table(rows)
+    (args.output / "laws.md").write_text("\n".join(lines) + "\n")
+    (args.output / "laws.json").write_text(json.dumps(rows, indent=2) + "\n")
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()
