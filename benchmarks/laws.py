@@ -1,7 +1,7 @@
-"""Draws per second of each law, against TensorFlow's unigram op and NumPy's choice, in one process.
+"""Draws per second of each law, beside TensorFlow's unigram op and NumPy's choice, in one process.
 
-Sizes 1e4, 1e6 and 1e8, with replacement and unique; the counts are a Zipf law of exponent 1.1, which
-the empirical law carries as 256 steps and the others as a table of the catalog's length (left out
+Sizes 1e4, 1e6 and 1e8, with replacement and unique; the counts are a Zipf law of exponent 1.1, of
+which the empirical law carries 256 steps and the others a table of the catalog's length (left out
 at 1e8). Construction time and state beside them. Writes laws.md and laws.json under `--output`.
 """
 
@@ -89,13 +89,12 @@ def compare(size: int, num_sampled: int, unique: bool, rounds: int) -> Dict[str,
 
 def as_table(rows: List[Dict[str, Any]]) -> List[str]:
     names = ["empirical", "log-uniform", "uniform", OP]
+    head = ["items", "samples", "unique", *names, "NumPy", "ratio", "built, ms", "state"]
     lines = [
         "Millions of draws a second; ratio of the empirical law's time to the op's (range).",
         "",
-        "| items | samples | unique | "
-        + " | ".join(names)
-        + " | NumPy | ratio | built, ms | state |",
-        "|---|---|---|" + "---|" * (len(names) + 4),
+        f"| {' | '.join(head)} |",
+        "|---" * len(head) + "|",
     ]
     for row in rows:
         speeds = [row["draws_per_s"].get(name) for name in names] + [row["numpy_draws_per_s"]]

@@ -113,21 +113,24 @@ class FittedFiles:
     def _check_owner(self, name: str, found: Any) -> None:
         """Refuses to write over files that another operator or workflow relies on."""
         path = self._placed(found).path
-        owner = other_owner(files.absolute(path), self)
-        relied_on = [] if owner is None else [owner.fits.get(name)]
-        if in_several_workflows(self):
-            relied_on.append(self._earlier.get(name))
-        for other in relied_on:
-            if (
+
+        def replaced(other: Any) -> bool:
+            """Whether what somebody fitted lies at our path, and is something else."""
+            return (
                 other is not None
                 and files.absolute(other.path) == files.absolute(path)
                 and other.digest != found.digest
-            ):
-                raise PopSamplerError(
-                    f"Column {name!r}: expected {path} to be free, or of the same keys. Received: "
-                    "the file of another branch or workflow that is still in use. Give each "
-                    "operator an out_path of its own, and each workflow an operator of its own."
-                )
+            )
+
+        owner = other_owner(files.absolute(path), self)
+        if (owner is not None and replaced(owner.fits.get(name))) or (
+            replaced(self._earlier.get(name)) and in_several_workflows(self)
+        ):
+            raise PopSamplerError(
+                f"Column {name!r}: expected {path} to be free, or of the same keys. Received: "
+                "the file of another branch or workflow that is still in use. Give each "
+                "operator an out_path of its own, and each workflow an operator of its own."
+            )
 
     def _warn_of_poor_fit(self, stats: Dict[str, Any]) -> None:
         fits = {name: found.metadata.fit for name, found in stats.items() if found.metadata.fit}

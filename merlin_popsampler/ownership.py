@@ -40,7 +40,8 @@ def in_several_workflows(operator: Any) -> bool:
 
 def _outputs_with(operator: Any) -> List[Any]:
     """Output nodes of live graphs that hold the operator, those inside other graphs left out."""
-    graphs = [found for found in gc.get_objects() if isinstance(found, Graph)]
+    # type() and not isinstance(), which asks a weak proxy for the class of what may be gone.
+    graphs = [found for found in gc.get_objects() if issubclass(type(found), Graph)]
     inner = {id(part.output_node) for graph in graphs for part in graph.subgraphs.values()}
     outputs = {
         id(graph.output_node): graph.output_node

@@ -35,6 +35,7 @@ from merlin_popsampler import PopSamplerError, PopularityBasedSampler, read_popu
 
 ITEM = "item_id"
 MODELS = ("retrieval", "session")
+LAWS = ("auto", "empirical", "log_uniform", "uniform")
 
 
 class Examples:
@@ -153,7 +154,9 @@ def train(args: argparse.Namespace) -> Dict[str, Dict[str, float]]:
     for name in args.models:
         tf.keras.utils.set_random_seed(args.seed)
         sampler = PopularityBasedSampler.from_schema(
-            data.schema, max_num_samples=min(args.num_sampled, popularity.domain.size)
+            data.schema,
+            law=args.law,
+            max_num_samples=min(args.num_sampled, popularity.domain.size),
         )
         model, item_vectors = build_model(name, data.schema, sampler, args.dim)
         model.compile(optimizer=tf.keras.optimizers.Adam(args.learning_rate), metrics=[])
@@ -191,6 +194,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     add("--models", nargs="+", choices=MODELS, default=list(MODELS), help="which to train")
     add("--epochs", type=int, default=5, help="the session model trains 3/5 of them [%(default)s]")
     add("--num-sampled", type=int, default=1000, help="negatives of a batch [%(default)s]")
+    add("--law", choices=LAWS, default="auto", help="law of the negatives [%(default)s]")
     add("--batch-size", type=int, default=512, help="sessions of a batch [%(default)s]")
     add("--dim", type=int, default=64, help="width of the item vectors [%(default)s]")
     add("--learning-rate", type=float, default=0.01, help="of Adam [%(default)s]")
