@@ -21,7 +21,6 @@ def loop(step: Callable[[tf.Tensor], tf.Tensor], calls: int) -> Any:
             lambda i, _: i < calls,
             lambda i, total: (i + 1, total + step(first + i)),
             (tf.constant(0, tf.int64), tf.constant(0.0)),
-            parallel_iterations=1,
         )[1]
 
     return tf.function(looped)

@@ -201,7 +201,7 @@ def _inverse(law: Law, uniforms: tf.Tensor) -> tf.Tensor:
     """The law's inverse distribution function, as the narrowest integers that hold its ranks."""
     integer = tf.int32 if law.size < 2**31 else tf.int64
     if isinstance(law, LogUniform):
-        ranks = tf.cast(tf.exp(uniforms * math.log1p(law.size)) - 1.0, integer)
+        ranks = tf.cast(tf.exp(uniforms * math.log1p(law.size)), integer) - 1
     elif isinstance(law, Uniform):
         ranks = tf.cast(uniforms * float(law.size), integer)
     elif isinstance(law, Empirical):

@@ -122,13 +122,14 @@ def _by_rank(table: PriceTable, ranks: tf.Tensor) -> tf.Tensor:
     rows = table.values.copy()
     rows[: table.head, 1:] = 0.0
     rows = np.concatenate([rows, [[rows[-1].sum(), 0.0, 0.0, 0.0]]])
-    shifted = tf.cast(ranks, tf.float32) + 1.5
+    rank = tf.cast(ranks, tf.float32)
+    shifted = rank + 1.5
     t = tf.math.log(shifted) * np.float32(table.scale)
     t -= np.float32(np.float32(table.origin) * np.float32(table.scale))
-    cell = tf.maximum(tf.floor(t), 0.0)  # rounding may put the first rank of the tail below it
-    row = tf.where(shifted < table.head + 1.5, shifted - 1.5, cell + float(table.head))
-    columns = tf.gather(tf.constant(rows.T, tf.float32), tf.cast(row, tf.int32), axis=1)
-    v0, v1, v2, v3 = tf.unstack(columns)
+    # Below 0 in the head, and rounding may put the first rank of the tail there too.
+    cell = tf.maximum(tf.floor(t), 0.0)
+    row = tf.cast(tf.minimum(rank, float(table.head)) + cell, tf.int32)
+    v0, v1, v2, v3 = tf.unstack(tf.gather(tf.constant(rows, tf.float32), row), axis=-1)
     f = t - cell
     return tf.minimum(tf.exp(v0 + f * (v1 + f * (v2 + f * v3))) / shifted, 1.0)
 
