@@ -82,7 +82,7 @@ def compare(size: int, num_sampled: int, unique: bool, rounds: int) -> Dict[str,
         if small
         else None,
         "construction_ms": built,
-        "state_bytes": (8 * 4 + 4) * len(steps),
+        "state_bytes": (8 * 7 + 4) * len(steps),
         "op_state_bytes": 4 * size if small else None,
     }
 

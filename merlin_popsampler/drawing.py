@@ -215,7 +215,7 @@ def _inverse(law: Law, uniforms: tf.Tensor) -> tf.Tensor:
 
 
 def _staircase(law: Empirical, uniforms: tf.Tensor) -> tf.Tensor:
-    """A step by the alias method, then an affine map inside the step; float64 ranks.
+    """A step by the alias method, then an affine map inside the step; float64, to be cut to ranks.
 
     What the choice of the step leaves of the uniform, 53 bits less those of the number of steps,
     chooses the rank inside it.
@@ -226,10 +226,11 @@ def _staircase(law: Empirical, uniforms: tf.Tensor) -> tf.Tensor:
     width = np.stack([cuts, 1.0 - cuts], axis=1).ravel()
     lengths, firsts = law.steps.lengths[steps], law.starts[steps]
     scale = lengths / np.where(width > 0, width, 1.0)
-    table = tf.constant(np.stack([low, scale, firsts, firsts + lengths - 1]))
+    table = tf.constant(np.stack([firsts - low * scale, scale, firsts + lengths - 1.0], axis=1))
     column = uniforms * float(len(cuts))
     whole = tf.floor(column)
     inside, index = column - whole, tf.cast(whole, tf.int32)
     above = tf.cast(inside >= tf.gather(tf.constant(cuts), index), tf.int32)
-    rows = tf.unstack(tf.gather(table, 2 * index + above, axis=1))
-    return tf.minimum(rows[2] + tf.floor((inside - rows[0]) * rows[1]), rows[3])
+    offset, scales, last = tf.unstack(tf.gather(table, 2 * index + above), axis=1)
+    # Rounding may pass the ends of a step by one rank; those of the catalog must hold.
+    return tf.maximum(tf.minimum(offset + inside * scales, last), 0.0)
