@@ -26,6 +26,8 @@ from typing import Any, Dict, Optional, Sequence, Tuple
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 warnings.filterwarnings("ignore", category=FutureWarning)
 warnings.filterwarnings("ignore", category=DeprecationWarning)
+# Merlin says at every Dataset that it runs on a CPU, and at import which optional parts are absent.
+warnings.filterwarnings("ignore", category=UserWarning, module="merlin")
 
 import numpy as np
 import pandas as pd
@@ -159,10 +161,9 @@ def preprocess(args: argparse.Namespace) -> Dict[str, Any]:
 
     from merlin_popsampler import read_popularity
 
-    for folder in ("train", "valid", "workflow", "vocabulary"):
-        shutil.rmtree(
-            args.output / folder, ignore_errors=True
-        )  # parts of an earlier run would mix in
+    for stale in ("train", "valid", "workflow", "vocabulary"):
+        # Parts of an earlier run would mix in.
+        shutil.rmtree(args.output / stale, ignore_errors=True)
     columns = (args.user_col, args.item_col, args.time_col)
     with tqdm(total=5, desc="preprocess", unit="step") as bar:
         frame = read_interactions(args.data or grocery_path(), columns)
@@ -174,9 +175,9 @@ def preprocess(args: argparse.Namespace) -> Dict[str, Any]:
         bar.update()
         tables = {}
         for name, part in (("train", train), ("valid", valid)):
-            dataset = workflow.transform(nvt.Dataset(part, npartitions=1))
-            dataset.to_parquet(str(args.output / name))
-            tables[name] = dataset.compute()
+            folder = args.output / name
+            workflow.transform(nvt.Dataset(part, npartitions=1)).to_parquet(str(folder))
+            tables[name] = pd.concat(pd.read_parquet(path) for path in folder.glob("*.parquet"))
             bar.update()
     workflow.save(str(args.output / "workflow"))
     popularity = read_popularity(workflow)
