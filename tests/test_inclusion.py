@@ -4,7 +4,6 @@ A price is accepted within 1e-5 (relative) of the exact one for every id. The sa
 reject the formulas that others use, and those of our own that are not good enough.
 """
 
-import time
 
 import numpy as np
 import pytest
@@ -304,17 +303,6 @@ def test_shapes_are_kept():
     assert inclusion_probability(law, 5, 0.02).shape == ()
     assert inclusion_probability(law, 5, law.probs().reshape(5, 10)).shape == (5, 10)
     assert price_table(law, 5, unique=True).expected_count(np.zeros((2, 3), int)).shape == (2, 3)
-
-
-@pytest.mark.parametrize("num_sampled", [2, 10, 100, 10**5, 10**9 - 10])
-def test_construction_is_fast_at_a_billion_items(num_sampled):
-    """Aims: 150 ms from K = 100 on, 1.5 s below; 40 ms were the most measured on an idle core."""
-    best = np.inf
-    for _ in range(4):
-        start = time.perf_counter()
-        price_table(LogUniform(10**9), num_sampled, unique=True)
-        best = min(best, time.perf_counter() - start)
-    assert best < 0.15
 
 
 def test_wrong_arguments_are_refused():

@@ -1,0 +1,238 @@
+"""Which law to sample from, and whether its prices are right: two experiments.
+
+Learning: a catalog of known probabilities, logits that start at the truth, and sampled softmax with
+each law and each correction. What it converges to is compared with the truth (KL divergence, nats);
+a right correction stays there. The positives are summed exactly, so that only the negatives are
+left to chance. Accidental hits are masked.
+
+Demo (with --data, a folder of preprocess.py): the retrieval model of train.py trained with each law
+at equal budget, several seeds.
+
+Writes compare_laws.md, compare_laws.json and compare_laws.png under `--output`.
+"""
+
+import argparse
+import json
+import os
+import warnings
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+warnings.filterwarnings("ignore")
+
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from merlin_popsampler import PopularityBasedSampler
+from merlin_popsampler.laws import Empirical
+from merlin_popsampler.steps import Steps
+
+ITEMS = 2000
+Sample = Callable[[], Tuple[tf.Tensor, tf.Tensor, tf.Tensor]]
+"""Sampled ids `[K]`, and the log corrections of all items `[n]` and of the sampled ids `[K]`."""
+
+
+def true_counts(seed: int) -> Any:
+    """Counts of a Zipf law with noise of one third, in frequency order."""
+    rng = np.random.default_rng(seed)
+    noise = rng.normal(scale=1 / 3, size=ITEMS)
+    return np.sort(1e7 / np.arange(1, ITEMS + 1) * np.exp(noise))[::-1].astype(np.int64)
+
+
+def ours(law: Any, num_sampled: int, seed: int) -> Sample:
+    sampler = PopularityBasedSampler(ITEMS - 1, max_num_samples=num_sampled, seed=seed, law=law)
+
+    def sample() -> Tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        ids, all_counts, counts = sampler.sampled_values(tf.range(ITEMS, dtype=tf.int64))
+        return ids, tf.math.log(all_counts), tf.math.log(counts)
+
+    return sample
+
+
+def tensorflow_op(num_sampled: int, seed: int) -> Sample:
+    """TensorFlow's op with its own correction, from the number of tries that it observed."""
+
+    def sample() -> Tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        ids, all_counts, counts = tf.random.log_uniform_candidate_sampler(
+            tf.range(ITEMS, dtype=tf.int64)[:, None], 1, num_sampled, True, ITEMS, seed=seed
+        )
+        return ids, tf.math.log(all_counts[:, 0]), tf.math.log(counts)
+
+    return sample
+
+
+def reference(num_sampled: int, seed: int) -> Sample:
+    """The op's sample, corrected by `1 - (1 - p)^K` as Merlin Models does it."""
+    probs = np.log1p(1 / np.arange(1.0, ITEMS + 1)) / np.log1p(ITEMS)
+    log_q = tf.constant(np.log(-np.expm1(num_sampled * np.log1p(-probs))), tf.float32)
+    op = tensorflow_op(num_sampled, seed)
+
+    def sample() -> Tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        ids = op()[0]
+        return ids, log_q, tf.gather(log_q, ids)
+
+    return sample
+
+
+def samples(num_sampled: int, counts: Any, seed: int) -> Dict[str, Sample]:
+    steps = Empirical(Steps.from_counts(counts))
+    return {
+        "reference": reference(num_sampled, seed),
+        "TensorFlow's op": tensorflow_op(num_sampled, seed),
+        "ours, log-uniform": ours("log_uniform", num_sampled, seed),
+        "ours, empirical": ours(steps, num_sampled, seed),
+    }
+
+
+def converged(sample: Sample, probs: Any, steps: int) -> Any:
+    """Where sampled softmax converges to from the truth: logits less those of the truth, `[n]`.
+
+    The gradient of the loss, summed over the positives with their true probabilities: with
+    `a = logits - log q`, Z the sum of `exp(a)` over the sample and Z_i that without item i,
+    `p_i (exp(a_i) / (exp(a_i) + Z_i) - 1)` from its own rows, and for a sampled id s
+    `exp(a_s) * (sum over i != s of p_i / (exp(a_i) + Z_i))` from all others. Steps are divided by
+    p_i, their rate is below the smallest chance to be sampled, and the second half of the path is
+    averaged.
+    """
+    truth = tf.constant(probs, tf.float64)
+    rate = 0.3 * float(probs[-1]) * int(sample()[0].shape[0])
+
+    def run() -> tf.Tensor:
+        logits, total = tf.math.log(truth), tf.zeros([ITEMS], tf.float64)
+        for step in tf.range(steps):
+            ids, all_log_q, log_q = sample()
+            weights = tf.exp(logits - tf.cast(all_log_q, tf.float64))
+            drawn = tf.exp(tf.gather(logits, ids) - tf.cast(log_q, tf.float64))
+            sampled = tf.scatter_nd(ids[:, None], drawn, [ITEMS])
+            shares = truth / (weights + tf.reduce_sum(drawn) - sampled)
+            gradient = weights * shares - truth + sampled * (tf.reduce_sum(shares) - shares)
+            logits -= rate * gradient / truth
+            logits -= tf.reduce_sum(truth * (logits - tf.math.log(truth)))
+            total += tf.where(step >= steps // 2, logits, tf.zeros_like(logits))
+        return total / tf.cast(steps - steps // 2, tf.float64) - tf.math.log(truth)
+
+    return tf.function(run)().numpy()
+
+
+def divergence(pair: Sequence[Sample], probs: Any, steps: int) -> float:
+    """KL divergence of the limit from the truth, in nats, without the bias of a finite run.
+
+    A run of T steps ends at the limit plus noise, which alone adds n / (K T) or so to the KL
+    divergence. Two independent runs share the limit but not the noise: to second order,
+    `KL = 1/2 sum of p_i d_i d'_i` with their displacements d and d'. It may be negative.
+    """
+    first, second = (converged(sample, probs, steps) for sample in pair)
+    return float(np.sum(probs * first * second) / 2)
+
+
+def learning(numbers: Sequence[int], seeds: int, steps: int) -> List[Dict[str, Any]]:
+    """Mean and standard error over seeds, one row for each number of samples."""
+    rows = []
+    bar = tqdm(total=len(numbers) * seeds * 4, desc="learning", unit="pair")
+    for num_sampled in numbers:
+        found: Dict[str, List[float]] = {}
+        for seed in range(seeds):
+            counts = true_counts(seed)
+            one, two = (samples(num_sampled, counts, 2 * seed + run) for run in (1, 2))
+            for name in one:
+                kl = divergence((one[name], two[name]), counts / counts.sum(), steps)
+                found.setdefault(name, []).append(kl)
+                bar.update()
+        rows.append({"num_sampled": num_sampled, "kl": found})
+    bar.close()
+    return rows
+
+
+def demo(data: Path, output: Path, seeds: int, epochs: int) -> Dict[str, Dict[str, List[float]]]:
+    """Recall and NDCG of the retrieval model by law, one value a seed."""
+    import train
+
+    found: Dict[str, Dict[str, List[float]]] = {}
+    for law in ("log_uniform", "empirical", "uniform"):
+        for seed in range(seeds):
+            arguments = ["--data", data, "--output", output / law, "--models", "retrieval"]
+            arguments += ["--epochs", epochs, "--law", law, "--seed", seed]
+            args = train.parse_args([str(argument) for argument in arguments])
+            args.output.mkdir(parents=True, exist_ok=True)
+            for metric, value in train.train(args)["retrieval"].items():
+                found.setdefault(law, {}).setdefault(metric, []).append(value)
+    return found
+
+
+def mean_error(values: Sequence[float]) -> Tuple[float, float]:
+    spread = np.std(values, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else 0.0
+    return float(np.mean(values)), float(spread)
+
+
+def as_markdown(result: Dict[str, Any]) -> str:
+    names = list(result["learning"][0]["kl"])
+    lines = ["KL divergence from the truth, nats: mean (standard error)", ""]
+    lines += ["| samples | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+    for row in result["learning"]:
+        cells = ["{:.2g} ({:.1g})".format(*mean_error(row["kl"][name])) for name in names]
+        lines.append(f"| {row['num_sampled']} | " + " | ".join(cells) + " |")
+    if result["demo"]:
+        lines += ["", "| law | recall@20 | ndcg@20 |", "|---|---|---|"]
+        for law, metrics in result["demo"].items():
+            cells = [
+                "{:.4f} ({:.4f})".format(*mean_error(metrics[metric]))
+                for metric in ("recall@20", "ndcg@20")
+            ]
+            lines.append(f"| {law} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def plot(rows: List[Dict[str, Any]], path: Path) -> None:
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axis = plt.subplots(figsize=(7, 4.2))
+    samples_ = [row["num_sampled"] for row in rows]
+    for name in rows[0]["kl"]:
+        values = [mean_error(row["kl"][name]) for row in rows]
+        style = "o-" if name.startswith("ours") else "s--"
+        means, errors = zip(*values)
+        axis.errorbar(samples_, means, errors, fmt=style, capsize=3, label=name)
+    axis.set(xscale="log", xlabel="samples of a batch")
+    axis.set_yscale("symlog", linthresh=1e-5)  # an unbiased estimate may fall below zero
+    axis.set(ylabel="KL divergence from the truth, nats", title=f"{ITEMS:,} items")
+    axis.set_xticks(samples_, [str(number) for number in samples_])
+    axis.minorticks_off()
+    axis.grid(alpha=0.3)
+    axis.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    figure.tight_layout()
+    figure.savefig(path, dpi=130)
+
+
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--output", type=Path, required=True, help="folder for the results")
+    add("--data", type=Path, help="folder of preprocess.py; without it, learning alone")
+    add("--num-sampled", type=int, nargs="+", default=[50, 100, 200], help="[%(default)s]")
+    add("--seeds", type=int, default=5, help="of the learning experiment [%(default)s]")
+    add("--steps", type=int, default=25_000, help="of each of two runs [%(default)s]")
+    add("--demo-seeds", type=int, default=3, help="[%(default)s]")
+    add("--epochs", type=int, default=3, help="of each demo model [%(default)s]")
+    args = parser.parse_args(argv)
+    args.output.mkdir(parents=True, exist_ok=True)
+    result: Dict[str, Any] = {
+        "learning": learning(args.num_sampled, args.seeds, args.steps),
+        "demo": {},
+    }
+    if args.data:
+        result["demo"] = demo(args.data, args.output, args.demo_seeds, args.epochs)
+    (args.output / "compare_laws.json").write_text(json.dumps(result, indent=2) + "\n")
+    (args.output / "compare_laws.md").write_text(as_markdown(result) + "\n")
+    plot(result["learning"], args.output / "compare_laws.png")
+    print(as_markdown(result))
+
+
+if __name__ == "__main__":
+    main()
