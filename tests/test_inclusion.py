@@ -4,7 +4,6 @@ A price is accepted within 1e-5 (relative) of the exact one for every id. The sa
 reject the formulas that others use, and those of our own that are not good enough.
 """
 
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
