@@ -21,7 +21,7 @@ import time
 import warnings
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Dict, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Optional, Sequence, Tuple
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 warnings.filterwarnings("ignore", category=FutureWarning)
@@ -62,20 +62,18 @@ def read_interactions(path: Path, columns: Sequence[str]) -> pd.DataFrame:
       Frame of the complete rows; rows with a missing value cannot train or test anything.
 
     Raises:
-      PopSamplerError: no such path, a missing column, or no complete row.
+      PopSamplerError: no such path, unreadable, a missing column, or no complete row.
     """
     if not path.exists():
         raise PopSamplerError(f"Expected a parquet or csv file. Received: {path}, not found.")
-    names = [path.name] + ([p.name for p in path.iterdir()] if path.is_dir() else [])
-    is_csv = any(name.endswith((".csv", ".csv.gz")) for name in names)
-    source = arrow_dataset.dataset(path, format="csv" if is_csv else "parquet")
+    source = _readable(path, lambda: _arrow_source(path))
     missing = [name for name in columns if name not in source.schema.names]
     if missing:
         raise PopSamplerError(
             f"Expected columns {list(columns)} in {path}. Received: no {missing} among "
             f"{source.schema.names}. Name yours with --user-col, --item-col and --time-col."
         )
-    table = source.to_table(columns=list(dict.fromkeys(columns)))
+    table = _readable(path, lambda: source.to_table(columns=list(dict.fromkeys(columns))))
     # Incomplete rows go before pandas sees them: it would turn 64-bit ids with nulls into floats.
     complete = table.drop_null()
     if not complete.num_rows:
@@ -89,8 +87,25 @@ def read_interactions(path: Path, columns: Sequence[str]) -> pd.DataFrame:
         }
     )
     if frame["time"].dtype == object:
-        frame["time"] = pd.to_datetime(frame["time"])
+        frame["time"] = _readable(path, lambda: pd.to_datetime(frame["time"]))
     return frame
+
+
+def _arrow_source(path: Path) -> Any:
+    names = [path.name] + ([p.name for p in path.iterdir()] if path.is_dir() else [])
+    is_csv = any(name.endswith((".csv", ".csv.gz")) for name in names)
+    return arrow_dataset.dataset(path, format="csv" if is_csv else "parquet")
+
+
+def _readable(path: Path, read: Callable[[], Any]) -> Any:
+    """What `read` returns, or our error with the reader's own words."""
+    try:
+        return read()
+    except (OSError, ValueError) as error:
+        raise PopSamplerError(
+            f"Expected a readable parquet or csv file with times or numbers in {path}. "
+            f"Received: {error}. Check the file, its ending and --time-col."
+        ) from error
 
 
 def order_and_split(

