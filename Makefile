@@ -46,7 +46,7 @@ hooks: venv-lint ## run the linters at every commit
 	.venv-lint/bin/pre-commit install
 
 benchmark: venv ## every script of benchmarks/, one after the other; tables under out/
-	@for script in benchmarks/*.py; do \
+	@for script in $$(grep -l __main__ benchmarks/*.py); do \
 	  echo "== $$script"; .venv/bin/python $$script --output $(OUT)/benchmarks $(ARGS) || exit 1; done
 
 wheel: venv-lint ## build the wheel and import it from an empty folder
