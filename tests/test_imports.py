@@ -105,8 +105,9 @@ def violations(module: str, source: str) -> List[str]:
 def _standard_library() -> frozenset:
     names = getattr(sys, "stdlib_module_names", None)  # from Python 3.10 on
     if names is None:
-        files = Path(ast.__file__).parent.iterdir()
-        names = {*sys.builtin_module_names, *(f.stem for f in files if f.suffix in ("", ".py"))}
+        folder = Path(ast.__file__).parent
+        files = [*folder.iterdir(), *(folder / "lib-dynload").iterdir()]
+        names = {*sys.builtin_module_names, *(file.name.split(".")[0] for file in files)}
     return frozenset(names)
 
 
