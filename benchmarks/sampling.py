@@ -58,7 +58,9 @@ def price_step(size: int, num_sampled: int) -> Step:
     return step
 
 
-def drawing(sizes: List[int], samples: List[int], rounds: int) -> List[Dict[str, Any]]:
+def drawing(
+    sizes: List[int], samples: List[int], rounds: int, overlap: bool
+) -> List[Dict[str, Any]]:
     """Drawing alone, and with the price of each sampled id, as the op does both."""
     rows = []
     for size in sizes:
@@ -69,7 +71,7 @@ def drawing(sizes: List[int], samples: List[int], rounds: int) -> List[Dict[str,
             steps["draw"] = draw_step(size, num_sampled)
             steps["draw and price"] = price_step(size, num_sampled)
             steps["draw, XLA"] = compiled(draw_step(size, num_sampled))
-            found = race(steps, calls_for(num_sampled), rounds, "TensorFlow's op")
+            found = race(steps, calls_for(num_sampled), rounds, "TensorFlow's op", overlap)
             rows.append({"size": size, "num_sampled": num_sampled, "steps": found})
             print(as_row(rows[-1]), flush=True)
     return rows
@@ -109,14 +111,15 @@ def sampler_step(sampler: PopularityBasedSampler, ids: tf.Tensor, _: tf.Tensor) 
     return checksum(*sampler.sampled_values(ids))
 
 
-def against_merlin(samples: List[int], rounds: int) -> List[Dict[str, Any]]:
+def against_merlin(samples: List[int], rounds: int, overlap: bool) -> List[Dict[str, Any]]:
     size, rows = 10**6, []
     for num_sampled in samples:
         sampler = PopularityBasedSampler(size - 1, max_num_samples=num_sampled, seed=3)
         ids = positives(size)
         steps = merlin_samplers(size, num_sampled)
         steps["ours"] = partial(sampler_step, sampler, ids)
-        found = race(steps, calls_for(num_sampled), rounds, "Merlin, second interface")
+        base = "Merlin, second interface"
+        found = race(steps, calls_for(num_sampled), rounds, base, overlap)
         rows.append({"size": size, "num_sampled": num_sampled, "steps": found})
         print(as_row(rows[-1]), flush=True)
     return rows
@@ -232,6 +235,10 @@ def as_table(rows: List[Dict[str, Any]]) -> List[str]:
     return lines
 
 
+def _is_race(rows: Any) -> bool:
+    return isinstance(rows, list) and bool(rows) and "steps" in rows[0]
+
+
 def plot(rows: List[Dict[str, Any]], path: Path) -> None:
     import matplotlib as mpl
 
@@ -280,14 +287,18 @@ def main(argv: Optional[List[str]] = None) -> None:
     result: Dict[str, Any] = {
         "tensorflow": tf.__version__,
         "device": f"GPU {gpus}" if gpus else f"CPU, {os.cpu_count()} cores",
-        "drawing": drawing(sizes, samples, rounds),
-        "merlin": [] if skipped else against_merlin([1000, 10_000], rounds),
+        "drawing": drawing(sizes, samples, rounds, overlap=False),
+        "drawing, calls overlapping": drawing(sizes, samples, rounds, overlap=True),
+        "merlin": [] if skipped else against_merlin([1000, 10_000], rounds, overlap=False),
+        "merlin, calls overlapping": []
+        if skipped
+        else against_merlin([1000, 10_000], rounds, overlap=True),
         "construction": construction([10**4, 10**6, 10**8, 10**9], not skipped),
         "saved_model_bytes": {str(size): saved_bytes(size) for size in (10**6, 10**9)},
         "training": [training_step(num_sampled, rounds) for num_sampled in (1000, 10_000)],
     }
     lines = [f"TensorFlow {result['tensorflow']}, {result['device']}. Median; ratio (range)."]
-    for title in ("drawing", "merlin", "training"):
+    for title in (key for key, rows in result.items() if _is_race(rows)):
         lines += ["", f"## {title}", "", *as_table(result[title])]
     lines += [
         "",

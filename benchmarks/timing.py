@@ -10,8 +10,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import tensorflow as tf
 
 
-def loop(step: Callable[[tf.Tensor], tf.Tensor], calls: int) -> Any:
+def loop(step: Callable[[tf.Tensor], tf.Tensor], calls: int, overlap: bool) -> Any:
     """A graph that runs `step(number)` so many times, so that Python's share does not count.
+
+    With `overlap`, TensorFlow may begin a call before the last one has ended, as it does with steps
+    that have no state; else one call follows the other.
 
     `step` returns a float32 scalar that depends on all that it computes: nothing is pruned.
     """
@@ -21,6 +24,7 @@ def loop(step: Callable[[tf.Tensor], tf.Tensor], calls: int) -> Any:
             lambda i, _: i < calls,
             lambda i, total: (i + 1, total + step(first + i)),
             (tf.constant(0, tf.int64), tf.constant(0.0)),
+            parallel_iterations=10 if overlap else 1,
         )[1]
 
     return tf.function(looped)
@@ -36,6 +40,7 @@ def race(
     calls: int,
     rounds: int,
     base: str,
+    overlap: bool = False,
 ) -> Dict[str, Dict[str, float]]:
     """Times all steps in turns.
 
@@ -44,12 +49,13 @@ def race(
       calls: of a step in one timed graph.
       rounds: timings of each step.
       base: the step that the ratios are to.
+      overlap: whether calls may run side by side on several cores.
 
     Returns:
       By name, `ms` (median of one call), `ratio` (of medians), and `ratio_min`, `ratio_max` (of
       the rounds' own ratios).
     """
-    looped = {name: loop(step, calls) for name, step in steps.items()}
+    looped = {name: loop(step, calls, overlap) for name, step in steps.items()}
     for function in looped.values():
         function(tf.constant(0, tf.int64)).numpy()
     seconds: Dict[str, List[float]] = {name: [] for name in steps}

@@ -39,9 +39,11 @@ _RACE = 0.75
 _MANTISSA = 2**53 - 1
 
 
-def independent(law: Law, key: Any, position: Any, num: int) -> tf.Tensor:
+def independent(
+    law: Law, key: Any, position: Any, num: int, dtype: tf.DType = tf.int64
+) -> tf.Tensor:
     """`num` draws with repetition: integers `[num]` in `[0, law.size)`."""
-    return _inverse(law, _uniforms(key, position, num))
+    return _inverse(law, _uniforms(key, position, num), dtype)
 
 
 def length_of_sequence(law: Law, num_sampled: int) -> int:
@@ -85,9 +87,16 @@ def race(law: Law, key: Any, position: Any, num_sampled: int) -> tf.Tensor:
     return tf.math.top_k(-times, num_sampled, sorted=True).indices
 
 
-def sequence(law: Law, key: Any, position: Any, num_sampled: int) -> tf.Tensor:
-    """Draws that hold `num_sampled` distinct ranks, but for one case in exp(50)."""
-    return independent(law, key, position, length_of_sequence(law, num_sampled))
+def sequence(
+    law: Law, key: Any, position: Any, num_sampled: int, narrow: bool = False
+) -> tf.Tensor:
+    """Draws that hold `num_sampled` distinct ranks, but for one case in exp(50).
+
+    With `narrow` in int32, where the ranks fit: faster on a CPU, but TensorFlow keeps int32 in host
+    memory on a GPU, for shapes' sake.
+    """
+    dtype = tf.int32 if narrow and law.size < 2**31 else tf.int64
+    return independent(law, key, position, length_of_sequence(law, num_sampled), dtype)
 
 
 def completed(draws: tf.Tensor, num_sampled: int) -> tf.Tensor:
@@ -197,9 +206,8 @@ def _uint64(value: Any) -> tf.Tensor:
     return tf.cast(value, tf.uint64)
 
 
-def _inverse(law: Law, uniforms: tf.Tensor) -> tf.Tensor:
-    """The law's inverse distribution function, as the narrowest integers that hold its ranks."""
-    integer = tf.int32 if law.size < 2**31 else tf.int64
+def _inverse(law: Law, uniforms: tf.Tensor, integer: tf.DType = tf.int64) -> tf.Tensor:
+    """The law's inverse distribution function: ranks as integers of a dtype."""
     if isinstance(law, LogUniform):
         ranks = tf.cast(tf.exp(uniforms * math.log1p(law.size)), integer) - 1
     elif isinstance(law, Uniform):
@@ -229,8 +237,8 @@ def _staircase(law: Empirical, uniforms: tf.Tensor) -> tf.Tensor:
     table = tf.constant(np.stack([firsts - low * scale, scale, firsts + lengths - 1.0], axis=1))
     column = uniforms * float(len(cuts))
     whole = tf.floor(column)
-    inside, index = column - whole, tf.cast(whole, tf.int32)
-    above = tf.cast(inside >= tf.gather(tf.constant(cuts), index), tf.int32)
+    inside, index = column - whole, tf.cast(whole, tf.int64)
+    above = tf.cast(inside >= tf.gather(tf.constant(cuts), index), tf.int64)
     offset, scales, last = tf.unstack(tf.gather(table, 2 * index + above), axis=1)
     # Rounding may pass the ends of a step by one rank; those of the catalog must hold.
     return tf.maximum(tf.minimum(offset + inside * scales, last), 0.0)

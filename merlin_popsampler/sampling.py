@@ -38,8 +38,7 @@ def draw_ranks(
     if branch not in BRANCHES:
         raise PopSamplerError(f"Expected branch in {BRANCHES}. Received: {branch!r}. Use 'auto'.")
     if not unique or num_sampled == 1:
-        ranks = drawing.independent(law, key, position, num_sampled)
-        return tf.cast(ranks, tf.int64)
+        return drawing.independent(law, key, position, num_sampled)
     if num_sampled > law.size:
         raise PopSamplerError(
             f"Expected at most {law.size} unique samples, the number of items. "
@@ -47,19 +46,20 @@ def draw_ranks(
         )
     if branch == "race" or (branch == "auto" and drawing.prefers_race(law, num_sampled)):
         return tf.cast(drawing.race(law, key, position, num_sampled), tf.int64)
-    draws = drawing.sequence(law, key, position, num_sampled)
+    if branch == "auto":
+        branch = _best_branch()
+    draws = drawing.sequence(law, key, position, num_sampled, narrow=branch != "sort")
     return tf.cast(_first_distinct(branch)(draws, num_sampled), tf.int64)
 
 
+def _best_branch() -> str:
+    """The algorithm for where this is traced."""
+    if tf.config.list_logical_devices("GPU"):
+        return "sort"
+    return "hash" if _in_xla() else "host"
+
+
 def _first_distinct(branch: str) -> Callable[[tf.Tensor, int], tf.Tensor]:
-    """The algorithm that a branch names, or the best one where this is traced."""
-    if branch == "auto":
-        if tf.config.list_logical_devices("GPU"):
-            branch = "sort"
-        elif _in_xla():
-            branch = "hash"
-        else:
-            branch = "host"
     return {
         "host": drawing.first_distinct_host,
         "sort": drawing.first_distinct_sort,
@@ -137,5 +137,5 @@ def _by_rank(table: PriceTable, ranks: tf.Tensor) -> tf.Tensor:
 def _step(law: Any, ranks: tf.Tensor) -> tf.Tensor:
     """Index of the step that each rank is on."""
     edges = tf.constant(law.starts[1:], tf.int64)
-    found = tf.searchsorted(edges, tf.reshape(ranks, [-1]), side="right")
+    found = tf.searchsorted(edges, tf.reshape(ranks, [-1]), side="right", out_type=tf.int64)
     return tf.reshape(found, tf.shape(ranks))

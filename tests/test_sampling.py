@@ -112,7 +112,7 @@ def whole_sampler(law, num_sampled, unique, branch):
 
     signature = [
         tf.TensorSpec([], tf.int64),
-        tf.TensorSpec([32], tf.int64),
+        tf.TensorSpec([64], tf.int64),
         tf.TensorSpec([9000, 8], tf.float32),
     ]
     return step, signature
@@ -141,7 +141,34 @@ def unfit_for_a_gpu(graph):
             for kernel in kernels.get_registered_kernels_for_op(op).kernel
         )
     }
-    return (without | (found & FORBIDDEN)) - {"PartitionedCall", "StatefulPartitionedCall"}
+    bad = (without | (found & FORBIDDEN)) - {"PartitionedCall", "StatefulPartitionedCall"}
+    return bad | {op.type for op in graph.get_operations() if kept_by_the_host(op)}
+
+
+def kept_by_the_host(op):
+    """Whether data, more than a shape's worth, would be held by the host beside a GPU.
+
+    TensorFlow registers arithmetic on int32 for GPUs with arguments in host memory, since int32 is
+    what shapes are made of.
+    """
+    data = [
+        out for out in op.outputs if out.dtype == tf.int32 and (out.shape.num_elements() or 99) > 32
+    ]
+    if not data or op.type in ("Const", "Placeholder"):
+        return False
+    for kernel in kernels.get_registered_kernels_for_op(op.type).kernel:
+        types = {c.name: set(c.allowed_values.list.type) for c in kernel.constraint}
+        named = {name: op.get_attr(name).as_datatype_enum for name in types if _is_type(op, name)}
+        fits = all(named[name] in types[name] for name in named)
+        if kernel.device_type in ("GPU", "DEFAULT") and fits and kernel.host_memory_arg:
+            outputs = {arg.name for arg in op.op_def.output_arg}
+            if outputs & set(kernel.host_memory_arg):
+                return True
+    return False
+
+
+def _is_type(op, name):
+    return any(attr.name == name and attr.type == "type" for attr in op.op_def.attr)
 
 
 @pytest.mark.parametrize("name", sorted(LAWS))
@@ -154,15 +181,21 @@ def test_every_op_runs_on_a_gpu(name, unique, branch):
     assert all(out.shape.is_fully_defined() for out in graph.outputs)
 
 
-@pytest.mark.parametrize("branch", ["host", "op"])
+@pytest.mark.parametrize("branch", ["host", "op", "int32"])
 def test_the_gpu_check_refuses_what_needs_the_host(branch):
+    """The op, `tf.unique`, and arithmetic on int32, which a GPU leaves to the host."""
+
     def with_op(position, true_ids, embeddings):
         sampled = tf.random.log_uniform_candidate_sampler(true_ids[:, None], 1, 500, True, 9000)
         return tf.gather(embeddings, sampled[0])
 
+    def with_int32(position, true_ids, embeddings):
+        return tf.gather(embeddings, tf.minimum(tf.cast(true_ids, tf.int32), 8999))
+
     step, signature = whole_sampler(LAWS["log_uniform"], 500, True, "host")
-    traced = tf.function(with_op if branch == "op" else step, input_signature=signature)
-    expected = {"host": "Unique", "op": "LogUniformCandidateSampler"}[branch]
+    steps = {"host": step, "op": with_op, "int32": with_int32}
+    traced = tf.function(steps[branch], input_signature=signature)
+    expected = {"host": "Unique", "op": "LogUniformCandidateSampler", "int32": "Minimum"}[branch]
     assert expected in unfit_for_a_gpu(traced.get_concrete_function().graph)
 
 
@@ -174,7 +207,7 @@ def test_compiles_under_xla(name, branch):
     compiled = tf.function(step, input_signature=signature, jit_compile=True)
     arguments = (
         tf.constant(3, tf.int64),
-        tf.range(32, dtype=tf.int64),
+        tf.range(64, dtype=tf.int64),
         tf.random.normal([9000, 8]),
     )
     ranks, prices, true_prices, rows = compiled(*arguments)
@@ -210,7 +243,7 @@ def test_the_algorithm_follows_the_context():
 @pytest.mark.gpu
 def test_on_a_gpu():
     step, _ = whole_sampler(LAWS["log_uniform"], 5000, True, "auto")
-    arguments = (tf.constant(3, tf.int64), tf.range(32, dtype=tf.int64), tf.zeros([10**6, 8]))
+    arguments = (tf.constant(3, tf.int64), tf.range(64, dtype=tf.int64), tf.zeros([10**6, 8]))
     with tf.device("GPU:0"):
         ranks = tf.function(step)(*arguments)[0]
         compiled = tf.function(step, jit_compile=True)(*arguments)[0]
