@@ -2,7 +2,7 @@
 
 - `retrieval`: the mean of the item vectors of a session's other items asks for the one left out
   (`RetrievalModelV2` with a table of its own for the items to find).
-- `session`: a recurrent network reads the session's items in order and asks for the next one
+- `session`: a recurrent network reads the session's last items in order and asks for the next one
   (the items to find share the table of the items read).
 
 Both train through Merlin's Loader on what preprocess.py wrote, with a sampler that configures
@@ -12,6 +12,7 @@ the trained models beside it.
 
 import argparse
 import json
+import logging
 import os
 import sys
 import time
@@ -21,6 +22,8 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 warnings.filterwarnings("ignore")
+# Merlin's old imports, the output's unused bias, functions that a saved model does not need.
+logging.disable(logging.WARNING)
 
 import merlin.models.tf as mm
 import numpy as np
@@ -45,12 +48,12 @@ class Examples:
 
     Args:
       min_id: first id that stands for an item.
-      ordered: whether the query is what came before the positive; else it is all the others.
+      length: how many of the items before the positive make the query; 0: all others do.
       seed: of the positives' places.
     """
 
-    def __init__(self, min_id: int, ordered: bool, seed: int) -> None:
-        self.min_id, self.ordered = min_id, ordered
+    def __init__(self, min_id: int, length: int, seed: int) -> None:
+        self.min_id, self.length = min_id, length
         self.generator = tf.random.Generator.from_seed(seed)
 
     def compute_output_schema(self, schema: Schema) -> Schema:
@@ -62,12 +65,14 @@ class Examples:
         sessions = tf.ragged.boolean_mask(sessions, sessions >= self.min_id)
         sessions = tf.ragged.boolean_mask(sessions, sessions.row_lengths() > 1)
         lengths = tf.cast(sessions.row_lengths(), tf.int32)
-        first = 1 if self.ordered else 0  # the first item has nothing before it
+        first = 1 if self.length else 0  # the first item has nothing before it
         uniforms = self.generator.uniform([tf.size(lengths)])
         places = first + tf.cast(uniforms * tf.cast(lengths - first, tf.float32), tf.int32)
         places = tf.minimum(places, lengths - 1)[:, None]
         positions = tf.ragged.range(lengths).with_row_splits_dtype(sessions.row_splits.dtype)
-        asked = positions < places if self.ordered else positions != places
+        asked = positions != places
+        if self.length:
+            asked = (positions < places) & (positions >= places - self.length)
         query = tf.ragged.boolean_mask(sessions, asked)
         positive = tf.gather(sessions, tf.cast(places, tf.int64), batch_dims=1)
         features = {f"{ITEM}__values": query.values, f"{ITEM}__offsets": query.row_splits}
@@ -109,10 +114,11 @@ def build_model(
     return model, item_vectors
 
 
-def model_scorer(model: Any, item_vectors: Any) -> Scorer:
-    """Scores of all ids: the query's vector times the item vectors."""
+def model_scorer(model: Any, item_vectors: Any, length: int) -> Scorer:
+    """Scores of all ids: the vector of the query's last `length` items (0: all) times theirs."""
 
     def score(queries: List[Array]) -> Array:
+        queries = [ids[-length:] for ids in queries]
         offsets = np.concatenate([[0], np.cumsum([len(ids) for ids in queries])])
         features = {
             f"{ITEM}__values": tf.constant(np.concatenate(queries)),
@@ -160,13 +166,14 @@ def train(args: argparse.Namespace) -> Dict[str, Dict[str, float]]:
         )
         model, item_vectors = build_model(name, data.schema, sampler, args.dim)
         model.compile(optimizer=tf.keras.optimizers.Adam(args.learning_rate), metrics=[])
-        examples = Examples(popularity.min_id, ordered=name == "session", seed=args.seed)
+        length = args.session_len if name == "session" else 0
+        examples = Examples(popularity.min_id, length, args.seed)
         loader = mm.Loader(data, batch_size=args.batch_size, shuffle=True).map(examples)
-        epochs = args.epochs if name == "retrieval" else max(1, args.epochs * 3 // 5)
+        epochs = args.epochs if name == "retrieval" else max(1, args.epochs * 4 // 5)
         began = time.perf_counter()
         with tqdm(total=epochs * len(loader), desc=f"train {name}", unit="batch") as bar:
             model.fit(loader, epochs=epochs, verbose=0, callbacks=[Progress(bar)])
-        scorer = model_scorer(model, item_vectors)
+        scorer = model_scorer(model, item_vectors, length)
         results[name] = {
             **evaluate(scorer, queries, positives, popularity.domain, name=name),
             "seconds": round(time.perf_counter() - began, 1),
@@ -192,7 +199,8 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     add("--data", type=Path, required=True, help="folder that preprocess.py wrote")
     add("--output", type=Path, required=True, help="folder for results.json and the models")
     add("--models", nargs="+", choices=MODELS, default=list(MODELS), help="which to train")
-    add("--epochs", type=int, default=5, help="the session model trains 3/5 of them [%(default)s]")
+    add("--epochs", type=int, default=5, help="the session model trains 4/5 of them [%(default)s]")
+    add("--session-len", type=int, default=20, help="items the session model reads [%(default)s]")
     add("--num-sampled", type=int, default=1000, help="negatives of a batch [%(default)s]")
     add("--law", choices=LAWS, default="auto", help="law of the negatives [%(default)s]")
     add("--batch-size", type=int, default=512, help="sessions of a batch [%(default)s]")
@@ -200,7 +208,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     add("--learning-rate", type=float, default=0.01, help="of Adam [%(default)s]")
     add("--seed", type=int, default=17, help="of weights, negatives, positives [%(default)s]")
     args = parser.parse_args(argv)
-    for name in ("epochs", "num_sampled", "batch_size", "dim"):
+    for name in ("epochs", "session_len", "num_sampled", "batch_size", "dim"):
         if getattr(args, name) < 1:
             parser.error(f"Expected --{name.replace('_', '-')} of 1 or more.")
     return args
