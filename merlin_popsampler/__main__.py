@@ -12,6 +12,7 @@ from typing import Any, Dict, List, Optional
 
 from . import report
 from .errors import PopSamplerError
+from .subject import read_subject
 
 FINE, FOUND, FAILED = 0, 1, 2
 
@@ -29,7 +30,7 @@ def main(argv: Optional[List[str]] = None) -> int:
 
 
 def _inspect(args: argparse.Namespace) -> int:
-    subject = report.read_subject(args.path, args.column, args.counts)
+    subject = read_subject(args.path, args.column, args.counts)
     found = report.summary(subject)
     print(json.dumps(found, indent=2) if args.json else _summary_table(found))
     if args.plot:
@@ -40,10 +41,10 @@ def _inspect(args: argparse.Namespace) -> int:
 
 
 def _compare(args: argparse.Namespace) -> int:
-    old, new = (report.read_subject(path, args.column) for path in (args.old, args.new))
+    old, new = (read_subject(path, args.column) for path in (args.old, args.new))
     found = report.drift(old, new, args.num_sampled)
     found["drifted"] = found["tv"] > args.max_tv
-    print(json.dumps(found, indent=2) if args.json else _as_table(found))
+    print(json.dumps(found, indent=2) if args.json else _drift_table(found))
     return FOUND if found["drifted"] else FINE
 
 
@@ -66,6 +67,13 @@ def _summary_table(found: Dict[str, Any]) -> str:
     return _as_table(rows)
 
 
+def _drift_table(found: Dict[str, Any]) -> str:
+    rows = {name: value for name, value in found.items() if name != "most_off"}
+    for item in found.get("most_off", []):
+        rows[f"expected {item['key']}"] = f"{item['old']:.6f} before, {item['new']:.6f} now"
+    return _as_table(rows)
+
+
 def _as_table(rows: Dict[str, Any]) -> str:
     width = max(len(name) for name in rows)
     shown = {
@@ -79,12 +87,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m merlin_popsampler", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="inspect|compare")
     inspect = commands.add_parser("inspect", help="what a schema says of its item ids")
-    inspect.add_argument("path", help="data set, schema file or saved workflow")
+    inspect.add_argument("path", help="data set, schema file, saved workflow or out_path")
     inspect.add_argument("--counts", help="popularity.<column>.parquet of the same fit")
     inspect.add_argument("--plot", help="picture to write, such as out.png")
     inspect.set_defaults(run=_inspect)
     compare = commands.add_parser("compare", help="how far popularity has moved")
-    compare.add_argument("old", help="saved workflow, or schema, of the model in use")
+    compare.add_argument("old", help="saved workflow, out_path or schema of the model in use")
     compare.add_argument("new", help="the same of newer data")
     compare.add_argument(
         "--max-tv", type=float, default=0.1, help="total variation allowed [%(default)s]"

@@ -59,12 +59,27 @@ def write(path: str, frame: pd.DataFrame) -> None:
 
 
 def read(path: str) -> pd.DataFrame:
-    """A frame, its index included, from a file or from the parts of a folder in their order."""
+    """A frame, its index included, from a file or from the parts of a folder in their order.
+
+    Raises:
+      PopSamplerError: nothing is there, or no parquet.
+    """
+    if not exists(path):
+        raise PopSamplerError(
+            f"Expected a parquet file. Received: nothing at {path}. The files of a fit belong "
+            "together: was it moved or removed?"
+        )
     fs, _ = _filesystem(path)
     frames = []
     for part in parts_of(path):
         with fs.open(part, "rb") as file:
-            frames.append(pd.read_parquet(file))
+            try:
+                frames.append(pd.read_parquet(file))
+            except ValueError as error:  # pyarrow's ArrowInvalid among them
+                raise PopSamplerError(
+                    f"Expected a parquet file. Received: {part}, {error}. Was it cut short, or "
+                    "written over? Fit again."
+                ) from error
     return frames[0] if len(frames) == 1 else pd.concat(frames)
 
 
@@ -132,13 +147,8 @@ def read_counts(path: str) -> Ints:
     """Counts of the ids from 0 on, int64 `[max_id + 1]`, from a `popularity.*` file.
 
     Raises:
-      PopSamplerError: not such a file.
+      PopSamplerError: no such file.
     """
-    if not exists(path):
-        raise PopSamplerError(
-            f"Expected a counts file. Received: nothing at {path}. "
-            "Pass the popularity.<column>.parquet that lies beside the vocabulary."
-        )
     frame = read(path)
     if list(frame.columns) != ["id", "count"] or not np.array_equal(
         frame["id"], np.arange(len(frame))

@@ -6,8 +6,9 @@ import numpy as np
 
 from .inclusion import inclusion_probability, price_table
 from .laws import Empirical
-from .report import Subject, laws_of
+from .report import laws_of
 from .steps import Steps
+from .subject import Subject
 
 _COLOURS = ("#d95f02", "#1b9e77")
 _POINTS = 400

@@ -199,6 +199,16 @@ def read_sizes(path: str, name: str, min_id: int) -> Ints:
     return sizes
 
 
+def read_min_id(path: str) -> int:
+    """First id that stands for a key, from an encoder's `meta.*` file.
+
+    Raises:
+      PopSamplerError: no such file.
+    """
+    frame = files.read(path)
+    return int(frame.loc[frame["kind"] == "unique", "offset"].iloc[0])
+
+
 def read_keys(vocabulary: Vocabulary, keys: List[str], like: Any) -> Any:
     """Key columns of the ids in order, a data frame of the library of `like`.
 

@@ -42,6 +42,7 @@ ORDER = [
     "answers",
     "arguments",
     "sampler",
+    "subject",
     "report",
     "pictures",
     "__main__",

@@ -1,6 +1,7 @@
 """Fitting small workflows, and the plain-Python order that the operators are held to."""
 
 from collections import Counter
+from pathlib import Path
 from typing import Any, Dict, Iterable, List, Tuple
 
 import numpy as np
@@ -36,6 +37,16 @@ def expected_order(keys: Iterable[Any]) -> List[Tuple[Any, int]]:
 
 def expected_ids(keys: Iterable[Any], min_id: int = 3) -> Dict[Any, int]:
     return {key: min_id + rank for rank, (key, _) in enumerate(expected_order(keys))}
+
+
+def saved(keys: Iterable[Any], folder: Path, column: str = "item_id", **options: Any) -> Path:
+    """A folder with the operator's `fit`, a saved `workflow`, and the `data` of these keys."""
+    data = dataset(pd.DataFrame({column: keys}), 1)
+    encoder = FrequencyCategorify(out_path=str(folder / "fit"), **options)
+    workflow = fitted([column] >> encoder >> nvt.ops.TagAsItemID(), data)
+    workflow.save(str(folder / "workflow"))
+    workflow.transform(data).to_parquet(str(folder / "data"))
+    return folder
 
 
 def vocabulary(out_path: str, name: str = "item_id") -> pd.DataFrame:
