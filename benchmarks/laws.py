@@ -12,7 +12,7 @@ import time
 import warnings
 from functools import partial
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 warnings.filterwarnings("ignore")
@@ -22,11 +22,12 @@ import tensorflow as tf
 from timing import calls_for, checksum, race
 
 from merlin_popsampler import sampling
-from merlin_popsampler.inclusion import price_table
+from merlin_popsampler.inclusion import PriceTable, price_table
 from merlin_popsampler.laws import Empirical, Law, LogUniform, Uniform
 from merlin_popsampler.steps import Steps
 
 OP = "TensorFlow's unigram op"
+Step = Callable[[tf.Tensor], tf.Tensor]
 TABLE_LIMIT = 10**7
 """Largest catalog for what needs a table of its length."""
 
@@ -38,6 +39,11 @@ def zipf_counts(size: int) -> Any:
 
 def draw(law: Law, num_sampled: int, unique: bool, position: tf.Tensor) -> tf.Tensor:
     return checksum(sampling.draw_ranks(law, 3, position, num_sampled, unique))
+
+
+def draw_and_price(law: Law, table: PriceTable, position: tf.Tensor) -> tf.Tensor:
+    ranks = sampling.draw_ranks(law, 3, position, table.num_sampled)
+    return checksum(ranks, sampling.expected_count(law, table, ranks))
 
 
 def unigram(counts: Any, num_sampled: int, unique: bool, _: tf.Tensor) -> tf.Tensor:
@@ -58,12 +64,25 @@ def numpy_ms(counts: Any, num_sampled: int, unique: bool) -> float:
     return 1e3 * sorted(times)[2]
 
 
+def state_bytes(step: Step) -> int:
+    """Bytes of the constants that a traced step carries, functions inside it included."""
+    graph = tf.function(step).get_concrete_function(tf.TensorSpec([], tf.int64)).graph
+    definition = graph.as_graph_def()
+    nodes = [*definition.node]
+    for function in definition.library.function:
+        nodes += function.node_def
+    constants = (tf.make_ndarray(n.attr["value"].tensor) for n in nodes if n.op == "Const")
+    return sum(value.nbytes for value in constants) + sum(
+        4 * len(node.attr["unigrams"].list.f) for node in nodes
+    )
+
+
 def compare(size: int, num_sampled: int, unique: bool, rounds: int) -> Dict[str, Any]:
     counts = zipf_counts(size)
     began = time.perf_counter()
     steps = Steps.from_counts(counts)
     law = Empirical(steps)
-    price_table(law, num_sampled, unique)
+    table = price_table(law, num_sampled, unique)
     built = 1e3 * (time.perf_counter() - began)
     laws = {"empirical": law, "log-uniform": LogUniform(size), "uniform": Uniform(size)}
     timed = {name: partial(draw, law, num_sampled, unique) for name, law in laws.items()}
@@ -82,14 +101,15 @@ def compare(size: int, num_sampled: int, unique: bool, rounds: int) -> Dict[str,
         if small
         else None,
         "construction_ms": built,
-        "state_bytes": (8 * 7 + 4) * len(steps),
-        "op_state_bytes": 4 * size if small else None,
+        "state_bytes": state_bytes(partial(draw_and_price, law, table)),
+        "op_state_bytes": state_bytes(timed[OP]) if small else None,
     }
 
 
 def as_table(rows: List[Dict[str, Any]]) -> List[str]:
     names = ["empirical", "log-uniform", "uniform", OP]
-    head = ["items", "samples", "unique", *names, "NumPy", "ratio", "built, ms", "state"]
+    head = ["items", "samples", "unique", *names, "NumPy", "ratio", "built, ms", "state, B"]
+    head += ["the op's, B"]
     lines = [
         "Millions of draws a second; ratio of the empirical law's time to the op's (range).",
         "",
@@ -103,7 +123,8 @@ def as_table(rows: List[Dict[str, Any]]) -> List[str]:
         ratio = "-" if row["ratio"] is None else f"{row['ratio']:.2f} ({low:.2f} to {high:.2f})"
         lines.append(
             f"| {row['size']:,} | {row['num_sampled']:,} | {row['unique']} | {shown} | {ratio} | "
-            f"{row['construction_ms']:.0f} | {row['state_bytes']:,} B |"
+            f"{row['construction_ms']:.0f} | {row['state_bytes']:,} | "
+            + ("- |" if row["op_state_bytes"] is None else f"{row['op_state_bytes']:,} |")
         )
     return lines
 

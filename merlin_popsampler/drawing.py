@@ -234,11 +234,11 @@ def _staircase(law: Empirical, uniforms: tf.Tensor) -> tf.Tensor:
     width = np.stack([cuts, 1.0 - cuts], axis=1).ravel()
     lengths, firsts = law.steps.lengths[steps], law.starts[steps]
     scale = lengths / np.where(width > 0, width, 1.0)
-    table = tf.constant(np.stack([firsts - low * scale, scale, firsts + lengths - 1.0], axis=1))
+    table = tf.constant(np.stack([firsts - low * scale, scale], axis=1))
     column = uniforms * float(len(cuts))
     whole = tf.floor(column)
     inside, index = column - whole, tf.cast(whole, tf.int64)
     above = tf.cast(inside >= tf.gather(tf.constant(cuts), index), tf.int64)
-    offset, scales, last = tf.unstack(tf.gather(table, 2 * index + above), axis=1)
-    # Rounding may pass the ends of a step by one rank; those of the catalog must hold.
-    return tf.maximum(tf.minimum(offset + inside * scales, last), 0.0)
+    offset, scales = tf.unstack(tf.gather(table, 2 * index + above), axis=1)
+    # Rounding moves the ends of a step by 1e-16 of their rank or so; those of the catalog hold.
+    return tf.maximum(offset + inside * scales, 0.0)

@@ -126,9 +126,7 @@ def _matched(old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
         ) from None
 
 
-def _prices_off(
-    old: Subject, new: Subject, both: pd.DataFrame, num_sampled: int
-) -> Dict[str, Any]:
+def _prices_off(old: Subject, new: Subject, both: pd.DataFrame, num_sampled: int) -> Dict[str, Any]:
     """Items of both sides whose expected counts differ too much, and the worst of them."""
     prices = both.filter(like="key_").assign(
         old=_expected_counts(old, both["rank_old"].to_numpy(np.int64), num_sampled),

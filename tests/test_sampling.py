@@ -217,6 +217,28 @@ def test_compiles_under_xla(name, branch):
     assert rows.shape == (500, 8)
 
 
+def constants_of(law):
+    """Bytes of all constants of a graph that draws and prices."""
+    table = price_table(law, 500, unique=True)
+
+    def step(position):
+        ranks = sampling.draw_ranks(law, 3, position, 500)
+        return ranks, sampling.expected_count(law, table, ranks)
+
+    position = tf.TensorSpec([], tf.int64)
+    definition = tf.function(step).get_concrete_function(position).graph.as_graph_def()
+    nodes = [n for function in definition.library.function for n in function.node_def]
+    values = [n.attr["value"].tensor for n in [*definition.node, *nodes] if n.op == "Const"]
+    return sum(tf.make_ndarray(value).nbytes for value in values)
+
+
+@pytest.mark.parametrize("size", [10**6, 10**9])
+def test_the_state_of_a_graph_is_small_at_any_size(size):
+    steps = Steps(np.arange(256), [10**6] * 255 + [size - 255], size)
+    assert 10_000 < constants_of(Empirical(steps)) < 16_000
+    assert 1000 < constants_of(LogUniform(size)) < 4096
+
+
 def test_xla_refuses_the_op():
     @tf.function(jit_compile=True)
     def step():

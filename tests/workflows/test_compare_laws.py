@@ -1,0 +1,79 @@
+"""The experiment on laws tells a right correction from a wrong one, and reports what it found."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "workflows"))
+import compare_laws
+
+
+def test_a_wrong_correction_is_told_from_right_ones():
+    (row,) = compare_laws.learning([200], seeds=1, steps=2000)
+    found = {name: values[0] for name, values in row["kl"].items()}
+    assert found["reference"] > 1e-2
+    for name in ("TensorFlow's op", "ours, log-uniform", "ours, empirical"):
+        assert abs(found[name]) < found["reference"] / 50
+
+
+@pytest.mark.parametrize(("factor", "right"), [(1.0, True), (1.05, False)])
+def test_prices_of_the_head_that_are_off_by_a_twentieth_are_seen(factor, right):
+    counts = compare_laws.true_counts(0)
+
+    def off(seed):
+        sample = compare_laws.ours("log_uniform", 200, seed)
+        shift = tf.constant(np.where(np.arange(compare_laws.ITEMS) < 20, np.log(factor), 0.0))
+
+        def shifted():
+            ids, all_log_q, log_q = sample()
+            shifts = tf.cast(shift, tf.float32)
+            return ids, all_log_q + shifts, log_q + tf.gather(shifts, ids)
+
+        return shifted
+
+    kl = compare_laws.divergence((off(1), off(2)), counts / counts.sum(), steps=2000)
+    assert (abs(kl) < 1e-4) == right
+
+
+def test_it_writes_a_table_numbers_and_a_picture(tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    arguments = ["--num-sampled", "20", "40", "--seeds", "2", "--steps", "20"]
+    compare_laws.main(["--output", str(tmp_path), *arguments])
+    rows = json.loads((tmp_path / "compare_laws.json").read_text())["learning"]
+    assert [row["num_sampled"] for row in rows] == [20, 40]
+    assert all(len(values) == 2 for row in rows for values in row["kl"].values())
+    table = (tmp_path / "compare_laws.md").read_text()
+    mean = np.mean(rows[0]["kl"]["reference"])
+    assert f"| 20 | {mean:.2g} (" in table
+    assert table.strip() in capsys.readouterr().out
+    assert (tmp_path / "compare_laws.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_mean_and_standard_error():
+    assert compare_laws.mean_error([1.0, 3.0]) == pytest.approx((2.0, 1.0))
+    assert compare_laws.mean_error([5.0]) == (5.0, 0.0)
+
+
+@pytest.mark.merlin_models
+def test_every_law_trains_with_the_same_budget_and_seeds(tmp_path, monkeypatch):
+    import train
+
+    asked = []
+
+    def trained(args):
+        asked.append(args)
+        return {"retrieval": {"recall@20": 0.1 * args.seed, "ndcg@20": 0.05, "seconds": 1.0}}
+
+    monkeypatch.setattr(train, "train", trained)
+    found = compare_laws.demo(tmp_path, tmp_path / "out", seeds=2, epochs=3)
+    assert list(found) == ["log_uniform", "empirical", "uniform"]
+    assert found["empirical"]["recall@20"] == [0.0, 0.1]
+    assert [(args.law, args.seed) for args in asked] == [
+        (law, seed) for law in found for seed in (0, 1)
+    ]
+    budgets = {(args.epochs, args.num_sampled, args.batch_size, args.dim) for args in asked}
+    assert len(budgets) == 1
