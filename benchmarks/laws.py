@@ -72,9 +72,8 @@ def state_bytes(step: Step) -> int:
     for function in definition.library.function:
         nodes += function.node_def
     constants = (tf.make_ndarray(n.attr["value"].tensor) for n in nodes if n.op == "Const")
-    return sum(value.nbytes for value in constants) + sum(
-        4 * len(node.attr["unigrams"].list.f) for node in nodes
-    )
+    unigrams = sum(len(node.attr["unigrams"].list.f) for node in nodes)
+    return sum(int(value.nbytes) for value in constants) + 4 * unigrams
 
 
 def compare(size: int, num_sampled: int, unique: bool, rounds: int) -> Dict[str, Any]:

@@ -1,18 +1,18 @@
 """Drawing and pricing on a device, from one law: TensorFlow functions without state."""
 
 import math
-from typing import Any, Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from tensorflow.python.ops import control_flow_util
 
-from . import drawing
+from . import distinct, drawing
 from .errors import PopSamplerError
 from .inclusion import PriceTable
 from .laws import Empirical, Law, LogUniform
 
-BRANCHES = ("auto", "host", "sort", "hash", "race")
+BRANCHES = ("auto", "race", *distinct.ALGORITHMS)
 
 
 def draw_ranks(
@@ -48,8 +48,8 @@ def draw_ranks(
         return tf.cast(drawing.race(law, key, position, num_sampled), tf.int64)
     if branch == "auto":
         branch = _best_branch()
-    draws = drawing.sequence(law, key, position, num_sampled, narrow=branch != "sort")
-    return tf.cast(_first_distinct(branch)(draws, num_sampled), tf.int64)
+    ranks = drawing.first_distinct(law, key, position, num_sampled, algorithm=branch)
+    return tf.cast(ranks, tf.int64)
 
 
 def _best_branch() -> str:
@@ -57,14 +57,6 @@ def _best_branch() -> str:
     if tf.config.list_logical_devices("GPU"):
         return "sort"
     return "hash" if _in_xla() else "host"
-
-
-def _first_distinct(branch: str) -> Callable[[tf.Tensor, int], tf.Tensor]:
-    return {
-        "host": drawing.first_distinct_host,
-        "sort": drawing.first_distinct_sort,
-        "hash": drawing.first_distinct_hash,
-    }[branch]
 
 
 def _in_xla() -> bool:

@@ -89,7 +89,7 @@ def test_octaves_refuse_a_shorter_catalog(size):
 @pytest.mark.parametrize("uniform", [0.0, 1 - 2.0**-53])
 @pytest.mark.parametrize("law", [LogUniform(10**9), Uniform(10**9)])
 def test_the_ends_of_the_uniforms(uniform, law):
-    rank = int(drawing._inverse(law, tf.constant([uniform], tf.float64))[0])
+    rank = int(drawing.inverse(law)(tf.constant([uniform], tf.float64))[0])
     assert rank == (0 if uniform == 0 else law.size - 1)
 
 
@@ -98,7 +98,7 @@ def test_the_share_of_uniforms_of_every_rank(name):
     """No chance in it: an even grid of uniforms, of which each rank has its share but for ends."""
     law = LAWS[name]
     grid = (np.arange(2**21) + 0.5) / 2**21
-    counts = np.bincount(drawing._inverse(law, tf.constant(grid)), minlength=law.size)
+    counts = np.bincount(drawing.inverse(law)(tf.constant(grid)), minlength=law.size)
     # A rank's uniforms lie in one piece for each column whose alias its step is.
     pieces = 2 + 2 * len(law.steps)
     assert np.abs(counts - law.probs() * 2**21).max() <= pieces
@@ -159,21 +159,19 @@ def test_exactly_so_many_distinct_ranks(name, num_sampled):
         assert ranks.min() >= 0 and ranks.max() < 400
 
 
-@pytest.mark.parametrize("branch", DISTINCT)
-def test_a_sequence_that_falls_short_is_completed(branch):
-    """One case in exp(50), so made by hand: few distinct values, then the head of the catalog."""
-    draws = tf.constant([7, 7, 3, 7, 3], tf.int32)
-    first = sampling._first_distinct(branch)
-    assert first(draws, 2).numpy().tolist() == [7, 3]
-    assert first(draws, 4).numpy().tolist() == [7, 3, 0, 1]
-    assert first(draws, 5).numpy().tolist() == [7, 3, 0, 1, 2]
-
-
-def test_slots_won_by_others_are_settled_in_later_rounds():
-    """Values that share their low bits collide in the first round of the hash table."""
-    values = (np.arange(40) % 13) * 2**20
-    found = drawing.first_distinct_hash(tf.constant(values, tf.int32), 13).numpy()
-    assert found.tolist() == (np.arange(13) * 2**20).tolist()
+@pytest.mark.parametrize("name", sorted(LAWS))
+def test_a_first_try_that_fails_changes_nothing(name, monkeypatch):
+    """One case in exp(8), so made frequent: half of the batches need the whole sequence."""
+    law = LAWS[name]
+    expected = [sampling.draw_ranks(law, 5, place, 60, branch="hash") for place in range(30)]
+    monkeypatch.setattr(drawing, "_FIRST_TRY", 1e-9)
+    length = drawing.length_of_sequence(law, 60, 1e-9)
+    short = sum(
+        len(np.unique(drawing.independent(law, 5, place, length))) < 60 for place in range(30)
+    )
+    assert 5 < short < 25
+    ranks = batches_of(law, 60, 30, "host", key=5)
+    assert ranks.tolist() == np.stack(expected).tolist()
 
 
 @pytest.mark.parametrize("size, num_sampled", [(10**6, 100), (10**6, 10_000), (1000, 300)])

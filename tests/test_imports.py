@@ -36,6 +36,7 @@ ORDER = [
     "frequency_categorify",
     "frequency_order",
     "ops",
+    "distinct",
     "drawing",
     "sampling",
     "stream",
@@ -50,7 +51,7 @@ ORDER = [
 NUMPY_CORE = ORDER[: ORDER.index("metadata") + 1]
 TENSORFLOW = ("tensorflow", "keras", "tf_keras", "merlin.models")
 OPERATORS = ORDER[ORDER.index("schema") : ORDER.index("ops") + 1]
-LAYER = ORDER[ORDER.index("drawing") : ORDER.index("sampler") + 1]
+LAYER = ORDER[ORDER.index("distinct") : ORDER.index("sampler") + 1]
 FORBIDDEN = {
     **dict.fromkeys(OPERATORS, TENSORFLOW),
     **dict.fromkeys(LAYER, ("nvtabular", "dask", "pandas")),
