@@ -184,28 +184,50 @@ def as_markdown(result: Dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def plot(rows: List[Dict[str, Any]], path: Path) -> None:
+def plot(result: Dict[str, Any], path: Path) -> None:
     import matplotlib as mpl
 
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, axis = plt.subplots(figsize=(7, 4.2))
-    samples_ = [row["num_sampled"] for row in rows]
-    for name in rows[0]["kl"]:
-        values = [mean_error(row["kl"][name]) for row in rows]
-        style = "o-" if name.startswith("ours") else "s--"
-        means, errors = zip(*values)
-        axis.errorbar(samples_, means, errors, fmt=style, capsize=3, label=name)
-    axis.set(xscale="log", xlabel="samples of a batch")
-    axis.set_yscale("symlog", linthresh=1e-5)  # an unbiased estimate may fall below zero
-    axis.set(ylabel="KL divergence from the truth, nats", title=f"{ITEMS:,} items")
-    axis.set_xticks(samples_, [str(number) for number in samples_])
-    axis.minorticks_off()
-    axis.grid(alpha=0.3)
-    axis.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    panels = 2 if result["demo"] else 1
+    figure, axes = plt.subplots(1, panels, figsize=(5.6 * panels, 4.2), squeeze=False)
+    _plot_learning(axes[0, 0], result["learning"])
+    if result["demo"]:
+        _plot_demo(axes[0, 1], result["demo"])
+    for axis in axes[0]:
+        axis.grid(alpha=0.25)
+        axis.spines[["top", "right"]].set_visible(False)
     figure.tight_layout()
     figure.savefig(path, dpi=130)
+    plt.close(figure)
+
+
+def _plot_learning(axis: Any, rows: List[Dict[str, Any]]) -> None:
+    numbers = [row["num_sampled"] for row in rows]
+    for name, colour in zip(rows[0]["kl"], ("0.45", "#7570b3", "#d95f02", "#1b9e77")):
+        style = "o-" if name.startswith("ours") else "s--"
+        means, errors = zip(*(mean_error(row["kl"][name]) for row in rows))
+        axis.errorbar(numbers, means, errors, fmt=style, color=colour, capsize=3, label=name)
+    # An unbiased estimate may fall below zero: then only its error bar shows.
+    axis.set_xscale("log")
+    axis.set_yscale("log", nonpositive="clip")
+    axis.set(xlabel="samples of a batch", ylabel="KL divergence from the truth, nats")
+    axis.set_title(f"learning {ITEMS:,} known probabilities")
+    axis.set_xticks(numbers, [str(number) for number in numbers])
+    axis.minorticks_off()
+    axis.legend(frameon=False, fontsize=9, loc="center right")
+
+
+def _plot_demo(axis: Any, demo_: Dict[str, Dict[str, List[float]]]) -> None:
+    for place, (law, metrics) in enumerate(demo_.items()):
+        values = metrics["recall@20"]
+        mean, error = mean_error(values)
+        axis.plot([place] * len(values), values, "o", color="0.7", ms=4)
+        axis.errorbar(place + 0.12, mean, error, fmt="o", color="#d95f02", capsize=4)
+    axis.set_xticks(range(len(demo_)), [law.replace("_", "-") for law in demo_])
+    axis.set(xlim=(-0.5, len(demo_) - 0.5), ylabel="recall@20 (dots: seeds)")
+    axis.set_title("retrieval model of the demo")
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
@@ -218,7 +240,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     add("--num-sampled", type=int, nargs="+", default=[50, 100, 200], help="[%(default)s]")
     add("--seeds", type=int, default=5, help="of the learning experiment [%(default)s]")
     add("--steps", type=int, default=25_000, help="of each of two runs [%(default)s]")
-    add("--demo-seeds", type=int, default=3, help="[%(default)s]")
+    add("--demo-seeds", type=int, default=5, help="[%(default)s]")
     add("--epochs", type=int, default=3, help="of each demo model [%(default)s]")
     args = parser.parse_args(argv)
     args.output.mkdir(parents=True, exist_ok=True)
@@ -230,7 +252,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         result["demo"] = demo(args.data, args.output, args.demo_seeds, args.epochs)
     (args.output / "compare_laws.json").write_text(json.dumps(result, indent=2) + "\n")
     (args.output / "compare_laws.md").write_text(as_markdown(result) + "\n")
-    plot(result["learning"], args.output / "compare_laws.png")
+    plot(result, args.output / "compare_laws.png")
     print(as_markdown(result))
 
 
