@@ -8,9 +8,11 @@ import tensorflow as tf
 from tensorflow.python.ops import control_flow_util
 
 from . import distinct, drawing
+from .device_laws import step
 from .errors import PopSamplerError
 from .inclusion import PriceTable
 from .laws import Empirical, Law, LogUniform
+from .plan import prefers_race
 
 BRANCHES = ("auto", "race", *distinct.ALGORITHMS)
 
@@ -44,7 +46,7 @@ def draw_ranks(
             f"Expected at most {law.size} unique samples, the number of items. "
             f"Received: num_sampled={num_sampled}. Draw fewer, or pass unique=False."
         )
-    if branch == "race" or (branch == "auto" and drawing.prefers_race(law, num_sampled)):
+    if branch == "race" or (branch == "auto" and prefers_race(law, num_sampled)):
         return tf.cast(drawing.race(law, key, position, num_sampled), tf.int64)
     if branch == "auto":
         branch = _best_branch()
@@ -74,7 +76,7 @@ def prob(law: Law, ranks: Any) -> tf.Tensor:
         # log1p keeps 3e-7 at any rank, where a float32 difference of logs loses all digits.
         values = tf.math.log1p(1.0 / (tf.cast(ranks, tf.float32) + 1.0)) / math.log1p(law.size)
     elif isinstance(law, Empirical):
-        values = tf.gather(tf.constant(law.step_probs, tf.float32), _step(law, ranks))
+        values = tf.gather(tf.constant(law.step_probs, tf.float32), step(law, ranks))
     else:
         values = tf.fill(tf.shape(ranks), np.float32(1.0 / law.size))
     return tf.where(inside, values, tf.zeros_like(values))
@@ -98,8 +100,8 @@ def expected_count(law: Law, table: PriceTable, ranks: Any) -> tf.Tensor:
         prices = np.float32(table.num_sampled) * prob(law, safe)
     elif table.kind == "constant":
         prices = tf.constant(table.values[0], tf.float32)
-    elif table.kind == "by_step":
-        prices = tf.gather(tf.constant(table.values, tf.float32), _step(law, safe))
+    elif table.kind == "by_step" and isinstance(law, Empirical):
+        prices = tf.gather(tf.constant(table.values, tf.float32), step(law, safe))
     else:
         prices = _by_rank(table, safe)
     return tf.stop_gradient(tf.where(safe == ranks, prices, 1.0))
@@ -124,10 +126,3 @@ def _by_rank(table: PriceTable, ranks: tf.Tensor) -> tf.Tensor:
     v0, v1, v2, v3 = tf.unstack(tf.gather(tf.constant(rows, tf.float32), row), axis=-1)
     f = t - cell
     return tf.minimum(tf.exp(v0 + f * (v1 + f * (v2 + f * v3))) / shifted, 1.0)
-
-
-def _step(law: Any, ranks: tf.Tensor) -> tf.Tensor:
-    """Index of the step that each rank is on."""
-    edges = tf.constant(law.starts[1:], tf.int64)
-    found = tf.searchsorted(edges, tf.reshape(ranks, [-1]), side="right", out_type=tf.int64)
-    return tf.reshape(found, tf.shape(ranks))

@@ -7,9 +7,13 @@ import pytest
 import statistics_checks as checks
 import tensorflow as tf
 from oracles import enumerate_inclusion, enumerate_sequences, log_uniform_probs
+from scipy import stats
 
-from merlin_popsampler import PopSamplerError, drawing, sampling
+from merlin_popsampler import PopSamplerError, distinct, drawing, sampling
+from merlin_popsampler.device_laws import inverse
+from merlin_popsampler.inclusion import inclusion_probability
 from merlin_popsampler.laws import Empirical, LogUniform, Uniform
+from merlin_popsampler.plan import Plan, plan
 from merlin_popsampler.steps import Steps
 
 COUNTS = np.sort(np.random.default_rng(3).zipf(1.4, 400).clip(max=5000))[::-1]
@@ -19,6 +23,12 @@ LAWS = {
     "empirical": Empirical(Steps.from_counts(COUNTS)),
     "distorted": Empirical(Steps.from_counts(COUNTS), distortion=0.75),
 }
+LARGE = {
+    "log_uniform": LogUniform(10**9),
+    "uniform": Uniform(10**6),
+    "empirical": Empirical(Steps.from_counts(10**9 // np.arange(10, 10**6))),
+    "distorted": Empirical(Steps.from_counts(10**9 // np.arange(10, 10**6)), distortion=0.75),
+}
 DISTINCT = ("host", "sort", "hash")
 BRANCHES = (*DISTINCT, "race")
 
@@ -26,7 +36,7 @@ BRANCHES = (*DISTINCT, "race")
 def batches_of(law, num_sampled, count, branch, unique=True, key=11):
     """`count` consecutive batches, `[count, num_sampled]`, drawn in one graph."""
 
-    @tf.function
+    @tf.function(jit_compile=branch == "hash")
     def draw_all():
         return tf.map_fn(
             lambda position: sampling.draw_ranks(law, key, position, num_sampled, unique, branch),
@@ -89,7 +99,7 @@ def test_octaves_refuse_a_shorter_catalog(size):
 @pytest.mark.parametrize("uniform", [0.0, 1 - 2.0**-53])
 @pytest.mark.parametrize("law", [LogUniform(10**9), Uniform(10**9)])
 def test_the_ends_of_the_uniforms(uniform, law):
-    rank = int(drawing.inverse(law)(tf.constant([uniform], tf.float64))[0])
+    rank = int(inverse(law)(tf.constant([uniform], tf.float64), False)[0])
     assert rank == (0 if uniform == 0 else law.size - 1)
 
 
@@ -98,7 +108,7 @@ def test_the_share_of_uniforms_of_every_rank(name):
     """No chance in it: an even grid of uniforms, of which each rank has its share but for ends."""
     law = LAWS[name]
     grid = (np.arange(2**21) + 0.5) / 2**21
-    counts = np.bincount(drawing.inverse(law)(tf.constant(grid)), minlength=law.size)
+    counts = np.bincount(inverse(law)(tf.constant(grid), False), minlength=law.size)
     # A rank's uniforms lie in one piece for each column whose alias its step is.
     pieces = 2 + 2 * len(law.steps)
     assert np.abs(counts - law.probs() * 2**21).max() <= pieces
@@ -130,8 +140,6 @@ def test_inclusion_against_enumeration(branch, num_sampled):
 @pytest.mark.parametrize("branch", BRANCHES)
 @pytest.mark.parametrize("name", ["log_uniform", "empirical"])
 def test_inclusion_on_larger_catalogs(branch, name):
-    from merlin_popsampler.inclusion import inclusion_probability
-
     law = LAWS[name]
     inclusion = inclusion_probability(law, 40, law.probs())
     assert checks.includes(batches_of(law, 40, 3000, branch), inclusion)
@@ -159,35 +167,151 @@ def test_exactly_so_many_distinct_ranks(name, num_sampled):
         assert ranks.min() >= 0 and ranks.max() < 400
 
 
-@pytest.mark.parametrize("name", sorted(LAWS))
-def test_a_first_try_that_fails_changes_nothing(name, monkeypatch):
-    """One case in exp(8), so made frequent: half of the batches need the whole sequence."""
-    law = LAWS[name]
-    expected = [sampling.draw_ranks(law, 5, place, 60, branch="hash") for place in range(30)]
-    monkeypatch.setattr(drawing, "_FIRST_TRY", 1e-9)
-    length = drawing.length_of_sequence(law, 60, 1e-9)
-    short = sum(
-        len(np.unique(drawing.independent(law, 5, place, length))) < 60 for place in range(30)
-    )
-    assert 5 < short < 25
-    ranks = batches_of(law, 60, 30, "host", key=5)
+@pytest.mark.parametrize("law", [LogUniform(10**6), LARGE["empirical"]], ids=["plain", "head"])
+def test_a_first_try_that_fails_changes_nothing(law, monkeypatch):
+    """One case in thousands, so made frequent: half of the batches need the longer sequence."""
+    num = 500 if law.name == "log_uniform" else 12_000
+    parts = plan(law, num)
+    assert (parts.head > 0) == (num == 12_000)
+    lengths, found = [parts.few, parts.draws], []
+    for place in range(12):
+        draws = drawing.sequence(law, 5, place, parts)(parts.draws).numpy()
+        ends = np.sort(np.unique(draws, return_index=True)[1])
+        found.append(1 + ends[num - 1] - parts.head - parts.tail)
+        first = sampling.draw_ranks(law, 5, place, num, branch="host").numpy()
+        assert first.tolist() == draws[ends[:num]].tolist()
+    assert lengths[0] < lengths[1]
+    half = int(np.median(found))
+    short = Plan(parts.head, parts.head_mass, parts.tail, parts.draws, half)
+    monkeypatch.setattr(drawing, "plan", lambda *_: short)
+    expected = [sampling.draw_ranks(law, 5, place, num, branch="hash") for place in range(12)]
+    ranks = batches_of(law, num, 12, "host", key=5)
     assert ranks.tolist() == np.stack(expected).tolist()
 
 
-@pytest.mark.parametrize("size, num_sampled", [(10**6, 100), (10**6, 10_000), (1000, 300)])
-def test_the_sequence_is_long_enough(size, num_sampled, rng):
-    law = LogUniform(size)
-    length = drawing.length_of_sequence(law, num_sampled)
-    distinct = [len(np.unique(law.inverse(rng.random(length)))) for _ in range(20)]
-    spread = np.std(distinct) + 1.0
-    assert np.mean(distinct) - num_sampled > 6 * spread
-    assert length < 4 * num_sampled + 500
+# ------------------------------------------------------------------ a head by itself
+
+
+def by_hand(law, num_sampled, parts, count, branch):
+    """Batches of a plan made by hand, `[count, num_sampled]`."""
+
+    @tf.function(jit_compile=branch == "hash")
+    def draw_all():
+        def draw(position):
+            ranks = drawing.sequence(law, 11, position, parts)(parts.draws)
+            return distinct.ALGORITHMS[branch](ranks, num_sampled)
+
+        return tf.map_fn(draw, tf.range(count, dtype=tf.int64))
+
+    return draw_all().numpy()
+
+
+FALLING = Empirical(Steps.from_counts([9, 9, 4, 2, 2, 1]))
+
+
+@pytest.mark.parametrize("branch", DISTINCT)
+@pytest.mark.parametrize(
+    "law, head",
+    [(LogUniform(6), 1), (LogUniform(6), 3), (FALLING, 2), (FALLING, 3)],
+    ids=["log_uniform-1", "log_uniform-3", "empirical-2", "empirical-3"],
+)
+@pytest.mark.parametrize("tail", [1, 2])
+def test_a_head_by_itself_against_enumeration(branch, law, head, tail):
+    """Every set of 4 of 6 ranks is as frequent as successive sampling makes it."""
+    if head + tail > 4:
+        tail = 1
+    chances = set_chances(law, 4)
+    parts = Plan(head, float(law.probs()[:head].sum()), tail, 300, 300)
+    found = Counter(map(frozenset, by_hand(law, 4, parts, 20_000, branch).tolist()))
+    names = sorted(chances, key=sorted)
+    draws = np.repeat(np.arange(len(names)), [found[name] for name in names])
+    assert len(draws) == 20_000
+    assert checks.follows(draws, [chances[name] for name in names])
+
+
+def set_chances(law, num_sampled):
+    """Every set of ranks with its probability under successive sampling."""
+    chances = Counter()
+    for ranks, chance in enumerate_sequences(law.probs(), num_sampled):
+        chances[frozenset(ranks)] += chance
+    return chances
+
+
+def test_enumeration_refuses_a_head_at_a_fixed_time(monkeypatch):
+    """The control: the time of the last draw replaced by its mean."""
+    monkeypatch.setattr(drawing, "_gamma", lambda shape, _: tf.constant(float(shape), tf.float64))
+    law = LogUniform(6)
+    batches = by_hand(law, 4, Plan(3, float(law.probs()[:3].sum()), 1, 300, 300), 20_000, "host")
+    assert not checks.includes(batches, enumerate_inclusion(law.probs(), 4))
+
+
+@pytest.mark.parametrize("branch", DISTINCT)
+@pytest.mark.parametrize("name", ["log_uniform", "empirical"])
+def test_inclusion_with_a_head_as_planned(name, branch, monkeypatch):
+    """The planner's own choice on a catalog that is small enough to be counted."""
+    monkeypatch.setattr("merlin_popsampler.plan._WORTH", 0)
+    monkeypatch.setattr("merlin_popsampler.plan._STEADY", 100)
+    law = {
+        "log_uniform": LogUniform(3000),
+        "empirical": Empirical(Steps.from_counts(10**6 // np.arange(1, 3001), 60)),
+    }[name]
+    plan.cache_clear()
+    parts = plan(law, 500)
+    assert parts.head > 10
+    assert parts.length < 3000
+    batches = batches_of(law, 500, 1500, branch)
+    plan.cache_clear()
+    assert checks.includes(batches, inclusion_probability(law, 500, law.probs()))
+
+
+@pytest.mark.parametrize("law", [LogUniform(10**6), LARGE["empirical"]], ids=["plain", "steps"])
+def test_a_planned_head_at_full_size(law):
+    """Expected counts over the whole catalog, in bands of ranks: the right sum in every one."""
+    num, batches = 12_000, 40
+    chance = inclusion_probability(law, num, law.probs())
+    ranks = batches_of(law, num, batches, "host").ravel()
+    edges = np.unique(np.geomspace(1, law.size + 1, 40).astype(np.int64)) - 1
+    expected = np.add.reduceat(chance, edges[:-1])
+    spread = np.sqrt(np.add.reduceat(chance * (1 - chance), edges[:-1]) / batches)
+    found = np.histogram(ranks, edges)[0] / batches
+    assert (np.abs(found - expected) < 5.5 * spread + 1e-9).all()
+    wrong = num * law.probs()
+    off = np.abs(np.add.reduceat(wrong, edges[:-1]) - expected)
+    assert (off > 5.5 * spread).any()
+
+
+@pytest.mark.parametrize("shape", [1, 4, 9000])
+def test_gamma_variates(shape, rng):
+    uniforms = tf.constant(rng.random((4000, 24)))
+    found = tf.map_fn(lambda u: drawing._gamma(shape, u), uniforms).numpy()
+    assert stats.kstest(found, stats.gamma(shape).cdf).pvalue > checks.LEVEL
+    wrong = stats.gamma(shape * 1.2 if shape < 5 else 9020)
+    assert stats.kstest(found, wrong.cdf).pvalue < checks.LEVEL
+
+
+@pytest.mark.parametrize("name", sorted(LAWS))
+@pytest.mark.parametrize("steps_of_head", [1, 7])
+def test_the_share_of_uniforms_behind_a_head(name, steps_of_head):
+    """The whole law, and the law behind the head, of one and the same function."""
+    law = LAWS[name]
+    head = int(law.starts[steps_of_head]) if isinstance(law, Empirical) else steps_of_head
+    grid = (np.arange(2**21) + 0.5) / 2**21
+    for behind in (False, True):
+        counts = np.bincount(inverse(law, head=head)(tf.constant(grid), behind), minlength=law.size)
+        probs = law.probs()
+        if behind:
+            assert counts[:head].sum() == 0
+            probs[:head] = 0.0
+            probs /= probs.sum()
+        pieces = 2 + 2 * len(law.steps) if isinstance(law, Empirical) else 2
+        assert np.abs(counts - probs * 2**21).max() <= pieces
+
+
+# ------------------------------------------------------------------ streams
 
 
 def test_consecutive_batches_are_independent():
     """The overlap of two batches is what two independent ones have, id by id."""
-    from merlin_popsampler.inclusion import inclusion_probability
-
     law = LogUniform(1000)
     chance = inclusion_probability(law, 100, law.probs())
     batches = batches_of(law, 100, 1001, "host")
@@ -201,9 +325,9 @@ def test_consecutive_batches_are_independent():
 
 
 @pytest.mark.parametrize("name", sorted(LAWS))
-@pytest.mark.parametrize("num_sampled", [7, 60])
+@pytest.mark.parametrize("num_sampled", [7, 60, 12_000])
 def test_the_same_ranks_in_every_algorithm_and_mode(name, num_sampled):
-    law = LAWS[name]
+    law = LAWS[name] if num_sampled < 100 else LARGE[name]
     expected = sampling.draw_ranks(law, 5, 9, num_sampled, branch="host").numpy().tolist()
     position = tf.constant(9, tf.int64)
     for branch in DISTINCT:

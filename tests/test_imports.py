@@ -20,6 +20,7 @@ ORDER = [
     "quadrature",
     "laws",
     "alias",
+    "plan",
     "race",
     "inclusion",
     "metadata",
@@ -36,6 +37,7 @@ ORDER = [
     "frequency_categorify",
     "frequency_order",
     "ops",
+    "device_laws",
     "distinct",
     "drawing",
     "sampling",
@@ -51,7 +53,7 @@ ORDER = [
 NUMPY_CORE = ORDER[: ORDER.index("metadata") + 1]
 TENSORFLOW = ("tensorflow", "keras", "tf_keras", "merlin.models")
 OPERATORS = ORDER[ORDER.index("schema") : ORDER.index("ops") + 1]
-LAYER = ORDER[ORDER.index("distinct") : ORDER.index("sampler") + 1]
+LAYER = ORDER[ORDER.index("device_laws") : ORDER.index("sampler") + 1]
 FORBIDDEN = {
     **dict.fromkeys(OPERATORS, TENSORFLOW),
     **dict.fromkeys(LAYER, ("nvtabular", "dask", "pandas")),

@@ -220,7 +220,7 @@ def _plot_learning(axis: Any, rows: List[Dict[str, Any]]) -> None:
 
 
 def _plot_demo(axis: Any, demo_: Dict[str, Dict[str, List[float]]]) -> None:
-    for place, (law, metrics) in enumerate(demo_.items()):
+    for place, metrics in enumerate(demo_.values()):
         values = metrics["recall@20"]
         mean, error = mean_error(values)
         axis.plot([place] * len(values), values, "o", color="0.7", ms=4)
