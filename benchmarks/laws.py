@@ -41,8 +41,8 @@ def draw(law: Law, num_sampled: int, unique: bool, position: tf.Tensor) -> tf.Te
     return checksum(sampling.draw_ranks(law, 3, position, num_sampled, unique))
 
 
-def draw_and_price(law: Law, table: PriceTable, position: tf.Tensor) -> tf.Tensor:
-    ranks = sampling.draw_ranks(law, 3, position, table.num_sampled)
+def draw_and_price(law: Law, table: PriceTable, unique: bool, position: tf.Tensor) -> tf.Tensor:
+    ranks = sampling.draw_ranks(law, 3, position, table.num_sampled, unique)
     return checksum(ranks, sampling.expected_count(law, table, ranks))
 
 
@@ -100,7 +100,7 @@ def compare(size: int, num_sampled: int, unique: bool, rounds: int) -> Dict[str,
         if small
         else None,
         "construction_ms": built,
-        "state_bytes": state_bytes(partial(draw_and_price, law, table)),
+        "state_bytes": state_bytes(partial(draw_and_price, law, table, unique)),
         "op_state_bytes": state_bytes(timed[OP]) if small else None,
     }
 
