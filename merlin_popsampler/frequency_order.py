@@ -1,73 +1,26 @@
-"""The operator that counts, proves, refuses or makes the frequency order of ids of any origin."""
+"""The operator that proves, refuses or makes the frequency order of ids of any origin."""
 
 import warnings
-from dataclasses import dataclass, replace
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence
 
 import dask
 import numpy as np
-import pandas as pd
-from merlin.core import dispatch
-from merlin.io.worker import get_worker_cache
 from merlin.schema import ColumnSchema, Schema
 
-from . import files
-from .counting import SIZE, Counts, count_keys
-from .encoding import as_lists
+from .counting import count_keys
 from .errors import FrequencyOrderError, PopSamplerError, SchemaError
 from .files import Ints
 from .fitted_files import FittedFiles
-from .keys import KeyGroup, elements, is_list
+from .keys import KeyGroup
 from .metadata import PROPERTY, PopularityMetadata, check_steps
 from .nvtabular_layout import StatOperator
+from .order import Order, measure, remapped, violation_of
 from .schema import reserved_ids, with_popularity
 from .steps import Steps
 from .vocabulary import read_sizes
 
 MODES = ("count", "vocabulary")
 ON_VIOLATION = ("raise", "warn", "remap")
-LARGEST_ID = 10**9
-"""No embedding table has more rows; larger ids are keys that were never encoded."""
-
-
-@dataclass(frozen=True)
-class Order:
-    """What was found out about the ids of one column or group.
-
-    Args:
-      path: of the counts file.
-      digest: of the counts, and of the map where there is one.
-      metadata: range, order and popularity curve of the ids that leave the operator.
-      gaps: ids of the range that were never seen.
-      violation: the first place where the counts rise, in words; "" where they never do.
-      first_mapped: first id of the map (the map's rows are consecutive ids).
-      map_digest: of the map file; None where ids stay as they are.
-    """
-
-    path: str
-    digest: str
-    metadata: PopularityMetadata
-    gaps: int
-    violation: str
-    first_mapped: int = 0
-    map_digest: Optional[str] = None
-
-    @property
-    def map_path(self) -> str:
-        """Of the map file, beside the counts."""
-        folder, name = self.path.rsplit("/", 1)
-        return f"{folder}/map.{name.split('.', 1)[1]}"
-
-    def check_files(self) -> None:
-        """Refuses files that somebody else wrote, moved or removed since the fit."""
-        counts = files.read_counts(self.path)
-        if files.counts_digest(counts) != self.metadata.digest:
-            raise PopSamplerError(
-                f"Expected the counts that were fitted at {self.path}. Received: others. Give each "
-                "workflow its own out_path, and fit again."
-            )
-        if self.map_digest is not None:
-            files.check_digest(self.map_path, self.map_digest)
 
 
 class FrequencyOrder(FittedFiles, StatOperator):  # type: ignore[misc]
@@ -137,7 +90,7 @@ class FrequencyOrder(FittedFiles, StatOperator):  # type: ignore[misc]
         counts = count_keys(ddf, groups, {group.name: 8 for group in groups})
         return dask.delayed(dict)(
             [
-                dask.delayed(_measure)(
+                dask.delayed(measure)(
                     counts[group.name],
                     group.name,
                     max(self._reserved.get(column, 0) for column in group.columns),
@@ -151,12 +104,12 @@ class FrequencyOrder(FittedFiles, StatOperator):  # type: ignore[misc]
 
     def transform(self, col_selector: Any, df: Any) -> Any:
         """The frame as it is, or with new ids where the fit remapped them."""
-        remapped = df.copy(deep=False)
+        frame = df.copy(deep=False)
         for column in col_selector.names:
             order = self.fits.get(self._name_of(column))
             if order is not None and order.map_digest is not None:
-                remapped[column] = _remap(df[column], order)
-        return remapped
+                frame[column] = remapped(df[column], order)
+        return frame
 
     def _compute_properties(self, col_schema: ColumnSchema, input_schema: Schema) -> ColumnSchema:
         """The input's properties, with the popularity, and without a cat_path that lies."""
@@ -182,7 +135,7 @@ class FrequencyOrder(FittedFiles, StatOperator):  # type: ignore[misc]
         sizes = read_sizes(str(path), name, min_id)
         metadata = PopularityMetadata.from_counts(sizes, min_id, "vocabulary", self.steps)
         _check_belongs(col_schema, metadata, sizes)
-        violation = _violation(sizes, min_id)
+        violation = violation_of(sizes, min_id)
         if violation:
             self._report(col_schema.name, violation)
         return with_popularity(col_schema, metadata)
@@ -223,102 +176,6 @@ class FrequencyOrder(FittedFiles, StatOperator):  # type: ignore[misc]
     def _name_of(self, column: str) -> str:
         names = ["_".join(group) for group in self.groups if column in group]
         return names[0] if names else column
-
-
-def _measure(
-    counts: Counts, name: str, reserved: int, remap: bool, steps: int, path: str
-) -> Tuple[str, Order]:
-    """Order of counted ids, with its files staged beside `path`."""
-    dense = _dense_counts(counts, name, reserved)
-    seen = reserved + np.flatnonzero(dense[reserved:])
-    first, stop = (seen[0], seen[-1] + 1) if len(seen) else (reserved, reserved)
-    items = dense[first:stop]
-    violation, map_digest = _violation(items, int(first)), None
-    if violation and remap:
-        by_count = np.argsort(-items, kind="stable")
-        new_ids = np.empty(len(items), np.int64)
-        new_ids[by_count] = np.arange(first, stop)
-        dense = np.concatenate((dense[:first], items[by_count][: len(seen)]))
-        items = dense[first:]
-        map_path = path.replace("/popularity.", "/map.")
-        files.write(map_path, pd.DataFrame({"id": np.arange(first, stop), "new_id": new_ids}))
-        map_digest = files.file_digest(map_path)
-    metadata = PopularityMetadata.from_counts(items, int(first), "counted", steps)
-    digest = files.write_counts(path, dense)
-    order = Order(
-        path=path,
-        digest=digest + (map_digest or ""),
-        metadata=replace(metadata, digest=digest),
-        gaps=int((items == 0).sum()),
-        violation=violation,
-        first_mapped=int(first),
-        map_digest=map_digest,
-    )
-    return name, order
-
-
-def _dense_counts(counts: Counts, name: str, reserved: int) -> Ints:
-    """Counts of the ids from 0 to the last item that was seen, int64."""
-    ids = counts.frame[name]
-    problem = ""
-    if counts.nulls:
-        problem = f"{counts.nulls} nulls"
-    elif len(ids) and ids.dtype.kind not in "iu":
-        problem = f"{ids.dtype} values, such as {ids.iloc[0]!r}"
-    elif len(ids) and not 0 <= int(ids.min()) <= int(ids.max()) <= LARGEST_ID:
-        problem = f"values from {ids.min()} to {ids.max()}"
-    if problem:
-        raise FrequencyOrderError(
-            f"Column {name!r}: expected ids, whole numbers from 0 to {LARGEST_ID}. "
-            f"Received: {problem}. Encode the column first, with FrequencyCategorify for example."
-        )
-    dense = np.zeros(max(int(ids.max()) + 1 if len(ids) else 0, reserved), np.int64)
-    dense[ids.to_numpy(np.int64)] = counts.frame[SIZE].to_numpy()
-    return dense
-
-
-def _violation(counts: Ints, min_id: int) -> str:
-    """The first place where counts rise, unseen ids counted as seen once; "" if they never do."""
-    known = np.maximum(counts, 1)
-    rises = np.flatnonzero(known[1:] > known[:-1])
-    if not len(rises):
-        return ""
-    rank = int(rises[0])
-    return (
-        f"id {min_id + rank} seen {counts[rank]} times, id {min_id + rank + 1} seen "
-        f"{counts[rank + 1]} times, and {len(rises) - 1} more rises"
-    )
-
-
-def _remap(ids: Any, order: Order) -> Any:
-    """New ids of a column of ids or of lists of ids, in its dtype; ids off the map stay."""
-    values = elements(ids)
-    if bool(dispatch.series_has_nulls(values)):
-        raise FrequencyOrderError(
-            f"Column {ids.name!r}: expected ids. Received: nulls. Fill or encode them first."
-        )
-    if len(values):
-        old = values.astype("int64").values
-        table = _map_table(order, ids)
-        row = old - order.first_mapped
-        mapped = (row >= 0) & (row < len(table))
-        new = old.copy()
-        new[mapped] = table[row[mapped]]
-        values = type(values)(new.astype(values.dtype))
-    if is_list(ids):
-        return as_lists(ids, values.values, values.dtype)
-    return values.values
-
-
-def _map_table(order: Order, like: Any) -> Any:
-    """New ids of consecutive old ids, in the memory where `like` is, read once per worker."""
-    name = (order.map_path, order.map_digest, type(like).__module__)
-    with get_worker_cache("frequency_order") as cache:
-        if name not in cache:
-            files.check_digest(order.map_path, str(order.map_digest))
-            new_ids = files.read(order.map_path)["new_id"].to_numpy()
-            cache[name] = dispatch.array(new_ids, like_df=like)
-        return cache[name]
 
 
 def _with_room(col_schema: ColumnSchema, metadata: PopularityMetadata) -> ColumnSchema:

@@ -50,8 +50,8 @@ class Plan:
 def plan(law: Law, num_sampled: int) -> Plan:
     """The cheaper of plain draws and of a head that is decided one by one.
 
-    Of the draws that are needed most repeat the ids of the head: 332,000 draws hold 100,000
-    distinct ids out of a million. With a head of 30,000 ids on its own they are 110,000.
+    Most draws repeat ids of the head: 332,000 log-uniform ones hold 100,000 distinct ids out of a
+    million. With the first 32,767 ids decided by themselves, 93,000 draws do.
     """
     curve = _Curve(law)
     plain = _plain(curve, num_sampled)

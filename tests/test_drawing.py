@@ -10,7 +10,6 @@ from oracles import enumerate_inclusion, enumerate_sequences, log_uniform_probs
 from scipy import stats
 
 from merlin_popsampler import PopSamplerError, distinct, drawing, sampling
-from merlin_popsampler.device_laws import inverse
 from merlin_popsampler.inclusion import inclusion_probability
 from merlin_popsampler.laws import Empirical, LogUniform, Uniform
 from merlin_popsampler.plan import Plan, plan
@@ -94,25 +93,6 @@ def test_single_precision_uniforms_are_refused(size, rng):
 def test_octaves_refuse_a_shorter_catalog(size):
     ranks = drawing.independent(LogUniform(size - size // 20), 5, 0, 1_000_000).numpy()
     assert not checks.covers_octaves(ranks, size)
-
-
-@pytest.mark.parametrize("uniform", [0.0, 1 - 2.0**-53])
-@pytest.mark.parametrize("law", [LogUniform(10**9), Uniform(10**9)])
-def test_the_ends_of_the_uniforms(uniform, law):
-    rank = int(inverse(law)(tf.constant([uniform], tf.float64), False)[0])
-    assert rank == (0 if uniform == 0 else law.size - 1)
-
-
-@pytest.mark.parametrize("name", ["empirical", "distorted"])
-def test_the_share_of_uniforms_of_every_rank(name):
-    """No chance in it: an even grid of uniforms, of which each rank has its share but for ends."""
-    law = LAWS[name]
-    grid = (np.arange(2**21) + 0.5) / 2**21
-    counts = np.bincount(inverse(law)(tf.constant(grid), False), minlength=law.size)
-    # A rank's uniforms lie in one piece for each column whose alias its step is.
-    pieces = 2 + 2 * len(law.steps)
-    assert np.abs(counts - law.probs() * 2**21).max() <= pieces
-    assert np.abs(np.cumsum(counts / 2**21 - law.probs())).max() < pieces / 2**21
 
 
 # ------------------------------------------------------------------ unique
@@ -287,24 +267,6 @@ def test_gamma_variates(shape, rng):
     assert stats.kstest(found, stats.gamma(shape).cdf).pvalue > checks.LEVEL
     wrong = stats.gamma(shape * 1.2 if shape < 5 else 9020)
     assert stats.kstest(found, wrong.cdf).pvalue < checks.LEVEL
-
-
-@pytest.mark.parametrize("name", sorted(LAWS))
-@pytest.mark.parametrize("steps_of_head", [1, 7])
-def test_the_share_of_uniforms_behind_a_head(name, steps_of_head):
-    """The whole law, and the law behind the head, of one and the same function."""
-    law = LAWS[name]
-    head = int(law.starts[steps_of_head]) if isinstance(law, Empirical) else steps_of_head
-    grid = (np.arange(2**21) + 0.5) / 2**21
-    for behind in (False, True):
-        counts = np.bincount(inverse(law, head=head)(tf.constant(grid), behind), minlength=law.size)
-        probs = law.probs()
-        if behind:
-            assert counts[:head].sum() == 0
-            probs[:head] = 0.0
-            probs /= probs.sum()
-        pieces = 2 + 2 * len(law.steps) if isinstance(law, Empirical) else 2
-        assert np.abs(counts - probs * 2**21).max() <= pieces
 
 
 # ------------------------------------------------------------------ streams

@@ -35,6 +35,7 @@ ORDER = [
     "fitted_files",
     "nvtabular_layout",
     "frequency_categorify",
+    "order",
     "frequency_order",
     "ops",
     "device_laws",
