@@ -1,12 +1,13 @@
 """Command line: `python -m merlin_popsampler inspect PATH`, `... compare OLD NEW`.
 
 Exit codes: 0 all is well; 1 `inspect` found ids out of order, or `compare` more drift than allowed;
-2 something could not be read.
+2 something could not be read, or went wrong.
 """
 
 import argparse
 import json
 import sys
+import traceback
 import warnings
 from typing import Any, Dict, List, Optional
 
@@ -25,6 +26,9 @@ def main(argv: Optional[List[str]] = None) -> int:
         code: int = args.run(args)
     except PopSamplerError as error:
         print(f"error: {error}", file=sys.stderr)
+        return FAILED
+    except Exception:  # noqa: BLE001 - Python would exit with 1, which says something else here
+        traceback.print_exc()
         return FAILED
     return code
 

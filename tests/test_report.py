@@ -150,3 +150,24 @@ def test_pictures(old, tmp_path):
     with open(path, "rb") as file:
         assert file.read(8) == b"\x89PNG\r\n\x1a\n"
     assert os.path.getsize(path) > 10_000
+
+
+@pytest.mark.parametrize("name", ["out.nope", "missing/out.png"])
+def test_pictures_that_cannot_be_written(old, tmp_path, name, capsys):
+    pytest.importorskip("matplotlib")
+    assert main(["inspect", str(old / "workflow"), "--plot", str(tmp_path / name)]) == 2
+    assert "Expected a picture's path" in capsys.readouterr().err
+
+
+def test_no_picture_of_nothing(tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    empty = saved([None, None], tmp_path / "empty")
+    assert main(["inspect", str(empty / "workflow")]) == 0
+    assert main(["inspect", str(empty / "workflow"), "--plot", str(tmp_path / "out.png")]) == 2
+    assert "at least one item" in capsys.readouterr().err
+
+
+def test_what_goes_wrong_is_not_taken_for_drift(monkeypatch, old, capsys):
+    monkeypatch.setattr("merlin_popsampler.report.summary", lambda _: 1 / 0)
+    assert main(["inspect", str(old / "workflow")]) == 2
+    assert "ZeroDivisionError" in capsys.readouterr().err
