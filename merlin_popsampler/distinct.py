@@ -8,7 +8,7 @@ Three algorithms with one answer:
 - "hash": fixed shapes, a hash table filled in rounds; what XLA does best on a CPU.
 """
 
-from typing import Any, Tuple
+from typing import Any, Callable, Optional, Tuple
 
 import numpy as np
 import tensorflow as tf
@@ -22,14 +22,19 @@ def completed(draws: tf.Tensor, num_sampled: int) -> tf.Tensor:
     return tf.concat([draws, tf.range(num_sampled, dtype=draws.dtype)], 0)
 
 
-def first_distinct_host(draws: tf.Tensor, num_sampled: int) -> tf.Tensor:
-    """The first distinct values of a sequence, by `tf.unique`."""
+def first_distinct_host(
+    draws: tf.Tensor, num_sampled: int, otherwise: Optional[Callable[[], tf.Tensor]] = None
+) -> tf.Tensor:
+    """The first distinct values of a sequence, by `tf.unique`; where it falls short, `otherwise`.
+
+    By default it is completed.
+    """
     found = tf.unique(draws).y
-    enough = tf.cond(
-        tf.size(found) < num_sampled,
-        lambda: tf.unique(completed(found, num_sampled)).y[:num_sampled],
-        lambda: found[:num_sampled],
-    )
+
+    def closed() -> tf.Tensor:
+        return tf.unique(completed(found, num_sampled)).y[:num_sampled]
+
+    enough = tf.cond(tf.size(found) < num_sampled, otherwise or closed, lambda: found[:num_sampled])
     return tf.ensure_shape(enough, [num_sampled])
 
 

@@ -62,9 +62,7 @@ def first_distinct(
 
     if algorithm != "host":
         return surely()
-    found = tf.unique(ranks(parts.few)).y
-    enough = tf.cond(tf.size(found) < num_sampled, surely, lambda: found[:num_sampled])
-    return tf.ensure_shape(enough, [num_sampled])
+    return distinct.first_distinct_host(ranks(parts.few), num_sampled, otherwise=surely)
 
 
 def sequence(

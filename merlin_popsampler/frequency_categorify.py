@@ -16,6 +16,7 @@ from .metadata import check_steps
 from .nvtabular_layout import Categorify, embedding_width
 from .options import DEFAULTS, PerColumn, option_of
 from .schema import with_popularity
+from .steps import MAX_STEPS
 from .vocabulary import KINDS, Layout, Vocabulary, stage
 
 
@@ -48,7 +49,7 @@ class FrequencyCategorify(FittedFiles, Categorify):  # type: ignore[misc]
     subfolder = "categories"
     kinds = KINDS
 
-    def __init__(self, *args: Any, steps: int = 256, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, steps: int = MAX_STEPS, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if self.single_table:
             raise PopSamplerError(

@@ -16,7 +16,7 @@ from .metadata import PROPERTY, PopularityMetadata, check_steps
 from .nvtabular_layout import StatOperator
 from .order import Order, measure, remapped, violation_of
 from .schema import reserved_ids, with_popularity
-from .steps import Steps
+from .steps import MAX_STEPS, Steps
 from .vocabulary import read_sizes
 
 MODES = ("count", "vocabulary")
@@ -60,7 +60,7 @@ class FrequencyOrder(FittedFiles, StatOperator):  # type: ignore[misc]
         mode: str = "count",
         on_violation: str = "raise",
         groups: Optional[Sequence[Sequence[str]]] = None,
-        steps: int = 256,
+        steps: int = MAX_STEPS,
         out_path: Any = "./",
     ) -> None:
         super().__init__()

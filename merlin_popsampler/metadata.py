@@ -8,7 +8,7 @@ import numpy as np
 from .domain import IdDomain
 from .errors import PopSamplerError, SchemaError
 from .laws import Empirical, Ints, Law, LogUniform, distance
-from .steps import Steps
+from .steps import MAX_STEPS, Steps
 
 PROPERTY = "popularity"
 """Key of the contract among a column schema's properties."""
@@ -148,7 +148,7 @@ def check_steps(steps: Any) -> None:
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
         raise PopSamplerError(
             f"Expected steps to be a whole number >= 1. Received: {steps!r}. "
-            "Leave it at its default, 256."
+            f"Leave it at its default, {MAX_STEPS}."
         )
 
 

@@ -139,9 +139,10 @@ def _split(law: Law, curve: _Curve, num_sampled: int) -> Plan:
     start = curve.time(full, 1.0)
     tail = int(start * (1.0 - mass))
     start = tail / (1.0 - mass)  # what the whole number of draws takes
+    spread = jitter(start)
 
     def enough(_: float, mean: float, variance: float, __: float) -> bool:
-        return mean - _margin(variance + jitter(start)) >= goal
+        return mean - _margin(variance + spread) >= goal
 
     def nearly(_: float, mean: float, variance: float, __: float) -> bool:
         return mean - _SELDOM * math.sqrt(variance) >= goal

@@ -16,11 +16,11 @@ from .files import Ints
 from .laws import Empirical, Floats
 from .metadata import PopularityMetadata
 from .schema import column_popularity, find_item_column
+from .steps import MAX_STEPS
 from .vocabulary import read_min_id
 
 _FOLDERS = ("categories", "frequency_order")
 """Where a saved workflow, or an operator's out_path, keeps its files."""
-_STEPS = 256
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def _subject_of_vocabulary(folder: Path, column: Optional[str]) -> Subject:
     name = column or names[0]
     counts = files.read_counts(str(folder / f"popularity.{name}.parquet"))
     min_id = read_min_id(str(folder / f"meta.{name}.parquet"))
-    found = PopularityMetadata.from_counts(counts[min_id:], min_id, "vocabulary", _STEPS)
+    found = PopularityMetadata.from_counts(counts[min_id:], min_id, "vocabulary", MAX_STEPS)
     keys = _read_keys(str(folder / f"unique.{name}.parquet"), name)
     return Subject(name, replace(found, digest=files.counts_digest(counts)), counts, keys)
 

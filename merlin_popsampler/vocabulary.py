@@ -16,6 +16,7 @@ from .errors import FrequencyOrderError
 from .files import Ints
 from .keys import KeyGroup
 from .metadata import PopularityMetadata
+from .steps import MAX_STEPS
 
 KINDS = ("unique", "meta", "popularity")
 
@@ -36,7 +37,7 @@ class Layout:
     max_size: int = 0
     freq_threshold: int = 0
     split_out: int = 1
-    steps: int = 256
+    steps: int = MAX_STEPS
 
     @property
     def min_id(self) -> int:

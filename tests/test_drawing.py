@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import statistics_checks as checks
 import tensorflow as tf
+from law_examples import LAWS
 from oracles import enumerate_inclusion, enumerate_sequences, log_uniform_probs
 from scipy import stats
 
@@ -15,13 +16,6 @@ from merlin_popsampler.laws import Empirical, LogUniform, Uniform
 from merlin_popsampler.plan import Plan, plan
 from merlin_popsampler.steps import Steps
 
-COUNTS = np.sort(np.random.default_rng(3).zipf(1.4, 400).clip(max=5000))[::-1]
-LAWS = {
-    "log_uniform": LogUniform(400),
-    "uniform": Uniform(400),
-    "empirical": Empirical(Steps.from_counts(COUNTS)),
-    "distorted": Empirical(Steps.from_counts(COUNTS), distortion=0.75),
-}
 LARGE = {
     "log_uniform": LogUniform(10**9),
     "uniform": Uniform(10**6),

@@ -127,11 +127,15 @@ FORBIDDEN = {"Unique", "UniqueV2", "Where", "PyFunc", "PyFuncStateless", "EagerP
 
 def ops_of(graph):
     """Every op of a graph and of the functions that it calls."""
+    return {node.op for node in nodes_of(graph)} - {"Placeholder", "NoOp"}
+
+
+def nodes_of(graph):
     definition = graph.as_graph_def()
     nodes = list(definition.node)
     for function in definition.library.function:
         nodes.extend(function.node_def)
-    return {node.op for node in nodes} - {"Placeholder", "NoOp"}
+    return nodes
 
 
 def unfit_for_a_gpu(graph):
@@ -234,9 +238,8 @@ def constants_of(law, num_sampled):
         return ranks, sampling.expected_count(law, table, ranks)
 
     position = tf.TensorSpec([], tf.int64)
-    definition = tf.function(step).get_concrete_function(position).graph.as_graph_def()
-    nodes = [n for function in definition.library.function for n in function.node_def]
-    values = [n.attr["value"].tensor for n in [*definition.node, *nodes] if n.op == "Const"]
+    graph = tf.function(step).get_concrete_function(position).graph
+    values = [node.attr["value"].tensor for node in nodes_of(graph) if node.op == "Const"]
     return sum(tf.make_ndarray(value).nbytes for value in values)
 
 
