@@ -26,7 +26,7 @@ import pandas as pd
 from merlin.io import Dataset
 
 from merlin_popsampler import FrequencyCategorify
-from merlin_popsampler.laws import LogUniform, distance
+from merlin_popsampler.core.laws import LogUniform, distance
 
 ENCODERS = {"Categorify": nvt.ops.Categorify, "FrequencyCategorify": FrequencyCategorify}
 LIMITS = {"integers": 1.25, "strings": 1.35}

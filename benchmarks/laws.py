@@ -21,10 +21,10 @@ import numpy as np
 import tensorflow as tf
 from timing import calls_for, checksum, race
 
-from merlin_popsampler import sampling
-from merlin_popsampler.inclusion import PriceTable, price_table
-from merlin_popsampler.laws import Empirical, Law, LogUniform, Uniform
-from merlin_popsampler.steps import Steps
+from merlin_popsampler.core.prices import PriceTable, price_table
+from merlin_popsampler.laws import Empirical, Law, LogUniform, Steps, Uniform
+from merlin_popsampler.tf.prices import expected_count
+from merlin_popsampler.tf.ranks import draw_ranks
 
 OP = "TensorFlow's unigram op"
 Step = Callable[[tf.Tensor], tf.Tensor]
@@ -38,12 +38,12 @@ def zipf_counts(size: int) -> Any:
 
 
 def draw(law: Law, num_sampled: int, unique: bool, position: tf.Tensor) -> tf.Tensor:
-    return checksum(sampling.draw_ranks(law, 3, position, num_sampled, unique))
+    return checksum(draw_ranks(law, 3, position, num_sampled, unique))
 
 
 def draw_and_price(law: Law, table: PriceTable, unique: bool, position: tf.Tensor) -> tf.Tensor:
-    ranks = sampling.draw_ranks(law, 3, position, table.num_sampled, unique)
-    return checksum(ranks, sampling.expected_count(law, table, ranks))
+    ranks = draw_ranks(law, 3, position, table.num_sampled, unique)
+    return checksum(ranks, expected_count(law, table, ranks))
 
 
 def unigram(counts: Any, num_sampled: int, unique: bool, _: tf.Tensor) -> tf.Tensor:

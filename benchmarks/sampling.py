@@ -25,10 +25,11 @@ import numpy as np
 import tensorflow as tf
 from timing import calls_for, checksum, compiled, race
 
-from merlin_popsampler import sampling
-from merlin_popsampler.inclusion import price_table
-from merlin_popsampler.laws import LogUniform
-from merlin_popsampler.sampler import PopularityBasedSampler
+from merlin_popsampler.core.laws import LogUniform
+from merlin_popsampler.core.prices import price_table
+from merlin_popsampler.tf.prices import expected_count
+from merlin_popsampler.tf.ranks import draw_ranks
+from merlin_popsampler.tf.sampler import PopularityBasedSampler
 
 BATCH, DIM = 4096, 64
 LIMITS = {100: (1.5, 2.0), 1000: (0.5, 0.8), 10_000: (0.42, 0.6), 100_000: (0.38, 0.5)}
@@ -44,7 +45,7 @@ def tf_op(size: int, num_sampled: int) -> Step:
 
 def draw_step(size: int, num_sampled: int) -> Step:
     law = LogUniform(size)
-    return lambda i: checksum(sampling.draw_ranks(law, 3, i, num_sampled))
+    return lambda i: checksum(draw_ranks(law, 3, i, num_sampled))
 
 
 def price_step(size: int, num_sampled: int) -> Step:
@@ -52,8 +53,8 @@ def price_step(size: int, num_sampled: int) -> Step:
     table = price_table(law, num_sampled, unique=True)
 
     def step(i: tf.Tensor) -> tf.Tensor:
-        ranks = sampling.draw_ranks(law, 3, i, num_sampled)
-        return checksum(ranks, sampling.expected_count(law, table, ranks))
+        ranks = draw_ranks(law, 3, i, num_sampled)
+        return checksum(ranks, expected_count(law, table, ranks))
 
     return step
 
@@ -194,9 +195,9 @@ def training_step(num_sampled: int, rounds: int) -> Dict[str, Any]:
         return step
 
     def ours(i: tf.Tensor) -> Any:
-        ranks = sampling.draw_ranks(law, 3, i, num_sampled)
-        true_count = sampling.expected_count(law, table, ids)
-        return ranks, true_count, sampling.expected_count(law, table, ranks)
+        ranks = draw_ranks(law, 3, i, num_sampled)
+        true_count = expected_count(law, table, ids)
+        return ranks, true_count, expected_count(law, table, ranks)
 
     def theirs(_: tf.Tensor) -> Any:
         return tf.random.log_uniform_candidate_sampler(ids, 1, num_sampled, True, size)

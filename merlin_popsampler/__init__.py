@@ -1,31 +1,41 @@
 """Frequency-ordered ids, and popularity-based negative sampling that trusts them, for Merlin.
 
+What lies where, and what may import what (each from those before it, frameworks never each other):
+
+- `errors`: the exceptions that are raised on purpose;
+- `core`: the mathematics, NumPy and the standard library alone;
+- `contract`: what a Merlin schema carries, and what a sampler takes from it;
+- `ops`: NVTabular's side, the operators and the files of their fits;
+- `tf`: TensorFlow's side, the Keras layer that draws and prices;
+- `cli`: reports from the command line, behind `python -m merlin_popsampler`;
+- `laws`: the public door to the laws of `core`.
+
 Importing this package loads neither TensorFlow nor NVTabular nor cuDF: each public name brings
 what it needs on first use. A program that has TensorFlow loaded gets the sampler's class registered
 at once, since a saved model can only find registered classes.
 """
 
-import importlib
 import sys
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, List
 
 from .errors import FrequencyOrderError, PopSamplerError, SchemaError
 
 if TYPE_CHECKING:
-    from .frequency_categorify import FrequencyCategorify
-    from .frequency_order import FrequencyOrder
-    from .metadata import PopularityMetadata
-    from .sampler import PopularityBasedSampler
-    from .schema import read_popularity
+    from .contract.metadata import PopularityMetadata
+    from .contract.schema import read_popularity
+    from .ops.frequency_categorify import FrequencyCategorify
+    from .ops.frequency_order import FrequencyOrder
+    from .tf.sampler import PopularityBasedSampler
 
 __version__ = "0.1.0"
 
-_LAZY = {
-    "FrequencyCategorify": "frequency_categorify",
-    "FrequencyOrder": "frequency_order",
-    "PopularityBasedSampler": "sampler",
-    "PopularityMetadata": "metadata",
-    "read_popularity": "schema",
+_HOMES = {
+    "FrequencyCategorify": "ops.frequency_categorify",
+    "FrequencyOrder": "ops.frequency_order",
+    "PopularityBasedSampler": "tf.sampler",
+    "PopularityMetadata": "contract.metadata",
+    "read_popularity": "contract.schema",
 }
 
 __all__ = [
@@ -41,9 +51,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
+    if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f".{_LAZY[name]}", __name__), name)
+    value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
     globals()[name] = value
     return value
 
@@ -53,4 +63,4 @@ def __dir__() -> List[str]:
 
 
 if "tensorflow" in sys.modules and hasattr(sys.modules["tensorflow"], "keras"):
-    importlib.import_module(".sampler", __name__)
+    import_module(".tf.sampler", __name__)

@@ -1,24 +1,32 @@
-"""The examples in the docstrings of the NumPy core say what the code does."""
+"""The examples in the docstrings of the NumPy core and of the contract say what the code does."""
 
 import doctest
+import pkgutil
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 
-import merlin_popsampler
+from merlin_popsampler import contract, core
 
-NUMPY_CORE = ["domain", "steps", "quadrature", "laws", "alias", "race", "inclusion", "metadata"]
+MODULES = [
+    module.name
+    for folder in (core, contract)
+    for module in pkgutil.iter_modules(folder.__path__, f"{folder.__name__}.")
+]
 
 
-def examples(name: str) -> int:
-    source = Path(merlin_popsampler.__file__).with_name(f"{name}.py").read_text(encoding="utf-8")
-    return source.count(">>> ")
+def examples(module) -> int:
+    return Path(module.__file__).read_text(encoding="utf-8").count(">>> ")
 
 
-@pytest.mark.parametrize("name", NUMPY_CORE)
+@pytest.mark.parametrize("name", MODULES)
 def test_docstring_examples(name):
-    module = import_module(f"{merlin_popsampler.__name__}.{name}")
+    module = import_module(name)
     result = doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE)
     assert result.failed == 0
-    assert (result.attempted > 0) == (examples(name) > 0), "expected its examples to run"
+    assert (result.attempted > 0) == (examples(module) > 0), "expected its examples to run"
+
+
+def test_the_core_shows_how_it_is_used():
+    assert sum(examples(import_module(name)) for name in MODULES) > 20

@@ -1,171 +1,134 @@
-"""Imports point one way, and what is heavy loads on first use."""
+"""Imports between folders point one way, and what is heavy loads on first use."""
 
-import ast
 import subprocess
 import sys
 from pathlib import Path
-from typing import Iterator, List, Tuple
+from typing import List
 
 import pytest
 
 import merlin_popsampler
+from tests.support.imports import (
+    FRAMES,
+    FRAMEWORKS,
+    MAY_IMPORT,
+    NUMPY_ONLY,
+    closure,
+    cycles,
+    folder_of,
+    sources,
+    standard_library,
+    violations,
+)
 
-PACKAGE = Path(merlin_popsampler.__file__).parent
-
-# A module may import the modules before it, never one after it.
-ORDER = [
-    "errors",
-    "domain",
-    "steps",
-    "quadrature",
-    "laws",
-    "alias",
-    "plan",
-    "race",
-    "inclusion",
-    "metadata",
-    "schema",
-    "keys",
-    "counting",
-    "files",
-    "vocabulary",
-    "encoding",
-    "options",
-    "ownership",
-    "fitted_files",
-    "nvtabular_layout",
-    "frequency_categorify",
-    "order",
-    "frequency_order",
-    "ops",
-    "device_laws",
-    "distinct",
-    "drawing",
-    "sampling",
-    "stream",
-    "answers",
-    "arguments",
-    "sampler",
-    "subject",
-    "report",
-    "pictures",
-    "__main__",
-]
-NUMPY_CORE = ORDER[: ORDER.index("metadata") + 1]
-TENSORFLOW = ("tensorflow", "keras", "tf_keras", "merlin.models")
-OPERATORS = ORDER[ORDER.index("schema") : ORDER.index("ops") + 1]
-LAYER = ORDER[ORDER.index("device_laws") : ORDER.index("sampler") + 1]
-FORBIDDEN = {
-    **dict.fromkeys(OPERATORS, TENSORFLOW),
-    **dict.fromkeys(LAYER, ("nvtabular", "dask", "pandas")),
-}
+MODULES = sources(Path(merlin_popsampler.__file__).parent)
+ROOT = merlin_popsampler.__name__
 
 
-def imported(source: str) -> Iterator[str]:
-    """Dotted names of what a module imports, at any depth; our own start with a dot.
-
-    `from x import y` gives both `x` and `x.y`, since y may be a module.
-    """
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            yield from (_own(alias.name) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            module = _own("." * node.level + (node.module or ""))
-            if module != ".":
-                yield module
-            yield from (f"{module.rstrip('.')}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Call) and _called(node) in ("import_module", "__import__"):
-            yield from (_own(a.value) for a in node.args if isinstance(a, ast.Constant))
+def roots(names):
+    return {name.split(".")[0] for name in names}
 
 
-def _own(name: str) -> str:
-    package = merlin_popsampler.__name__
-    if name == package or name.startswith(package + "."):
-        return "." + name[len(package) :].lstrip(".")
-    return name
+def test_every_module_is_in_a_folder_with_rules():
+    folders = {folder_of(module).split(".")[0] for module in MODULES} - {""}
+    assert folders == set(MAY_IMPORT)
 
 
-def _called(node: ast.Call) -> str:
-    return getattr(node.func, "attr", getattr(node.func, "id", ""))
+def test_every_module_says_what_it_holds():
+    undocumented = [name for name, source in MODULES.items() if not source.startswith('"""')]
+    assert undocumented == []
 
 
-def violations(module: str, source: str) -> List[str]:
-    """What a module imports and must not."""
-    found = []
-    for name in imported(source):
-        if name.startswith("."):
-            target = name.split(".")[1]
-            if target in ORDER and ORDER.index(target) >= ORDER.index(module):
-                found.append(f"{module} imports {target}, which stands below it")
-            elif target not in ORDER and not target.startswith("__"):
-                # A public name of __init__ would hide which module is meant.
-                found.append(f"{module} imports {name} of the package itself")
-        elif module in NUMPY_CORE and name.split(".")[0] not in {"numpy", *_standard_library()}:
-            found.append(f"{module} imports {name}, beside NumPy and the standard library")
-        elif any((name + ".").startswith(root + ".") for root in FORBIDDEN.get(module, ())):
-            found.append(f"{module} imports {name}")
-    return found
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_imports_only_what_its_folder_may(module):
+    assert violations(module, MODULES[module]) == []
 
 
-def _standard_library() -> frozenset:
-    names = getattr(sys, "stdlib_module_names", None)  # from Python 3.10 on
-    if names is None:
-        folder = Path(ast.__file__).parent
-        files = [*folder.iterdir(), *(folder / "lib-dynload").iterdir()]
-        names = {*sys.builtin_module_names, *(file.name.split(".")[0] for file in files)}
-    return frozenset(names)
+def test_no_module_imports_itself_through_others():
+    assert cycles(MODULES) == []
 
 
-def modules() -> List[Tuple[str, Path]]:
-    return sorted((p.stem, p) for p in PACKAGE.rglob("*.py") if p.stem != "__init__")
-
-
-def test_every_module_has_its_place_in_the_order():
-    assert {name for name, _ in modules()} <= set(ORDER)
-
-
-@pytest.mark.parametrize(("name", "path"), modules(), ids=[name for name, _ in modules()])
-def test_a_module_imports_only_what_stands_above_it(name, path):
-    assert violations(name, path.read_text(encoding="utf-8")) == []
+@pytest.mark.parametrize("module", MODULES)
+def test_nothing_comes_in_through_a_third_module(module):
+    """What importing a module imports, over any number of steps."""
+    folder = folder_of(module).split(".")[0]
+    own, foreign = closure(MODULES, module)
+    reached = {folder_of(name).split(".")[0] for name in own} - {""}
+    if folder in NUMPY_ONLY or module == f"{ROOT}.__init__":
+        assert roots(foreign) <= {"numpy", *standard_library()}
+    if folder != "tf" and folder:
+        assert roots(foreign).isdisjoint(FRAMEWORKS)
+        assert "tf" not in reached
+    if folder == "tf":
+        assert "ops" not in reached
+        assert roots(foreign).isdisjoint({*FRAMES, "merlin", "nvtabular"})
+    if folder == "contract":
+        assert roots(foreign).isdisjoint({*FRAMES, "merlin", "nvtabular"})
+    if folder in ("cli", "__main__"):
+        assert "nvtabular" not in roots(foreign)
 
 
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        ("domain", "from .laws import Law"),
-        ("domain", "from . import laws"),
-        ("domain", "def f():\n    from merlin_popsampler.laws import Law"),
-        ("domain", "import merlin_popsampler.laws"),
-        ("domain", "from merlin_popsampler import laws"),
-        ("domain", "from .domain import IdDomain"),
-        ("metadata", "from merlin_popsampler import PopularityBasedSampler"),
-        ("metadata", "import merlin.schema"),
-        ("metadata", "def f():\n    import pandas as pd"),
-        ("laws", "import importlib\nimportlib.import_module('tensorflow')"),
-        ("frequency_order", "from tensorflow import math"),
-        ("frequency_order", "from merlin import models"),
-        ("frequency_order", "import keras.layers"),
-        ("sampler", "def f():\n    from nvtabular.ops import Categorify"),
-        ("report", "from .__main__ import main"),
+        ("core.domain", "from merlin_popsampler.contract.schema import read_popularity"),
+        ("core.domain", "from merlin_popsampler import contract"),
+        ("core.domain", "from merlin_popsampler import PopularityBasedSampler"),
+        ("core.domain", "from .. import tf"),
+        ("core.domain", "from ..tf import inverse"),
+        ("core.laws", "import importlib\nimportlib.import_module('tensorflow')"),
+        ("core.laws", "def f():\n    import pandas as pd"),
+        ("core.laws", "import scipy"),
+        ("errors", "from merlin_popsampler.core import domain"),
+        ("contract.metadata", "import nvtabular"),
+        ("contract.schema", "def f():\n    import tensorflow"),
+        ("ops.frequency_order", "from tensorflow import math"),
+        ("ops.frequency_order", "from merlin import models"),
+        ("ops.frequency_order", "import keras.layers"),
+        ("ops.frequency_order", "from merlin_popsampler.tf.sampler import PopularityBasedSampler"),
+        ("ops.storage", "from merlin_popsampler.cli import pictures"),
+        ("tf.sampler", "def f():\n    from nvtabular.ops import Categorify"),
+        ("tf.sampler", "def f():\n    from merlin_popsampler.ops import FrequencyCategorify"),
+        ("tf.sampler", "from merlin_popsampler.ops.storage import Ints"),
+        ("tf.sampler", "from merlin.models.tf import Model"),
+        ("tf.merlin_models.interfaces", "import pandas"),
+        ("cli.inspect", "from merlin_popsampler.ops.vocabulary import stage"),
+        ("cli.inspect", "from merlin_popsampler.ops import storage"),
+        ("cli.inspect", "import nvtabular"),
+        ("__main__", "from .core import laws"),
     ],
 )
 def test_a_wrong_import_is_found(module, source):
-    assert violations(module, source)
+    assert violations(f"{ROOT}.{module}", source)
 
 
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        ("laws", "import math\nimport numpy.typing as npt\nfrom .domain import IdDomain"),
-        (
-            "frequency_order",
-            "import nvtabular\nfrom merlin import schema\nfrom . import vocabulary",
-        ),
-        ("sampler", "import tensorflow as tf\nfrom .sampling import draw_ranks"),
+        ("core.laws", "import math\nimport numpy.typing as npt\nfrom .domain import IdDomain"),
+        ("core.laws", "from merlin_popsampler.errors import PopSamplerError"),
+        ("contract.schema", "def f():\n    from merlin.schema import Schema"),
+        ("ops.frequency_order", "import nvtabular\nfrom merlin import schema\nfrom . import keys"),
+        ("ops.frequency_order", "from merlin_popsampler.contract import metadata"),
+        ("tf.sampler", "import tensorflow as tf\nfrom .ranks import draw_ranks"),
+        ("tf.merlin_models.interfaces", "def f():\n    from merlin.models.tf import Model"),
+        ("cli.inspect", "from merlin_popsampler.ops.fitted_column import FittedColumn"),
+        ("cli.inspect", "from merlin_popsampler.ops import fit_folder"),
     ],
 )
 def test_a_right_import_is_let_pass(module, source):
-    assert violations(module, source) == []
+    assert violations(f"{ROOT}.{module}", source) == []
+
+
+def test_what_comes_through_a_third_module_is_found():
+    modules = {
+        **MODULES,
+        f"{ROOT}.contract.schema": "from merlin.schema import Schema",
+        f"{ROOT}.core.domain": "from . import laws",
+    }
+    _, foreign = closure(modules, f"{ROOT}.tf.sampler")
+    assert "merlin" in roots(foreign)
+    assert f"{ROOT}.core.domain" in cycles(modules)
 
 
 def loaded_by(statement: str) -> List[str]:
@@ -177,7 +140,7 @@ def loaded_by(statement: str) -> List[str]:
     return done.stdout.split()
 
 
-HEAVY = {"tensorflow", "keras", "nvtabular", "cudf", "merlin", "dask", "pandas", "pyarrow"}
+HEAVY = {*FRAMEWORKS, *FRAMES, "nvtabular", "merlin"}
 
 
 def test_importing_the_package_loads_neither_half():
@@ -186,7 +149,21 @@ def test_importing_the_package_loads_neither_half():
     assert HEAVY.isdisjoint(loaded)
 
 
-def test_the_numpy_core_loads_nothing_heavy():
-    loaded = loaded_by("\n".join(f"import merlin_popsampler.{module}" for module in NUMPY_CORE))
+def test_core_and_contract_load_nothing_heavy():
+    names = [name for name in MODULES if folder_of(name) in (*NUMPY_ONLY, "contract")]
+    loaded = loaded_by("\n".join(f"import {name}" for name in names))
     assert "numpy" in loaded
     assert HEAVY.isdisjoint(loaded)
+
+
+def test_drawing_loads_nothing_but_tensorflow():
+    """Keras looks for pandas by itself, so what TensorFlow loads is asked for first."""
+    pytest.importorskip("tensorflow")
+    drawing = (
+        "from merlin_popsampler import PopularityBasedSampler\n"
+        "PopularityBasedSampler(9, 3, 2).sampled_values([[4]])"
+    )
+    keras = "import tensorflow as tf\ntf.keras.layers.Dense(1)(tf.ones([1, 1]))"
+    ours = set(loaded_by(drawing)) - set(loaded_by(keras))
+    assert "merlin_popsampler.tf.sampler" in ours
+    assert HEAVY.isdisjoint(ours)

@@ -26,8 +26,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from merlin_popsampler import PopularityBasedSampler
-from merlin_popsampler.laws import Empirical
-from merlin_popsampler.steps import Steps
+from merlin_popsampler.laws import Empirical, Steps
 
 ITEMS = 2000
 Sample = Callable[[], Tuple[tf.Tensor, tf.Tensor, tf.Tensor]]

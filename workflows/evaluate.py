@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from merlin_popsampler.domain import IdDomain
+from merlin_popsampler.core.domain import IdDomain
 
 Array = npt.NDArray[Any]
 Scorer = Callable[[List[Array]], Array]

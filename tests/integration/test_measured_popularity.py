@@ -6,14 +6,14 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-import statistics_checks as checks
 import tensorflow as tf
 from merlin.io import Dataset
 from nvtabular.ops import TagAsItemID
-from oracles import integral_inclusion
-from workflow_helpers import fitted
 
 from merlin_popsampler import FrequencyCategorify, FrequencyOrder, PopularityBasedSampler
+from tests.support import statistics_checks as checks
+from tests.support.oracles import integral_inclusion
+from tests.support.workflow_helpers import fitted
 
 DRAWS, BATCHES = 2_000_000, 120
 

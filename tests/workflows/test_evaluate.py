@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from merlin_popsampler.domain import IdDomain
+from merlin_popsampler.core.domain import IdDomain
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "workflows"))
 pytest.importorskip("tqdm")

@@ -1,0 +1,123 @@
+"""`compare`: how far the popularity of new data has moved from that of the old."""
+
+from typing import Any, Dict
+
+import numpy as np
+import pandas as pd
+
+from merlin_popsampler.core.laws import Floats, Ints
+from merlin_popsampler.core.prices import price_table
+from merlin_popsampler.errors import PopSamplerError
+from merlin_popsampler.ops.fitted_column import FittedColumn
+
+FACTOR = 2.0
+"""Expected counts that differ by more than this factor are called off."""
+_NAMED = 5
+"""How many of the items that are off are named."""
+
+
+def drift(old: FittedColumn, new: FittedColumn, num_sampled: int = 1000) -> Dict[str, Any]:
+    """How far the popularity of NEW has moved from OLD, which a model may still be trained on.
+
+    With keys and counts on both sides, items are matched by key; without, the curves are compared
+    rank by rank, which gives `tv` alone.
+
+    Args:
+      old: what is in use.
+      new: the same of newer data.
+      num_sampled: unique draws of a batch, of which the expected counts are compared; at most a
+        catalog's size.
+
+    Returns:
+      `matched_by` ("key" or "rank"), `tv` (total variation, over the items of either),
+      `rank_correlation` (Spearman, over the items of both), `new_items`, `vanished_items`,
+      `items_of_both`, `unknown_share` (of NEW's item interactions, those of items that OLD does not
+      know), `off_by_2` (items of both whose expected count by OLD's law is off by more than a
+      factor 2 from that by NEW's) and `most_off` (the worst of them: key, expected counts).
+
+    Raises:
+      PopSamplerError: keys of different kinds.
+    """
+    if old.keys is None or new.keys is None or old.counts is None or new.counts is None:
+        size = max(old.metadata.domain.size, new.metadata.domain.size)
+        shares = [np.zeros(size), np.zeros(size)]
+        for share, column in zip(shares, (old, new)):
+            counts = column.item_counts
+            share[: len(counts)] = counts / counts.sum()
+        return {"matched_by": "rank", "tv": float(np.abs(shares[0] - shares[1]).sum() / 2)}
+    matched = _matched(_by_key(old, "old"), _by_key(new, "new"))
+    both = matched[matched["old"].notna() & matched["new"].notna()]
+    old_share, new_share = (
+        matched[side].fillna(0) / matched[side].sum() for side in ("old", "new")
+    )
+    unknown = matched.loc[matched["old"].isna(), "new"].sum()
+    return {
+        "matched_by": "key",
+        "tv": float((old_share - new_share).abs().sum() / 2),
+        "rank_correlation": _spearman(both["old"], both["new"]),
+        "new_items": int(matched["old"].isna().sum()),
+        "vanished_items": int(matched["new"].isna().sum()),
+        "items_of_both": len(both),
+        "unknown_share": float(unknown / matched["new"].sum()),
+        **_prices_off(old, new, both, num_sampled),
+    }
+
+
+def rows(found: Dict[str, Any]) -> Dict[str, Any]:
+    """The lines of the table that is printed, by their names."""
+    lines = {name: value for name, value in found.items() if name != "most_off"}
+    for item in found.get("most_off", []):
+        lines[f"expected {item['key']}"] = f"{item['old']:.6f} before, {item['new']:.6f} now"
+    return lines
+
+
+def _by_key(column: FittedColumn, side: str) -> pd.DataFrame:
+    """Keys, counts and ranks of one side's items."""
+    frame = pd.DataFrame(column.keys)
+    frame.columns = pd.Index([f"key_{i}" for i in range(frame.shape[1])])
+    counts = column.item_counts
+    return frame.assign(**{side: counts, f"rank_{side}": np.arange(len(counts))})
+
+
+def _matched(old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
+    """One row for each key of either side."""
+    keys = [name for name in old.columns if name.startswith("key_")]
+    try:
+        return old.merge(new, on=keys, how="outer")
+    except (ValueError, KeyError) as error:
+        raise PopSamplerError(
+            f"Expected keys of one kind on both sides. Received: {error}. "
+            "Compare two fits of the same column."
+        ) from None
+
+
+def _prices_off(
+    old: FittedColumn, new: FittedColumn, both: pd.DataFrame, num_sampled: int
+) -> Dict[str, Any]:
+    """Items of both sides whose expected counts differ too much, and the worst of them."""
+    prices = both.filter(like="key_").assign(
+        old=_expected_counts(old, both["rank_old"].to_numpy(np.int64), num_sampled),
+        new=_expected_counts(new, both["rank_new"].to_numpy(np.int64), num_sampled),
+    )
+    distance = np.log(prices["new"] / prices["old"]).abs().to_numpy()
+    order = np.argsort(-distance, kind="stable")[: int((distance > np.log(FACTOR)).sum())]
+    return {
+        "off_by_2": len(order),
+        "most_off": [
+            {"key": " ".join(map(str, keys)), "old": round(before, 6), "new": round(after, 6)}
+            for *keys, before, after in prices.iloc[order[:_NAMED]].itertuples(index=False)
+        ],
+    }
+
+
+def _expected_counts(column: FittedColumn, ranks: Ints, num_sampled: int) -> Floats:
+    law = column.metadata.law()
+    return price_table(law, min(num_sampled, law.size), unique=True).expected_count(ranks)
+
+
+def _spearman(old: Any, new: Any) -> float:
+    """Rank correlation, ties at their mean rank; 1 where there is nothing to correlate."""
+    ranks = [side.rank().to_numpy() for side in (old, new)]
+    if len(old) < 2 or min(np.ptp(rank) for rank in ranks) == 0:
+        return 1.0
+    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])

@@ -1,0 +1,60 @@
+"""`inspect`: what a schema says of its item ids, and how well the laws fit their counts."""
+
+from dataclasses import asdict
+from typing import Any, Dict
+
+from merlin_popsampler.core.domain import FIRST_OOV_ID
+from merlin_popsampler.ops.fitted_column import FittedColumn
+
+HEAD_SHARE = 0.01
+"""The top of the catalog whose share of the interactions is reported."""
+
+
+def summary(column: FittedColumn) -> Dict[str, Any]:
+    """The contract and the fit as plain values.
+
+    Shares are of interactions: `top_share` that of the most frequent 1 % of the items, and where
+    the counts are known `reserved_share` that of padding, null and unknown keys by id.
+    """
+    metadata = column.metadata
+    result: Dict[str, Any] = {"column": column.name, **asdict(metadata)}
+    steps = result.pop("steps")
+    result["items"] = metadata.domain.size
+    result["num_steps"] = len(steps.split(",")) if steps else 0
+    if metadata.frequency_ordered and metadata.domain.size and (steps or column.counts is not None):
+        counts = column.item_counts
+        top = max(1, round(HEAD_SHARE * len(counts)))
+        result["interactions"] = int(counts.sum().round())
+        result["top_share"] = float(counts[:top].sum() / counts.sum())
+    if column.counts is not None:
+        reserved = column.counts[: metadata.min_id]
+        total = max(1, int(column.counts.sum()))
+        result["reserved_share"] = {
+            _reserved_name(i): float(count / total) for i, count in enumerate(reserved) if count
+        }
+    return result
+
+
+def rows(found: Dict[str, Any]) -> Dict[str, Any]:
+    """The lines of the table that is printed, by their names."""
+    lines = {
+        "column": found["column"],
+        "item ids": f"{found['min_id']} to {found['max_id']} ({found['items']:,} items)",
+        "in frequency order": "yes" if found["frequency_ordered"] else "NO",
+        "evidence": found["evidence"],
+        "steps of the curve": found["num_steps"],
+    }
+    if "interactions" in found:
+        lines["interactions"] = f"{found['interactions']:,}"
+        lines["top 1 % of the items"] = f"{found['top_share']:.1%} of the interactions"
+    for name, distance in (found["fit"] or {}).items():
+        label = f"{name.replace('_', '-')} law"
+        lines[label] = f"total variation {distance['tv']:.4f}, KL {distance['kl']:.4f} nats"
+    for name, share in found.get("reserved_share", {}).items():
+        lines[f"share of {name}"] = f"{share:.2%}"
+    return lines
+
+
+def _reserved_name(reserved_id: int) -> str:
+    names = ("padding", "null")
+    return names[reserved_id] if reserved_id < FIRST_OOV_ID else f"unknown {reserved_id}"

@@ -1,0 +1,167 @@
+"""Finds the item-id column of a Merlin schema, and reads and writes its popularity.
+
+`merlin.schema` loads dask, and TensorFlow where it is installed, so it is imported where a schema
+is at hand: who made that has paid for it already.
+"""
+
+import warnings
+from typing import TYPE_CHECKING, Any, List, Optional
+
+from merlin_popsampler.core.domain import FIRST_OOV_ID, IdDomain
+from merlin_popsampler.errors import PopSamplerError, SchemaError
+
+from .metadata import PROPERTY, PopularityMetadata
+
+if TYPE_CHECKING:
+    from merlin.schema import ColumnSchema, Schema
+
+
+def read_popularity(source: Any, column: Optional[str] = None) -> PopularityMetadata:
+    """What the schema knows of the popularity of an item-id column.
+
+    Args:
+      source: a Merlin Schema, Dataset, dataloader, or a fitted Workflow.
+      column: name of the column; None finds the one that is tagged as item id.
+
+    Returns:
+      The column's metadata. Where the schema carries no popularity, but Categorify's own
+      properties, the ids' range follows from these and `evidence` is "assumed", with a warning.
+
+    Raises:
+      SchemaError: no schema, no such column, no or several item-id columns, a popularity that
+        contradicts itself or the column's domain, or nothing to tell the range from.
+    """
+    return column_popularity(find_item_column(schema_of(source), column))
+
+
+def schema_of(source: Any) -> "Schema":
+    """The Schema of a Schema, Dataset, dataloader or fitted Workflow."""
+    from merlin.schema import Schema
+
+    if isinstance(source, Schema):
+        return source
+    # A loader's input schema still has the item id where a transform made a target of it; a
+    # workflow's input schema is that of the raw data.
+    is_loader = hasattr(source, "input_schema") and hasattr(source, "dataset")
+    for name in ("input_schema",) if is_loader else ("output_schema", "schema"):
+        schema = getattr(source, name, None)
+        if isinstance(schema, Schema):
+            return schema
+    raise SchemaError(
+        "Expected a Merlin Schema, Dataset, Loader or fitted Workflow. "
+        f"Received: {type(source).__name__} without a schema. "
+        "Fit the workflow, or pass the data set that it wrote."
+    )
+
+
+def find_item_column(schema: "Schema", column: Optional[str] = None) -> "ColumnSchema":
+    """The column of that name, or the one column that is tagged as item id.
+
+    Columns that share one joint vocabulary are one choice: the first of them is returned.
+    """
+    if column is not None:
+        if column not in schema.column_names:
+            raise SchemaError(
+                f"Expected a column {column!r}. Received: columns {schema.column_names}. "
+                "Pass one of these names."
+            )
+        return schema[column]
+    tagged = [schema[name] for name in schema.column_names if _is_item_id(schema[name])]
+    if not tagged:
+        raise SchemaError(
+            "Expected a column tagged as item id. Received: none among "
+            f"{schema.column_names}. Tag it in the workflow (`>> TagAsItemID()`), or pass column=."
+        )
+    if len(tagged) > 1 and not _one_joint_vocabulary(tagged):
+        raise SchemaError(
+            "Expected one column tagged as item id. Received: "
+            f"{[tag.name for tag in tagged]}. Say which holds the item ids, for example "
+            f"column={tagged[0].name!r} (an aggregate such as a count keeps the tag, and holds "
+            "no ids)."
+        )
+    return tagged[0]
+
+
+def column_popularity(column: "ColumnSchema") -> PopularityMetadata:
+    """The popularity that one column schema carries, or what is safe to assume without it."""
+    fields = column.properties.get(PROPERTY)
+    if fields is None:
+        return _assumed(column)
+    metadata = PopularityMetadata.from_dict(fields, column.name)
+    highest = _domain_max(column)
+    if highest is not None and metadata.max_id > highest:
+        raise SchemaError(
+            f"Column {column.name!r}: expected max_id to be at most the domain's maximum "
+            f"{highest}, since models size the embedding table by it. "
+            f"Received: max_id {metadata.max_id}. Fit the workflow anew."
+        )
+    return metadata
+
+
+def with_popularity(column: "ColumnSchema", metadata: PopularityMetadata) -> "ColumnSchema":
+    """A copy of the column schema that carries the metadata."""
+    return column.with_properties({PROPERTY: metadata.to_dict()})
+
+
+def reserved_ids(column: "ColumnSchema") -> int:
+    """How many ids, from 0 on, the column's encoder keeps for padding, null and unknown keys.
+
+    Zero where no encoder left its properties: ids made elsewhere reserve nothing we know of.
+    """
+    if "num_buckets" not in column.properties:
+        return 0
+    return FIRST_OOV_ID + int(column.properties["num_buckets"] or 1)
+
+
+def _assumed(column: "ColumnSchema") -> PopularityMetadata:
+    """Without our property, the range is known only where Categorify made the ids."""
+    highest = _domain_max(column)
+    if highest is None or not {"cat_path", "num_buckets"} <= set(column.properties):
+        raise SchemaError(
+            f"Column {column.name!r}: expected the property {PROPERTY!r}, or Categorify's own "
+            f"properties. Received: {sorted(column.properties)}. Encode with FrequencyCategorify, "
+            "add FrequencyOrder to the workflow, or build the sampler with min_id and max_id."
+        )
+    try:
+        domain = IdDomain(reserved_ids(column), highest)
+    except PopSamplerError as error:
+        raise SchemaError(f"Column {column.name!r}: {error}") from error
+    warnings.warn(
+        f"Column {column.name!r} has Categorify's properties but no proof that its ids are sorted "
+        f"by frequency: ids {domain.min_id} to {domain.max_id} are assumed to be. Encode with "
+        "FrequencyCategorify, or add FrequencyOrder to the workflow, to have it checked.",
+        stacklevel=3,
+    )
+    return PopularityMetadata(domain.min_id, domain.max_id, True, "assumed")
+
+
+def _is_item_id(column: "ColumnSchema") -> bool:
+    """Merlin splits ITEM_ID into the pair ITEM and ID where it can; both spellings count."""
+    from merlin.schema import Tags
+
+    tags = set(column.tags)
+    return Tags.ITEM_ID in tags or {Tags.ITEM, Tags.ID} <= tags
+
+
+def _one_joint_vocabulary(columns: List["ColumnSchema"]) -> bool:
+    """Whether the columns are exactly those that a joint vocabulary was named after.
+
+    Aggregates of one column share its properties as well, but the vocabulary bears the name of
+    the column alone.
+    """
+    popularities = [column.properties.get(PROPERTY) for column in columns]
+    names = {(column.properties.get("domain") or {}).get("name") for column in columns}
+    if len(names) > 1 or any(popularity != popularities[0] for popularity in popularities):
+        return False
+    remainder = names.pop() or ""
+    for name in sorted((column.name for column in columns), key=len, reverse=True):
+        if name not in remainder:
+            return False
+        remainder = remainder.replace(name, "", 1)
+    return True
+
+
+def _domain_max(column: "ColumnSchema") -> Optional[int]:
+    """Largest id that models make room for; None where the schema does not say."""
+    highest = (column.properties.get("domain") or {}).get("max")
+    return None if highest is None else int(highest)

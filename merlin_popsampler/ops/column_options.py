@@ -1,0 +1,51 @@
+"""Categorify's options that may differ by column."""
+
+from typing import Any, Dict, Tuple
+
+from merlin_popsampler.errors import PopSamplerError
+
+DEFAULTS: Dict[str, Any] = {
+    "num_buckets": None,
+    "max_size": 0,
+    "freq_threshold": 0,
+    "split_out": 1,
+    "split_every": 8,
+}
+
+
+class PerColumn(Dict[str, Any]):
+    """An option by column; a column that is not named has the default."""
+
+    def __init__(self, named: Dict[str, Any], default: Any) -> None:
+        super().__init__(named)
+        self.default = default
+
+    def __missing__(self, column: str) -> Any:
+        return self.default
+
+    def __reduce__(self) -> Tuple[Any, ...]:
+        return (PerColumn, (dict(self), self.default))
+
+
+def option_of(operator: Any, option: str, name: str, columns: Tuple[str, ...]) -> Any:
+    """The value of an operator's option for one vocabulary.
+
+    Args:
+      operator: holds the option as an attribute, one value or one by column.
+      option: the attribute's name, one of `DEFAULTS`.
+      name: the vocabulary's name.
+      columns: its columns; the option may be given under either.
+
+    Raises:
+      PopSamplerError: the columns of one vocabulary have different values.
+    """
+    value = getattr(operator, option)
+    if isinstance(value, dict):
+        named = {value[key] for key in (name, *columns) if key in value}
+        if len(named) > 1:
+            raise PopSamplerError(
+                f"Columns {list(columns)}: expected one {option} for their one vocabulary. "
+                f"Received: {sorted(named, key=str)}. Give it under the group's name, {name!r}."
+            )
+        value = named.pop() if named else None
+    return DEFAULTS[option] if value is None else value

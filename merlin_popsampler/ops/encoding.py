@@ -1,0 +1,99 @@
+"""Keys of one partition to the ids of a vocabulary."""
+
+from typing import Any, Optional
+
+from merlin.core import dispatch
+from merlin.io.worker import get_worker_cache
+
+from merlin_popsampler.core.domain import FIRST_OOV_ID, NULL_ID
+
+from .keys import KeyGroup, all_null, canonical, cast_keys, elements, is_list
+from .vocabulary import Vocabulary, hash_buckets, read_keys
+
+_ID = "_popsampler_id"
+_ORDER = "_popsampler_order"
+
+
+def encode(df: Any, group: KeyGroup, columns: Any, vocabulary: Vocabulary, dtype: Any) -> Any:
+    """Ids of the keys of a data frame's rows.
+
+    Args:
+      df: pandas or cuDF frame, of any index, empty frames included.
+      group: whose vocabulary it is.
+      columns: the columns to encode together: one, or all of a combination.
+      vocabulary: fitted, its files in place.
+      dtype: integer dtype of the ids.
+
+    Returns:
+      Ids in the frame's row order, as something that a column can be assigned from; lists where
+      the column holds lists. Nulls are 1, unknown keys `2 + hash % num_buckets`.
+    """
+    keys = type(df)({key: elements(df[column]) for key, column in zip(group.keys, columns)})
+    ids = _full(len(keys), NULL_ID, df).astype(dtype)
+    known = ~all_null(keys)
+    if bool(known.any()):
+        valid = keys[known].reset_index(drop=True)
+        ids[known.values] = _lookup(valid, group, vocabulary).astype(dtype)
+    first = df[columns[0]]
+    if not is_list(first):
+        return ids
+    return as_lists(first, ids, dtype)
+
+
+def _lookup(keys: Any, group: KeyGroup, vocabulary: Vocabulary) -> Any:
+    """Ids of keys of which none is null altogether."""
+    table = _table(vocabulary, group, keys)
+    num_buckets = vocabulary.metadata.min_id - FIRST_OOV_ID
+    possible: Optional[Any] = None
+    for key in group.keys:
+        keys[key] = canonical(keys[key], key)
+        if len(table):
+            keys[key], exact = cast_keys(keys[key], table[key].dtype, key)
+            if exact is not None:
+                possible = exact if possible is None else possible & exact
+    buckets = hash_buckets(keys, num_buckets) if num_buckets > 1 else 0
+    unknown = _full(len(keys), FIRST_OOV_ID, keys) + buckets
+    if not len(table):
+        return unknown
+    keys[_ORDER] = dispatch.arange(len(keys), like_df=keys)
+    merged = keys.merge(table, on=group.keys, how="left")
+    if not merged[_ORDER].is_monotonic_increasing:
+        merged = merged.sort_values(_ORDER)
+    ids = merged[_ID].fillna(-1).astype("int64").values
+    if possible is not None:
+        ids[~possible] = -1
+    ids[ids < 0] = unknown[ids < 0]
+    return ids
+
+
+def _table(vocabulary: Vocabulary, group: KeyGroup, like: Any) -> Any:
+    """Keys and their ids, read once per worker.
+
+    The digest is part of the cache's key: a file that was written anew is never mistaken for the
+    one that was read before.
+    """
+    name = (vocabulary.path, vocabulary.digest, type(like).__module__)
+    with get_worker_cache("cats") as cache:
+        if name not in cache:
+            table = read_keys(vocabulary, group.keys, like)
+            ranks = dispatch.arange(len(table), like_df=table, dtype="int64")
+            table[_ID] = vocabulary.metadata.domain.id(ranks)
+            cache[name] = table
+        return cache[name]
+
+
+def _full(size: int, value: int, like: Any) -> Any:
+    """An int64 array of the library of `like` (dispatch has no such function without cuDF)."""
+    return dispatch.arange(size, like_df=like, dtype="int64") * 0 + value
+
+
+def as_lists(original: Any, ids: Any, dtype: Any) -> Any:
+    """Ids of list elements in the lists of the original column; a null list becomes empty."""
+    null = original.isna()
+    if hasattr(original, "list"):
+        return dispatch.encode_list_column(original, ids, dtype=dtype)
+    if bool(null.any()):
+        original = original.where(~null, None).map(lambda row: [] if row is None else row)
+    encoded = dispatch.encode_list_column(original, ids, dtype=dtype)
+    encoded.index = original.index
+    return encoded

@@ -1,0 +1,211 @@
+"""Categorify with ids that are sorted by decreasing frequency, and a schema that says so."""
+
+from typing import Any, Dict, List, Sequence, Tuple
+
+import dask
+import numpy as np
+from merlin.schema import ColumnSchema, Schema
+
+from merlin_popsampler.contract.metadata import check_steps
+from merlin_popsampler.contract.schema import with_popularity
+from merlin_popsampler.core.domain import FIRST_OOV_ID
+from merlin_popsampler.core.steps import MAX_STEPS
+from merlin_popsampler.errors import PopSamplerError
+
+from . import fit_folder
+from .column_options import DEFAULTS, PerColumn, option_of
+from .counting import Counts, count_keys
+from .encoding import encode
+from .fit_files import FittedFiles
+from .keys import KeyGroup
+from .nvtabular_compat import Categorify, embedding_width
+from .vocabulary import Layout, Vocabulary, stage
+
+
+class FrequencyCategorify(FittedFiles, Categorify):  # type: ignore[misc]
+    """A drop-in `nvtabular.ops.Categorify` whose ids are sorted by (count desc, key asc).
+
+    The same data gets the same ids on any processor, in any partitioning, with any `split_out`.
+    `max_size` and `freq_threshold` truncate the sorted keys. The schema of each encoded column
+    carries its `PopularityMetadata`, and `popularity.<column>.parquet` (one row for each id from 0
+    to `max_id`, reserved ids with what they really stand for) lies beside the vocabulary.
+
+    Ids: 0 padding, 1 null, `[2, 2 + num_buckets)` unknown keys, then the keys. Null list elements
+    are nulls, null lists are empty lists.
+
+    Args:
+      *args, **kwargs: Categorify's. `single_table` and `vocabs` are refused, since they take the
+        order of the ids from elsewhere; a column that a per-column option does not name has the
+        option's default. The vocabulary is cached where the data are, whatever `cat_cache` says.
+      steps: most steps of the popularity curve in the schema, `>= 1`.
+
+    Raises:
+      PopSamplerError: arguments that contradict frequency order, or a `dtype` that is no integer.
+        From `fit`: a `dtype` too small for the ids, keys that are ambiguous, or a vocabulary file
+        that belongs to another operator; files of an earlier fit are untouched then.
+
+    Example:
+      `["item_id"] >> FrequencyCategorify(freq_threshold=5) >> TagAsItemID()`
+    """
+
+    subfolder = fit_folder.CATEGORIES
+    kinds = fit_folder.VOCABULARY_KINDS
+
+    def __init__(self, *args: Any, steps: int = MAX_STEPS, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.single_table:
+            raise PopSamplerError(
+                "Expected single_table=False: one table for several columns shifts the ids of all "
+                "but the first away from their frequency order. Received: single_table=True. "
+                "Group the columns instead, [['a', 'b']], for one joint vocabulary."
+            )
+        if self.vocabs:
+            raise PopSamplerError(
+                "Expected no vocabs: a given vocabulary brings an order of its own and no counts. "
+                f"Received: vocabs for {sorted(self.vocabs)}. Encode with Categorify(vocabs=...) "
+                ">> FrequencyOrder(on_violation='remap') instead."
+            )
+        check_steps(steps)
+        if np.dtype(self.output_dtype).kind not in "iu":
+            raise PopSamplerError(
+                f"Expected an integer dtype for ids. Received: {self.dtype!r}. "
+                "Pass 'int32' or 'int64', or leave it out."
+            )
+        self.steps = steps
+        self._init_files()
+        for option, default in DEFAULTS.items():
+            if isinstance(getattr(self, option), dict):
+                setattr(self, option, PerColumn(getattr(self, option), default))
+
+    def fit(self, col_selector: Any, ddf: Any) -> Any:
+        """Delayed counting, ordering and staging of every column's or group's vocabulary."""
+        groups = self._groups(col_selector)
+        layouts = {group.name: self._layout(group) for group in groups}
+        staging = self._begin([group.name for group in groups])
+        for group in groups:
+            if group.joint:
+                self.storage_name.update(dict.fromkeys(group.columns, group.name))
+        widths = {
+            group.name: option_of(self, "split_every", group.name, group.columns)
+            for group in groups
+        }
+        counts = count_keys(ddf, groups, widths)
+        return dask.delayed(dict)(
+            [
+                dask.delayed(_stage)(counts[group.name], group, layouts[group.name], staging)
+                for group in groups
+            ]
+        )
+
+    def clear(self) -> None:
+        """Forgets the fitted vocabularies; their files stay until a new fit replaces them."""
+        FittedFiles.clear(self)
+        Categorify.clear(self)
+
+    def transform(self, col_selector: Any, df: Any) -> Any:
+        """Encodes a frame's columns. Empty frames, null columns and any index are fine."""
+        encoded = df.copy(deep=False)
+        for name, columns in self.column_mapping(col_selector).items():
+            group = self._group_of(name, tuple(columns))
+            vocabulary = self._vocabulary(group.name)
+            encoded[name] = encode(df, group, columns, vocabulary, self.output_dtype)
+        return encoded
+
+    def get_embedding_sizes(self, columns: Sequence[str]) -> Dict[str, Tuple[int, int]]:
+        """Rows (`max_id + 1`) and a width for the embedding table of each vocabulary."""
+        sizes = {}
+        for name in columns:
+            if name in self.fits:
+                rows = self.fits[name].metadata.domain.cardinality
+            else:
+                rows = FIRST_OOV_ID + self._num_buckets(name, self._columns_of(name))
+            sizes[name] = (rows, embedding_width(rows))
+        return sizes
+
+    def _compute_properties(self, col_schema: ColumnSchema, input_schema: Schema) -> ColumnSchema:
+        """Categorify's properties, right for joint groups too, and the popularity."""
+        column = col_schema.name
+        name = self.storage_name.get(column, column)
+        col_schema = super()._compute_properties(col_schema, input_schema)
+        options = {
+            option: option_of(self, option, name, self._columns_of(name))
+            for option in ("num_buckets", "freq_threshold", "max_size")
+        }
+        col_schema = col_schema.with_properties(options)
+        if name not in self.fits:
+            return col_schema
+        return with_popularity(col_schema, self.fits[name].metadata)
+
+    def _groups(self, col_selector: Any) -> List[KeyGroup]:
+        """The vocabularies that a selection asks for."""
+        groups = []
+        for names in col_selector.grouped_names:
+            columns = (names,) if isinstance(names, str) else tuple(names)
+            joint = len(columns) > 1 and self.encode_type == "joint"
+            groups.append(KeyGroup(self.name_sep.join(columns), columns, joint))
+        if self.encode_type == "joint":
+            members = [column for group in groups for column in group.columns]
+            twice = sorted({column for column in members if members.count(column) > 1})
+            if twice:
+                raise PopSamplerError(
+                    f"Expected each column in one joint group. Received: {twice} in several. "
+                    "Encode them in separate operators, each with an out_path of its own."
+                )
+        return groups
+
+    def _group_of(self, name: str, columns: Tuple[str, ...]) -> KeyGroup:
+        """The group whose vocabulary encodes an output column."""
+        if len(columns) > 1:
+            return KeyGroup(name, columns, joint=False)
+        storage = self.storage_name.get(name, name) if self.encode_type == "joint" else name
+        return KeyGroup(storage, columns, joint=storage != name)
+
+    def _layout(self, group: KeyGroup) -> Layout:
+        layout = Layout(
+            num_buckets=self._num_buckets(group.name, group.columns),
+            max_size=option_of(self, "max_size", group.name, group.columns),
+            freq_threshold=option_of(self, "freq_threshold", group.name, group.columns),
+            split_out=option_of(self, "split_out", group.name, group.columns),
+            steps=self.steps,
+        )
+        if layout.max_size and layout.max_size < layout.min_id:
+            raise PopSamplerError(
+                f"Column {group.name!r}: expected max_size to be at least {layout.min_id}, to "
+                f"hold padding, null and unknown keys. Received: {layout.max_size}. Raise it."
+            )
+        return layout
+
+    def _columns_of(self, name: str) -> Tuple[str, ...]:
+        """Columns of a joint vocabulary; the name itself for any other."""
+        joint = [column for column, storage in self.storage_name.items() if storage == name]
+        return tuple(joint) or (name,)
+
+    def _num_buckets(self, name: str, columns: Tuple[str, ...]) -> int:
+        return option_of(self, "num_buckets", name, columns) or 1
+
+    def _vocabulary(self, name: str) -> Vocabulary:
+        if name not in self.fits:
+            raise PopSamplerError(
+                f"Column {name!r}: expected a fitted vocabulary. Received: none. "
+                "Fit the workflow first."
+            )
+        vocabulary: Vocabulary = self.fits[name]
+        return vocabulary
+
+    def _check(self, name: str, found: Vocabulary) -> None:
+        largest = np.iinfo(self.output_dtype).max
+        if found.metadata.max_id > largest:
+            raise PopSamplerError(
+                f"Column {name!r}: expected a dtype that holds ids up to "
+                f"{found.metadata.max_id}. Received: {np.dtype(self.output_dtype)}, which ends "
+                f"at {largest}. Pass a wider dtype, or max_size."
+            )
+
+    def _files_changed(self) -> None:
+        """Tells Categorify where the vocabularies are."""
+        super()._files_changed()
+        self.categories = {name: found.path for name, found in self.fits.items()}
+
+
+def _stage(counts: Counts, group: KeyGroup, layout: Layout, folder: str) -> Tuple[str, Vocabulary]:
+    return group.name, stage(counts, group, layout, folder)

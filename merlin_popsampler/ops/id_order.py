@@ -1,0 +1,156 @@
+"""The order of ids that were counted, and the map that puts ids in order."""
+
+from dataclasses import dataclass, replace
+from typing import Any, Optional, Tuple
+
+import numpy as np
+import pandas as pd
+from merlin.core import dispatch
+from merlin.io.worker import get_worker_cache
+
+from merlin_popsampler.contract.metadata import PopularityMetadata
+from merlin_popsampler.errors import FrequencyOrderError, PopSamplerError
+
+from . import fit_folder, storage
+from .counting import SIZE, Counts
+from .encoding import as_lists
+from .keys import elements, is_list
+from .storage import Ints
+
+LARGEST_ID = 10**9
+"""No embedding table has more rows; larger ids are keys that were never encoded."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What was found out about the ids of one column or group.
+
+    Args:
+      path: of the counts file.
+      digest: of the counts, and of the map where there is one.
+      metadata: range, order and popularity curve of the ids that leave the operator.
+      gaps: ids of the range that were never seen.
+      violation: the first place where the counts rise, in words; "" where they never do.
+      first_mapped: first id of the map (the map's rows are consecutive ids).
+      map_digest: of the map file; None where ids stay as they are.
+    """
+
+    path: str
+    digest: str
+    metadata: PopularityMetadata
+    gaps: int
+    violation: str
+    first_mapped: int = 0
+    map_digest: Optional[str] = None
+
+    @property
+    def map_path(self) -> str:
+        """Of the map file, beside the counts."""
+        return fit_folder.beside(self.path, fit_folder.MAP)
+
+    def check_files(self) -> None:
+        """Refuses files that somebody else wrote, moved or removed since the fit."""
+        counts = storage.read_counts(self.path)
+        if storage.counts_digest(counts) != self.metadata.digest:
+            raise PopSamplerError(
+                f"Expected the counts that were fitted at {self.path}. Received: others. Give each "
+                "workflow its own out_path, and fit again."
+            )
+        if self.map_digest is not None:
+            storage.check_digest(self.map_path, self.map_digest)
+
+
+def measure(
+    counts: Counts, name: str, reserved: int, remap: bool, steps: int, path: str
+) -> Tuple[str, Order]:
+    """Order of counted ids, with its files staged beside `path`."""
+    dense = _dense_counts(counts, name, reserved)
+    seen = reserved + np.flatnonzero(dense[reserved:])
+    first, stop = (seen[0], seen[-1] + 1) if len(seen) else (reserved, reserved)
+    items = dense[first:stop]
+    violation, map_digest = violation_of(items, int(first)), None
+    if violation and remap:
+        by_count = np.argsort(-items, kind="stable")
+        new_ids = np.empty(len(items), np.int64)
+        new_ids[by_count] = np.arange(first, stop)
+        dense = np.concatenate((dense[:first], items[by_count][: len(seen)]))
+        items = dense[first:]
+        map_path = fit_folder.beside(path, fit_folder.MAP)
+        storage.write(map_path, pd.DataFrame({"id": np.arange(first, stop), "new_id": new_ids}))
+        map_digest = storage.file_digest(map_path)
+    metadata = PopularityMetadata.from_counts(items, int(first), "counted", steps)
+    digest = storage.write_counts(path, dense)
+    order = Order(
+        path=path,
+        digest=digest + (map_digest or ""),
+        metadata=replace(metadata, digest=digest),
+        gaps=int((items == 0).sum()),
+        violation=violation,
+        first_mapped=int(first),
+        map_digest=map_digest,
+    )
+    return name, order
+
+
+def _dense_counts(counts: Counts, name: str, reserved: int) -> Ints:
+    """Counts of the ids from 0 to the last item that was seen, int64."""
+    ids = counts.frame[name]
+    problem = ""
+    if counts.nulls:
+        problem = f"{counts.nulls} nulls"
+    elif len(ids) and ids.dtype.kind not in "iu":
+        problem = f"{ids.dtype} values, such as {ids.iloc[0]!r}"
+    elif len(ids) and not 0 <= int(ids.min()) <= int(ids.max()) <= LARGEST_ID:
+        problem = f"values from {ids.min()} to {ids.max()}"
+    if problem:
+        raise FrequencyOrderError(
+            f"Column {name!r}: expected ids, whole numbers from 0 to {LARGEST_ID}. "
+            f"Received: {problem}. Encode the column first, with FrequencyCategorify for example."
+        )
+    dense = np.zeros(max(int(ids.max()) + 1 if len(ids) else 0, reserved), np.int64)
+    dense[ids.to_numpy(np.int64)] = counts.frame[SIZE].to_numpy()
+    return dense
+
+
+def violation_of(counts: Ints, min_id: int) -> str:
+    """The first place where counts rise, unseen ids counted as seen once; "" if they never do."""
+    known = np.maximum(counts, 1)
+    rises = np.flatnonzero(known[1:] > known[:-1])
+    if not len(rises):
+        return ""
+    rank = int(rises[0])
+    return (
+        f"id {min_id + rank} seen {counts[rank]} times, id {min_id + rank + 1} seen "
+        f"{counts[rank + 1]} times, and {len(rises) - 1} more rises"
+    )
+
+
+def remapped(ids: Any, order: Order) -> Any:
+    """New ids of a column of ids or of lists of ids, in its dtype; ids off the map stay."""
+    values = elements(ids)
+    if bool(dispatch.series_has_nulls(values)):
+        raise FrequencyOrderError(
+            f"Column {ids.name!r}: expected ids. Received: nulls. Fill or encode them first."
+        )
+    if len(values):
+        old = values.astype("int64").values
+        table = _map_table(order, ids)
+        row = old - order.first_mapped
+        mapped = (row >= 0) & (row < len(table))
+        new = old.copy()
+        new[mapped] = table[row[mapped]]
+        values = type(values)(new.astype(values.dtype))
+    if is_list(ids):
+        return as_lists(ids, values.values, values.dtype)
+    return values.values
+
+
+def _map_table(order: Order, like: Any) -> Any:
+    """New ids of consecutive old ids, in the memory where `like` is, read once per worker."""
+    name = (order.map_path, order.map_digest, type(like).__module__)
+    with get_worker_cache("frequency_order") as cache:
+        if name not in cache:
+            storage.check_digest(order.map_path, str(order.map_digest))
+            new_ids = storage.read(order.map_path)["new_id"].to_numpy()
+            cache[name] = dispatch.array(new_ids, like_df=like)
+        return cache[name]

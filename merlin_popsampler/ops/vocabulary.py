@@ -1,0 +1,222 @@
+"""A vocabulary in Categorify's files: the only place that orders, writes and reads `unique.*` and
+`meta.*`, and the `popularity.*` beside them.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any, List, Sequence
+
+import numpy as np
+import pandas as pd
+from merlin.core import dispatch
+
+from merlin_popsampler.contract.metadata import PopularityMetadata
+from merlin_popsampler.core.domain import FIRST_OOV_ID, NULL_ID, PADDING_ID
+from merlin_popsampler.core.steps import MAX_STEPS
+from merlin_popsampler.errors import FrequencyOrderError
+
+from . import fit_folder, storage
+from .counting import SIZE, Counts
+from .keys import KeyGroup
+from .storage import Ints
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a vocabulary keeps of the keys that were counted.
+
+    Args:
+      num_buckets: out-of-vocabulary ids, `>= 1`.
+      max_size: most ids in all, reserved ones included; 0 for no limit.
+      freq_threshold: fewest occurrences of a key; 0 for no limit.
+      split_out: files that the vocabulary is cut into, `>= 1`.
+      steps: most steps of the popularity curve.
+    """
+
+    num_buckets: int = 1
+    max_size: int = 0
+    freq_threshold: int = 0
+    split_out: int = 1
+    steps: int = MAX_STEPS
+
+    @property
+    def min_id(self) -> int:
+        """First id that stands for a key."""
+        return FIRST_OOV_ID + self.num_buckets
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """What an operator knows of the vocabulary that it fitted.
+
+    Args:
+      path: of the `unique.*` file, or folder of parts.
+      digest: of that file's bytes.
+      metadata: range, order and popularity curve of the ids.
+    """
+
+    path: str
+    digest: str
+    metadata: PopularityMetadata
+
+    def check_files(self) -> None:
+        """Refuses a vocabulary that somebody else wrote, moved or removed since the fit."""
+        storage.check_digest(self.path, self.digest)
+
+
+def by_frequency(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
+    """Rows sorted by (occurrences descending, keys ascending): a total order, as keys are unique.
+
+    Words are compared by code point and nulls come first, on any processor.
+
+    Raises:
+      FrequencyOrderError: keys that cannot be compared with each other.
+    """
+    try:
+        if len(keys) > 1 or not frame[keys[0]].is_monotonic_increasing:
+            frame = frame.sort_values(list(keys), kind="stable", na_position="first")
+    except TypeError as error:
+        raise FrequencyOrderError(
+            f"Column {'_'.join(keys)!r}: expected keys of one kind, since equally frequent keys "
+            f"are ordered by key. Received: a mixture ({error}). Convert the column to one kind."
+        ) from None
+    return frame.iloc[np.argsort(-frame[SIZE].to_numpy(), kind="stable")]
+
+
+def stage(counts: Counts, group: KeyGroup, layout: Layout, folder: str) -> Vocabulary:
+    """Orders and truncates the counted keys, and writes the three files into a staging folder.
+
+    Args:
+      counts: of the group's keys.
+      group: whose vocabulary it is.
+      layout: what to keep.
+      folder: the staging folder.
+
+    Returns:
+      The vocabulary, with its staged path.
+    """
+    ordered = by_frequency(counts.frame, group.keys)
+    sizes = ordered[SIZE].to_numpy()
+    kept = len(sizes)
+    if layout.freq_threshold:
+        kept = int(np.searchsorted(-sizes, -layout.freq_threshold, side="right"))
+    if layout.max_size:
+        kept = min(kept, layout.max_size - layout.min_id)
+    oov = _bucket_sizes(ordered.iloc[kept:], group, layout.num_buckets)
+    reserved = np.concatenate(([0, counts.nulls], oov))
+
+    metadata = PopularityMetadata.from_counts(
+        sizes[:kept], layout.min_id, "vocabulary", layout.steps
+    )
+    path = fit_folder.file_of(folder, fit_folder.UNIQUE, group.name)
+    _write_unique(path, ordered.iloc[:kept], group, layout)
+    _write_meta(fit_folder.beside(path, fit_folder.META), reserved, sizes[:kept])
+    digest = storage.write_counts(
+        fit_folder.beside(path, fit_folder.POPULARITY), np.concatenate((reserved, sizes[:kept]))
+    )
+    return Vocabulary(path, storage.file_digest(path), replace(metadata, digest=digest))
+
+
+def hash_buckets(keys: Any, num_buckets: int) -> Any:
+    """Out-of-vocabulary bucket of each row, `[0, num_buckets)`: a function of its key alone."""
+    hashed = 0
+    # pandas hashes the index label along with the value: one label for all takes it out.
+    same_label = dispatch.arange(len(keys), like_df=keys) * 0
+    for column in keys.columns:
+        values = dispatch.hash_series(keys[column].set_axis(same_label))
+        hashed = hashed ^ getattr(values, "values", values)
+    return hashed % num_buckets
+
+
+def _bucket_sizes(removed: pd.DataFrame, group: KeyGroup, num_buckets: int) -> Ints:
+    """Occurrences that each out-of-vocabulary id stands for, int64 `[num_buckets]`."""
+    sizes = removed[SIZE].to_numpy()
+    if num_buckets == 1 or not len(removed):
+        return np.append(sizes.sum(), np.zeros(num_buckets - 1, np.int64)).astype(np.int64)
+    buckets = hash_buckets(removed[group.keys].infer_objects(), num_buckets)
+    result = np.zeros(num_buckets, np.int64)
+    np.add.at(result, buckets.astype(np.int64), sizes)
+    return result
+
+
+def _write_unique(path: str, kept: pd.DataFrame, group: KeyGroup, layout: Layout) -> None:
+    """Keys and sizes; the ids are the index, as everything that reads these files expects."""
+    frame = kept.rename(columns={SIZE: fit_folder.size_column(group.name)}).infer_objects()
+    frame.index = pd.RangeIndex(layout.min_id, layout.min_id + len(frame))
+    if layout.split_out == 1 or len(frame) <= layout.split_out:
+        storage.write(path, frame)
+        return
+    bounds = np.linspace(0, len(frame), layout.split_out + 1).astype(int)
+    for part, (start, stop) in enumerate(zip(bounds, bounds[1:])):
+        storage.write(fit_folder.part_of(path, part), frame.iloc[start:stop])
+
+
+def _write_meta(path: str, reserved: Ints, sizes: Ints) -> None:
+    num_oov = len(reserved) - FIRST_OOV_ID
+    meta = {
+        "kind": ["pad", "null", "oov", "unique"],
+        "offset": [PADDING_ID, NULL_ID, FIRST_OOV_ID, len(reserved)],
+        "num_indices": [1, 1, num_oov, len(sizes)],
+        "num_observed": [0, reserved[NULL_ID], reserved[FIRST_OOV_ID:].sum(), sizes.sum()],
+    }
+    storage.write(path, pd.DataFrame(meta))
+
+
+def read_sizes(path: str, name: str, min_id: int) -> Ints:
+    """Occurrences that an encoder wrote beside its keys, int64 `[items]`, in the ids' order.
+
+    Args:
+      path: the `unique.*` file, or folder of parts, of NVTabular's or our Categorify.
+      name: the vocabulary's name.
+      min_id: first id that the encoder gives to a key.
+
+    Raises:
+      FrequencyOrderError: no such file any more, no counts in it, or ids that start elsewhere.
+    """
+    what_to_do = "Let FrequencyOrder count the ids (mode='count'), or fit the encoder again."
+    if not storage.exists(path):
+        raise FrequencyOrderError(
+            f"Column {name!r}: expected the encoder's vocabulary at its cat_path. Received: "
+            f"nothing at {path}; was the folder moved or removed? {what_to_do}"
+        )
+    frame = storage.read(path)
+    columns = [
+        column
+        for column in frame.columns
+        if column != name and column.startswith(name) and column.endswith("size")
+    ]
+    if len(columns) != 1 or frame[columns[0]].dtype.kind not in "iu":
+        raise FrequencyOrderError(
+            f"Column {name!r}: expected the encoder's counts beside its keys. Received: "
+            f"columns {list(frame.columns)} (as vocabs= leaves them). {what_to_do}"
+        )
+    # A file that is numbered from 0 is shifted to its place by the encoder.
+    if len(frame) and frame.index[0] not in (0, min_id):
+        raise FrequencyOrderError(
+            f"Column {name!r}: expected ids from {min_id} on. Received: a vocabulary numbered "
+            f"from {frame.index[0]}, whose ids the encoder shifts. {what_to_do}"
+        )
+    sizes: Ints = frame[columns[0]].to_numpy(np.int64)
+    return sizes
+
+
+def read_min_id(path: str) -> int:
+    """First id that stands for a key, from an encoder's `meta.*` file.
+
+    Raises:
+      PopSamplerError: no such file.
+    """
+    frame = storage.read(path)
+    return int(frame.loc[frame["kind"] == "unique", "offset"].iloc[0])
+
+
+def read_keys(vocabulary: Vocabulary, keys: List[str], like: Any) -> Any:
+    """Key columns of the ids in order, a data frame of the library of `like`.
+
+    Raises:
+      PopSamplerError: the files are not those that were fitted.
+    """
+    vocabulary.check_files()
+    reader = dispatch.read_dispatch(like, fmt="parquet")
+    parts = [reader(part, columns=keys) for part in storage.parts_of(vocabulary.path)]
+    frame = dispatch.concat(parts) if len(parts) > 1 else parts[0]
+    return frame[keys].reset_index(drop=True)

@@ -1,0 +1,22 @@
+"""TensorFlow's side: the Keras layer, and the functions by which it draws and prices.
+
+Here lives whatever holds a tensor. It interprets the tables of `core` and builds none of its own.
+It may import `errors`, `core`, `contract` and TensorFlow; never NVTabular, dask or pandas. What
+meets Merlin Models is in `merlin_models`.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .sampler import PopularityBasedSampler
+
+__all__ = ["PopularityBasedSampler"]
+
+_HOMES = {"PopularityBasedSampler": "sampler"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)

@@ -1,0 +1,112 @@
+"""The forms in which Merlin Models' two sampler interfaces expect an answer.
+
+No type of Merlin Models is named here but the first interface's, which is imported when that
+interface calls: a candidate is answered in the type that was received.
+"""
+
+import functools
+from typing import Any
+
+import tensorflow as tf
+
+from merlin_popsampler.errors import PopSamplerError
+
+
+def is_candidate(inputs: Any) -> bool:
+    """Whether the second interface is calling, with its named tuple of ids."""
+    return {"id", "metadata", "sampling_prob"} <= set(getattr(inputs, "_fields", ()))
+
+
+def sampled_candidate(candidate: Any, ids: tf.Tensor, max_id: int) -> Any:
+    """A candidate like the one received that holds the sampled ids alone, `[num_sampled, 1]`."""
+    column = tf.expand_dims(_ids_like(ids, candidate.id, max_id), -1)
+    return _comparable(candidate)._replace(id=column, metadata={}, sampling_prob=None)
+
+
+def priced_candidate(candidate: Any, expected_count: tf.Tensor) -> Any:
+    """The candidate with expected counts as its `sampling_prob`, of the ids' shape."""
+    return _comparable(candidate)._replace(sampling_prob=expected_count)
+
+
+def sampled_embeddings(item_weights: Any, ids: tf.Tensor, name: str) -> Any:
+    """The first interface's answer: the ids' rows of the embedding table, and the ids as `name`."""
+    from merlin.models.tf.core.base import EmbeddingWithMetadata
+
+    return EmbeddingWithMetadata(tf.nn.embedding_lookup(item_weights, ids), {name: ids})
+
+
+def like_batch(answer: Any, inputs: Any, name: str, max_id: int) -> Any:
+    """The first interface's answer in the dtypes of the batch, so that a model can join the two."""
+    # Under mixed precision the table is float32, and the batch's embeddings are not.
+    embeddings = tf.cast(answer.embeddings, inputs["embeddings"].dtype)
+    ids = _ids_like(answer.metadata[name], inputs["metadata"][name], max_id)
+    return type(answer)(embeddings, {name: ids})
+
+
+def check_item_weights(item_weights: Any, cardinality: int) -> None:
+    """Refuses an embedding table without a row for each id."""
+    rows = None if item_weights is None else tf.TensorShape(item_weights.shape)[0]
+    if item_weights is None or (rows is not None and rows < cardinality):
+        raise PopSamplerError(
+            f"Expected item_weights with at least {cardinality} rows, max_id + 1, since max_id "
+            f"itself is drawn. Received: {'none' if item_weights is None else f'{rows} rows'}. "
+            "Pass the item embedding table, and as max_id the last item's id, not the cardinality."
+        )
+
+
+def check_inputs(inputs: Any, name: str) -> None:
+    """Refuses what is no input of the first interface."""
+    if set(inputs) != {"embeddings", "metadata"} or name not in inputs["metadata"]:
+        metadata = inputs.get("metadata", {})
+        raise PopSamplerError(
+            f"Expected inputs of 'embeddings' and 'metadata' with the item ids as {name!r}. "
+            f"Received: {sorted(inputs)} with metadata {sorted(metadata)}. "
+            "Name the item id's column in item_id_feature_name."
+        )
+
+
+def check_no_squeeze(batch: Any, num_sampled: int) -> None:
+    """Refuses one row and one sample, whose scores Merlin Models squeezes to a vector and drops.
+
+    Args:
+      batch: a tensor of a row for each row of the batch.
+      num_sampled: ids to be sampled.
+    """
+    rows = tf.TensorShape(batch.shape)[:1].as_list() if batch.shape.rank else [1]
+    if num_sampled == 1 or rows == [1]:
+        raise PopSamplerError(
+            "Expected at least 2 samples and 2 rows in a batch, since Merlin Models squeezes a "
+            f"single row or column of scores. Received: max_num_samples={num_sampled}, "
+            f"{rows[0]} rows. Draw more, drop the incomplete last batch, or use sample_ids()."
+        )
+
+
+def _ids_like(ids: tf.Tensor, others: Any, max_id: int) -> tf.Tensor:
+    """Ids in the dtype of others, if it is one that can hold them all."""
+    dtype = others.dtype
+    return tf.cast(ids, dtype) if dtype.is_integer and dtype.max >= max_id else ids
+
+
+def _comparable(candidate: Any) -> Any:
+    """The candidate in a type that compares as its tensors do: by identity.
+
+    Merlin Models asks whether the sampled candidate *is* the positive one with `!=`, which a tuple
+    answers by comparing tensors. As a subclass the answer comes from here, on either side.
+    """
+    candidate_type: Any = type(candidate)
+    return _by_identity(candidate_type)(*candidate)
+
+
+@functools.lru_cache(maxsize=None)
+def _by_identity(candidate_type: Any) -> Any:
+    if getattr(candidate_type, "compares_by_identity", False):
+        return candidate_type
+    members = {
+        "__slots__": (),
+        "__eq__": lambda self, other: self.id is other.id,
+        "__ne__": lambda self, other: self.id is not other.id,
+        "__hash__": lambda self: id(self.id),
+        "compares_by_identity": True,
+    }
+    # Under the same name tf.nest takes both for one structure.
+    return type(candidate_type.__name__, (candidate_type,), members)

@@ -1,0 +1,253 @@
+"""PopularityBasedSampler: the Keras layer that draws negatives and prices them, from one law."""
+
+import warnings
+from typing import Any, Dict, List, Mapping, Optional, Tuple, Type
+
+import numpy as np
+import tensorflow as tf
+
+from merlin_popsampler.contract import sampler_settings
+from merlin_popsampler.core.domain import IdDomain
+from merlin_popsampler.core.prices import price_table
+
+from . import prices, ranks, stream
+from .merlin_models import interfaces
+
+_CHUNK = 1 << 20
+
+
+@tf.keras.utils.register_keras_serializable(package="merlin_popsampler")
+class PopularityBasedSampler(tf.keras.layers.Layer):  # type: ignore[misc]
+    """Samples item ids by popularity, for losses over a part of the catalog.
+
+    Ids in frequency order need no table: the law gives an id's probability from its rank,
+    `id - min_id`. One object serves three callers:
+
+    - plain TensorFlow: `sample_ids`, `expected_count`, `sampled_values`, and a call with the ids of
+      the batch, which answers as `sampled_values`;
+    - Merlin Models' first interface, `MatrixFactorizationModel(samplers=[sampler])`: a call with
+      `{"embeddings", "metadata"}` and `item_weights`;
+    - Merlin Models' second, `ContrastiveOutput(negative_samplers=sampler)`: a call with a
+      `Candidate`, and `with_sampling_probs`.
+
+    Args:
+      max_id: last id that can be drawn, inclusive.
+      min_id: first id that can be drawn, inclusive; those below are reserved and never drawn.
+      max_num_samples: ids of one batch of draws, at least 1; if `unique` at most the items.
+      seed: integer; equal seeds give equal streams of draws. None takes one from
+        `tf.random.set_seed` at the first draw or trace, or else from the system.
+      item_id_feature_name: name of the item ids' column, in the first interface's metadata.
+      unique: whether the ids of a batch are distinct.
+      law: "log_uniform", "empirical" (`from_schema` knows its steps), "uniform", an object of
+        `laws`, or its configuration.
+      distortion: power of the counts in the empirical law; 1.0 draws as often as counted.
+      share_across_replicas: whether all replicas draw the same ids; else each draws its own.
+      **kwargs: Keras's arguments of a layer.
+
+    Raises:
+      PopSamplerError: arguments that contradict each other or the catalog.
+
+    Example:
+      sampler = PopularityBasedSampler.from_schema(Dataset("train/").schema)
+      loss = tf.nn.sampled_softmax_loss(..., sampled_values=sampler.sampled_values(true_ids))
+    """
+
+    _max_num_samples: int
+
+    def __init__(
+        self,
+        max_id: int,
+        min_id: int = 0,
+        max_num_samples: int = 100,
+        seed: Optional[int] = None,
+        item_id_feature_name: str = "item_id",
+        *,
+        unique: bool = True,
+        law: sampler_settings.LawLike = "log_uniform",
+        distortion: float = 1.0,
+        share_across_replicas: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        # Keras would cast an embedding table whole, to look up a few of its rows.
+        super().__init__(autocast=False, **kwargs)
+        self.domain = IdDomain(min_id, max_id)
+        self.law = sampler_settings.checked_law(law, self.domain, distortion)
+        self.seed = sampler_settings.checked_seed(seed)
+        self.item_id_feature_name = item_id_feature_name
+        self.unique = bool(unique)
+        self.share_across_replicas = bool(share_across_replicas)
+        self._first_key: Optional[int] = None
+        self._traced = False
+        self._stream = stream.add_stream(self, self.seed)
+        self.set_max_num_samples(max_num_samples)
+        self.built = True
+
+    @classmethod
+    def from_schema(
+        cls, schema: Any, column: Optional[str] = None, **overrides: Any
+    ) -> "PopularityBasedSampler":
+        """The sampler for a data set's item ids.
+
+        Args:
+          schema: a Merlin Schema, Dataset, Loader or fitted Workflow.
+          column: name of the item id's column; None finds the one tagged so.
+          **overrides: the constructor's arguments. `law` is "auto" unless given: the measured law
+            where the schema has its steps, else log-uniform.
+
+        Raises:
+          SchemaError: what `read_popularity` raises, and ids that are not in frequency order,
+            unless `law` names one that is wanted all the same.
+        """
+        return cls(**sampler_settings.schema_arguments(schema, column, overrides))
+
+    @property
+    def max_id(self) -> int:
+        """Last id that can be drawn."""
+        return self.domain.max_id
+
+    @property
+    def min_id(self) -> int:
+        """First id that can be drawn."""
+        return self.domain.min_id
+
+    @property
+    def max_num_samples(self) -> int:
+        """Ids of one batch of draws."""
+        return self._max_num_samples
+
+    @property
+    def required_features(self) -> List[str]:
+        """Columns that the first interface's scorer must put into the metadata."""
+        return [self.item_id_feature_name]
+
+    def set_max_num_samples(self, value: int) -> None:
+        """Another number of samples, from the next trace on."""
+        num: int = sampler_settings.checked_num_samples(value, self.law.size, self.unique)
+        if self._traced and num != self._max_num_samples:
+            warnings.warn(
+                f"max_num_samples is now {num}, but graphs that are traced already go on with "
+                f"{self._max_num_samples}: compile the model again.",
+                stacklevel=2,
+            )
+        self._max_num_samples = num
+        self._table = price_table(self.law, num, self.unique)
+
+    def sample_ids(self) -> tf.Tensor:
+        """The next batch of draws: int64 `[max_num_samples]`, ids from min_id to max_id."""
+        self._traced |= not tf.executing_eagerly()
+        if self.seed is None and self._first_key is None:
+            self._first_key = stream.first_key(None)
+        shared = self.share_across_replicas
+        place = stream.next_position(self._stream, self._first_key, shared)
+        drawn = ranks.draw_ranks(self.law, *place, self._max_num_samples, self.unique)
+        return self.domain.id(drawn)
+
+    def expected_count(self, ids: Any) -> tf.Tensor:
+        """Expected number of times that each id is in one batch of draws.
+
+        Args:
+          ids: integers of any shape.
+
+        Returns:
+          float32 of the ids' shape under every precision policy: the inclusion probability if
+          `unique`, else `max_num_samples * p`; 1.0 (a correction of 0) for ids never drawn.
+        """
+        self._traced |= not tf.executing_eagerly()
+        ids = tf.convert_to_tensor(ids)
+        sampler_settings.check_integers(ids.dtype)
+        return prices.expected_count(
+            self.law, self._table, self.domain.rank(tf.cast(ids, tf.int64))
+        )
+
+    def sampled_values(self, true_ids: Any) -> Tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Draws and prices, as the `sampled_values` of `tf.nn.sampled_softmax_loss`.
+
+        Args:
+          true_ids: integers `[batch, num_true]`.
+
+        Returns:
+          Sampled ids (int64 `[max_num_samples]`), expected counts of the true ids and of the
+          sampled ids (float32 of their shapes).
+        """
+        sampled, true_ids = self.sample_ids(), tf.convert_to_tensor(true_ids)
+        sampler_settings.check_integers(true_ids.dtype)
+        # Priced together: for so few ids, the number of ops is what costs.
+        flat = tf.concat([sampled, tf.cast(tf.reshape(true_ids, [-1]), tf.int64)], 0)
+        counts = self.expected_count(flat)
+        true_counts = tf.reshape(counts[self._max_num_samples :], tf.shape(true_ids))
+        true_counts = tf.ensure_shape(true_counts, true_ids.shape)
+        return sampled, true_counts, counts[: self._max_num_samples]
+
+    def get_distribution_probs(self) -> tf.Tensor:
+        """Probability of one draw of every id: float32 `[max_id + 1]`, zero below min_id.
+
+        It has the catalog's length, so it is for reports: training needs `expected_count` alone.
+        """
+        probs = np.zeros(self.domain.cardinality, np.float32)
+        for start in range(0, self.law.size, _CHUNK):
+            chunk = np.arange(start, min(start + _CHUNK, self.law.size))
+            probs[self.domain.id(chunk)] = self.law.prob(chunk)
+        return tf.convert_to_tensor(probs)
+
+    def call(
+        self,
+        inputs: Any,
+        item_weights: Any = None,
+        features: Any = None,  # noqa: ARG002 - this and the rest: the reference's signature
+        targets: Any = None,  # noqa: ARG002
+        training: bool = False,  # noqa: ARG002
+        testing: bool = False,  # noqa: ARG002
+    ) -> Any:
+        """Answers whoever calls; see the class. Draws alike in training and in testing."""
+        if interfaces.is_candidate(inputs):
+            interfaces.check_no_squeeze(inputs.id, self._max_num_samples)
+            return interfaces.sampled_candidate(inputs, self.sample_ids(), self.max_id)
+        if not isinstance(inputs, Mapping):
+            return self.sampled_values(inputs)
+        name = self.item_id_feature_name
+        interfaces.check_inputs(inputs, name)
+        interfaces.check_no_squeeze(inputs["embeddings"], self._max_num_samples)
+        return interfaces.like_batch(self.sample(item_weights), inputs, name, self.max_id)
+
+    def sample(self, item_weights: Any) -> Any:
+        """The first interface's answer: `EmbeddingWithMetadata` of the next batch of draws."""
+        interfaces.check_item_weights(item_weights, self.domain.cardinality)
+        ids = self.sample_ids()
+        return interfaces.sampled_embeddings(item_weights, ids, self.item_id_feature_name)
+
+    def with_sampling_probs(self, candidate: Any) -> Any:
+        """The second interface's candidate, with expected counts as its `sampling_prob`."""
+        return interfaces.priced_candidate(candidate, self.expected_count(candidate.id))
+
+    def add(self, *_: Any, **__: Any) -> None:
+        """Both interfaces offer the batch to be remembered; this sampler needs no memory."""
+
+    def build(self, *_: Any) -> None:
+        """Nothing to do: the stream is there from the start, whatever shapes come."""
+        self.built = True
+
+    def get_config(self) -> Dict[str, Any]:
+        """Plain values that make this sampler again, with its law and without any file."""
+        return {
+            **super().get_config(),
+            "max_id": self.max_id,
+            "min_id": self.min_id,
+            "max_num_samples": self.max_num_samples,
+            "seed": self.seed,
+            "item_id_feature_name": self.item_id_feature_name,
+            "unique": self.unique,
+            "law": self.law.get_config(),
+            "share_across_replicas": self.share_across_replicas,
+        }
+
+    def __reduce__(self) -> Any:
+        return _restored, (type(self), self.get_config(), self.get_weights())
+
+
+def _restored(
+    cls: Type[PopularityBasedSampler], config: Dict[str, Any], weights: List[Any]
+) -> PopularityBasedSampler:
+    """A pickled or copied sampler: its configuration and its place in the stream."""
+    sampler: PopularityBasedSampler = cls.from_config(config)
+    sampler.set_weights(weights)
+    return sampler

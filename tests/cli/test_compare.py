@@ -1,0 +1,72 @@
+"""What `compare` says of two fits."""
+
+import numpy as np
+import pytest
+
+from merlin_popsampler import PopSamplerError
+from merlin_popsampler.cli.compare import drift
+from merlin_popsampler.ops.fitted_column import read_fitted_column
+from tests.support.oracles import integral_inclusion
+from tests.support.workflow_helpers import saved
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+def test_drift_by_keys(old, new):
+    found = drift(
+        read_fitted_column(str(old / "workflow")), read_fitted_column(str(new / "workflow")), 2
+    )
+    shares = {
+        "tea": (6 / 11, 4 / 15),
+        "milk": (3 / 11, 8 / 15),
+        "jam": (2 / 11, 0),
+        "rye": (0, 0.2),
+    }
+    assert found["tv"] == pytest.approx(sum(abs(a - b) for a, b in shares.values()) / 2)
+    assert (found["new_items"], found["vanished_items"], found["items_of_both"]) == (1, 1, 2)
+    assert found["unknown_share"] == pytest.approx(3 / 15)
+    assert found["rank_correlation"] == pytest.approx(-1.0)
+
+
+def test_items_whose_price_is_off(tmp_path):
+    """One item falls from half of everything to next to nothing."""
+    rest = [f"i{n}" for n in range(20)] * 10
+    old = saved(["star"] * 200 + rest, tmp_path / "a")
+    new = saved(["star"] * 1 + rest, tmp_path / "b")
+    found = drift(
+        read_fitted_column(str(old / "workflow")), read_fitted_column(str(new / "workflow")), 3
+    )
+    assert found["off_by_2"] == 1
+    worst = found["most_off"][0]
+    assert worst["key"] == "star"
+    probs = [np.array([first] + [10] * 20) / (200 + first) for first in (200, 1)]
+    # seen once, the star is last in order: the law is the same, whatever the order
+    expected = [integral_inclusion(p)[2][0] for p in probs]
+    assert [worst["old"], worst["new"]] == pytest.approx(expected, abs=1e-5)
+    same = drift(
+        read_fitted_column(str(old / "workflow")), read_fitted_column(str(old / "workflow")), 3
+    )
+    assert (same["off_by_2"], same["most_off"], same["tv"]) == (0, [], 0.0)
+    assert same["rank_correlation"] == pytest.approx(1.0)
+
+
+def test_drift_between_schemas_alone(old, new):
+    found = drift(read_fitted_column(str(old / "data")), read_fitted_column(str(new / "data")))
+    assert found["matched_by"] == "rank"
+    a, b = np.array([6, 3, 2]) / 11, np.array([8, 4, 3]) / 15
+    assert found["tv"] == pytest.approx(np.abs(a - b).sum() / 2)
+
+
+def test_folders_of_vocabularies_are_compared_like_workflows(old, new):
+    def found(place):
+        return drift(*(read_fitted_column(str(side / place)) for side in (old, new)), num_sampled=2)
+
+    assert found("fit") == found("fit/categories") == found("workflow")
+    assert found("fit")["matched_by"] == "key"
+
+
+def test_keys_of_different_kinds_are_refused(old, tmp_path):
+    numbers = saved([1, 1, 2], tmp_path / "numbers")
+    paths = [str(old / "workflow"), str(numbers / "workflow")]
+    with pytest.raises(PopSamplerError, match="one kind"):
+        drift(*map(read_fitted_column, paths))

@@ -1,0 +1,98 @@
+"""The contract as a value: what it accepts, what it refuses, what survives Merlin's files."""
+
+import numpy as np
+import pytest
+from merlin.schema import ColumnSchema, Schema
+from merlin.schema.io.tensorflow_metadata import TensorflowMetadata
+
+from merlin_popsampler import PopSamplerError, PopularityMetadata, SchemaError
+from merlin_popsampler.core.laws import Empirical, LogUniform
+
+
+@pytest.fixture
+def metadata():
+    return PopularityMetadata.from_counts(np.array([9, 5, 5, 1]), 3, "counted", max_steps=256)
+
+
+def test_of_counts(metadata):
+    assert (metadata.min_id, metadata.max_id, metadata.frequency_ordered) == (3, 6, True)
+    assert metadata.steps == "3:9,4:10,6:1"
+    probs = np.array([9, 5, 5, 1]) / 20
+    zipf = np.log1p(1 / np.arange(1, 5)) / np.log(5)
+    assert metadata.fit["log_uniform"]["tv"] == pytest.approx(np.abs(probs - zipf).sum() / 2)
+    assert metadata.fit["log_uniform"]["kl"] == pytest.approx(np.sum(probs * np.log(probs / zipf)))
+    assert metadata.fit["steps"]["tv"] == pytest.approx(0, abs=1e-12)
+
+
+def test_of_counts_out_of_order():
+    metadata = PopularityMetadata.from_counts(np.array([1, 2]), 0, "counted", max_steps=256)
+    assert not metadata.frequency_ordered and metadata.steps is None and metadata.fit is None
+    with pytest.raises(SchemaError, match="remap"):
+        metadata.law()
+
+
+def test_unseen_ids_count_as_seen_once():
+    metadata = PopularityMetadata.from_counts(np.array([3, 0, 1]), 0, "counted", max_steps=256)
+    assert metadata.frequency_ordered and metadata.steps == "0:3,1:2"
+
+
+def test_law(metadata):
+    law = metadata.law()
+    assert isinstance(law, Empirical)
+    assert law.prob(np.arange(4)) == pytest.approx(np.array([9, 5, 5, 1]) / 20)
+    assumed = PopularityMetadata(3, 6, True, "assumed")
+    assert isinstance(assumed.law(), LogUniform) and assumed.law().size == 4
+    with pytest.raises(SchemaError, match="at least one item"):
+        PopularityMetadata.from_counts(np.array([], int), 3, "counted", 256).law()
+
+
+@pytest.mark.parametrize("counts", [[9, 5, 5, 1], [1, 2], []])
+def test_survives_json_and_pbtxt(counts, tmp_path):
+    metadata = PopularityMetadata.from_counts(np.array(counts, int), 3, "counted", 256)
+    schema = Schema(
+        [ColumnSchema("i", dtype="int64", properties={"popularity": metadata.to_dict()})]
+    )
+    as_json = TensorflowMetadata.from_json(TensorflowMetadata.from_merlin_schema(schema).to_json())
+    TensorflowMetadata.from_merlin_schema(schema).to_proto_text_file(str(tmp_path), "s.pbtxt")
+    as_text = TensorflowMetadata.from_proto_text_file(str(tmp_path), "s.pbtxt")
+    for read in (as_json, as_text):
+        fields = read.to_merlin_schema()["i"].properties["popularity"]
+        assert PopularityMetadata.from_dict(fields, "i") == metadata
+
+
+def test_assumptions_are_never_written():
+    with pytest.raises(PopSamplerError, match="measured"):
+        PopularityMetadata(3, 6, True, "assumed").to_dict()
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"version": 2}, "version 1"),
+        ({"version": None}, "version 1"),
+        ({"min_id": "3"}, "min_id"),
+        ({"min_id": 3.5}, "whole number"),
+        ({"max_id": True}, "max_id"),
+        ({"min_id": -1}, "0 <= min_id"),
+        ({"max_id": 1}, "min_id <= max_id"),
+        ({"max_id": 2**60}, r"2\*\*53"),
+        ({"frequency_ordered": 1}, "frequency_ordered"),
+        ({"frequency_ordered": False}, "steps"),
+        ({"steps": None}, "steps"),
+        ({"steps": "3:9,4:12,6:1,"}, "steps"),
+        ({"steps": "3:1,4:10,6:1"}, "fall"),
+        ({"steps": "4:10,6:1"}, "fall"),
+        ({"steps": "3:9,4:10,6:1,7:1"}, "fall"),
+        ({"evidence": "assumed"}, "evidence"),
+        ({"digest": 5}, "digest"),
+        ({"fit": "good"}, "fit"),
+    ],
+)
+def test_what_contradicts_itself_is_refused(metadata, change, message):
+    with pytest.raises(SchemaError, match=f"(?s)'item_id'.*{message}"):
+        PopularityMetadata.from_dict({**metadata.to_dict(), **change}, "item_id")
+
+
+def test_another_kind_of_property_is_refused():
+    with pytest.raises(SchemaError, match="dict"):
+        PopularityMetadata.from_dict("popular", "item_id")

@@ -1,0 +1,159 @@
+"""Finding the item-id column, and what is safe to say of it."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from merlin.io import Dataset
+from merlin.schema import ColumnSchema, Schema, Tags
+from nvtabular import ops
+
+from merlin_popsampler import (
+    FrequencyCategorify,
+    PopularityMetadata,
+    SchemaError,
+    read_popularity,
+)
+from merlin_popsampler.contract.schema import (
+    column_popularity,
+    find_item_column,
+    reserved_ids,
+    schema_of,
+)
+from tests.support.workflow_helpers import dataset, fitted
+
+METADATA = PopularityMetadata.from_counts(np.array([9, 5, 5, 1]), 3, "counted", max_steps=256)
+
+
+def column(name="item_id", tags=(Tags.ITEM_ID,), popularity=METADATA, **properties):
+    if popularity is not None:
+        properties["popularity"] = popularity.to_dict()
+    return ColumnSchema(name, dtype="int64", tags=list(tags), properties=properties)
+
+
+CATEGORIFY = {
+    "cat_path": "x/unique.item_id.parquet",
+    "num_buckets": None,
+    "domain": {"min": 0, "max": 6, "name": "item_id"},
+}
+
+
+@pytest.mark.parametrize(
+    "tags", [[Tags.ITEM_ID], [Tags.ITEM, Tags.ID], ["item_id"], ["item", "id", "categorical"]]
+)
+def test_both_spellings_of_the_tag(tags):
+    schema = Schema([ColumnSchema("user_id", tags=[Tags.USER_ID]), column("iid", tags)])
+    assert find_item_column(schema).name == "iid"
+    assert read_popularity(schema) == METADATA
+
+
+def test_no_item_id():
+    schema = Schema([ColumnSchema("user_id", tags=[Tags.USER_ID]), ColumnSchema("item")])
+    with pytest.raises(SchemaError, match=r"none among \['user_id', 'item'\].*TagAsItemID"):
+        read_popularity(schema)
+
+
+def test_several_item_ids_are_listed():
+    schema = Schema([column("a"), column("b")])
+    with pytest.raises(SchemaError, match=r"\['a', 'b'\].*column='a'"):
+        read_popularity(schema)
+    assert read_popularity(schema, "b") == METADATA
+    with pytest.raises(SchemaError, match=r"'c'.*\['a', 'b'\]"):
+        read_popularity(schema, "c")
+
+
+def test_a_count_beside_its_list_is_no_second_choice(tmp_path):
+    frame = pd.DataFrame({"item_id": [5, 6, 6, 5, 6], "session": [1, 1, 2, 2, 2]})
+    ids = ["item_id"] >> FrequencyCategorify(out_path=str(tmp_path)) >> ops.TagAsItemID()
+    sessions = (ids + ["session"]) >> ops.Groupby(
+        groupby_cols=["session"], aggs={"item_id": ["list", "count"]}, name_sep="-"
+    )
+    workflow = fitted(sessions, dataset(frame, 1))
+    with pytest.raises(SchemaError, match=r"'item_id-list', 'item_id-count'.*column="):
+        read_popularity(workflow)
+    assert read_popularity(workflow, "item_id-list").max_id == 4
+
+
+@pytest.mark.parametrize("name_sep", ["_", "-"])
+def test_a_joint_vocabulary_is_one_choice(tmp_path, name_sep):
+    frame = pd.DataFrame({"item_id": [5, 6, 6, 7], "last_item": [6, 6, 8, 5]})
+    node = [["item_id", "last_item"]] >> FrequencyCategorify(
+        out_path=str(tmp_path), name_sep=name_sep
+    )
+    workflow = fitted(node >> ops.TagAsItemID(), dataset(frame, 2))
+    assert find_item_column(workflow.output_schema).name == "item_id"
+    assert read_popularity(workflow).max_id == 6
+
+
+def test_two_vocabularies_of_equal_counts_are_two_choices():
+    schema = Schema(
+        [column("a", domain={"min": 0, "max": 6, "name": "a"})]
+        + [column("b", domain={"min": 0, "max": 6, "name": "b"})]
+    )
+    with pytest.raises(SchemaError, match="column='a'"):
+        read_popularity(schema)
+
+
+def test_sources(tmp_path):
+    from merlin.dataloader.tensorflow import Loader
+
+    frame = pd.DataFrame({"item_id": [5, 6, 6, 7] * 4, "y": 1.0})
+    ids = ["item_id"] >> FrequencyCategorify(out_path=str(tmp_path)) >> ops.TagAsItemID()
+    workflow = fitted(ids + ["y"], dataset(frame, 2))
+    workflow.transform(dataset(frame, 2)).to_parquet(str(tmp_path / "data"))
+    written = Dataset(str(tmp_path / "data" / "*.parquet"), engine="parquet")
+    found = [
+        read_popularity(source)
+        for source in (workflow, workflow.output_schema, written, Loader(written, batch_size=4))
+    ]
+    assert all(metadata == found[0] for metadata in found)
+
+
+@pytest.mark.parametrize("source", [None, {}, "schema.pbtxt"])
+def test_no_source(source):
+    with pytest.raises(SchemaError, match="Merlin Schema"):
+        schema_of(source)
+
+
+def test_a_workflow_before_its_fit(tmp_path):
+    import nvtabular as nvt
+
+    with pytest.raises(SchemaError, match="Fit the workflow"):
+        schema_of(nvt.Workflow(["item_id"] >> FrequencyCategorify(out_path=str(tmp_path))))
+
+
+def test_categorify_alone_is_assumed_with_a_warning():
+    with pytest.warns(UserWarning, match="'item_id'.*3 to 6 are assumed"):
+        found = column_popularity(column(popularity=None, **CATEGORIFY))
+    assert found == PopularityMetadata(3, 6, True, "assumed")
+    with pytest.warns(UserWarning, match="assumed"):
+        found = column_popularity(column(popularity=None, **{**CATEGORIFY, "num_buckets": 2.0}))
+    assert (found.min_id, found.max_id) == (4, 6)
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        {},
+        {"domain": {"min": 0, "max": 20}},  # HashBucket
+        {key: CATEGORIFY[key] for key in ("cat_path", "num_buckets")},
+        {key: CATEGORIFY[key] for key in ("cat_path", "domain")},
+    ],
+)
+def test_nothing_else_is_assumed(properties):
+    with pytest.raises(SchemaError, match="'item_id'.*min_id and max_id"):
+        column_popularity(column(popularity=None, **properties))
+
+
+def test_a_domain_below_max_id_is_refused():
+    with pytest.raises(SchemaError, match="'item_id'.*maximum 5.*max_id 6"):
+        column_popularity(column(domain={"min": 0, "max": 5}))
+    assert column_popularity(column(domain={"min": 0, "max": 60})) == METADATA
+
+
+@pytest.mark.parametrize("num_buckets, reserved", [(None, 3), (1, 3), (4, 6), (4.0, 6)])
+def test_reserved_ids(num_buckets, reserved):
+    assert reserved_ids(column(num_buckets=num_buckets)) == reserved
+
+
+def test_no_encoder_reserves_nothing():
+    assert reserved_ids(column()) == 0

@@ -1,0 +1,71 @@
+"""How many random numbers a batch takes: never too few, and fewer with a head of its own."""
+
+import numpy as np
+import pytest
+
+from merlin_popsampler.core.draw_plan import plan, prefers_race
+from merlin_popsampler.core.laws import Empirical, LogUniform, Uniform
+from merlin_popsampler.core.steps import Steps
+
+ZIPF = Empirical(Steps.from_counts((1e9 / np.arange(1, 10**6 + 1) ** 1.1).astype(np.int64) + 1))
+FLAT_HEAD = Empirical(Steps(np.array([0, 6000]), np.array([6 * 10**9, 10**6]), 10**6 + 6000))
+
+
+@pytest.mark.parametrize(
+    ("law", "num_sampled"), [(LogUniform(10**6), 100), (LogUniform(1000), 300), (ZIPF, 1000)]
+)
+def test_plain_draws_are_enough(law, num_sampled, rng):
+    parts = plan(law, num_sampled)
+    assert (parts.head, parts.tail) == (0, 0)
+    assert parts.few < parts.draws == parts.length < 4 * num_sampled + 500
+    for draws, spreads in ((parts.few, 2.0), (parts.draws, 7.0)):
+        found = [len(np.unique(law.inverse(rng.random(draws)))) for _ in range(60)]
+        assert np.mean(found) - num_sampled > spreads * np.std(found)
+
+
+@pytest.mark.parametrize(
+    ("law", "num_sampled"),
+    [(LogUniform(10**6), 10_000), (LogUniform(10**9), 100_000), (ZIPF, 3000), (ZIPF, 50_000)],
+)
+def test_a_head_is_planned_where_it_pays(law, num_sampled, rng):
+    """By the end of the head's time too few ranks are distinct, by that of the draws enough."""
+    parts = plan(law, num_sampled)
+    assert parts.head > 100
+    assert parts.head_mass == pytest.approx(law.prob(np.arange(parts.head)).sum())
+    found = []
+    for _ in range(20):
+        uniforms = parts.head_mass + (1 - parts.head_mass) * rng.random(parts.tail)
+        time = rng.gamma(parts.tail) / (1 - parts.head_mass)
+        chances = -np.expm1(-time * law.prob(np.arange(parts.head)))
+        head = np.flatnonzero(rng.random(parts.head) < chances)
+        draws = law.inverse(rng.random(parts.draws))
+        first = np.concatenate((law.inverse(uniforms), head))
+        counts = (first, [first, draws[: parts.few]], [first, draws])
+        found.append([len(np.unique(np.hstack(ranks))) for ranks in counts])
+    before, few, surely = np.array(found).T
+    for numbers, sign, spreads in ((before, -1, 5), (few, 1, 1.5), (surely, 1, 5)):
+        assert sign * (np.mean(numbers) - num_sampled) > spreads * np.std(numbers)
+    plain = np.mean([_draws_needed(law, num_sampled, rng) for _ in range(3)])
+    assert parts.head + parts.tail + parts.few < 0.75 * plain
+
+
+def _draws_needed(law, num_sampled, rng):
+    """Independent draws until so many are distinct."""
+    ranks = law.inverse(rng.random(8 * num_sampled))
+    return 1 + np.sort(np.unique(ranks, return_index=True)[1])[num_sampled - 1]
+
+
+def test_no_head_where_its_time_would_be_too_uncertain():
+    """The head holds nearly all of the mass: few draws of the tail would tell the time."""
+    assert plan(FLAT_HEAD, 5900).head == 0
+
+
+@pytest.mark.parametrize("law", [LogUniform(400), Uniform(400), LogUniform(2), Uniform(1)])
+def test_a_large_part_of_the_catalog_is_raced(law):
+    assert prefers_race(law, law.size)
+    assert prefers_race(law, max(1, law.size * 7 // 8))
+
+
+def test_a_small_part_is_not():
+    assert not prefers_race(LogUniform(10**6), 100_000)
+    assert not prefers_race(Uniform(400), 100)

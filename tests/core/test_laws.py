@@ -1,0 +1,186 @@
+"""The laws: exact probabilities, inverses that reach the last rank, nodes, distances."""
+
+import json
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from merlin_popsampler.core.laws import Empirical, LogUniform, Uniform, distance, law_from_config
+from merlin_popsampler.core.quadrature import sum_nodes
+from merlin_popsampler.core.steps import Steps
+from merlin_popsampler.errors import PopSamplerError
+
+COUNTS = [40, 22, 22, 9, 5, 5, 5, 2, 1, 1, 1]
+
+
+def laws(size):
+    counts = (1000 / np.arange(1.0, size + 1)).astype(np.int64)
+    steps = Steps.from_counts(counts, 20)
+    return [LogUniform(size), Uniform(size), Empirical(steps), Empirical(steps, 0.75)]
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 1000])
+def test_probabilities_fall_sum_to_one_and_end_at_the_edges(size):
+    for law in laws(size):
+        probs = law.prob(np.arange(-2, size + 2))
+        assert probs[:2].tolist() == probs[-2:].tolist() == [0.0, 0.0]
+        assert probs.sum() == pytest.approx(1.0, rel=1e-13)
+        assert (probs[2:-2] > 0).all()
+        assert (np.diff(probs[2:-2]) <= 0).all()
+        assert law.probs().tolist() == probs[2:-2].tolist()
+
+
+def test_log_uniform_is_the_formula_of_tensorflow():
+    ranks = np.arange(50)
+    expected = np.log((ranks + 2) / (ranks + 1)) / np.log(51)
+    np.testing.assert_allclose(LogUniform(50).prob(ranks), expected, rtol=1e-13)
+
+
+def test_log_uniform_keeps_its_digits_at_a_billion():
+    """log(1 + y) = 2 artanh(y / (2 + y)): another way to the same number."""
+    ranks = np.array([10**5, 10**7, 10**9 - 1])
+    expected = 2 * np.arctanh(1 / (2 * ranks + 3)) / np.log(1e9 + 1)
+    np.testing.assert_allclose(LogUniform(10**9).prob(ranks), expected, rtol=1e-14)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 10, 997])
+def test_inverse_has_the_mass_of_the_law(size):
+    """On a fine grid of uniforms, every rank is drawn for the share that is its probability."""
+    uniforms = (np.arange(400_000) + 0.5) / 400_000
+    for law in laws(size):
+        ranks = law.inverse(uniforms)
+        assert ranks.dtype == np.int64
+        share = np.bincount(ranks, minlength=size) / len(uniforms)
+        assert len(share) == size
+        np.testing.assert_allclose(share, law.probs(), atol=1.01 / len(uniforms))
+        assert law.inverse(0.0) == 0
+        assert law.inverse(1 - 2.0**-53) == size - 1
+        assert law.inverse([[0.3], [0.6]]).shape == (2, 1)
+
+
+@pytest.mark.parametrize("size", [10**6, 10**8, 10**9])
+def test_log_uniform_inverse_is_right_to_the_last_rank(size):
+    """Just inside each end of a rank's interval of uniforms, the rank is drawn."""
+    law, rng = LogUniform(size), np.random.default_rng(17)
+    tail = size - 1 - rng.integers(0, size // 2, 10_000)
+    ranks = np.concatenate(([0, 1, 2, size - 3, size - 2, size - 1], tail))
+    low = np.log1p(ranks) / np.log1p(size)
+    assert law.inverse(low + 0.01 * law.prob(ranks)).tolist() == ranks.tolist()
+    assert law.inverse(low + 0.99 * law.prob(ranks)).tolist() == ranks.tolist()
+
+
+def test_empirical_inverse_is_right_within_a_step_of_a_billion_ids():
+    law = Empirical(Steps(np.array([0, 10]), np.array([5000, 10**9]), 10**9 + 10))
+    ranks = np.array([0, 9, 10, 11, 10**9 // 3, 10**9 + 9])
+    before = np.where(ranks < 10, ranks * 500, 5000 + ranks - 10)
+    assert law.inverse((before + 0.5) / law.steps.total).tolist() == ranks.tolist()
+
+
+def test_empirical_probabilities_are_the_counts():
+    law = Empirical(Steps.from_counts(COUNTS))
+    expected = [float(Fraction(count, sum(COUNTS))) for count in COUNTS]
+    np.testing.assert_allclose(law.probs(), expected, rtol=1e-15)
+    np.testing.assert_allclose(law.cdf[1:], np.cumsum(law.step_probs * law.steps.lengths))
+    assert law.cdf[0] == 0
+    assert law.cdf[-1] == 1
+
+
+@given(st.floats(0, 3))
+def test_distortion_is_a_power_of_each_count(distortion):
+    law = Empirical(Steps.from_counts(COUNTS), distortion)
+    powers = np.array(COUNTS, float) ** distortion
+    np.testing.assert_allclose(law.probs(), powers / powers.sum(), rtol=1e-12)
+
+
+def test_unseen_ids_are_drawn_as_seen_once():
+    law = Empirical(Steps.from_counts([7, 1, 0]))
+    assert law.prob([1, 2]) * 9 == pytest.approx([1, 1])
+
+
+@pytest.mark.parametrize("size", [1, 2, 63, 64, 65, 70, 192, 193, 1000, 54321])
+@pytest.mark.parametrize("x", [1e-3, 1.0, 50.0, 1e4])
+def test_nodes_stand_for_the_catalog_in_sums(size, x):
+    for law in laws(size):
+        probs, multiplicities = law.nodes()
+        assert (np.diff(probs) <= 0).all()
+        assert multiplicities.sum() == pytest.approx(size, rel=1e-12)
+        expected = -np.expm1(-x * law.probs()).sum()
+        assert -np.expm1(-x * probs) @ multiplicities == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_billion_ranks_have_few_nodes():
+    probs, multiplicities = LogUniform(10**9).nodes()
+    assert len(probs) < 400
+    assert probs @ multiplicities == pytest.approx(1.0, abs=1e-13)
+
+
+@pytest.mark.parametrize("degree", [0, 1, 2, 5])
+def test_sums_of_polynomials_are_exact(degree):
+    size = 3000
+    ranks, multiplicities = sum_nodes(size)
+    expected = sum(rank**degree for rank in range(size))
+    assert multiplicities @ ranks**degree == pytest.approx(expected, rel=1e-12)
+
+
+def test_config_round_trip_is_plain_json():
+    for law in laws(100):
+        config = json.loads(json.dumps(law.get_config()))
+        again = law_from_config(config)
+        assert type(again) is type(law)
+        assert again == law
+        assert hash(again) == hash(law)
+        assert again.probs().tolist() == law.probs().tolist()
+    assert len({repr(law.get_config()) for law in laws(100)}) == 4
+    assert LogUniform(3) != LogUniform(4)
+    assert LogUniform(3) != Uniform(3)
+
+
+def plain_distance(probs, counts):
+    data = [Fraction(count, sum(counts)) for count in counts]
+    tv = sum(abs(float(d) - p) for d, p in zip(data, probs)) / 2
+    return tv, sum(float(d) * np.log(float(d) / p) for d, p in zip(data, probs) if d)
+
+
+@given(st.lists(st.integers(0, 99), min_size=1, max_size=30).filter(any))
+def test_distance_is_its_definition(counts):
+    for law in laws(len(counts)):
+        tv, kl = plain_distance(law.probs(), counts)
+        found = distance(law, counts)
+        assert found["tv"] == pytest.approx(tv, abs=1e-12)
+        assert found["kl"] == pytest.approx(kl, abs=1e-12)
+        assert found["kl"] >= 0
+
+
+def test_distance_of_exact_steps_is_zero():
+    assert distance(Empirical(Steps.from_counts(COUNTS)), COUNTS)["tv"] < 1e-15
+    assert distance(LogUniform(len(COUNTS)), COUNTS)["tv"] > 0.05
+
+
+def test_more_steps_come_closer():
+    counts = (1e7 / np.arange(1, 100_001) ** 1.05).astype(np.int64) + 1
+    found = [distance(Empirical(Steps.from_counts(counts, n)), counts)["tv"] for n in (16, 64, 256)]
+    assert found[0] > 2 * found[1] > 4 * found[2]
+    assert found[2] < 0.003
+
+
+@pytest.mark.parametrize("size", [0, -1, 2.5, True])
+def test_sizes_that_are_no_sizes_are_refused(size):
+    for make in (LogUniform, Uniform):
+        with pytest.raises(PopSamplerError, match="at least one item"):
+            make(size)
+
+
+def test_wrong_arguments_are_refused():
+    with pytest.raises(PopSamplerError, match="at least one item"):
+        Empirical(Steps.from_counts([]))
+    for distortion in (-0.5, float("nan"), float("inf")):
+        with pytest.raises(PopSamplerError, match="distortion"):
+            Empirical(Steps.from_counts([2, 1]), distortion)
+    with pytest.raises(PopSamplerError, match="'zipf'"):
+        law_from_config({"name": "zipf", "size": 3})
+    for counts in ([1, 2], [0, 0, 0], [3, -1, 0], [[1, 1, 1]]):
+        with pytest.raises(PopSamplerError, match="3 counts"):
+            distance(Uniform(3), counts)

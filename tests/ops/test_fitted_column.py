@@ -1,0 +1,101 @@
+"""Where a report finds a contract, its counts and its keys."""
+
+import shutil
+
+import numpy as np
+import pytest
+from merlin.io import Dataset
+from merlin.schema.io.tensorflow_metadata import TensorflowMetadata
+
+from merlin_popsampler import PopSamplerError, SchemaError
+from merlin_popsampler.ops.fitted_column import read_fitted_column, read_schema
+from tests.support.workflow_helpers import saved
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+KEYS = ["tea"] * 6 + ["milk"] * 3 + ["jam"] * 2 + [None] * 4
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return saved(KEYS, tmp_path / "here")
+
+
+@pytest.mark.parametrize("place", ["data", "data/schema.pbtxt", "workflow", "fit", "workflow.json"])
+def test_every_place_it_lies_in(folder, place):
+    if place.endswith(".json"):
+        schema = Dataset(str(folder / "data"), engine="parquet").schema
+        text = TensorflowMetadata.from_merlin_schema(schema).to_json()
+        (folder / place).write_text(text)
+    found = read_fitted_column(str(folder / place))
+    assert found.name == "item_id"
+    assert (found.metadata.min_id, found.metadata.max_id) == (3, 5)
+    assert found.metadata == read_fitted_column(str(folder / "workflow")).metadata
+    assert found.item_counts.tolist() == pytest.approx([6, 3, 2])
+
+
+@pytest.mark.parametrize("place", ["workflow", "fit", "fit/categories"])
+def test_counts_and_keys_beside_it(folder, place):
+    found = read_fitted_column(str(folder / place))
+    assert found.counts.tolist() == [0, 4, 0, 6, 3, 2]
+    assert found.keys["item_id"].tolist() == ["tea", "milk", "jam"]
+
+
+def test_several_buckets_for_unknown_keys(tmp_path):
+    saved(KEYS, tmp_path / "a", num_buckets=3, freq_threshold=3)
+    found = read_fitted_column(str(tmp_path / "a" / "fit"))
+    assert (found.metadata.min_id, found.metadata.max_id) == (5, 6)
+    assert found.item_counts.tolist() == [6, 3]
+
+
+def test_several_vocabularies_need_a_name(folder, tmp_path):
+    saved(KEYS, tmp_path / "more", column="shop")
+    for kind in ("popularity", "meta", "unique"):
+        name = f"{kind}.shop.parquet"
+        shutil.copy(tmp_path / "more" / "fit" / "categories" / name, folder / "fit/categories")
+    with pytest.raises(SchemaError, match="'item_id', 'shop'"):
+        read_fitted_column(str(folder / "fit"))
+    with pytest.raises(SchemaError, match="column='car'"):
+        read_fitted_column(str(folder / "fit"), column="car")
+    assert read_fitted_column(str(folder / "fit"), column="shop").name == "shop"
+
+
+def test_counts_of_another_fit_are_refused(folder, tmp_path):
+    other = saved(["milk"] * 8 + ["tea"] * 4, tmp_path / "other")
+    name = "fit/categories/popularity.item_id.parquet"
+    with pytest.raises(PopSamplerError, match="digest"):
+        read_fitted_column(str(folder / "data"), counts_path=str(other / name))
+    own = read_fitted_column(str(folder / "data"), counts_path=str(folder / name))
+    assert own.counts.tolist() == [0, 4, 0, 6, 3, 2]
+
+
+@pytest.mark.parametrize("name", ["missing", "data.csv", ""])
+def test_places_without_a_schema(tmp_path, name):
+    with pytest.raises(SchemaError, match="none of these"):
+        read_fitted_column(str(tmp_path / name))
+
+
+@pytest.mark.parametrize("name", ["schema.pbtxt", "schema.json"])
+def test_files_that_are_no_schema(tmp_path, name):
+    (tmp_path / name).write_text("feature {{{")
+    with pytest.raises(SchemaError, match="Expected a Merlin schema"):
+        read_schema(str(tmp_path / name))
+
+
+def test_files_that_were_cut_short(folder):
+    counts = folder / "fit" / "categories" / "popularity.item_id.parquet"
+    counts.write_bytes(counts.read_bytes()[:50])
+    with pytest.raises(PopSamplerError, match="Expected a parquet file"):
+        read_fitted_column(str(folder / "fit"))
+
+
+@pytest.mark.parametrize("kind", ["meta", "unique"])
+def test_a_vocabulary_with_a_file_missing(folder, kind):
+    (folder / "fit" / "categories" / f"{kind}.item_id.parquet").unlink()
+    with pytest.raises(PopSamplerError, match=f"{kind}.item_id.parquet"):
+        read_fitted_column(str(folder / "fit"))
+
+
+def test_the_curve_stands_for_counts_that_are_not_there(folder):
+    found = read_fitted_column(str(folder / "data"))
+    assert found.counts is None
+    np.testing.assert_allclose(found.item_counts, [6, 3, 2])

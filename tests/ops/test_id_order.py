@@ -1,0 +1,56 @@
+"""Order of counted ids: where it is broken, and the map that makes it."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from merlin_popsampler.errors import FrequencyOrderError
+from merlin_popsampler.ops import storage
+from merlin_popsampler.ops.counting import SIZE, Counts
+from merlin_popsampler.ops.id_order import LARGEST_ID, measure, violation_of
+
+
+def counted(ids, sizes, nulls=0):
+    return Counts(pd.DataFrame({"item_id": ids, SIZE: sizes}), nulls)
+
+
+@pytest.mark.parametrize("counts", [[], [4], [4, 4, 1], [9, 1, 0, 1]])
+def test_falling_counts_are_no_violation(counts):
+    assert violation_of(np.array(counts, np.int64), 3) == ""
+
+
+def test_the_first_rise_is_named():
+    found = violation_of(np.array([5, 2, 3, 1, 2]), 3)
+    assert found == "id 4 seen 2 times, id 5 seen 3 times, and 1 more rises"
+
+
+def test_a_map_of_the_ids_that_were_seen(out_path):
+    path = f"{out_path}/popularity.item_id.parquet"
+    _, order = measure(counted([0, 3, 5, 4], [7, 1, 2, 2]), "item_id", 3, True, 256, path)
+    new_ids = storage.read(order.map_path)
+    assert new_ids.to_dict("list") == {"id": [3, 4, 5], "new_id": [5, 3, 4]}
+    assert storage.read_counts(path).tolist() == [7, 0, 0, 2, 2, 1]
+    assert (order.metadata.min_id, order.metadata.max_id, order.gaps) == (3, 5, 0)
+    order.check_files()
+
+
+def test_gaps_are_counted(out_path):
+    path = f"{out_path}/popularity.item_id.parquet"
+    _, order = measure(counted([2, 3, 5], [3, 1, 1]), "item_id", 0, False, 256, path)
+    assert (order.metadata.min_id, order.metadata.max_id, order.gaps) == (2, 5, 1)
+    assert (order.violation, order.map_digest) == ("", None)
+
+
+@pytest.mark.parametrize(
+    ("ids", "nulls", "message"),
+    [
+        ([1, 2], 3, "3 nulls"),
+        ([0.5, 2.0], 0, "float64 values, such as 0.5"),
+        ([-1, 2], 0, "values from -1 to 2"),
+        ([1, LARGEST_ID + 1], 0, f"to {LARGEST_ID + 1}"),
+    ],
+)
+def test_what_is_no_id_is_refused(ids, nulls, message, out_path):
+    path = f"{out_path}/popularity.item_id.parquet"
+    with pytest.raises(FrequencyOrderError, match=message):
+        measure(counted(ids, [1, 1], nulls), "item_id", 0, False, 256, path)

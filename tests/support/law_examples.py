@@ -1,0 +1,14 @@
+"""Laws over 400 ranks that the tests of drawing share."""
+
+import numpy as np
+
+from merlin_popsampler.core.laws import Empirical, LogUniform, Uniform
+from merlin_popsampler.core.steps import Steps
+
+COUNTS = np.sort(np.random.default_rng(3).zipf(1.4, 400).clip(max=5000))[::-1]
+LAWS = {
+    "log_uniform": LogUniform(400),
+    "uniform": Uniform(400),
+    "empirical": Empirical(Steps.from_counts(COUNTS)),
+    "distorted": Empirical(Steps.from_counts(COUNTS), distortion=0.75),
+}

@@ -1,0 +1,85 @@
+"""The laws on a device against the laws in NumPy: no chance in it, but even grids of uniforms."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from merlin_popsampler.core.laws import Empirical, Law, LogUniform, Uniform
+from merlin_popsampler.core.steps import Steps
+from merlin_popsampler.errors import PopSamplerError
+from merlin_popsampler.tf.inverse import head_probs, inverse, step
+from tests.support import law_examples
+
+LAWS = {
+    **law_examples.LAWS,
+    "one step": Empirical(Steps.from_counts([2, 2, 2])),
+    "one item": LogUniform(1),
+}
+HUGE = [LogUniform(10**9), Uniform(10**9), Empirical(Steps([0, 9], [900, 10**9 - 9], 10**9))]
+GRID = (np.arange(2**21) + 0.5) / 2**21
+
+
+@pytest.mark.parametrize("name", sorted(LAWS))
+@pytest.mark.parametrize("steps_of_head", [0, 1, 7])
+def test_the_share_of_uniforms_of_every_rank(name, steps_of_head):
+    """The whole law, and the law behind a head, of one and the same function."""
+    law = LAWS[name]
+    head = min(steps_of_head, law.size - 1)
+    if isinstance(law, Empirical):
+        head = int(law.starts[min(steps_of_head, len(law.steps) - 1)])
+    ranks = inverse(law, head=head)
+    for behind in (False, True):
+        counts = np.bincount(ranks(tf.constant(GRID), behind), minlength=law.size)
+        probs = law.probs()
+        if behind:
+            assert counts[:head].sum() == 0
+            probs[:head] = 0.0
+        # A rank's uniforms lie in one piece for each column whose alias its step is.
+        pieces = 2 + 2 * len(law.steps) if isinstance(law, Empirical) else 2
+        excess = counts / len(GRID) - probs / probs.sum()
+        assert np.abs(excess).max() <= pieces / len(GRID)
+        assert np.abs(np.cumsum(excess)).max() < pieces / len(GRID)
+
+
+@pytest.mark.parametrize("uniform", [0.0, 1 - 2.0**-53])
+@pytest.mark.parametrize("law", HUGE)
+@pytest.mark.parametrize("head", [0, 9])
+def test_the_ends_of_the_uniforms(uniform, law, head):
+    for behind in (False, True):
+        rank = int(inverse(law, head=head)(tf.constant([uniform], tf.float64), behind)[0])
+        first = head if behind else 0
+        assert first <= rank < law.size
+        if not isinstance(law, Empirical):  # whose columns are in no order
+            assert rank == (first if uniform == 0 else law.size - 1)
+
+
+@pytest.mark.parametrize("name", sorted(LAWS))
+def test_integers_of_both_widths(name):
+    narrow, wide = (inverse(LAWS[name], dtype) for dtype in (tf.int32, tf.int64))
+    uniforms = tf.constant(GRID[::999])
+    assert narrow(uniforms, False).dtype == tf.int32
+    assert wide(uniforms, False).dtype == tf.int64
+    assert narrow(uniforms, False).numpy().tolist() == wide(uniforms, False).numpy().tolist()
+
+
+@pytest.mark.parametrize("law", [*LAWS.values(), *HUGE])
+def test_probabilities_of_the_head(law):
+    head = min(law.size, 5000)
+    found = head_probs(law, head).numpy()
+    assert found.dtype == np.float64
+    np.testing.assert_allclose(found, law.prob(np.arange(head)), rtol=1e-12)
+
+
+def test_the_step_of_a_rank():
+    law = LAWS["empirical"]
+    ranks = np.arange(400).reshape(20, 20)
+    assert step(law, tf.constant(ranks)).numpy().tolist() == law.step(ranks).tolist()
+
+
+def test_a_law_without_a_device_form_is_refused():
+    class Other(Law):
+        name, size = "other", 3
+        prob = inverse = nodes = get_config = lambda self, *_: None
+
+    with pytest.raises(PopSamplerError, match="Expected a law of merlin_popsampler.laws"):
+        inverse(Other())

@@ -1,0 +1,280 @@
+"""The stream of draws: what moves it, what does not, and what carries it along."""
+
+import copy
+import os
+import pickle
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+tf = pytest.importorskip("tensorflow")
+
+from merlin_popsampler.tf import stream
+from merlin_popsampler.tf.sampler import PopularityBasedSampler
+
+ROOT = Path(__file__).parents[2]
+
+
+def sampler(**settings):
+    settings = {"max_id": 402, "min_id": 3, "max_num_samples": 20, "seed": 17, **settings}
+    return PopularityBasedSampler(**settings)
+
+
+def draws(layer, batches=3):
+    return [layer.sample_ids().numpy().tolist() for _ in range(batches)]
+
+
+def overlap(first, second):
+    """Share of equal ids at equal places, over batches that two streams drew."""
+    return np.mean(np.array(first) == np.array(second))
+
+
+def test_the_same_seed_gives_the_same_draws_eager_and_in_a_graph():
+    other = sampler()
+    graph = tf.function(other.sample_ids)
+    assert draws(sampler()) == [graph().numpy().tolist() for _ in range(3)]
+
+
+def test_batches_and_seeds_differ():
+    """Near seeds too, and negative ones and 64 bits."""
+    firsts = [draws(sampler(seed=seed), 1)[0] for seed in (0, 1, 2, -1, 17, 2**63, 2**64 - 2)]
+    batches = firsts + draws(sampler(seed=17), 4)[1:]
+    assert len({tuple(batch) for batch in batches}) == len(batches)
+
+
+def test_a_trace_draws_nothing_and_moves_nothing():
+    layer, graph_layer = sampler(), sampler()
+    before = layer.get_weights()[0].copy()
+    function = tf.function(graph_layer)
+    for rows in (4, 5, 6):
+        function.get_concrete_function(tf.TensorSpec([rows, 1], tf.int64))
+    inputs = tf.keras.Input((1,), dtype="int64")
+    tf.keras.Model(inputs, graph_layer(inputs)).summary(print_fn=lambda *_, **__: None)
+    np.testing.assert_array_equal(graph_layer.get_weights()[0], before)
+    np.testing.assert_array_equal(function(tf.ones([4, 1], tf.int64))[0], layer.sample_ids())
+    assert graph_layer.get_weights()[0][1] == 1
+
+
+def test_traces_before_the_first_draw_do_not_choose_another_stream():
+    tf.random.set_seed(23)
+    plain = draws(sampler(seed=None))
+    tf.random.set_seed(23)
+    traced = sampler(seed=None)
+    for length in range(1, 4):
+        tf.function(lambda _: traced.sample_ids()).get_concrete_function(tf.ones([length]))
+    assert traced.get_weights()[0][1] == stream._UNSEEDED
+    assert draws(traced) == plain
+
+
+def test_without_a_seed_the_stream_comes_from_tensorflow_s():
+    runs = []
+    for seed in (5, 5, 6):
+        tf.random.set_seed(seed)
+        first, second = sampler(seed=None), sampler(seed=None)
+        runs.append(draws(first))
+        assert draws(second) != runs[-1]
+    assert runs[0] == runs[1] != runs[2]
+
+
+def restored_by_checkpoint(layer, folder):
+    tf.train.Checkpoint(sampler=layer).write(f"{folder}/checkpoint")
+    fresh = sampler(seed=99)
+    tf.train.Checkpoint(sampler=fresh).read(f"{folder}/checkpoint").assert_consumed()
+    return fresh
+
+
+def model_of(layer):
+    inputs = tf.keras.Input((1,), dtype="int64")
+    return tf.keras.Model(inputs, layer(inputs))
+
+
+def sampler_in(model):
+    return next(layer for layer in model.layers if isinstance(layer, PopularityBasedSampler))
+
+
+def restored_by_weights(layer, folder):
+    model_of(layer).save_weights(f"{folder}/m.weights.h5")
+    fresh = sampler(seed=99)
+    model_of(fresh).load_weights(f"{folder}/m.weights.h5")
+    return fresh
+
+
+def restored_by_keras_file(layer, folder):
+    model_of(layer).save(f"{folder}/m.keras")
+    return sampler_in(tf.keras.models.load_model(f"{folder}/m.keras"))
+
+
+def restored_by_saved_model(layer, folder):
+    module = tf.Module()
+    module.sampler = layer
+    module.sample_ids = tf.function(layer.sample_ids, input_signature=[])
+    tf.saved_model.save(module, f"{folder}/m")
+    return tf.saved_model.load(f"{folder}/m")
+
+
+RESTORES = [
+    restored_by_checkpoint,
+    restored_by_weights,
+    restored_by_keras_file,
+    restored_by_saved_model,
+    lambda layer, _: pickle.loads(pickle.dumps(layer)),
+    lambda layer, _: copy.deepcopy(layer),
+]
+NAMES = ["checkpoint", "weights.h5", "keras", "saved_model", "pickle", "deepcopy"]
+
+
+@pytest.mark.parametrize("seed", [17, None])
+@pytest.mark.parametrize("restore", RESTORES, ids=NAMES)
+def test_a_restored_sampler_draws_on(restore, seed, tmp_path):
+    layer = sampler(seed=seed)
+    passed = draws(layer)
+    fresh = restore(layer, tmp_path)
+    following = draws(layer)
+    assert draws(fresh) == following
+    assert following != passed
+
+
+def test_a_reloaded_model_draws_on_in_a_fresh_process(tmp_path):
+    layer = sampler()
+    draws(layer)
+    model_of(layer).save(f"{tmp_path}/m.keras")
+    restored_by_saved_model(layer, tmp_path)
+    following = draws(layer)
+    code = f"""
+import tensorflow as tf
+from merlin_popsampler import PopularityBasedSampler
+model = tf.keras.models.load_model({str(tmp_path / "m.keras")!r})
+sampler = next(x for x in model.layers if type(x) is PopularityBasedSampler)
+assert sampler.max_id == 402 and sampler.seed == 17 and sampler.unique
+raw = tf.saved_model.load({str(tmp_path / "m")!r})
+for source in (sampler, raw):
+    assert [source.sample_ids().numpy().tolist() for _ in range(3)] == {following}
+unseeded = [PopularityBasedSampler(402, 3, 20).sample_ids().numpy().tolist() for _ in range(2)]
+assert unseeded[0] != unseeded[1]
+"""
+    run_python(code)
+
+
+def test_the_weight_is_no_parameter():
+    layer = sampler()
+    assert len(layer.weights) == 1
+    assert layer.trainable_weights == []
+
+
+def test_each_replica_draws_its_own_ids_and_a_saved_model_has_one_stream(tmp_path):
+    """Two virtual CPUs, in a process of their own, since TensorFlow counts devices once."""
+    code = f"""
+import tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from merlin_popsampler.tf.sampler import PopularityBasedSampler as P
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+def batches(sampler, num=3):
+    nested = tf.function(sampler.sample_ids)  # as Merlin Models' scorer: merging is not allowed
+    step = tf.function(lambda: strategy.run(nested))
+    return [tuple(tuple(x.numpy().tolist()) for x in strategy.experimental_local_results(step()))
+            for _ in range(num)]
+
+for seed in (17, None):
+    with strategy.scope():
+        own, shared = (P(402, 3, 20, seed, share_across_replicas=s) for s in (False, True))
+    drawn, same = batches(own), batches(shared)
+    assert len({{ids for pair in drawn for ids in pair}}) == 6, drawn
+    assert all(a == b for a, b in same) and len(set(same)) == 3
+    assert own.get_weights()[0][1] == shared.get_weights()[0][1] == 3
+
+    with strategy.scope():
+        fresh = P(402, 3, 20, 99)
+    path = tf.train.Checkpoint(sampler=own).write({str(tmp_path / "c")!r})
+    tf.train.Checkpoint(sampler=fresh).read(path).assert_consumed()
+    assert batches(own) == batches(fresh)  # on two replicas again
+    alone = P(402, 3, 20, 99)
+    tf.train.Checkpoint(sampler=alone).read(path).assert_consumed()
+    with strategy.scope():
+        again = P(402, 3, 20, 99)
+    tf.train.Checkpoint(sampler=again).read(path)
+    first = [pair[0] for pair in batches(again)]  # replica 0 is the stream of a lone process
+    assert first == [tuple(alone.sample_ids().numpy().tolist()) for _ in range(3)]
+with strategy.scope():
+    assert P(402, 3, 20, 17).sample_ids().shape == (20,)  # outside any replica
+alone = P(402, 3, 20, 17)
+with strategy.scope():
+    assert batches(P(402, 3, 20, 17))[0][0] == tuple(alone.sample_ids().numpy().tolist())
+"""
+    run_python(code)
+
+
+def test_each_worker_draws_its_own_ids():
+    """Two processes under MultiWorkerMirroredStrategy, over this machine's loopback."""
+    code = """
+import json, os, socket, subprocess, sys
+if "TF_CONFIG" not in os.environ:
+    sockets = [socket.socket() for _ in range(2)]
+    for s in sockets:
+        s.bind(("localhost", 0))
+    hosts = ["localhost:%d" % s.getsockname()[1] for s in sockets]
+    for s in sockets:
+        s.close()
+    workers = []
+    for index in range(2):
+        task = {"cluster": {"worker": hosts}, "task": {"type": "worker", "index": index}}
+        env = {**os.environ, "TF_CONFIG": json.dumps(task)}
+        workers.append(subprocess.Popen([sys.executable, __file__], env=env, text=True,
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE))
+    answers = [w.communicate(timeout=150) for w in workers]
+    assert all(w.returncode == 0 for w in workers), answers
+    (own0, shared0), (own1, shared1) = (json.loads(out.splitlines()[-1]) for out, _ in answers)
+    assert own0 != own1
+    assert shared0 == shared1
+else:
+    import tensorflow as tf
+    strategy = tf.distribute.MultiWorkerMirroredStrategy()
+    from merlin_popsampler.tf.sampler import PopularityBasedSampler as P
+    answer = []
+    for shared in (False, True):
+        with strategy.scope():
+            sampler = P(402, 3, 20, 17, share_across_replicas=shared)
+        ids = strategy.run(tf.function(sampler.sample_ids))
+        answer.append(strategy.experimental_local_results(ids)[0].numpy().tolist())
+    print(json.dumps(answer))
+"""
+    run_python(code)
+
+
+def test_horovod_s_processes_draw_their_own_ids(monkeypatch):
+    """Horovod is not installed here: a stand-in says what its two functions say."""
+    drawn = []
+    for rank in (0, 1):
+        horovod = types.SimpleNamespace(rank=lambda rank=rank: rank, is_initialized=lambda: True)
+        monkeypatch.setitem(sys.modules, "horovod.tensorflow", horovod)
+        drawn.append(draws(sampler()))
+    monkeypatch.delitem(sys.modules, "horovod.tensorflow")
+    assert drawn[0] == draws(sampler())
+    assert overlap(*drawn) < 0.3
+    assert drawn[0] != drawn[1]
+
+
+def test_keys_of_near_seeds_replicas_and_workers_never_meet():
+    keys = [
+        (stream._mix(seed) ^ ((replica + (worker << 32)) * stream._GOLDEN % 2**64))
+        for seed in range(-50, 50)
+        for replica in range(16)
+        for worker in range(8)
+    ]
+    assert len(set(keys)) == len(keys)
+
+
+def run_python(code):
+    """Runs a program in a fresh process that finds the package under test."""
+    script = Path("program.py").resolve()  # in the test's own folder
+    script.write_text(code, encoding="utf-8")
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": "-1"}
+    done = subprocess.run(
+        [sys.executable, str(script)], env=env, capture_output=True, text=True, timeout=240
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
