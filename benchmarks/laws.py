@@ -43,7 +43,7 @@ def draw(law: Law, num_sampled: int, unique: bool, position: tf.Tensor) -> tf.Te
 
 def draw_and_price(law: Law, table: PriceTable, unique: bool, position: tf.Tensor) -> tf.Tensor:
     ranks = draw_ranks(law, 3, position, table.num_sampled, unique)
-    return checksum(ranks, expected_count(law, table, ranks))
+    return checksum(ranks, expected_count(table, ranks))
 
 
 def unigram(counts: Any, num_sampled: int, unique: bool, _: tf.Tensor) -> tf.Tensor:

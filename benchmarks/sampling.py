@@ -54,7 +54,7 @@ def price_step(size: int, num_sampled: int) -> Step:
 
     def step(i: tf.Tensor) -> tf.Tensor:
         ranks = draw_ranks(law, 3, i, num_sampled)
-        return checksum(ranks, expected_count(law, table, ranks))
+        return checksum(ranks, expected_count(table, ranks))
 
     return step
 
@@ -140,7 +140,7 @@ def construction(sizes: List[int], with_merlin: bool) -> List[Dict[str, Any]]:
         sampler = ours()
         row["ours_peak_mb"] = tracemalloc.get_traced_memory()[1] / 2**20
         tracemalloc.stop()
-        row["ours_state_bytes"] = 4 * sampler._table.values.size + 16
+        row["ours_state_bytes"] = 4 * sampler._table.rows.size + 16
         if with_merlin and size <= 10**8:
             from merlin.models.tf.outputs.sampling.popularity import PopularityBasedSamplerV2
 
@@ -196,8 +196,8 @@ def training_step(num_sampled: int, rounds: int) -> Dict[str, Any]:
 
     def ours(i: tf.Tensor) -> Any:
         ranks = draw_ranks(law, 3, i, num_sampled)
-        true_count = expected_count(law, table, ids)
-        return ranks, true_count, expected_count(law, table, ranks)
+        true_count = expected_count(table, ids)
+        return ranks, true_count, expected_count(table, ranks)
 
     def theirs(_: tf.Tensor) -> Any:
         return tf.random.log_uniform_candidate_sampler(ids, 1, num_sampled, True, size)

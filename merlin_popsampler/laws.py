@@ -1,10 +1,11 @@
 """The laws of one draw, for `PopularityBasedSampler(law=...)`: the public door to `core.laws`.
 
-A law of your own is a subclass of `Law` that says in which pieces it spreads the probability, and
-that `register_law` makes known by its name; every framework draws and prices by it then.
+A law of your own is a subclass of `Law` that says in which `Pieces` its probability lies, made
+known by its name by `register_law`; every framework draws and prices by it then.
 """
 
-from .core.laws import Empirical, Law, LogUniform, Uniform
+from .core.laws import Empirical, Law, LogUniform, Uniform, register_law
+from .core.pieces import Pieces
 from .core.steps import Steps
 
-__all__ = ["Empirical", "Law", "LogUniform", "Steps", "Uniform"]
+__all__ = ["Empirical", "Law", "LogUniform", "Pieces", "Steps", "Uniform", "register_law"]

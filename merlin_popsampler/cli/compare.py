@@ -5,7 +5,7 @@ from typing import Any, Dict
 import numpy as np
 import pandas as pd
 
-from merlin_popsampler.core.laws import Floats, Ints
+from merlin_popsampler.core.pieces import Floats, Ints
 from merlin_popsampler.core.prices import price_table
 from merlin_popsampler.errors import PopSamplerError
 from merlin_popsampler.ops.fitted_column import FittedColumn

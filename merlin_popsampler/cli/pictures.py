@@ -16,7 +16,7 @@ _POINTS = 400
 
 
 def plot(column: FittedColumn, path: str, num_sampled: int = 1000) -> None:
-    """Writes a picture: rank and frequency, and expected counts, on log-log axes.
+    """Writes the picture of `drawn`.
 
     Args:
       column: a column in frequency order, of at least one item.
@@ -26,15 +26,24 @@ def plot(column: FittedColumn, path: str, num_sampled: int = 1000) -> None:
     Raises:
       PopSamplerError: no item, ids out of order, an ending or a place that cannot be written.
     """
-    import matplotlib as mpl
+    figure = drawn(column, num_sampled)
+    try:
+        figure.savefig(path, dpi=130)
+    except (ValueError, OSError) as error:
+        raise PopSamplerError(
+            f"Expected a picture's path, such as out.png. Received: {path!r} ({error})."
+        ) from error
 
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
+
+def drawn(column: FittedColumn, num_sampled: int) -> Any:
+    """The figure: rank and frequency on the left, expected counts on the right, on log-log axes."""
+    from matplotlib.figure import Figure  # and not pyplot, which wants to know of a screen
 
     laws = _laws_of(column)
     counts = column.item_counts
     ranks = np.unique(np.geomspace(1, len(counts), _POINTS).round().astype(np.int64)) - 1
-    figure, axes = plt.subplots(1, 2, figsize=(11, 4.4))
+    figure = Figure(figsize=(11, 4.4))
+    axes = figure.subplots(1, 2)
     _frequencies(axes[0], column, ranks, laws)
     _expected_counts(axes[1], column, ranks, laws, min(num_sampled, len(counts)))
     for axis in axes:
@@ -43,14 +52,7 @@ def plot(column: FittedColumn, path: str, num_sampled: int = 1000) -> None:
         axis.spines[["top", "right"]].set_visible(False)
         axis.legend(frameon=False)
     figure.tight_layout()
-    try:
-        figure.savefig(path, dpi=130)
-    except (ValueError, OSError) as error:
-        raise PopSamplerError(
-            f"Expected a picture's path, such as out.png. Received: {path!r} ({error})."
-        ) from error
-    finally:
-        plt.close(figure)
+    return figure
 
 
 def _laws_of(column: FittedColumn) -> List[Tuple[str, Law]]:

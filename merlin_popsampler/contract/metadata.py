@@ -1,13 +1,15 @@
 """What a Merlin schema knows about the popularity of one id column."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Dict, Mapping, Optional
 
 import numpy as np
 
 from merlin_popsampler.core.domain import IdDomain
-from merlin_popsampler.core.laws import Empirical, Ints, Law, LogUniform, distance
-from merlin_popsampler.core.steps import MAX_STEPS, Steps
+from merlin_popsampler.core.laws import Empirical, Law, LogUniform, distance
+from merlin_popsampler.core.pieces import Ints
+from merlin_popsampler.core.steps import Steps
 from merlin_popsampler.errors import PopSamplerError, SchemaError
 
 PROPERTY = "popularity"
@@ -47,6 +49,15 @@ class PopularityMetadata:
     def domain(self) -> IdDomain:
         """The ids that stand for an item."""
         return IdDomain(self.min_id, self.max_id)
+
+    @cached_property
+    def curve(self) -> Steps:
+        """The popularity curve that `steps` writes down, read once.
+
+        Raises:
+          SchemaError: no steps, or steps that do not fit the range.
+        """
+        return Steps.parse(self.steps, self.domain)
 
     @classmethod
     def from_counts(
@@ -94,7 +105,7 @@ class PopularityMetadata:
             )
         if self.steps is None:
             return LogUniform(self.domain.size)
-        return Empirical(Steps.parse(self.steps, self.domain))
+        return Empirical(self.curve)
 
     def to_dict(self) -> Dict[str, Any]:
         """A dict of plain numbers, strings and dicts, which Merlin's schema files can carry."""
@@ -127,29 +138,22 @@ class PopularityMetadata:
         """
         _check_kinds(fields, column)
         try:
-            domain = IdDomain(fields["min_id"], fields["max_id"])
-            if fields.get("steps") is not None:
-                Steps.parse(fields["steps"], domain)
+            bounds: Any = [fields.get(name) for name in ("min_id", "max_id")]
+            domain = IdDomain(*bounds)
+            metadata = cls(
+                domain.min_id,
+                domain.max_id,
+                fields["frequency_ordered"],
+                fields["evidence"],
+                fields.get("steps"),
+                fields.get("digest"),
+                fields.get("fit"),
+            )
+            if metadata.steps is not None:
+                metadata.curve  # noqa: B018 - a curve that cannot be read is refused here and now
         except PopSamplerError as error:
             raise SchemaError(f"Column {column!r}: {error}") from error
-        return cls(
-            domain.min_id,
-            domain.max_id,
-            fields["frequency_ordered"],
-            fields["evidence"],
-            fields.get("steps"),
-            fields.get("digest"),
-            fields.get("fit"),
-        )
-
-
-def check_steps(steps: Any) -> None:
-    """Refuses what is no number of steps for a curve."""
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-        raise PopSamplerError(
-            f"Expected steps to be a whole number >= 1. Received: {steps!r}. "
-            f"Leave it at its default, {MAX_STEPS}."
-        )
+        return metadata
 
 
 def _check_kinds(fields: Any, column: str) -> None:
@@ -166,8 +170,6 @@ def _check_kinds(fields: Any, column: str) -> None:
             f"Received: version {fields.get('version')!r}. {what_to_do}"
         )
     for name, expected, fine in (
-        ("min_id", "a whole number", _is_number(fields.get("min_id"))),
-        ("max_id", "a whole number", _is_number(fields.get("max_id"))),
         ("frequency_ordered", "a bool", isinstance(fields.get("frequency_ordered"), bool)),
         ("evidence", f"one of {WRITTEN_EVIDENCE}", fields.get("evidence") in WRITTEN_EVIDENCE),
         ("steps", _expected_steps(fields), _fine_steps(fields)),
@@ -179,10 +181,6 @@ def _check_kinds(fields: Any, column: str) -> None:
                 f"Column {column!r}: expected {name} of {PROPERTY!r} to be {expected}. "
                 f"Received: {fields.get(name)!r}. {what_to_do}"
             )
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _expected_steps(fields: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Tuple
 
 import numpy as np
 
-from .laws import Floats, Ints
+from .pieces import Floats, Ints
 
 
 def alias_table(masses: Any) -> Tuple[Floats, Ints]:

@@ -1,10 +1,11 @@
 """The ids of a catalog as an inclusive range: the only place where +1 and -1 occur."""
 
-import operator
 from dataclasses import dataclass
 from typing import Any
 
 from merlin_popsampler.errors import PopSamplerError
+
+from .checks import whole_number
 
 PADDING_ID, NULL_ID, FIRST_OOV_ID = 0, 1, 2
 """Ids that Categorify keeps for what is no item; it has as many unknown-key ids as buckets."""
@@ -36,11 +37,13 @@ class IdDomain:
     max_id: int
 
     def __post_init__(self) -> None:
-        for name in ("min_id", "max_id"):
-            object.__setattr__(self, name, _whole(name, getattr(self, name)))
-        if self.min_id < 0 or self.max_id < self.min_id - 1 or self.max_id >= MAX_LEGAL_ID:
+        advice = "Take it from the data set's schema instead of typing it."
+        for name, least in (("min_id", 0), ("max_id", -1)):
+            number = whole_number(name, getattr(self, name), least, advice, MAX_LEGAL_ID - 1)
+            object.__setattr__(self, name, number)
+        if self.max_id < self.min_id - 1:
             raise PopSamplerError(
-                "Expected 0 <= min_id <= max_id + 1 <= 2**53, both inclusive ids. "
+                "Expected min_id <= max_id, both inclusive, or max_id = min_id - 1 for no items. "
                 f"Received: min_id={self.min_id}, max_id={self.max_id}. "
                 "Pass the first and the last id that stand for an item."
             )
@@ -62,22 +65,3 @@ class IdDomain:
     def id(self, ranks: Any) -> Any:
         """Ranks to ids, for numbers, arrays and tensors alike."""
         return ranks + self.min_id
-
-    def contains(self, ids: Any) -> Any:
-        """Whether ids stand for an item: bools of the ids' shape."""
-        return (ids >= self.min_id) & (ids <= self.max_id)
-
-
-def _whole(name: str, value: Any) -> int:
-    """Integers of any library, and the floats that Merlin's schema files make of them."""
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    try:
-        if isinstance(value, bool):
-            raise TypeError
-        return operator.index(value)
-    except TypeError:
-        raise PopSamplerError(
-            f"Expected {name} to be a whole number. Received: {value!r}. "
-            "Take it from the data set's schema instead of typing it."
-        ) from None

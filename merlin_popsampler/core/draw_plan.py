@@ -7,7 +7,7 @@ from typing import Callable, Tuple
 
 import numpy as np
 
-from .laws import Empirical, Floats, Ints, Law, LogUniform
+from .laws import Law
 
 _RARE = 36.0
 """What is ruled out has a probability below exp(-36) = 2**-52, the grain of the uniforms."""
@@ -17,13 +17,12 @@ _WORTH = 2500
 """Draws that must be saved before a head of its own pays for its additional steps."""
 _STEADY = 1000
 """Draws of the tail from which on their time varies little enough for the bounds below."""
-_LONGEST_HEAD = 2**17
 _RACE = 0.75
 """The race is run where the draws would be more than this share of the catalog."""
 
 
 @dataclass(frozen=True)
-class Plan:
+class DrawPlan:
     """Numbers of random numbers for `num_sampled` distinct ranks.
 
     Attributes:
@@ -47,7 +46,7 @@ class Plan:
 
 
 @functools.lru_cache(maxsize=256)
-def plan(law: Law, num_sampled: int) -> Plan:
+def draw_plan(law: Law, num_sampled: int) -> DrawPlan:
     """The cheaper of plain draws and of a head that is decided one by one.
 
     Most draws repeat ids of the head: 332,000 log-uniform ones hold 100,000 distinct ids out of a
@@ -64,7 +63,7 @@ def plan(law: Law, num_sampled: int) -> Plan:
 
 def prefers_race(law: Law, num_sampled: int) -> bool:
     """Whether arrival times of the whole catalog cost less than draws."""
-    return plan(law, num_sampled).length > _RACE * law.size
+    return draw_plan(law, num_sampled).length > _RACE * law.size
 
 
 class _Curve:
@@ -99,7 +98,7 @@ def _margin(variance: float) -> float:
     return third + math.sqrt(third**2 + 2.0 * _RARE * max(variance, 0.0))
 
 
-def _plain(curve: _Curve, num_sampled: int) -> Plan:
+def _plain(curve: _Curve, num_sampled: int) -> DrawPlan:
     """The number of distinct ranks in a fixed number of draws.
 
     A sum of negatively associated indicators, whose variance is less than that of independent
@@ -114,17 +113,17 @@ def _plain(curve: _Curve, num_sampled: int) -> Plan:
 
     few = curve.time(nearly, goal)
     draws = math.ceil(draws)
-    return Plan(0, 0.0, 0, draws, min(math.ceil(few) + 1, draws))
+    return DrawPlan(0, 0.0, 0, draws, min(math.ceil(few) + 1, draws))
 
 
-def _split(law: Law, curve: _Curve, num_sampled: int) -> Plan:
+def _split(law: Law, curve: _Curve, num_sampled: int) -> DrawPlan:
     """The head by itself until `tail` draws of the others have arrived, then draws as before.
 
     The number of distinct ranks at that time must not exceed `num_sampled` yet.
     """
     goal = float(num_sampled)
     time = curve.time(lambda _, mean, __, ___: mean >= goal, goal)
-    heads, masses = _heads(law)
+    heads, masses = law.pieces.heads()
     best = int(np.argmin(heads + time * (1.0 - masses)))
     head, mass = int(heads[best]), float(masses[best])
     probs = law.prob(np.arange(head))
@@ -149,16 +148,4 @@ def _split(law: Law, curve: _Curve, num_sampled: int) -> Plan:
 
     draws = math.ceil(curve.time(enough, start) - start)
     few = math.ceil(curve.time(nearly, start) - start)
-    return Plan(head, mass, tail, draws, min(few, draws))
-
-
-def _heads(law: Law) -> Tuple[Ints, Floats]:
-    """Lengths that a head may have, and the probability of a draw in it."""
-    if isinstance(law, LogUniform):
-        # One below a power of 2, so that scaling the tail's draws by `head + 1` is exact.
-        heads = 2 ** np.arange(min(18, law.size.bit_length())) - 1
-        return heads, np.log1p(heads) / np.log1p(law.size)
-    if isinstance(law, Empirical):
-        few = law.starts <= _LONGEST_HEAD
-        return law.starts[few], law.cdf[:-1][few]
-    return np.zeros(1, np.int64), np.zeros(1)
+    return DrawPlan(head, mass, tail, draws, min(few, draws))

@@ -1,65 +1,100 @@
-"""Laws of one draw over the ranks of a catalog, in float64: the reference for every device."""
+"""Laws of one draw over the ranks of a catalog, in float64: the reference for every device.
+
+A law is its pieces and its configuration. To add one, write a class here: what draws, prices, saves
+and reports needs no change.
+"""
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Dict, Tuple
+from functools import cached_property
+from typing import Any, ClassVar, Dict, Mapping, Tuple, Type, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from merlin_popsampler.errors import PopSamplerError
 
+from .checks import whole_number
 from .domain import IdDomain
-from .quadrature import sum_nodes
+from .pieces import Floats, Ints, Pieces
 from .steps import Steps
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+AnyLaw = TypeVar("AnyLaw", bound="Type[Law]")
+_LAWS: Dict[str, "Type[Law]"] = {}
+
+
+def register_law(law: AnyLaw) -> AnyLaw:
+    """Class decorator: a law that its name stands for, in configurations and as `law="<name>"`.
+
+    Raises:
+      PopSamplerError: another class has that name.
+    """
+    if _LAWS.setdefault(law.name, law).__qualname__ != law.__qualname__:
+        raise PopSamplerError(
+            f"Expected a name of its own for {law.__qualname__}. Received: {law.name!r}, which is "
+            f"{_LAWS[law.name].__qualname__}'s. Choose another."
+        )
+    _LAWS[law.name] = law
+    return law
 
 
 class Law(ABC):
-    """A distribution over the ranks `0` to `size - 1`, most frequent first.
+    """A distribution over the ranks `0` to `size - 1`, most frequent first; it never changes.
+
+    Args:
+      pieces: where its probability lies.
 
     Attributes:
       name: the law's name in a sampler's configuration.
       size: number of ranks, at least 1.
+      pieces: all that a device must know to draw by this law.
     """
 
     name: ClassVar[str]
-    size: int
 
-    @abstractmethod
-    def prob(self, ranks: Any) -> Floats:
-        """Probability of one draw, float64 of the ranks' shape; 0 outside `[0, size)`."""
-
-    @abstractmethod
-    def inverse(self, uniforms: Any) -> Ints:
-        """Ranks (int64) that uniforms in `[0, 1)` draw."""
-
-    @abstractmethod
-    def nodes(self) -> Tuple[Floats, Floats]:
-        """Probabilities (falling) and multiplicities that stand for the catalog in sums.
-
-        `sum over ranks of f(prob(rank))` equals `sum(multiplicity * f(prob))` for smooth `f`.
-        """
+    def __init__(self, pieces: Pieces) -> None:
+        self.pieces = pieces
+        self.size = pieces.size
 
     @abstractmethod
     def get_config(self) -> Dict[str, Any]:
-        """Plain JSON values from which `law_from_config` makes the same law."""
+        """Plain JSON values from which `law_from_config` makes the same law: `name`, `size`, ..."""
+
+    @classmethod
+    def from_config(cls, config: Dict[str, Any]) -> "Law":
+        """The law whose `get_config` gave `config`, its `name` left out."""
+        return cls(**config)
+
+    def prob(self, ranks: Any) -> Floats:
+        """Probability of one draw, float64 of the ranks' shape; 0 outside `[0, size)`."""
+        return self.pieces.prob(ranks)
+
+    def inverse(self, uniforms: Any) -> Ints:
+        """Ranks (int64) that uniforms in `[0, 1)` draw."""
+        return self.pieces.inverse(uniforms)
+
+    def nodes(self) -> Tuple[Floats, Floats]:
+        """A short list that stands for the catalog in sums; see `Pieces.nodes`."""
+        return self.pieces.nodes()
 
     def probs(self) -> Floats:
         """Probability of every rank, float64 `[size]`: for reports, it has the catalog's length."""
-        return self.prob(np.arange(self.size))
+        return self.pieces.dense()
+
+    @cached_property
+    def _identity(self) -> str:
+        """The configuration as text, made once: traces look laws up by it."""
+        return repr(sorted(self.get_config().items()))
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Law) and self.get_config() == other.get_config()
+        return isinstance(other, Law) and self._identity == other._identity
 
     def __hash__(self) -> int:
-        return hash(repr(self.get_config()))
+        return hash(self._identity)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(size={self.size})"
 
 
+@register_law
 class Uniform(Law):
     """Every rank alike: `p = 1 / size`.
 
@@ -71,22 +106,13 @@ class Uniform(Law):
     name = "uniform"
 
     def __init__(self, size: int) -> None:
-        self.size = _checked_size(size)
-
-    def prob(self, ranks: Any) -> Floats:
-        ranks = np.asarray(ranks)
-        return np.where((ranks >= 0) & (ranks < self.size), 1.0 / self.size, 0.0)
-
-    def inverse(self, uniforms: Any) -> Ints:
-        return _whole(np.asarray(uniforms, np.float64) * self.size, self.size)
-
-    def nodes(self) -> Tuple[Floats, Floats]:
-        return np.array([1.0 / self.size]), np.array([float(self.size)])
+        super().__init__(Pieces(np.zeros(1, np.int64), np.ones(1), _catalog_size(size)))
 
     def get_config(self) -> Dict[str, Any]:
         return {"name": self.name, "size": self.size}
 
 
+@register_law
 class LogUniform(Law):
     """Zipf-like without a table: `p(rank) = log((rank + 2) / (rank + 1)) / log(size + 1)`.
 
@@ -99,42 +125,19 @@ class LogUniform(Law):
     name = "log_uniform"
 
     def __init__(self, size: int) -> None:
-        self.size = _checked_size(size)
-
-    def prob(self, ranks: Any) -> Floats:
-        ranks = np.asarray(ranks)
-        inside = (ranks >= 0) & (ranks < self.size)
-        return np.where(inside, self._smooth(np.where(inside, ranks, 0)), 0.0)
-
-    def _smooth(self, ranks: Any) -> Floats:
-        """The formula at real ranks: log1p, as the difference of two near logs loses digits."""
-        smooth: Floats = np.log1p(1.0 / (ranks + 1.0)) / np.log1p(self.size)
-        return smooth
-
-    def inverse(self, uniforms: Any) -> Ints:
-        # floor(exp(y)) - 1 = floor(expm1(y)); rounding may reach `size`, which _whole clips.
-        scaled = np.asarray(uniforms, np.float64) * np.log1p(self.size)
-        return _whole(np.expm1(scaled), self.size)
-
-    def nodes(self) -> Tuple[Floats, Floats]:
-        ranks, multiplicities = sum_nodes(self.size)
-        return self._smooth(ranks), multiplicities
+        super().__init__(Pieces(np.zeros(1, np.int64), np.ones(1), _catalog_size(size), shift=1.0))
 
     def get_config(self) -> Dict[str, Any]:
         return {"name": self.name, "size": self.size}
 
 
+@register_law
 class Empirical(Law):
     """The measured popularity: `p(rank)` proportional to `height(step of rank) ** distortion`.
 
     Args:
       steps: the popularity curve, at least one step.
       distortion: 1 draws as often as counted, 0.75 is word2vec's choice, 0 is uniform.
-
-    Attributes:
-      starts: int64 `[num_steps]`, first rank of each step.
-      step_probs: float64 `[num_steps]`, probability of one rank of each step.
-      cdf: float64 `[num_steps + 1]`, probability of all ranks before each step; 0 to 1.
 
     Example:
       >>> law = Empirical(Steps.from_counts([5, 3, 1, 1]))
@@ -145,7 +148,7 @@ class Empirical(Law):
     name = "empirical"
 
     def __init__(self, steps: Steps, distortion: float = 1.0) -> None:
-        self.size = _checked_size(steps.size)
+        size = _catalog_size(steps.size)
         if not 0.0 <= distortion < np.inf:
             raise PopSamplerError(
                 f"Expected distortion >= 0. Received: {distortion}. Take 1.0 (as counted), "
@@ -153,59 +156,50 @@ class Empirical(Law):
             )
         self.steps = steps
         self.distortion = float(distortion)
-        self.starts = steps.starts
         # relative to the highest step, so that a large power cannot overflow
         weights = (steps.heights / steps.heights[0]) ** self.distortion
-        before = np.concatenate(([0.0], np.cumsum(weights * steps.lengths)))
-        self.step_probs: Floats = weights / before[-1]
-        self.cdf: Floats = before / before[-1]
-
-    def prob(self, ranks: Any) -> Floats:
-        ranks = np.asarray(ranks)
-        inside = (ranks >= 0) & (ranks < self.size)
-        return np.where(inside, self.step_probs[self.step(ranks)], 0.0)
-
-    def step(self, ranks: Any) -> Ints:
-        """Index of the step of each rank, int64; ranks outside give the nearest step."""
-        return np.asarray(np.maximum(np.searchsorted(self.starts, ranks, side="right") - 1, 0))
-
-    def inverse(self, uniforms: Any) -> Ints:
-        uniforms = np.asarray(uniforms, np.float64)
-        step = np.searchsorted(self.cdf[1:-1], uniforms, side="right")
-        within = ((uniforms - self.cdf[step]) / self.step_probs[step]).astype(np.int64)
-        return np.asarray(self.starts[step] + np.minimum(within, self.steps.lengths[step] - 1))
-
-    def nodes(self) -> Tuple[Floats, Floats]:
-        return self.step_probs, self.steps.lengths.astype(np.float64)
-
-    def probs(self) -> Floats:
-        return np.repeat(self.step_probs, self.steps.lengths)
+        masses = weights * steps.lengths
+        super().__init__(Pieces(steps.starts, masses / masses.sum(), size))
 
     def get_config(self) -> Dict[str, Any]:
         steps = self.steps.to_text(IdDomain(0, self.size - 1))
         size, distortion = self.size, self.distortion
         return {"name": self.name, "size": size, "steps": steps, "distortion": distortion}
 
+    @classmethod
+    def from_config(cls, config: Dict[str, Any]) -> "Empirical":
+        if "steps" not in config:
+            raise PopSamplerError(
+                "Expected the steps of the empirical law. Received: its name alone. Build the "
+                "sampler by from_schema(..., law='empirical'), or pass laws.Empirical(steps)."
+            )
+        steps = Steps.parse(config["steps"], IdDomain(0, _catalog_size(config.get("size")) - 1))
+        return cls(steps, config.get("distortion", 1.0))
 
-def law_from_config(config: Dict[str, Any]) -> Law:
+
+def law_from_config(config: Mapping[str, Any]) -> Law:
     """The law whose `get_config` gave `config`.
+
+    Raises:
+      PopSamplerError: no registered law's name, or not what that law is made of.
 
     Example:
       >>> law_from_config({"name": "log_uniform", "size": 7})
       LogUniform(size=7)
     """
-    name, size = config.get("name"), int(config.get("size", 0))
-    if name == LogUniform.name:
-        return LogUniform(size)
-    if name == Uniform.name:
-        return Uniform(size)
-    if name == Empirical.name:
-        steps = Steps.parse(config["steps"], IdDomain(0, size - 1))
-        return Empirical(steps, config.get("distortion", 1.0))
-    raise PopSamplerError(
-        f"Expected a law named log_uniform, empirical or uniform. Received: {name!r}. "
-        "Pass the dict that get_config returned."
-    )
+    name = config.get("name")
+    if name not in _LAWS:
+        raise PopSamplerError(
+            f"Expected a law's name, one of {sorted(_LAWS)}. Received: {name!r}. "
+            "Take one of these, or the dict that a law's get_config returned."
+        )
+    try:
+        return _LAWS[name].from_config({key: config[key] for key in config if key != "name"})
+    except TypeError as error:
+        raise PopSamplerError(
+            f"Expected the configuration of the law {name!r}. Received: {sorted(config)} ({error})."
+            " Pass the dict that its get_config returned."
+        ) from None
 
 
 def distance(law: Law, counts: Any) -> Dict[str, float]:
@@ -237,14 +231,7 @@ def distance(law: Law, counts: Any) -> Dict[str, float]:
     return {"tv": tv, "kl": max(0.0, float(data @ np.log(data / probs)))}
 
 
-def _checked_size(size: Any) -> int:
-    if isinstance(size, bool) or int(size) != size or size < 1:
-        raise PopSamplerError(
-            f"Expected a catalog of at least one item. Received: size={size!r}. "
-            "Check min_id and max_id, both inclusive."
-        )
-    return int(size)
-
-
-def _whole(values: Floats, size: int) -> Ints:
-    return np.minimum(values.astype(np.int64), size - 1)
+def _catalog_size(size: Any) -> int:
+    return whole_number(
+        "the size of a catalog", size, 1, "A law needs at least one item: check min_id and max_id."
+    )

@@ -1,16 +1,16 @@
 """Expected counts of a batch of draws: exact inclusion probabilities, and a short table of them."""
 
 import math
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Optional
 
 import numpy as np
 import numpy.typing as npt
 
-from merlin_popsampler.errors import PopSamplerError
-
 from .arrivals import Race
-from .laws import Empirical, Law, LogUniform
+from .checks import batch_size
+from .laws import Law
+from .pieces import Ints, Pieces
 
 Floats = npt.NDArray[np.float64]
 
@@ -25,56 +25,58 @@ _BIN = 0.125
 """Width of their bins, in log p."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PriceTable:
-    """Expected count of every rank of a law in a batch, short enough to live on any device.
+    """Expected count of every rank in a batch, short enough to live on any device.
 
-    `kind` says how to look a rank up (outside `[0, size)` the answer is 1 in every kind):
-      "draws": `num_sampled * law.prob(rank)`; values is empty.
-      "constant": `values[0]` for every rank.
-      "by_step": `values[step of the rank]`, for `Empirical`.
-      "by_rank": values is `[rows, 4]`, cubics. A rank below `head` has its own row, f = 0. For
-        others `t = (log(rank + 1.5) - origin) * scale`, `row = head + min(floor(t), cells - 1)`,
-        where cells is `rows - head`, and `f = t - (row - head)`. With `v = values[row]` the price
-        is `min(1, exp(v[0] + f * (v[1] + f * (v[2] + f * v[3]))) / (rank + 1.5))`.
+    How to look a rank up, in whatever precision (outside `[0, size)` the answer is 1):
+
+    - by piece, where `starts` is given: `rows[i, 0]` for the last piece i with
+      `starts[i] <= rank`.
+    - by rank, where `rows` has four columns: with `shifted = rank + offset` and
+      `t = log(shifted) * scale - origin`, `cell = max(floor(t), 0)`, `f = t - cell` and
+      `v = rows[min(rank, head) + cell]`, it is
+      `min(1, exp(v[0] + f * (v[1] + f * (v[2] + f * v[3]))) / shifted)`.
+      Ranks below `head` have a row each, whose cubic is constant; the last row holds the end of the
+      last cell, which rounding may reach.
+    - by the law's own formula, where there are no rows: `factor * log1p(1 / (rank + offset))`.
 
     Followed in float32, step by step, the price stays within 1e-5 (relative) of the exact integral.
 
     Attributes:
-      law: the law that was priced.
+      size: number of ranks.
       num_sampled: draws of a batch.
-      kind: see above.
-      values: float64, see above; under 4 KB in float32.
-      head, origin, scale: see "by_rank".
+      rows: float64 `[n, 1]`, `[n, 4]` or `[0, 0]`, see above; under 4 KB in float32.
+      starts: int64 `[n]`, see "by piece"; else None.
+      offset, scale, origin, head, factor: numbers, see above.
     """
 
-    law: Law
+    size: int
     num_sampled: int
-    kind: str
-    values: Floats = field(compare=False)
-    head: int = 0
-    origin: float = 0.0
+    rows: Floats
+    starts: Optional[Ints] = None
+    offset: float = 0.0
     scale: float = 0.0
+    origin: float = 0.0
+    head: int = 0
+    factor: float = 0.0
 
     def expected_count(self, ranks: Any) -> Floats:
         """Expected number of times that each rank is in a batch, float64 of the ranks' shape."""
         ranks = np.asarray(ranks)
-        inside = (ranks >= 0) & (ranks < self.law.size)
-        return np.where(inside, self._lookup(np.where(inside, ranks, 0)), 1.0)
+        inside = (ranks >= 0) & (ranks < self.size)
+        return np.where(inside, self._look_up(np.where(inside, ranks, 0)), 1.0)
 
-    def _lookup(self, ranks: Any) -> Any:
-        if self.kind == "draws":
-            return self.num_sampled * self.law.prob(ranks)
-        if self.kind == "constant":
-            return self.values[0]
-        if self.kind == "by_step" and isinstance(self.law, Empirical):
-            return self.values[self.law.step(ranks)]
-        shifted = ranks + 1.5
-        t = np.maximum((np.log(shifted) - self.origin) * self.scale, 0.0)
-        cell = np.minimum(np.floor(t), max(len(self.values) - self.head - 1, 0))
-        in_head = ranks < self.head
-        v = self.values[np.where(in_head, ranks, self.head + cell).astype(np.int64)]
-        f = np.where(in_head, 0.0, t - cell)
+    def _look_up(self, ranks: Any) -> Any:
+        if self.starts is not None:
+            return self.rows[np.searchsorted(self.starts[1:], ranks, side="right"), 0]
+        shifted = ranks + self.offset
+        if not len(self.rows):
+            return self.factor * np.log1p(1.0 / shifted)
+        t = np.log(shifted) * self.scale - self.origin
+        cell = np.maximum(np.floor(t), 0.0)
+        f = t - cell
+        v = self.rows[(np.minimum(ranks, self.head) + cell).astype(np.int64)]
         log = v[..., 0] + f * (v[..., 1] + f * (v[..., 2] + f * v[..., 3]))
         return np.minimum(np.exp(log) / shifted, 1.0)
 
@@ -87,48 +89,65 @@ def price_table(law: Law, num_sampled: int, unique: bool) -> PriceTable:
       num_sampled: draws of a batch, at least 1; at most `law.size` if unique.
       unique: without repetition (inclusion probabilities) or with (`num_sampled * prob`).
 
+    Raises:
+      PopSamplerError: no such number of draws.
+
     Example:
+      >>> from merlin_popsampler.core.laws import LogUniform
       >>> price_table(LogUniform(3), 3, unique=True).expected_count([0, 2, 3]).tolist()
       [1.0, 1.0, 1.0]
       >>> price_table(LogUniform(3), 2, unique=False).expected_count([0, 3]).tolist()
       [1.0, 1.0]
     """
-    num_sampled = _checked(law, num_sampled, unique)
-    if not unique or num_sampled == 1:
-        return PriceTable(law, num_sampled, "draws", np.zeros(0))
-    probs, _ = law.nodes()
-    if num_sampled == law.size or probs[0] == probs[-1]:
-        return PriceTable(law, num_sampled, "constant", np.array([num_sampled / law.size]))
-    if isinstance(law, Empirical):
-        prices = inclusion_probability(law, num_sampled, law.step_probs)
-        return PriceTable(law, num_sampled, "by_step", prices)
-    if isinstance(law, LogUniform):
-        return _table_by_rank(law, num_sampled)
-    raise PopSamplerError(
-        f"Expected a law of merlin_popsampler.laws. Received: {law!r}. "
-        "Give the measured popularity as Empirical steps instead."
-    )
+    num_sampled = batch_size("num_sampled", num_sampled, law.size, unique)
+    pieces, repeated = law.pieces, not unique or num_sampled == 1
+    if unique and num_sampled == law.size:
+        return _by_piece(np.zeros(1, np.int64), np.ones(1), law.size, num_sampled)
+    if pieces.shift is None:
+        prices = num_sampled * pieces.probs
+        if not repeated:
+            prices = inclusion_probability(law, num_sampled, pieces.probs)
+        return _by_piece(pieces.starts, prices, law.size, num_sampled)
+    if repeated:
+        factor = num_sampled / pieces.log_range
+        nothing = np.zeros((0, 0))
+        return PriceTable(law.size, num_sampled, nothing, offset=pieces.shift, factor=factor)
+    return _by_rank(law, pieces, num_sampled)
 
 
-def _table_by_rank(law: LogUniform, num_sampled: int) -> PriceTable:
-    """Head ranks one by one, then a cubic on each of equal cells of `log(rank + 1.5)`.
+def _by_piece(starts: Ints, prices: Floats, size: int, num_sampled: int) -> PriceTable:
+    return PriceTable(size, num_sampled, prices[:, None], starts)
 
-    What is interpolated, `log(price * (rank + 1.5))`, hardly moves along the tail.
+
+def _by_rank(law: Law, pieces: Pieces, num_sampled: int) -> PriceTable:
+    """Head ranks one by one, then a cubic on each of equal cells of `log(rank + offset)`.
+
+    What is interpolated, `log(price * (rank + offset))`, hardly moves along the tail.
     """
+    offset = float(pieces.shift or 0.0) + 0.5
     head = law.size if law.size <= _ALL_HEAD else _HEAD
-    shifted, width, cells = np.arange(head) + 1.5, 1.0, 0
+    shifted, width, cells = np.arange(head) + offset, 1.0, 0
     knots = 0.5 + 0.5 * np.cos(np.pi * np.array([7.0, 5.0, 3.0, 1.0]) / 8)  # Chebyshev's
     if law.size > head:
         cells = _CELLS
-        width = math.log((law.size + 0.5) / (head + 1.5)) / cells
-        tail = (head + 1.5) * np.exp(width * (np.arange(cells)[:, None] + knots))
+        width = math.log((law.size - 1.0 + offset) / (head + offset)) / cells
+        tail = (head + offset) * np.exp(width * (np.arange(cells)[:, None] + knots))
         shifted = np.concatenate((shifted, tail.ravel()))
-    probs = np.log1p(1.0 / (shifted - 0.5)) / math.log1p(law.size)  # the law at real ranks
+    probs = pieces.smooth(shifted - offset)
     logs = np.log(inclusion_probability(law, num_sampled, probs) * shifted)
-    values = np.zeros((head + cells, 4))
-    values[:head, 0] = logs[:head]
-    values[head:] = logs[head:].reshape(-1, 4) @ np.linalg.inv(np.vander(knots, increasing=True)).T
-    return PriceTable(law, num_sampled, "by_rank", values, head, math.log(head + 1.5), 1.0 / width)
+    rows = np.zeros((head + cells + 1, 4))
+    rows[:head, 0] = logs[:head]
+    rows[head:-1] = logs[head:].reshape(-1, 4) @ np.linalg.inv(np.vander(knots, increasing=True)).T
+    rows[-1, 0] = rows[-2].sum()
+    return PriceTable(
+        law.size,
+        num_sampled,
+        rows,
+        offset=offset,
+        scale=1.0 / width,
+        origin=math.log(head + offset) / width,
+        head=head,
+    )
 
 
 def inclusion_probability(law: Law, num_sampled: int, probs: Any) -> Floats:
@@ -148,7 +167,8 @@ def inclusion_probability(law: Law, num_sampled: int, probs: Any) -> Floats:
       float64 `[n]`, relative error below 1e-6.
 
     Example:
-      >>> from merlin_popsampler.steps import Steps
+      >>> from merlin_popsampler.core.laws import Empirical
+      >>> from merlin_popsampler.core.steps import Steps
       >>> inclusion_probability(Empirical(Steps.from_counts([2, 1, 1])), 2, [0.5, 0.25]).round(12)
       array([0.83333333, 0.58333333])
 
@@ -156,13 +176,15 @@ def inclusion_probability(law: Law, num_sampled: int, probs: Any) -> Floats:
       Hajek (1981), Sampling from a Finite Population (successive sampling).
       Rosen (1972), Asymptotic theory for successive sampling, section 2 (the race).
     """
-    num_sampled = _checked(law, num_sampled, True)
+    num_sampled = batch_size("num_sampled", num_sampled, law.size, unique=True)
     targets = np.asarray(probs, np.float64)
     if num_sampled == law.size:
         return np.ones(targets.shape)
     if num_sampled == 1:
         return targets.copy()
     nodes, multiplicities = law.nodes()
+    if nodes[0] == nodes[-1]:
+        return np.full(targets.shape, num_sampled / law.size)
     order = np.argsort(-nodes, kind="stable")
     race = Race(nodes[order], multiplicities[order], num_sampled)
     distinct, place = np.unique(targets, return_inverse=True)
@@ -198,17 +220,3 @@ def _thinned(race: Race, probs: Floats) -> Floats:
         total += weight * ratios[own[i]]
     ratios[rest] = total
     return np.asarray(probs * np.exp(ratios))
-
-
-def _checked(law: Law, num_sampled: int, unique: bool) -> int:
-    if isinstance(num_sampled, bool) or int(num_sampled) != num_sampled or num_sampled < 1:
-        raise PopSamplerError(
-            f"Expected num_sampled to be a whole number >= 1. Received: {num_sampled!r}. "
-            "Pass the number of ids that a batch draws."
-        )
-    if unique and num_sampled > law.size:
-        raise PopSamplerError(
-            f"Expected at most {law.size} unique samples, the size of the catalog. "
-            f"Received: {num_sampled}. Ask for fewer, or draw with repetition (unique=False)."
-        )
-    return int(num_sampled)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from merlin_popsampler.errors import FrequencyOrderError, PopSamplerError, SchemaError
 
+from .checks import whole_number
 from .domain import IdDomain
 
 MAX_STEPS = 256
@@ -108,11 +109,7 @@ class Steps:
           >>> Steps.from_counts([9, 8, 2, 1], max_steps=2).masses.tolist()
           [17, 3]
         """
-        if max_steps < 1:
-            raise PopSamplerError(
-                f"Expected max_steps >= 1. Received: {max_steps}. "
-                f"Leave it at its default, {MAX_STEPS}."
-            )
+        max_steps = whole_number("max_steps", max_steps, 1, f"By default it is {MAX_STEPS}.")
         array = _clean(counts)
         if not array.size:
             return cls(np.zeros(0, np.int64), np.zeros(0, np.int64), 0)

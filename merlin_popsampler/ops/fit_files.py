@@ -87,12 +87,12 @@ class FittedFiles:
 
     def set_storage_path(self, new_path: Any, copy: bool = False) -> None:
         """Points to `new_path`, and copies all files of the fit there if so wanted."""
-        source = self._folder
-        self.out_path = str(new_path)
-        if copy and storage.absolute(source) != storage.absolute(self._folder):
+        source, target = self._folder, fit_folder.folder_of(str(new_path), self.subfolder)
+        if copy and storage.absolute(source) != storage.absolute(target):
             for found in self.fits.values():
                 found.check_files()
-            storage.copy(self._file_names(self.fits), source, self._folder)
+            storage.copy(self._file_names(self.fits), source, target)
+        self.out_path = str(new_path)
         self.fits = {name: self._placed(found) for name, found in self.fits.items()}
         self._files_changed()
 

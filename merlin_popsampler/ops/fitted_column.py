@@ -11,12 +11,11 @@ from merlin.schema.io.tensorflow_metadata import TensorflowMetadata
 
 from merlin_popsampler.contract.metadata import PopularityMetadata
 from merlin_popsampler.contract.schema import column_popularity, find_item_column
-from merlin_popsampler.core.laws import Empirical, Floats
+from merlin_popsampler.core.pieces import Floats, Ints
 from merlin_popsampler.core.steps import MAX_STEPS
 from merlin_popsampler.errors import PopSamplerError, SchemaError
 
 from . import fit_folder, storage
-from .storage import Ints
 from .vocabulary import read_min_id
 
 
@@ -42,9 +41,8 @@ class FittedColumn:
         domain = self.metadata.domain
         if self.counts is not None:
             return np.maximum(self.counts[domain.min_id :], 1).astype(np.float64)
-        law = self.metadata.law()
-        total = law.steps.total if isinstance(law, Empirical) else 1
-        return law.probs() * total
+        total = 1 if self.metadata.steps is None else self.metadata.curve.total
+        return self.metadata.law().probs() * total
 
 
 def read_fitted_column(

@@ -6,8 +6,8 @@ import dask
 import numpy as np
 from merlin.schema import ColumnSchema, Schema
 
-from merlin_popsampler.contract.metadata import check_steps
 from merlin_popsampler.contract.schema import with_popularity
+from merlin_popsampler.core.checks import whole_number
 from merlin_popsampler.core.domain import FIRST_OOV_ID
 from merlin_popsampler.core.steps import MAX_STEPS
 from merlin_popsampler.errors import PopSamplerError
@@ -65,13 +65,12 @@ class FrequencyCategorify(FittedFiles, Categorify):  # type: ignore[misc]
                 f"Received: vocabs for {sorted(self.vocabs)}. Encode with Categorify(vocabs=...) "
                 ">> FrequencyOrder(on_violation='remap') instead."
             )
-        check_steps(steps)
         if np.dtype(self.output_dtype).kind not in "iu":
             raise PopSamplerError(
                 f"Expected an integer dtype for ids. Received: {self.dtype!r}. "
                 "Pass 'int32' or 'int64', or leave it out."
             )
-        self.steps = steps
+        self.steps = whole_number("steps", steps, 1, f"By default it is {MAX_STEPS}.")
         self._init_files()
         for option, default in DEFAULTS.items():
             if isinstance(getattr(self, option), dict):

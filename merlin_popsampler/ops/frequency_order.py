@@ -7,9 +7,11 @@ import dask
 import numpy as np
 from merlin.schema import ColumnSchema, Schema
 
-from merlin_popsampler.contract.metadata import PROPERTY, PopularityMetadata, check_steps
+from merlin_popsampler.contract.metadata import PROPERTY, PopularityMetadata
 from merlin_popsampler.contract.schema import reserved_ids, with_popularity
-from merlin_popsampler.core.steps import MAX_STEPS, Steps
+from merlin_popsampler.core.checks import whole_number
+from merlin_popsampler.core.pieces import Ints
+from merlin_popsampler.core.steps import MAX_STEPS
 from merlin_popsampler.errors import FrequencyOrderError, PopSamplerError, SchemaError
 
 from . import fit_folder
@@ -18,7 +20,6 @@ from .fit_files import FittedFiles
 from .id_order import Order, measure, remapped, violation_of
 from .keys import KeyGroup
 from .nvtabular_compat import StatOperator
-from .storage import Ints
 from .vocabulary import read_sizes
 
 MODES = ("count", "vocabulary")
@@ -74,11 +75,10 @@ class FrequencyOrder(FittedFiles, StatOperator):  # type: ignore[misc]
                 f"vocabulary after all fitting. Received: mode={mode!r}, "
                 f"on_violation={on_violation!r}, groups={groups!r}. Leave mode at its default."
             )
-        check_steps(steps)
         self.mode = mode
         self.on_violation = on_violation
         self.groups = [tuple(group) for group in groups or ()]
-        self.steps = steps
+        self.steps = whole_number("steps", steps, 1, f"By default it is {MAX_STEPS}.")
         self.out_path = out_path
         self._reserved: Dict[str, int] = {}
         self._init_files()
@@ -195,7 +195,7 @@ def _check_belongs(col_schema: ColumnSchema, found: PopularityMetadata, sizes: I
     fine = expected is None or int(expected) == found.max_id
     if fine and fields is not None:
         stated = PopularityMetadata.from_dict(fields, col_schema.name)
-        total = None if stated.steps is None else Steps.parse(stated.steps, stated.domain).total
+        total = None if stated.steps is None else stated.curve.total
         fine = stated.domain == found.domain and total in (None, int(np.maximum(sizes, 1).sum()))
     if not fine:
         raise SchemaError(

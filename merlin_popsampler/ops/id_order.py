@@ -9,13 +9,13 @@ from merlin.core import dispatch
 from merlin.io.worker import get_worker_cache
 
 from merlin_popsampler.contract.metadata import PopularityMetadata
+from merlin_popsampler.core.pieces import Ints
 from merlin_popsampler.errors import FrequencyOrderError, PopSamplerError
 
 from . import fit_folder, storage
 from .counting import SIZE, Counts
 from .encoding import as_lists
 from .keys import elements, is_list
-from .storage import Ints
 
 LARGEST_ID = 10**9
 """No embedding table has more rows; larger ids are keys that were never encoded."""

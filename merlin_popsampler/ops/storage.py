@@ -6,14 +6,13 @@ from typing import Any, List, Sequence, Tuple
 
 import fsspec
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
+from fsspec.implementations.local import LocalFileSystem
 
+from merlin_popsampler.core.pieces import Ints
 from merlin_popsampler.errors import PopSamplerError
 
 from . import fit_folder
-
-Ints = npt.NDArray[np.int64]
 
 
 def publish(file_names: Sequence[str], source: str, folder: str) -> None:
@@ -100,8 +99,9 @@ def parts_of(path: str) -> List[str]:
 
 
 def absolute(path: str) -> str:
-    """The path as its file system knows it, wherever the process stands."""
-    return _filesystem(path)[1]
+    """One spelling for one place, wherever the process stands: without links and dots."""
+    fs, local = _filesystem(path)
+    return os.path.realpath(local) if isinstance(fs, LocalFileSystem) else local
 
 
 def file_digest(path: str) -> str:

@@ -11,13 +11,13 @@ from merlin.core import dispatch
 
 from merlin_popsampler.contract.metadata import PopularityMetadata
 from merlin_popsampler.core.domain import FIRST_OOV_ID, NULL_ID, PADDING_ID
+from merlin_popsampler.core.pieces import Ints
 from merlin_popsampler.core.steps import MAX_STEPS
 from merlin_popsampler.errors import FrequencyOrderError
 
 from . import fit_folder, storage
 from .counting import SIZE, Counts
 from .keys import KeyGroup
-from .storage import Ints
 
 
 @dataclass(frozen=True)

@@ -1,38 +1,21 @@
-"""Prices on a device, by the tables of `core.prices`: TensorFlow functions without state."""
+"""Prices on a device: the interpreter of `core.prices.PriceTable`, without state."""
 
-import math
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from merlin_popsampler.core.laws import Empirical, Law, LogUniform
+from merlin_popsampler.core.pieces import Floats, Ints
 from merlin_popsampler.core.prices import PriceTable
 
-from .inverse import step
+from .inverse import piece
 
 
-def prob(law: Law, ranks: Any) -> tf.Tensor:
-    """Probability of one draw, float32 of the ranks' shape; 0.0 outside `[0, size)`."""
-    ranks = tf.cast(ranks, tf.int64)
-    inside = (ranks >= 0) & (ranks < law.size)
-    ranks = tf.where(inside, ranks, tf.zeros_like(ranks))
-    if isinstance(law, LogUniform):
-        # log1p keeps 3e-7 at any rank, where a float32 difference of logs loses all digits.
-        values = tf.math.log1p(1.0 / (tf.cast(ranks, tf.float32) + 1.0)) / math.log1p(law.size)
-    elif isinstance(law, Empirical):
-        values = tf.gather(tf.constant(law.step_probs, tf.float32), step(law, ranks))
-    else:
-        values = tf.fill(tf.shape(ranks), np.float32(1.0 / law.size))
-    return tf.where(inside, values, tf.zeros_like(values))
-
-
-def expected_count(law: Law, table: PriceTable, ranks: Any) -> tf.Tensor:
+def expected_count(table: PriceTable, ranks: Any) -> tf.Tensor:
     """Expected number of times a rank is in one batch, by the recipe of `PriceTable`.
 
     Args:
-      law: the law of one draw.
-      table: its prices for batches of the size that is drawn.
+      table: prices for batches of the size that is drawn.
       ranks: integers of any shape.
 
     Returns:
@@ -40,34 +23,35 @@ def expected_count(law: Law, table: PriceTable, ranks: Any) -> tf.Tensor:
       `[0, size)`.
     """
     ranks = tf.cast(ranks, tf.int64)
-    safe = tf.clip_by_value(ranks, 0, law.size - 1)
-    if table.kind == "draws":
-        prices = np.float32(table.num_sampled) * prob(law, safe)
-    elif table.kind == "constant":
-        prices = tf.constant(table.values[0], tf.float32)
-    elif table.kind == "by_step" and isinstance(law, Empirical):
-        prices = tf.gather(tf.constant(table.values, tf.float32), step(law, safe))
+    safe = tf.clip_by_value(ranks, 0, table.size - 1)
+    if table.starts is not None:
+        prices = _by_piece(table.starts, table.rows[:, 0], safe)
     else:
-        prices = _by_rank(table, safe)
+        prices = _by_rank(table, safe) if len(table.rows) else _by_formula(table, safe)
     return tf.stop_gradient(tf.where(safe == ranks, prices, 1.0))
 
 
-def _by_rank(table: PriceTable, ranks: tf.Tensor) -> tf.Tensor:
-    """Rows of their own for the head, a cubic in the logarithm of the rank for the tail.
+def _by_piece(starts: Ints, prices: Floats, ranks: tf.Tensor) -> tf.Tensor:
+    if len(prices) == 1:
+        return tf.constant(prices[0], tf.float32)
+    index = piece(starts, tf.reshape(ranks, [-1]))
+    return tf.gather(tf.constant(prices, tf.float32), tf.reshape(index, tf.shape(ranks)))
 
-    A batch has few ids, so the number of ops counts more than their work: the head's cubics are
-    constants, whatever is put into them, and a last row holds the end of the last cell.
-    """
-    rows = table.values.copy()
-    rows[: table.head, 1:] = 0.0
-    rows = np.concatenate([rows, [[rows[-1].sum(), 0.0, 0.0, 0.0]]])
+
+def _by_rank(table: PriceTable, ranks: tf.Tensor) -> tf.Tensor:
+    """A batch has few ids, so the number of ops counts more than their work."""
     rank = tf.cast(ranks, tf.float32)
-    shifted = rank + 1.5
-    t = tf.math.log(shifted) * np.float32(table.scale)
-    t -= np.float32(np.float32(table.origin) * np.float32(table.scale))
-    # Below 0 in the head, and rounding may put the first rank of the tail there too.
+    shifted = rank + table.offset
+    t = tf.math.log(shifted) * np.float32(table.scale) - np.float32(table.origin)
     cell = tf.maximum(tf.floor(t), 0.0)
     row = tf.cast(tf.minimum(rank, float(table.head)) + cell, tf.int32)
-    v0, v1, v2, v3 = tf.unstack(tf.gather(tf.constant(rows, tf.float32), row), axis=-1)
+    rows = tf.constant(table.rows, tf.float32)
+    v0, v1, v2, v3 = tf.unstack(tf.gather(rows, row), axis=-1)
     f = t - cell
     return tf.minimum(tf.exp(v0 + f * (v1 + f * (v2 + f * v3))) / shifted, 1.0)
+
+
+def _by_formula(table: PriceTable, ranks: tf.Tensor) -> tf.Tensor:
+    """log1p keeps 3e-7 at any rank, where a float32 difference of logarithms loses all digits."""
+    shifted = tf.cast(ranks, tf.float32) + table.offset
+    return np.float32(table.factor) * tf.math.log1p(1.0 / shifted)

@@ -1,21 +1,41 @@
-"""The ranks of a batch, drawn by the algorithm that suits the device that draws them."""
+"""The ranks of a batch on a device, drawn by the algorithm that suits it; no state.
+
+A batch of unique draws is the first K distinct ranks of one sequence: independent draws or, where
+that takes fewer random numbers, one that gives the same sets (`sequence`). All algorithms of
+`distinct` read the same sequence and give the same ranks in the same order. Another way, the race,
+draws an exponential arrival time for every rank and takes the K earliest, which is the same law
+(memoryless arrivals: the next one is rank i with probability proportional to p_i). It serves where
+the sequence would be about as long as the catalog.
+
+References:
+  P. S. Efraimidis, P. G. Spirakis, "Weighted random sampling with a reservoir", Information
+  Processing Letters 97 (2006), section 2: the race.
+"""
 
 from typing import Any
 
 import tensorflow as tf
 from tensorflow.python.ops import control_flow_util
 
-from merlin_popsampler.core.draw_plan import prefers_race
+from merlin_popsampler.core.checks import batch_size
+from merlin_popsampler.core.draw_plan import draw_plan, prefers_race
 from merlin_popsampler.core.laws import Law
 from merlin_popsampler.errors import PopSamplerError
 
-from . import distinct, sequence
+from . import distinct
+from .inverse import first_probs, inverse
+from .sequence import sequence, uniforms
 
-BRANCHES = ("auto", "race", *distinct.ALGORITHMS)
+ALGORITHMS = ("auto", "race", *distinct.ALGORITHMS)
 
 
 def draw_ranks(
-    law: Law, key: Any, position: Any, num_sampled: int, unique: bool = True, branch: str = "auto"
+    law: Law,
+    key: Any,
+    position: Any,
+    num_sampled: int,
+    unique: bool = True,
+    algorithm: str = "auto",
 ) -> tf.Tensor:
     """Ranks of one batch: independent draws, or the first `num_sampled` distinct ones.
 
@@ -26,32 +46,57 @@ def draw_ranks(
         position give equal draws, different positions independent ones.
       num_sampled: number of ranks, a static number; with `unique` at most `law.size`.
       unique: whether the ranks are distinct (successive sampling) or independent.
-      branch: "auto" chooses by context; the other `BRANCHES` force an algorithm (tests).
+      algorithm: "auto" chooses by context; the other `ALGORITHMS` force one (tests).
 
     Returns:
       int64 `[num_sampled]`, in `[0, law.size)`.
 
     Raises:
-      PopSamplerError: more unique draws than items, or a law that has no device form.
+      PopSamplerError: more unique draws than items.
     """
-    if branch not in BRANCHES:
-        raise PopSamplerError(f"Expected branch in {BRANCHES}. Received: {branch!r}. Use 'auto'.")
-    if not unique or num_sampled == 1:
-        return sequence.independent(law, key, position, num_sampled)
-    if num_sampled > law.size:
+    if algorithm not in ALGORITHMS:
         raise PopSamplerError(
-            f"Expected at most {law.size} unique samples, the number of items. "
-            f"Received: num_sampled={num_sampled}. Draw fewer, or pass unique=False."
+            f"Expected algorithm in {ALGORITHMS}. Received: {algorithm!r}. Use 'auto'."
         )
-    if branch == "race" or (branch == "auto" and prefers_race(law, num_sampled)):
-        return tf.cast(sequence.race(law, key, position, num_sampled), tf.int64)
-    if branch == "auto":
-        branch = _best_branch()
-    ranks = sequence.first_distinct(law, key, position, num_sampled, algorithm=branch)
-    return tf.cast(ranks, tf.int64)
+    num_sampled = batch_size("num_sampled", num_sampled, law.size, unique)
+    if not unique or num_sampled == 1:
+        return inverse(law)(uniforms(key, position, num_sampled), False)
+    if algorithm == "race" or (algorithm == "auto" and prefers_race(law, num_sampled)):
+        return tf.cast(_race(law, key, position, num_sampled), tf.int64)
+    if algorithm == "auto":
+        algorithm = _best_algorithm()
+    return tf.cast(_first_distinct(law, key, position, num_sampled, algorithm), tf.int64)
 
 
-def _best_branch() -> str:
+def _race(law: Law, key: Any, position: Any, num_sampled: int) -> tf.Tensor:
+    """The `num_sampled` ranks that arrive first, rank i at an exponential time of rate p_i."""
+    rates = first_probs(law.pieces, law.size)
+    times = -tf.math.log(1.0 - uniforms(key, position, law.size)) / rates
+    return tf.math.top_k(-times, num_sampled, sorted=True).indices
+
+
+def _first_distinct(
+    law: Law, key: Any, position: Any, num_sampled: int, algorithm: str
+) -> tf.Tensor:
+    """The first `num_sampled` distinct ranks of a sequence: int32 or int64 `[num_sampled]`.
+
+    A sequence that is surely long enough has many draws to spare, so a first try with fewer is made
+    where branches are cheap.
+    """
+    plan = draw_plan(law, num_sampled)
+    # Faster on a CPU; on a GPU TensorFlow keeps int32 in host memory, for shapes' sake.
+    narrow = algorithm != "sort" and law.size < 2**31
+    ranks = sequence(law, key, position, plan, tf.int32 if narrow else tf.int64)
+
+    def surely() -> tf.Tensor:
+        return distinct.ALGORITHMS[algorithm](ranks(plan.draws), num_sampled)
+
+    if algorithm != "host":
+        return surely()
+    return distinct.first_distinct_host(ranks(plan.few), num_sampled, otherwise=surely)
+
+
+def _best_algorithm() -> str:
     """The algorithm for where this is traced."""
     if tf.config.list_logical_devices("GPU"):
         return "sort"

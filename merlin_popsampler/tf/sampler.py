@@ -6,12 +6,21 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple, Type
 import numpy as np
 import tensorflow as tf
 
-from merlin_popsampler.contract import sampler_settings
+from merlin_popsampler.contract.sampler_settings import (
+    LawLike,
+    arguments_from_schema,
+    law_over,
+    seed_of,
+)
+from merlin_popsampler.core.checks import batch_size
 from merlin_popsampler.core.domain import IdDomain
 from merlin_popsampler.core.prices import price_table
+from merlin_popsampler.errors import PopSamplerError
 
-from . import prices, ranks, stream
+from . import stream
 from .merlin_models import interfaces
+from .prices import expected_count
+from .ranks import draw_ranks
 
 _CHUNK = 1 << 20
 
@@ -38,9 +47,8 @@ class PopularityBasedSampler(tf.keras.layers.Layer):  # type: ignore[misc]
         `tf.random.set_seed` at the first draw or trace, or else from the system.
       item_id_feature_name: name of the item ids' column, in the first interface's metadata.
       unique: whether the ids of a batch are distinct.
-      law: "log_uniform", "empirical" (`from_schema` knows its steps), "uniform", an object of
-        `laws`, or its configuration.
-      distortion: power of the counts in the empirical law; 1.0 draws as often as counted.
+      law: a registered law's name, "log_uniform" or "uniform" for example; an object of `laws`,
+        or its configuration. (The measured law needs its steps: see `from_schema`.)
       share_across_replicas: whether all replicas draw the same ids; else each draws its own.
       **kwargs: Keras's arguments of a layer.
 
@@ -63,16 +71,15 @@ class PopularityBasedSampler(tf.keras.layers.Layer):  # type: ignore[misc]
         item_id_feature_name: str = "item_id",
         *,
         unique: bool = True,
-        law: sampler_settings.LawLike = "log_uniform",
-        distortion: float = 1.0,
+        law: LawLike = "log_uniform",
         share_across_replicas: bool = False,
         **kwargs: Any,
     ) -> None:
         # Keras would cast an embedding table whole, to look up a few of its rows.
         super().__init__(autocast=False, **kwargs)
         self.domain = IdDomain(min_id, max_id)
-        self.law = sampler_settings.checked_law(law, self.domain, distortion)
-        self.seed = sampler_settings.checked_seed(seed)
+        self.law = law_over(law, self.domain)
+        self.seed = seed_of(seed)
         self.item_id_feature_name = item_id_feature_name
         self.unique = bool(unique)
         self.share_across_replicas = bool(share_across_replicas)
@@ -84,21 +91,29 @@ class PopularityBasedSampler(tf.keras.layers.Layer):  # type: ignore[misc]
 
     @classmethod
     def from_schema(
-        cls, schema: Any, column: Optional[str] = None, **overrides: Any
+        cls,
+        schema: Any,
+        column: Optional[str] = None,
+        *,
+        distortion: float = 1.0,
+        **overrides: Any,
     ) -> "PopularityBasedSampler":
         """The sampler for a data set's item ids.
 
         Args:
           schema: a Merlin Schema, Dataset, Loader or fitted Workflow.
           column: name of the item id's column; None finds the one tagged so.
+          distortion: power of the counts in the measured law: 1.0 draws as often as counted, 0.75
+            is word2vec's choice, 0.0 is uniform.
           **overrides: the constructor's arguments. `law` is "auto" unless given: the measured law
-            where the schema has its steps, else log-uniform.
+            ("empirical") where the schema has its steps, else log-uniform.
 
         Raises:
           SchemaError: what `read_popularity` raises, and ids that are not in frequency order,
             unless `law` names one that is wanted all the same.
+          PopSamplerError: what the constructor raises, and a distortion of another law.
         """
-        return cls(**sampler_settings.schema_arguments(schema, column, overrides))
+        return cls(**arguments_from_schema(schema, column, distortion, overrides))
 
     @property
     def max_id(self) -> int:
@@ -122,7 +137,7 @@ class PopularityBasedSampler(tf.keras.layers.Layer):  # type: ignore[misc]
 
     def set_max_num_samples(self, value: int) -> None:
         """Another number of samples, from the next trace on."""
-        num: int = sampler_settings.checked_num_samples(value, self.law.size, self.unique)
+        num = batch_size("max_num_samples", value, self.law.size, self.unique)
         if self._traced and num != self._max_num_samples:
             warnings.warn(
                 f"max_num_samples is now {num}, but graphs that are traced already go on with "
@@ -139,8 +154,8 @@ class PopularityBasedSampler(tf.keras.layers.Layer):  # type: ignore[misc]
             self._first_key = stream.first_key(None)
         shared = self.share_across_replicas
         place = stream.next_position(self._stream, self._first_key, shared)
-        drawn = ranks.draw_ranks(self.law, *place, self._max_num_samples, self.unique)
-        return self.domain.id(drawn)
+        ranks = draw_ranks(self.law, *place, self._max_num_samples, self.unique)
+        return self.domain.id(ranks)
 
     def expected_count(self, ids: Any) -> tf.Tensor:
         """Expected number of times that each id is in one batch of draws.
@@ -153,11 +168,8 @@ class PopularityBasedSampler(tf.keras.layers.Layer):  # type: ignore[misc]
           `unique`, else `max_num_samples * p`; 1.0 (a correction of 0) for ids never drawn.
         """
         self._traced |= not tf.executing_eagerly()
-        ids = tf.convert_to_tensor(ids)
-        sampler_settings.check_integers(ids.dtype)
-        return prices.expected_count(
-            self.law, self._table, self.domain.rank(tf.cast(ids, tf.int64))
-        )
+        ranks = self.domain.rank(tf.cast(_integers(ids), tf.int64))
+        return expected_count(self._table, ranks)
 
     def sampled_values(self, true_ids: Any) -> Tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Draws and prices, as the `sampled_values` of `tf.nn.sampled_softmax_loss`.
@@ -169,8 +181,7 @@ class PopularityBasedSampler(tf.keras.layers.Layer):  # type: ignore[misc]
           Sampled ids (int64 `[max_num_samples]`), expected counts of the true ids and of the
           sampled ids (float32 of their shapes).
         """
-        sampled, true_ids = self.sample_ids(), tf.convert_to_tensor(true_ids)
-        sampler_settings.check_integers(true_ids.dtype)
+        sampled, true_ids = self.sample_ids(), _integers(true_ids)
         # Priced together: for so few ids, the number of ops is what costs.
         flat = tf.concat([sampled, tf.cast(tf.reshape(true_ids, [-1]), tf.int64)], 0)
         counts = self.expected_count(flat)
@@ -185,8 +196,8 @@ class PopularityBasedSampler(tf.keras.layers.Layer):  # type: ignore[misc]
         """
         probs = np.zeros(self.domain.cardinality, np.float32)
         for start in range(0, self.law.size, _CHUNK):
-            chunk = np.arange(start, min(start + _CHUNK, self.law.size))
-            probs[self.domain.id(chunk)] = self.law.prob(chunk)
+            ranks = np.arange(start, min(start + _CHUNK, self.law.size))
+            probs[self.domain.id(ranks)] = self.law.prob(ranks)
         return tf.convert_to_tensor(probs)
 
     def call(
@@ -242,6 +253,16 @@ class PopularityBasedSampler(tf.keras.layers.Layer):  # type: ignore[misc]
 
     def __reduce__(self) -> Any:
         return _restored, (type(self), self.get_config(), self.get_weights())
+
+
+def _integers(ids: Any) -> tf.Tensor:
+    """Ids as a tensor of integers of any width."""
+    ids = tf.convert_to_tensor(ids)
+    if not ids.dtype.is_integer:
+        raise PopSamplerError(
+            f"Expected integer ids. Received: {ids.dtype.name}. Cast them to int64."
+        )
+    return ids
 
 
 def _restored(

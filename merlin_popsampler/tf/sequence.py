@@ -1,19 +1,10 @@
-"""Ranks drawn on a device: TensorFlow functions without state.
+"""Sequences of ranks on a device, and the random numbers that they are made of, without state.
 
 Randomness is counter based: the Philox generator with key `key` and counter (block, `position`), so
 equal key and position give equal draws in eager mode, in a graph and under XLA, and a trace draws
 nothing. (Compilers may round the last of 53 bits differently: none of 60 million ranks showed it.)
 
-A batch of unique draws is the first K distinct ranks of one sequence: independent draws or, where
-that takes fewer random numbers, one that gives the same sets (`sequence`). All algorithms of
-`distinct` read the same sequence and give the same ranks in the same order. Another way, the race,
-draws an exponential arrival time for every rank and takes the K earliest, which is the same law
-(memoryless arrivals: the next one is rank i with probability proportional to p_i). It serves where
-the sequence would be about as long as the catalog.
-
 References:
-  P. S. Efraimidis, P. G. Spirakis, "Weighted random sampling with a reservoir", Information
-  Processing Letters 97 (2006), section 2: the race.
   J. K. Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC11, section 4: Philox.
 """
 
@@ -23,51 +14,17 @@ from typing import Any, Callable
 import numpy as np
 import tensorflow as tf
 
-from merlin_popsampler.core.draw_plan import Plan, plan
+from merlin_popsampler.core.draw_plan import DrawPlan
 from merlin_popsampler.core.laws import Law
 
-from . import distinct
-from .inverse import head_probs, inverse
+from .inverse import first_probs, inverse
 
 _MANTISSA = 2**53 - 1
 _PROPOSALS = 8
 
 
-def independent(law: Law, key: Any, position: Any, num: int) -> tf.Tensor:
-    """`num` draws with repetition: int64 `[num]`, in `[0, law.size)`."""
-    return inverse(law)(_uniforms(key, position, num), False)
-
-
-def race(law: Law, key: Any, position: Any, num_sampled: int) -> tf.Tensor:
-    """The `num_sampled` ranks that arrive first, rank i at an exponential time of rate p_i."""
-    rates = head_probs(law, law.size)
-    times = -tf.math.log(1.0 - _uniforms(key, position, law.size)) / rates
-    return tf.math.top_k(-times, num_sampled, sorted=True).indices
-
-
-def first_distinct(
-    law: Law, key: Any, position: Any, num_sampled: int, algorithm: str
-) -> tf.Tensor:
-    """The first `num_sampled` distinct ranks of a sequence: int32 or int64 `[num_sampled]`.
-
-    A sequence that is surely long enough has many draws to spare, so a first try with fewer is made
-    where branches are cheap.
-    """
-    parts = plan(law, num_sampled)
-    # Faster on a CPU; on a GPU TensorFlow keeps int32 in host memory, for shapes' sake.
-    narrow = algorithm != "sort" and law.size < 2**31
-    ranks = sequence(law, key, position, parts, tf.int32 if narrow else tf.int64)
-
-    def surely() -> tf.Tensor:
-        return distinct.ALGORITHMS[algorithm](ranks(parts.draws), num_sampled)
-
-    if algorithm != "host":
-        return surely()
-    return distinct.first_distinct_host(ranks(parts.few), num_sampled, otherwise=surely)
-
-
 def sequence(
-    law: Law, key: Any, position: Any, parts: Plan, integer: tf.DType = tf.int64
+    law: Law, key: Any, position: Any, plan: DrawPlan, integer: tf.DType = tf.int64
 ) -> Callable[[int], tf.Tensor]:
     """Ranks whose first K distinct ones are a batch: plain draws, or a head by itself and draws.
 
@@ -81,22 +38,22 @@ def sequence(
       law: the law of one draw.
       key: of the stream.
       position: in the stream.
-      parts: how long the parts are.
+      plan: how long the parts are.
       integer: int64, or int32 where it holds the ranks.
 
     Returns:
-      From the length of the last part (`parts.few` or `parts.draws`; the shorter sequence is a
-      prefix) to integers `[parts.head + parts.tail + length]`.
+      From the length of the last part (`plan.few` or `plan.draws`; the shorter sequence is a
+      prefix) to integers `[plan.head + plan.tail + length]`.
     """
-    ranks = inverse(law, integer, parts.head)
-    if not parts.head:
-        return lambda last: ranks(_uniforms(key, position, last), False)
-    head, rates = tf.range(parts.head, dtype=integer), head_probs(law, parts.head)
+    ranks = inverse(law, integer, plan.head)
+    if not plan.head:
+        return lambda last: ranks(uniforms(key, position, last), False)
+    head, rates = tf.range(plan.head, dtype=integer), first_probs(law.pieces, plan.head)
 
     def draws(last: int) -> tf.Tensor:
-        lengths = [3 * _PROPOSALS, parts.tail, parts.head, last]
-        u = tf.split(_uniforms(key, position, sum(lengths)), lengths)
-        time = _gamma(parts.tail, u[0]) / (1.0 - parts.head_mass)
+        lengths = [3 * _PROPOSALS, plan.tail, plan.head, last]
+        u = tf.split(uniforms(key, position, sum(lengths)), lengths)
+        time = _gamma(plan.tail, u[0]) / (1.0 - plan.head_mass)
         tail = ranks(u[1], True)
         arrived = u[2] >= tf.exp(-time * rates)
         return tf.concat([tail, tf.where(arrived, head, tail[0]), ranks(u[3], False)], 0)
@@ -104,7 +61,7 @@ def sequence(
     return draws
 
 
-def _gamma(shape: int, uniforms: tf.Tensor) -> tf.Tensor:
+def _gamma(shape: int, u: tf.Tensor) -> tf.Tensor:
     """A gamma variate, float64: the time of the `shape`-th arrival at rate 1.
 
     The first that is accepted of a few proposals, of which few are refused.
@@ -113,7 +70,7 @@ def _gamma(shape: int, uniforms: tf.Tensor) -> tf.Tensor:
       G. Marsaglia, W. W. Tsang, "A simple method for generating gamma variables", ACM Transactions
       on Mathematical Software 26 (2000).
     """
-    radius, angle, test = tf.split(uniforms, 3)
+    radius, angle, test = tf.split(u, 3)
     normal = tf.sqrt(-2.0 * tf.math.log(1.0 - radius)) * tf.cos(2.0 * math.pi * angle)
     scale = shape - 1.0 / 3.0
     root = 1.0 + normal / math.sqrt(9.0 * scale)
@@ -123,7 +80,7 @@ def _gamma(shape: int, uniforms: tf.Tensor) -> tf.Tensor:
     return scale * tf.gather(cube, tf.argmax(tf.cast(accepted, tf.float32)))
 
 
-def _uniforms(key: Any, position: Any, num: int) -> tf.Tensor:
+def uniforms(key: Any, position: Any, num: int) -> tf.Tensor:
     """float64 `[num]` in [0, 1) of 53 bits; XLA's own float uniforms differ from the graph's."""
     bits = tf.raw_ops.StatelessRandomUniformFullIntV2(
         shape=[num],

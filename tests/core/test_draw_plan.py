@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from merlin_popsampler.core.draw_plan import plan, prefers_race
+from merlin_popsampler.core.draw_plan import draw_plan, prefers_race
 from merlin_popsampler.core.laws import Empirical, LogUniform, Uniform
 from merlin_popsampler.core.steps import Steps
 
@@ -15,10 +15,10 @@ FLAT_HEAD = Empirical(Steps(np.array([0, 6000]), np.array([6 * 10**9, 10**6]), 1
     ("law", "num_sampled"), [(LogUniform(10**6), 100), (LogUniform(1000), 300), (ZIPF, 1000)]
 )
 def test_plain_draws_are_enough(law, num_sampled, rng):
-    parts = plan(law, num_sampled)
-    assert (parts.head, parts.tail) == (0, 0)
-    assert parts.few < parts.draws == parts.length < 4 * num_sampled + 500
-    for draws, spreads in ((parts.few, 2.0), (parts.draws, 7.0)):
+    plan = draw_plan(law, num_sampled)
+    assert (plan.head, plan.tail) == (0, 0)
+    assert plan.few < plan.draws == plan.length < 4 * num_sampled + 500
+    for draws, spreads in ((plan.few, 2.0), (plan.draws, 7.0)):
         found = [len(np.unique(law.inverse(rng.random(draws)))) for _ in range(60)]
         assert np.mean(found) - num_sampled > spreads * np.std(found)
 
@@ -29,24 +29,24 @@ def test_plain_draws_are_enough(law, num_sampled, rng):
 )
 def test_a_head_is_planned_where_it_pays(law, num_sampled, rng):
     """By the end of the head's time too few ranks are distinct, by that of the draws enough."""
-    parts = plan(law, num_sampled)
-    assert parts.head > 100
-    assert parts.head_mass == pytest.approx(law.prob(np.arange(parts.head)).sum())
+    plan = draw_plan(law, num_sampled)
+    assert plan.head > 100
+    assert plan.head_mass == pytest.approx(law.prob(np.arange(plan.head)).sum())
     found = []
     for _ in range(20):
-        uniforms = parts.head_mass + (1 - parts.head_mass) * rng.random(parts.tail)
-        time = rng.gamma(parts.tail) / (1 - parts.head_mass)
-        chances = -np.expm1(-time * law.prob(np.arange(parts.head)))
-        head = np.flatnonzero(rng.random(parts.head) < chances)
-        draws = law.inverse(rng.random(parts.draws))
+        uniforms = plan.head_mass + (1 - plan.head_mass) * rng.random(plan.tail)
+        time = rng.gamma(plan.tail) / (1 - plan.head_mass)
+        chances = -np.expm1(-time * law.prob(np.arange(plan.head)))
+        head = np.flatnonzero(rng.random(plan.head) < chances)
+        draws = law.inverse(rng.random(plan.draws))
         first = np.concatenate((law.inverse(uniforms), head))
-        counts = (first, [first, draws[: parts.few]], [first, draws])
+        counts = (first, [first, draws[: plan.few]], [first, draws])
         found.append([len(np.unique(np.hstack(ranks))) for ranks in counts])
     before, few, surely = np.array(found).T
     for numbers, sign, spreads in ((before, -1, 5), (few, 1, 1.5), (surely, 1, 5)):
         assert sign * (np.mean(numbers) - num_sampled) > spreads * np.std(numbers)
     plain = np.mean([_draws_needed(law, num_sampled, rng) for _ in range(3)])
-    assert parts.head + parts.tail + parts.few < 0.75 * plain
+    assert plan.head + plan.tail + plan.few < 0.75 * plain
 
 
 def _draws_needed(law, num_sampled, rng):
@@ -57,7 +57,7 @@ def _draws_needed(law, num_sampled, rng):
 
 def test_no_head_where_its_time_would_be_too_uncertain():
     """The head holds nearly all of the mass: few draws of the tail would tell the time."""
-    assert plan(FLAT_HEAD, 5900).head == 0
+    assert draw_plan(FLAT_HEAD, 5900).head == 0
 
 
 @pytest.mark.parametrize("law", [LogUniform(400), Uniform(400), LogUniform(2), Uniform(1)])

@@ -83,9 +83,9 @@ def test_empirical_probabilities_are_the_counts():
     law = Empirical(Steps.from_counts(COUNTS))
     expected = [float(Fraction(count, sum(COUNTS))) for count in COUNTS]
     np.testing.assert_allclose(law.probs(), expected, rtol=1e-15)
-    np.testing.assert_allclose(law.cdf[1:], np.cumsum(law.step_probs * law.steps.lengths))
-    assert law.cdf[0] == 0
-    assert law.cdf[-1] == 1
+    np.testing.assert_allclose(law.pieces.cdf[1:], np.cumsum(law.pieces.probs * law.steps.lengths))
+    assert law.pieces.cdf[0] == 0
+    assert law.pieces.cdf[-1] == 1
 
 
 @given(st.floats(0, 3))

@@ -1,4 +1,4 @@
-"""Laws over 400 ranks that the tests of drawing share."""
+"""Laws that the tests of drawing share, over 400 ranks and over many."""
 
 import numpy as np
 
@@ -11,4 +11,10 @@ LAWS = {
     "uniform": Uniform(400),
     "empirical": Empirical(Steps.from_counts(COUNTS)),
     "distorted": Empirical(Steps.from_counts(COUNTS), distortion=0.75),
+}
+LARGE = {
+    "log_uniform": LogUniform(10**9),
+    "uniform": Uniform(10**6),
+    "empirical": Empirical(Steps.from_counts(10**9 // np.arange(10, 10**6))),
+    "distorted": Empirical(Steps.from_counts(10**9 // np.arange(10, 10**6)), distortion=0.75),
 }

@@ -1,5 +1,8 @@
 """Fitting small workflows, and the plain-Python order that the operators are held to."""
 
+import os
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any, Dict, Iterable, List, Tuple
@@ -8,6 +11,7 @@ import numpy as np
 import nvtabular as nvt
 import pandas as pd
 from merlin.io import Dataset
+from merlin.io.worker import clean_worker_cache
 
 from merlin_popsampler import FrequencyCategorify
 
@@ -49,6 +53,55 @@ def saved(keys: Iterable[Any], folder: Path, column: str = "item_id", **options:
     return folder
 
 
+ROOT = Path(__file__).parents[2]
+ELSEWHERE = """
+import sys
+sys.modules["tensorflow"] = None  # saves its start: no operator needs it
+import os, pickle
+import nvtabular, pandas
+folder, source = sys.argv[1:]
+if os.path.isdir(source):
+    workflow = nvtabular.Workflow.load(source)
+else:
+    workflow = pickle.load(open(source, "rb"))
+workflow.transform(pandas.read_pickle(folder + "/given.pkl")).to_pickle(folder + "/made.pkl")
+"""
+
+
+def transformed_elsewhere(source: Path, frame: pd.DataFrame, folder: Path) -> pd.DataFrame:
+    """What a process that has nothing in memory makes of a frame.
+
+    The workflow is read from `source`, the folder of a saved one or the file of a pickled one.
+    """
+    frame.to_pickle(folder / "given.pkl")
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", ELSEWHERE, str(folder), str(source)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return pd.read_pickle(folder / "made.pkl")
+
+
+def transformed_anew(workflow: nvt.Workflow, frame: pd.DataFrame) -> pd.DataFrame:
+    """What the workflow makes of a frame from its files alone: nothing is read from a cache."""
+    clean_worker_cache()
+    return workflow.transform(frame)
+
+
+def bytes_below(folder: Any) -> Dict[str, bytes]:
+    """Every file below a folder, hidden ones included, by its path inside the folder."""
+    files = sorted(path for path in Path(folder).rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def staging_folders(folder: Any) -> List[str]:
+    """Folders that a fit should have removed, whether it succeeded or failed."""
+    return sorted(str(path) for path in Path(folder).rglob(".*") if path.is_dir())
+
+
 def vocabulary(out_path: str, name: str = "item_id") -> pd.DataFrame:
     return pd.read_parquet(f"{out_path}/categories/unique.{name}.parquet")
 
@@ -65,6 +118,20 @@ def meta_file(out_path: str, name: str = "item_id") -> pd.DataFrame:
 
 def popularity(workflow: nvt.Workflow, column: str = "item_id") -> Dict[str, Any]:
     return workflow.output_schema[column].properties["popularity"]
+
+
+def check_contract(found, ids, reserved):
+    """Range, order and curve against the ids that left the workflow, counted by NumPy."""
+    counts = np.bincount(ids)
+    seen = [i for i in np.flatnonzero(counts) if i >= reserved]
+    assert (found["min_id"], found["max_id"]) == (seen[0], seen[-1])
+    known = np.maximum(counts[seen[0] :], 1)
+    assert found["frequency_ordered"] == bool((np.diff(known) <= 0).all())
+    if found["frequency_ordered"]:
+        total = sum(int(step.split(":")[1]) for step in found["steps"].split(","))
+        assert total == known.sum()
+    else:
+        assert "steps" not in found and "fit" not in found
 
 
 def _is_null(key: Any) -> bool:

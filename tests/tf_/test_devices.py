@@ -28,16 +28,16 @@ def worst(found, expected):
     return float(np.max(np.abs(np.asarray(found, np.float64) / expected - 1)))
 
 
-def whole_sampler(law, num_sampled, unique, branch):
+def whole_sampler(law, num_sampled, unique, algorithm):
     """Draw, price the sample, price the batch, look the sample up: all that a step does."""
     table = price_table(law, num_sampled, unique)
 
     def step(position, true_ids, embeddings):
-        ranks = draw_ranks(law, 5, position, num_sampled, unique, branch)
+        ranks = draw_ranks(law, 5, position, num_sampled, unique, algorithm)
         return (
             ranks,
-            expected_count(law, table, ranks),
-            expected_count(law, table, true_ids),
+            expected_count(table, ranks),
+            expected_count(table, true_ids),
             tf.gather(embeddings, ranks % 9000),
         )
 
@@ -108,20 +108,20 @@ def _is_type(op, name):
 
 @pytest.mark.parametrize("name", sorted(LAWS))
 @pytest.mark.parametrize(
-    "num_sampled, unique, branch",
+    "num_sampled, unique, algorithm",
     [(500, True, "sort"), (20_000, True, "sort"), (500, True, "race"), (500, False, "auto")],
 )
-def test_every_op_runs_on_a_gpu(name, num_sampled, unique, branch):
+def test_every_op_runs_on_a_gpu(name, num_sampled, unique, algorithm):
     law = LARGE[name] if num_sampled > 500 else LAWS[name]
-    step, signature = whole_sampler(law, num_sampled, unique, branch)
+    step, signature = whole_sampler(law, num_sampled, unique, algorithm)
     graph = tf.function(step, input_signature=signature).get_concrete_function().graph
     assert len(ops_of(graph)) > 10
     assert unfit_for_a_gpu(graph) == set()
     assert all(out.shape.is_fully_defined() for out in graph.outputs)
 
 
-@pytest.mark.parametrize("branch", ["host", "op", "int32"])
-def test_the_gpu_check_refuses_what_needs_the_host(branch):
+@pytest.mark.parametrize("algorithm", ["host", "op", "int32"])
+def test_the_gpu_check_refuses_what_needs_the_host(algorithm):
     """The op, `tf.unique`, and arithmetic on int32, which a GPU leaves to the host."""
 
     def with_op(position, true_ids, embeddings):
@@ -133,16 +133,16 @@ def test_the_gpu_check_refuses_what_needs_the_host(branch):
 
     step, signature = whole_sampler(LAWS["log_uniform"], 500, True, "host")
     steps = {"host": step, "op": with_op, "int32": with_int32}
-    traced = tf.function(steps[branch], input_signature=signature)
-    expected = {"host": "Unique", "op": "LogUniformCandidateSampler", "int32": "Minimum"}[branch]
+    traced = tf.function(steps[algorithm], input_signature=signature)
+    expected = {"host": "Unique", "op": "LogUniformCandidateSampler", "int32": "Minimum"}[algorithm]
     assert expected in unfit_for_a_gpu(traced.get_concrete_function().graph)
 
 
 @pytest.mark.parametrize("name", sorted(LAWS))
-@pytest.mark.parametrize("branch", ["auto", "sort", "race"])
-def test_compiles_under_xla(name, branch):
-    law = LAWS[name] if branch != "race" else LogUniform(2000)
-    step, signature = whole_sampler(law, 500, True, branch)
+@pytest.mark.parametrize("algorithm", ["auto", "sort", "race"])
+def test_compiles_under_xla(name, algorithm):
+    law = LAWS[name] if algorithm != "race" else LogUniform(2000)
+    step, signature = whole_sampler(law, 500, True, algorithm)
     compiled = tf.function(step, input_signature=signature, jit_compile=True)
     arguments = (
         tf.constant(3, tf.int64),
@@ -162,7 +162,7 @@ def constants_of(law, num_sampled):
 
     def step(position):
         ranks = draw_ranks(law, 3, position, num_sampled)
-        return ranks, expected_count(law, table, ranks)
+        return ranks, expected_count(table, ranks)
 
     position = tf.TensorSpec([], tf.int64)
     graph = tf.function(step).get_concrete_function(position).graph

@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from merlin_popsampler.core.laws import Empirical, Law, LogUniform, Uniform
+from merlin_popsampler.core.laws import Empirical, LogUniform, Uniform
 from merlin_popsampler.core.steps import Steps
-from merlin_popsampler.errors import PopSamplerError
-from merlin_popsampler.tf.inverse import head_probs, inverse, step
+from merlin_popsampler.tf.inverse import first_probs, inverse, piece
 from tests.support import law_examples
 
 LAWS = {
@@ -26,7 +25,7 @@ def test_the_share_of_uniforms_of_every_rank(name, steps_of_head):
     law = LAWS[name]
     head = min(steps_of_head, law.size - 1)
     if isinstance(law, Empirical):
-        head = int(law.starts[min(steps_of_head, len(law.steps) - 1)])
+        head = int(law.pieces.starts[min(steps_of_head, len(law.steps) - 1)])
     ranks = inverse(law, head=head)
     for behind in (False, True):
         counts = np.bincount(ranks(tf.constant(GRID), behind), minlength=law.size)
@@ -65,21 +64,12 @@ def test_integers_of_both_widths(name):
 @pytest.mark.parametrize("law", [*LAWS.values(), *HUGE])
 def test_probabilities_of_the_head(law):
     head = min(law.size, 5000)
-    found = head_probs(law, head).numpy()
+    found = first_probs(law.pieces, head).numpy()
     assert found.dtype == np.float64
     np.testing.assert_allclose(found, law.prob(np.arange(head)), rtol=1e-12)
 
 
-def test_the_step_of_a_rank():
-    law = LAWS["empirical"]
-    ranks = np.arange(400).reshape(20, 20)
-    assert step(law, tf.constant(ranks)).numpy().tolist() == law.step(ranks).tolist()
-
-
-def test_a_law_without_a_device_form_is_refused():
-    class Other(Law):
-        name, size = "other", 3
-        prob = inverse = nodes = get_config = lambda self, *_: None
-
-    with pytest.raises(PopSamplerError, match="Expected a law of merlin_popsampler.laws"):
-        inverse(Other())
+def test_the_piece_of_a_rank():
+    pieces = LAWS["empirical"].pieces
+    found = piece(pieces.starts, tf.range(400, dtype=tf.int64)).numpy()
+    assert found.tolist() == pieces.index(np.arange(400)).tolist()

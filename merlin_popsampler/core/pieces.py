@@ -1,0 +1,166 @@
+"""A law as data: pieces of the catalog inside which chance is spread evenly.
+
+Everything that is asked of a law follows from its pieces: the probability of a rank, the rank of a
+uniform, sums over the catalog. So a law is written once, and whoever draws, on whatever device,
+interprets pieces and never asks which law it is.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Optional, Tuple
+
+import numpy as np
+import numpy.typing as npt
+
+from merlin_popsampler.errors import PopSamplerError
+
+from .quadrature import sum_nodes
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+_LONGEST_HEAD = 2**17
+
+
+@dataclass(frozen=True, eq=False)
+class Pieces:
+    """A distribution over the ranks `0` to `size - 1`, most frequent first.
+
+    Pieces are even in the rank, or there is one that is even in `log(rank + shift)`:
+
+      flat (`shift` is None):  p(rank) = mass / length of the rank's piece
+      logarithmic:             p(rank) = log((rank + shift + 1) / (rank + shift))
+                                         / log((size + shift) / shift)
+
+    Args:
+      starts: int64 `[num_pieces]`, first rank of each piece; `starts[0] == 0`, increasing.
+      masses: float64 `[num_pieces]`, probability of each piece, positive.
+      size: number of ranks, the end of the last piece (exclusive), at least 1.
+      shift: None, or a number > 0 (then there is one piece).
+
+    Raises:
+      PopSamplerError: pieces that do not fill the ranks, masses that are none, or a probability
+        that rises from one piece to the next.
+
+    Example:
+      >>> pieces = Pieces([0, 1], [0.5, 0.5], size=3)
+      >>> pieces.prob([0, 1, 2, 3]).tolist(), pieces.inverse([0.0, 0.6, 0.99]).tolist()
+      ([0.5, 0.25, 0.25, 0.0], [0, 1, 2])
+    """
+
+    starts: Ints
+    masses: Floats
+    size: int
+    shift: Optional[float] = None
+
+    def __post_init__(self) -> None:
+        for name, dtype in (("starts", np.int64), ("masses", np.float64)):
+            array = np.array(getattr(self, name), dtype=dtype)
+            array.setflags(write=False)
+            object.__setattr__(self, name, array)
+        problem = self._problem()
+        if problem:
+            raise PopSamplerError(
+                f"Expected pieces that fill {self.size} ranks, of falling probability. Received: "
+                f"{problem}. Give the pieces in the order of their ranks, the likeliest first."
+            )
+
+    @cached_property
+    def lengths(self) -> Ints:
+        """Number of ranks in each piece, int64 `[num_pieces]`."""
+        return np.diff(self.starts, append=self.size)
+
+    @cached_property
+    def probs(self) -> Floats:
+        """Probability of one rank of each flat piece, float64 `[num_pieces]`."""
+        probs: Floats = self.masses / self.lengths
+        return probs
+
+    @cached_property
+    def cdf(self) -> Floats:
+        """Probability of all ranks before each piece, float64 `[num_pieces + 1]`; 0 to 1."""
+        before = np.concatenate(([0.0], np.cumsum(self.masses)))
+        cdf: Floats = before / before[-1]
+        return cdf
+
+    @cached_property
+    def log_range(self) -> float:
+        """`log((size + shift) / shift)`, by which the logarithmic piece is scaled."""
+        return float(np.log1p(self.size / self._shift))
+
+    @property
+    def _shift(self) -> float:
+        return 1.0 if self.shift is None else self.shift
+
+    def index(self, ranks: Any) -> Ints:
+        """Piece of each rank, int64 of the ranks' shape; ranks outside give the nearest piece."""
+        return np.asarray(np.maximum(np.searchsorted(self.starts, ranks, side="right") - 1, 0))
+
+    def prob(self, ranks: Any) -> Floats:
+        """Probability of one draw, float64 of the ranks' shape; 0 outside `[0, size)`."""
+        ranks = np.asarray(ranks)
+        inside = (ranks >= 0) & (ranks < self.size)
+        if self.shift is None:
+            return np.where(inside, self.probs[self.index(ranks)], 0.0)
+        return np.where(inside, self.smooth(np.where(inside, ranks, 0)), 0.0)
+
+    def dense(self) -> Floats:
+        """Probability of every rank, float64 `[size]`."""
+        if self.shift is None:
+            return np.repeat(self.probs, self.lengths)
+        return self.smooth(np.arange(self.size))
+
+    def smooth(self, ranks: Any) -> Floats:
+        """The logarithmic formula at real ranks, float64 of their shape.
+
+        By log1p: the difference of two near logarithms loses digits.
+        """
+        smooth: Floats = np.log1p(1.0 / (ranks + self._shift)) / self.log_range
+        return smooth
+
+    def inverse(self, uniforms: Any) -> Ints:
+        """Ranks (int64) that uniforms in `[0, 1)` draw, in the order of the uniforms' size."""
+        uniforms = np.asarray(uniforms, np.float64)
+        if self.shift is not None:
+            real = self._shift * np.expm1(uniforms * self.log_range)
+        else:
+            piece = np.searchsorted(self.cdf[1:-1], uniforms, side="right")
+            within = np.floor((uniforms - self.cdf[piece]) / self.probs[piece])
+            real = self.starts[piece] + np.minimum(within, self.lengths[piece] - 1)
+        # Rounding may reach `size`.
+        return np.asarray(np.minimum(real.astype(np.int64), self.size - 1))
+
+    def nodes(self) -> Tuple[Floats, Floats]:
+        """Probabilities (falling) and multiplicities that stand for the catalog in sums.
+
+        `sum over ranks of f(prob(rank))` equals `sum(multiplicity * f(prob))` for smooth `f`.
+        """
+        if self.shift is None:
+            return self.probs, self.lengths.astype(np.float64)
+        ranks, multiplicities = sum_nodes(self.size)
+        return self.smooth(ranks), multiplicities
+
+    def heads(self) -> Tuple[Ints, Floats]:
+        """Ranks that may be the first behind a head, and the probability of a draw before each.
+
+        A head ends where a piece does, and where the logarithmic piece is as good to draw from.
+        """
+        if self.shift is None:
+            short = self.starts <= _LONGEST_HEAD
+            return self.starts[short], self.cdf[:-1][short]
+        # One below a power of 2, so that scaling the tail's draws by `head + 1` is exact.
+        heads = 2 ** np.arange(min(18, self.size.bit_length())) - 1
+        return heads, np.log1p(heads / self._shift) / self.log_range
+
+    def _problem(self) -> str:
+        """What is wrong with the pieces, or nothing."""
+        if self.starts.ndim != 1 or self.starts.shape != self.masses.shape or not self.starts.size:
+            return f"starts of shape {self.starts.shape} and masses of shape {self.masses.shape}"
+        if self.starts[0] != 0 or (self.lengths < 1).any():
+            return f"starts that do not run from 0 to below {self.size}"
+        if not (np.isfinite(self.masses).all() and (self.masses > 0).all()):
+            return "masses that are not all positive numbers"
+        if self.shift is not None and not (len(self.starts) == 1 and 0 < self.shift < np.inf):
+            return f"shift {self.shift} of {len(self.starts)} pieces"
+        rises = np.flatnonzero(np.diff(self.probs) > 1e-12 * self.probs[:-1])
+        return f"piece {rises[0] + 1} likelier than the one before it" if rises.size else ""

@@ -1,0 +1,114 @@
+"""The constants by which a device draws: a law's pieces as a map from uniforms to ranks.
+
+Built here once, in float64, for every framework; each framework has one interpreter of them.
+"""
+
+import functools
+from dataclasses import dataclass
+from typing import Optional, Tuple
+
+import numpy as np
+
+from .alias import alias_table
+from .laws import Law
+from .pieces import Floats
+
+Line = Tuple[float, float]
+"""Offset and scale of an affine map."""
+
+
+@dataclass(frozen=True, eq=False)
+class InverseTable:
+    """How uniforms u in [0, 1) become ranks, of a whole law or of the ranks behind a head.
+
+    A rank is `floor(real)`, at most `size - 1`. With `(offset, scale)` either `whole` or `behind`:
+
+    - exponential, where `shift` is a number:
+      `real = exp(u * scale) * offset - shift`;
+    - affine, where there are no `cuts`:
+      `real = offset + u * scale`;
+    - by columns, where there are: `column = offset + u * scale`, `j = floor(column)` (at most the
+      last column), `inside = column - j`, and with `i = 2 j` below `cuts[j]`, `i = 2 j + 1` from it
+      on, `real = lines[i, 0] + inside * lines[i, 1]`, at least the first rank asked for.
+      The columns of the head come first, `head_columns` of them. If there are any, a whole law's u
+      below `head_mass` is in them, `column = u * head_columns / head_mass` (below `head_columns`),
+      and the others are in `column = offset + (u - head_mass) * scale`.
+
+    Attributes:
+      size: number of ranks.
+      head: first rank behind the head.
+      shift: see "exponential"; else None.
+      whole: offset and scale for the whole law.
+      behind: offset and scale for the ranks behind the head.
+      cuts: float64 `[columns]`.
+      lines: float64 `[2 * columns, 2]`, offset and scale of each side of each cut.
+      head_columns, head_mass: see "by columns".
+
+    References:
+      Walker (1977) and Vose (1991), see `alias`: a step by its column, then a line inside the step.
+    """
+
+    size: int
+    head: int
+    whole: Line
+    behind: Line
+    shift: Optional[float] = None
+    cuts: Optional[Floats] = None
+    lines: Optional[Floats] = None
+    head_columns: int = 0
+    head_mass: float = 0.0
+
+
+@functools.lru_cache(maxsize=256)
+def inverse_table(law: Law, head: int = 0) -> InverseTable:
+    """The table of a law, for draws from all of it and from what is behind a head.
+
+    Args:
+      law: the law of one draw.
+      head: first rank behind the head, the start of a piece or any rank of a logarithmic piece.
+    """
+    pieces = law.pieces
+    if pieces.shift is not None:
+        behind = pieces.log_range - float(np.log1p(head / pieces.shift))
+        return InverseTable(
+            law.size,
+            head,
+            whole=(pieces.shift, pieces.log_range),
+            behind=(head + pieces.shift, behind),
+            shift=pieces.shift,
+        )
+    if len(pieces.starts) == 1:
+        size = float(law.size)
+        return InverseTable(law.size, head, whole=(0.0, size), behind=(float(head), size - head))
+    return _by_columns(law, head)
+
+
+def _by_columns(law: Law, head: int) -> InverseTable:
+    """A piece by the alias method, then an affine map inside the piece.
+
+    The pieces of the head and those behind it have columns of their own, so that one table serves
+    both questions. What the choice of the piece leaves of the uniform, 53 bits less those of the
+    number of pieces, chooses the rank inside it.
+    """
+    pieces = law.pieces
+    first = int(np.searchsorted(pieces.starts, head))
+    cuts, aliases = alias_table(pieces.masses[first:])
+    if first:
+        head_cuts, head_aliases = alias_table(pieces.masses[:first])
+        cuts = np.concatenate([head_cuts, cuts])
+        aliases = np.concatenate([head_aliases, aliases + first])
+    own = np.stack([np.arange(len(cuts)), aliases], axis=1).ravel()
+    low = np.stack([np.zeros_like(cuts), cuts], axis=1).ravel()
+    width = np.stack([cuts, 1.0 - cuts], axis=1).ravel()
+    scale = pieces.lengths[own] / np.where(width > 0, width, 1.0)
+    mass, columns = float(pieces.cdf[first]), float(len(cuts) - first)
+    return InverseTable(
+        law.size,
+        head,
+        whole=(float(first), columns / (1.0 - mass)),
+        behind=(float(first), columns),
+        cuts=cuts,
+        lines=np.stack([pieces.starts[own] - low * scale, scale], axis=1),
+        head_columns=first,
+        head_mass=mass,
+    )

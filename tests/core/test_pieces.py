@@ -1,0 +1,95 @@
+"""Pieces of a law: probabilities, inverses and heads, against sums one rank at a time."""
+
+import numpy as np
+import pytest
+
+from merlin_popsampler.core.pieces import Pieces
+from merlin_popsampler.errors import PopSamplerError
+
+FLAT = Pieces([0, 1, 3, 7], [0.4, 0.3, 0.2, 0.1], 10)
+CURVED = Pieces([0], [1.0], 50, shift=2.7)
+
+
+def test_flat_pieces_share_their_mass():
+    expected = [0.4] + [0.15] * 2 + [0.05] * 4 + [0.1 / 3] * 3
+    np.testing.assert_allclose(FLAT.dense(), expected, rtol=1e-15)
+    assert FLAT.prob([-1, 10]).tolist() == [0.0, 0.0]
+    assert FLAT.index(np.arange(10)).tolist() == [0, 1, 1, 2, 2, 2, 2, 3, 3, 3]
+    assert FLAT.cdf.tolist() == pytest.approx([0, 0.4, 0.7, 0.9, 1.0])
+
+
+def test_the_logarithmic_piece_is_a_difference_of_logarithms():
+    edges = np.log(np.arange(51) + 2.7)
+    expected = np.diff(edges) / (edges[-1] - edges[0])
+    np.testing.assert_allclose(CURVED.dense(), expected, rtol=1e-12)
+    np.testing.assert_allclose(CURVED.prob(np.arange(50)), expected, rtol=1e-12)
+    assert CURVED.prob([-1, 50]).tolist() == [0.0, 0.0]
+    assert CURVED.dense().sum() == pytest.approx(1.0, rel=1e-14)
+
+
+@pytest.mark.parametrize("pieces", [FLAT, CURVED, Pieces([0], [1.0], 1), Pieces([0], [1.0], 7)])
+def test_the_inverse_has_the_mass_of_each_rank(pieces):
+    grid = (np.arange(300_000) + 0.5) / 300_000
+    share = np.bincount(pieces.inverse(grid), minlength=pieces.size) / len(grid)
+    np.testing.assert_allclose(share, pieces.dense(), atol=1.01 / len(grid))
+    assert pieces.inverse([0.0, 1 - 2.0**-53]).tolist() == [0, pieces.size - 1]
+
+
+@pytest.mark.parametrize("pieces", [FLAT, CURVED, Pieces([0], [1.0], 10**6, shift=0.25)])
+@pytest.mark.parametrize("x", [0.01, 1.0, 300.0])
+def test_nodes_stand_for_the_catalog(pieces, x):
+    probs, multiplicities = pieces.nodes()
+    expected = -np.expm1(-x * pieces.dense()).sum()
+    assert -np.expm1(-x * probs) @ multiplicities == pytest.approx(expected, rel=1e-10)
+
+
+def test_heads_end_where_pieces_do():
+    heads, masses = FLAT.heads()
+    assert heads.tolist() == [0, 1, 3, 7]
+    assert masses.tolist() == pytest.approx([0, 0.4, 0.7, 0.9])
+    far = Pieces([0, 2**17, 2**17 + 1], [0.9, 5e-6, 0.1 - 5e-6], 10**6)
+    assert far.heads()[0].tolist() == [0, 2**17]
+
+
+def test_heads_of_a_logarithmic_piece():
+    heads, masses = CURVED.heads()
+    assert heads.tolist() == [0, 1, 3, 7, 15, 31]
+    before = np.append(0.0, np.cumsum(CURVED.dense()))
+    assert masses.tolist() == pytest.approx(before[heads].tolist(), rel=1e-12)
+    assert Pieces([0], [1.0], 10**9, shift=1.0).heads()[0][-1] == 2**17 - 1
+
+
+def test_arrays_cannot_be_changed():
+    starts = np.array([0, 1])
+    pieces = Pieces(starts, np.array([0.7, 0.3]), 2)
+    starts[1] = 9
+    assert pieces.starts.tolist() == [0, 1]
+    with pytest.raises(ValueError, match="read-only"):
+        pieces.masses[0] = 1.0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (([], [], 0), "starts of shape"),
+        (([0, 1], [1.0], 2), "starts of shape"),
+        (([[0]], [[1.0]], 1), "starts of shape"),
+        (([1], [1.0], 2), "do not run from 0"),
+        (([0, 0], [0.5, 0.5], 2), "do not run from 0"),
+        (([0, 2], [0.5, 0.5], 2), "to below 2"),
+        (([0], [1.0], 0), "do not run from 0"),
+        (([0, 1], [1.0, 0.0], 2), "not all positive"),
+        (([0, 1], [1.0, -0.1], 2), "not all positive"),
+        (([0], [float("nan")], 2), "not all positive"),
+        (([0], [float("inf")], 2), "not all positive"),
+        (([0, 1], [0.3, 0.7], 2), "piece 1 likelier"),
+        (([0, 1, 3], [0.5, 0.2, 0.3], 4), "piece 2 likelier"),
+        (([0], [1.0], 2, 0.0), "shift 0.0 of 1"),
+        (([0], [1.0], 2, -1.0), "shift -1.0 of 1"),
+        (([0], [1.0], 2, float("inf")), "shift inf of 1"),
+        (([0, 1], [0.5, 0.5], 2, 1.0), "shift 1.0 of 2"),
+    ],
+)
+def test_what_is_no_law_is_refused(arguments, message):
+    with pytest.raises(PopSamplerError, match=message):
+        Pieces(*arguments)

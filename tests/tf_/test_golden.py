@@ -1,0 +1,48 @@
+"""A new version, another machine, another TensorFlow: the same draws as ever."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from merlin_popsampler.laws import Empirical, LogUniform, Steps, Uniform
+from merlin_popsampler.tf.ranks import draw_ranks
+
+GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "draws.json").read_text())
+"""By law, number of draws and kind: first ranks, and the digest of all as little-endian int64.
+
+Key 17, position 3; made by the first version that drew a head by itself, on TensorFlow 2.12.
+"""
+
+
+def falling(size):
+    """10**9 / 10, 10**9 / 11, ...: no chance in it."""
+    return 10**9 // np.arange(10, 10 + size)
+
+
+COUNTS = np.sort(np.random.default_rng(3).zipf(1.4, 400).clip(max=5000))[::-1]
+LAWS = {
+    "log_uniform_400": LogUniform(400),
+    "uniform_400": Uniform(400),
+    "empirical_400": Empirical(Steps.from_counts(COUNTS)),
+    "distorted_400": Empirical(Steps.from_counts(COUNTS), 0.75),
+    "log_uniform_1e6": LogUniform(10**6),
+    "log_uniform_1e9": LogUniform(10**9),
+    "uniform_1e6": Uniform(10**6),
+    "empirical_1e6": Empirical(Steps.from_counts(falling(10**6 - 10))),
+}
+
+
+@pytest.mark.parametrize("case", GOLDEN)
+def test_golden_draws(case):
+    name, num_sampled, kind = case.split()
+    ranks = draw_ranks(LAWS[name], 17, 3, int(num_sampled), unique=kind == "unique").numpy()
+    assert ranks[:8].tolist() == GOLDEN[case]["first"]
+    digest = hashlib.sha256(ranks.astype("<i8").tobytes()).hexdigest()
+    assert digest == GOLDEN[case]["sha256"]
+
+
+def test_every_law_is_there():
+    assert {case.split()[0] for case in GOLDEN} == set(LAWS)
