@@ -1,4 +1,4 @@
-"""What the README shows runs."""
+"""What the README shows runs, and its first screen shows what the package does."""
 
 import re
 from pathlib import Path
@@ -19,7 +19,10 @@ def test_the_example(capsys):
     assert all(loss > 0 for loss in names["loss"].numpy())
 
 
-def test_its_commands_are_targets_of_the_makefile():
-    targets = re.findall(r"^([a-z0-9-]+):", (README.parent / "Makefile").read_text(), re.MULTILINE)
-    commands = re.findall(r"make ([a-z0-9-]+)", README.read_text(encoding="utf-8"))
-    assert {"demo", "test"} <= set(commands) <= set(targets)
+def test_the_first_screen():
+    screen, _, rest = README.read_text(encoding="utf-8").partition("\n## ")
+    assert "](docs/images/popularity.png)" in screen
+    assert "python -m merlin_popsampler inspect" in screen
+    assert "times popularity" in screen
+    assert len(screen.splitlines()) < 40
+    assert rest.startswith("Two commands")

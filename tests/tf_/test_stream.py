@@ -1,6 +1,7 @@
 """The stream of draws: what moves it, what does not, and what carries it along."""
 
 import copy
+import itertools
 import os
 import pickle
 import subprocess
@@ -13,7 +14,9 @@ import pytest
 
 tf = pytest.importorskip("tensorflow")
 
+from merlin_popsampler.laws import LogUniform
 from merlin_popsampler.tf import stream
+from merlin_popsampler.tf.ranks import draw_ranks
 from merlin_popsampler.tf.sampler import PopularityBasedSampler
 
 ROOT = Path(__file__).parents[2]
@@ -246,27 +249,53 @@ else:
     run_python(code)
 
 
-def test_horovod_s_processes_draw_their_own_ids(monkeypatch):
-    """Horovod is not installed here: a stand-in says what its two functions say."""
-    drawn = []
-    for rank in (0, 1):
-        horovod = types.SimpleNamespace(rank=lambda rank=rank: rank, is_initialized=lambda: True)
-        monkeypatch.setitem(sys.modules, "horovod.tensorflow", horovod)
-        drawn.append(draws(sampler()))
+def place_of(monkeypatch, seed, replica=0, worker=0, shared=False):
+    """Key and position that a replica of one of Horovod's processes takes from a new stream.
+
+    Neither is at hand here in numbers: stand-ins say what the two would say.
+    """
+    horovod = types.SimpleNamespace(rank=lambda: worker, is_initialized=lambda: True)
+    context = types.SimpleNamespace(replica_id_in_sync_group=tf.constant(replica))
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "horovod.tensorflow", horovod)
+        patch.setattr(tf.distribute, "get_replica_context", lambda: context)
+        weight = tf.Variable([stream.first_key(seed), 0], dtype=tf.int64)
+        key, position = stream.next_position(weight, None, shared)
+    assert weight.numpy().tolist() == [stream.first_key(seed), 1]
+    assert int(position) == 0
+    return int(key)
+
+
+def test_streams_of_near_seeds_replicas_and_workers_never_meet(monkeypatch):
+    places = list(itertools.product(range(-6, 6), range(6), range(5)))
+    keys = [place_of(monkeypatch, *place) for place in places]
+    assert len(set(keys)) == len(places)
+    drawn = np.array([draw_ranks(LogUniform(400), key, 0, 20).numpy() for key in keys])
+    # Unrelated streams have an id at the same place now and then; no two may share a batch's start.
+    assert len({tuple(batch[:6]) for batch in drawn.tolist()}) == len(places)
+    assert overlap(drawn[1:], drawn[:-1]) < 0.1
+    assert overlap(drawn[30:], drawn[:-30]) < 0.1
+
+
+def test_the_first_replica_of_the_first_worker_is_a_lone_process(monkeypatch):
+    for seed in (0, 17, -3):
+        assert place_of(monkeypatch, seed) == stream.first_key(seed)
+    alone = sampler().sample_ids().numpy().tolist()
+    assert (draw_ranks(LogUniform(400), stream.first_key(17), 0, 20).numpy() + 3).tolist() == alone
+
+
+def test_a_shared_stream_is_everybody_s(monkeypatch):
+    places = [(replica, worker) for replica in range(3) for worker in range(3)]
+    keys = {place_of(monkeypatch, 17, *place, shared=True) for place in places}
+    assert keys == {stream.first_key(17)}
+
+
+def test_horovod_is_asked_only_where_it_runs(monkeypatch):
+    idle = types.SimpleNamespace(rank=lambda: 1 / 0, is_initialized=lambda: False)
+    monkeypatch.setitem(sys.modules, "horovod.tensorflow", idle)
+    with_idle = draws(sampler())
     monkeypatch.delitem(sys.modules, "horovod.tensorflow")
-    assert drawn[0] == draws(sampler())
-    assert overlap(*drawn) < 0.3
-    assert drawn[0] != drawn[1]
-
-
-def test_keys_of_near_seeds_replicas_and_workers_never_meet():
-    keys = [
-        (stream._mix(seed) ^ ((replica + (worker << 32)) * stream._GOLDEN % 2**64))
-        for seed in range(-50, 50)
-        for replica in range(16)
-        for worker in range(8)
-    ]
-    assert len(set(keys)) == len(keys)
+    assert draws(sampler()) == with_idle
 
 
 def run_python(code):
