@@ -23,7 +23,7 @@ def alias_table(masses: Any) -> Tuple[Floats, Ints]:
     Returns:
       Cuts in (0, 1], float64 `[n]`, and aliases, int64 `[n]`.
 
-    Example:
+    Examples:
       >>> cuts, aliases = alias_table([3.0, 1.0])
       >>> cuts.tolist(), aliases.tolist()
       ([1.0, 0.5], [0, 0])

@@ -30,7 +30,7 @@ def whole_number(
     Raises:
       PopSamplerError: anything else.
 
-    Example:
+    Examples:
       >>> whole_number("max_id", 7.0, 0, "Take it from the schema.")
       7
     """
@@ -55,7 +55,7 @@ def batch_size(name: str, value: Any, size: int, unique: bool) -> int:
     Raises:
       PopSamplerError: not a whole number from 1 on, or more unique draws than items.
 
-    Example:
+    Examples:
       >>> batch_size("num_sampled", 7, size=7, unique=True)
       7
     """

@@ -27,7 +27,7 @@ class IdDomain:
     Raises:
       PopSamplerError: not integers, or out of these ranges.
 
-    Example:
+    Examples:
       >>> domain = IdDomain(3, 10)
       >>> domain.size, domain.cardinality, domain.rank(3), domain.id(7)
       (8, 11, 0, 10)

@@ -98,7 +98,7 @@ class Law(ABC):
 class Uniform(Law):
     """Every rank alike: `p = 1 / size`.
 
-    Example:
+    Examples:
       >>> Uniform(4).prob([0, 3, 4]).tolist(), Uniform(4).inverse([0.0, 0.99]).tolist()
       ([0.25, 0.25, 0.0], [0, 3])
     """
@@ -116,7 +116,7 @@ class Uniform(Law):
 class LogUniform(Law):
     """Zipf-like without a table: `p(rank) = log((rank + 2) / (rank + 1)) / log(size + 1)`.
 
-    Example:
+    Examples:
       >>> law = LogUniform(3)
       >>> law.prob([0, 1, 2]).round(4).tolist(), law.inverse([0.0, 0.49, 0.51, 0.99]).tolist()
       ([0.5, 0.2925, 0.2075], [0, 0, 1, 2])
@@ -139,7 +139,7 @@ class Empirical(Law):
       steps: the popularity curve, at least one step.
       distortion: 1 draws as often as counted, 0.75 is word2vec's choice, 0 is uniform.
 
-    Example:
+    Examples:
       >>> law = Empirical(Steps.from_counts([5, 3, 1, 1]))
       >>> law.prob([0, 1, 2, 3]).tolist(), law.inverse([0.0, 0.5, 0.79, 0.95]).tolist()
       ([0.5, 0.3, 0.1, 0.1], [0, 1, 1, 3])
@@ -183,7 +183,7 @@ def law_from_config(config: Mapping[str, Any]) -> Law:
     Raises:
       PopSamplerError: no registered law's name, or not what that law is made of.
 
-    Example:
+    Examples:
       >>> law_from_config({"name": "log_uniform", "size": 7})
       LogUniform(size=7)
     """
@@ -212,7 +212,7 @@ def distance(law: Law, counts: Any) -> Dict[str, float]:
     Returns:
       `{"tv": total variation in [0, 1], "kl": KL(data to law) in nats}`.
 
-    Example:
+    Examples:
       >>> distance(Uniform(2), [3, 1])["tv"]
       0.25
     """

@@ -42,7 +42,7 @@ class Pieces:
       PopSamplerError: pieces that do not fill the ranks, masses that are none, or a probability
         that rises from one piece to the next.
 
-    Example:
+    Examples:
       >>> pieces = Pieces([0, 1], [0.5, 0.5], size=3)
       >>> pieces.prob([0, 1, 2, 3]).tolist(), pieces.inverse([0.0, 0.6, 0.99]).tolist()
       ([0.5, 0.25, 0.25, 0.0], [0, 1, 2])

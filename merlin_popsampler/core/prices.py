@@ -92,7 +92,7 @@ def price_table(law: Law, num_sampled: int, unique: bool) -> PriceTable:
     Raises:
       PopSamplerError: no such number of draws.
 
-    Example:
+    Examples:
       >>> from merlin_popsampler.core.laws import LogUniform
       >>> price_table(LogUniform(3), 3, unique=True).expected_count([0, 2, 3]).tolist()
       [1.0, 1.0, 1.0]
@@ -166,7 +166,7 @@ def inclusion_probability(law: Law, num_sampled: int, probs: Any) -> Floats:
     Returns:
       float64 `[n]`, relative error below 1e-6.
 
-    Example:
+    Examples:
       >>> from merlin_popsampler.core.laws import Empirical
       >>> from merlin_popsampler.core.steps import Steps
       >>> inclusion_probability(Empirical(Steps.from_counts([2, 1, 1])), 2, [0.5, 0.25]).round(12)

@@ -25,7 +25,7 @@ def sum_nodes(size: int) -> Tuple[Floats, Floats]:
     Returns:
       Rising real ranks and positive multiplicities, both float64 `[num_nodes]`.
 
-    Example:
+    Examples:
       >>> ranks, multiplicities = sum_nodes(10**6)
       >>> len(ranks), float(multiplicities.sum().round(3))
       (204, 1000000.0)

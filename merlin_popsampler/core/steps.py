@@ -33,7 +33,7 @@ class Steps:
     Raises:
       PopSamplerError: steps that rise, do not fill the ranks, or hold less than one count an id.
 
-    Example:
+    Examples:
       >>> steps = Steps.from_counts([5, 3, 3, 1])
       >>> steps.starts.tolist(), steps.masses.tolist(), steps.heights.tolist()
       ([0, 1, 3], [5, 6, 1], [5.0, 3.0, 1.0])
@@ -105,7 +105,7 @@ class Steps:
           FrequencyOrderError: a count is higher than the one before it.
           PopSamplerError: not a list of integers `>= 0`, or `max_steps` below 1.
 
-        Example:
+        Examples:
           >>> Steps.from_counts([9, 8, 2, 1], max_steps=2).masses.tolist()
           [17, 3]
         """
@@ -128,7 +128,7 @@ class Steps:
         Raises:
           SchemaError: garbage, or steps that rise or do not fill the domain.
 
-        Example:
+        Examples:
           >>> Steps.parse("3:5,4:6,6:1", IdDomain(3, 6)) == Steps.from_counts([5, 3, 3, 1])
           True
         """

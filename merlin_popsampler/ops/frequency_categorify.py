@@ -34,17 +34,18 @@ class FrequencyCategorify(FittedFiles, Categorify):  # type: ignore[misc]
     are nulls, null lists are empty lists.
 
     Args:
-      *args, **kwargs: Categorify's. `single_table` and `vocabs` are refused, since they take the
-        order of the ids from elsewhere; a column that a per-column option does not name has the
-        option's default. The vocabulary is cached where the data are, whatever `cat_cache` says.
+      *args: Categorify's.
       steps: most steps of the popularity curve in the schema, `>= 1`.
+      **kwargs: Categorify's. `single_table` and `vocabs` are refused, since they take the order of
+        the ids from elsewhere; a column that a per-column option does not name has the option's
+        default. The vocabulary is cached where the data are, whatever `cat_cache` says.
 
     Raises:
       PopSamplerError: arguments that contradict frequency order, or a `dtype` that is no integer.
         From `fit`: a `dtype` too small for the ids, keys that are ambiguous, or a vocabulary file
         that belongs to another operator; files of an earlier fit are untouched then.
 
-    Example:
+    Examples:
       `["item_id"] >> FrequencyCategorify(freq_threshold=5) >> TagAsItemID()`
     """
 

@@ -51,7 +51,7 @@ class FrequencyOrder(FittedFiles, StatOperator):  # type: ignore[misc]
         way. From `fit`: FrequencyOrderError for ids out of order, negative, null, fractional or
         above 1e9, or an encoder's vocabulary that is missing or has no counts.
 
-    Example:
+    Examples:
       `["item_id"] >> HashBucket(1000) >> FrequencyOrder(on_violation="remap") >> TagAsItemID()`
     """
 

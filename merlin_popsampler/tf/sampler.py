@@ -55,9 +55,9 @@ class PopularityBasedSampler(tf.keras.layers.Layer):  # type: ignore[misc]
     Raises:
       PopSamplerError: arguments that contradict each other or the catalog.
 
-    Example:
-      sampler = PopularityBasedSampler.from_schema(Dataset("train/").schema)
-      loss = tf.nn.sampled_softmax_loss(..., sampled_values=sampler.sampled_values(true_ids))
+    Examples:
+      >>> sampler = PopularityBasedSampler.from_schema(Dataset("train/").schema)
+      >>> loss = tf.nn.sampled_softmax_loss(..., sampled_values=sampler.sampled_values(true_ids))
     """
 
     _max_num_samples: int
