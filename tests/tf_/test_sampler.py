@@ -11,6 +11,9 @@ from tests.support import statistics_checks as checks
 
 tf = pytest.importorskip("tensorflow")
 
+from merlin.schema import ColumnSchema, Schema
+
+from merlin_popsampler.contract.metadata import PopularityMetadata
 from merlin_popsampler.core.laws import Empirical, LogUniform, Uniform
 from merlin_popsampler.core.steps import Steps
 from merlin_popsampler.errors import PopSamplerError
@@ -158,6 +161,67 @@ def test_max_num_samples_is_priced_anew_and_takes_effect_at_the_next_trace():
         layer.set_max_num_samples(13)
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"max_id": 2, "min_id": 3}, "at least one item"),
+        ({"max_id": 1, "min_id": 3}, "min_id <= max_id"),
+        ({"min_id": -1}, "min_id"),
+        ({"max_id": 9.5}, "max_id"),
+        ({"max_id": "9"}, "max_id"),
+        ({"max_num_samples": 0}, "max_num_samples"),
+        ({"max_num_samples": -1}, "max_num_samples"),
+        ({"max_num_samples": 2.5}, "max_num_samples"),
+        ({"max_num_samples": True}, "max_num_samples"),
+        ({"max_num_samples": 8}, "at most 7 unique"),
+        ({"seed": "x"}, "seed"),
+        ({"seed": 2**64}, "seed"),
+        ({"law": "zipf"}, "zipf"),
+        ({"law": "auto"}, "auto"),
+        ({"law": "empirical"}, "from_schema"),
+        ({"law": LogUniform(8)}, "over the 7 ids 3 to 9"),
+    ],
+)
+def test_what_cannot_be_right_is_refused_at_construction(settings, message):
+    with pytest.raises(PopSamplerError, match=message):
+        PopularityBasedSampler(**{"max_id": 9, "min_id": 3, "max_num_samples": 7, **settings})
+
+
+def test_integers_of_other_libraries_are_fine():
+    layer = PopularityBasedSampler(
+        max_id=np.int64(9), min_id=3.0, max_num_samples=np.int32(7), seed=np.uint64(2**63)
+    )
+    config = layer.get_config()
+    assert {type(config[name]) for name in ("max_id", "min_id", "max_num_samples", "seed")} == {int}
+
+
+def test_from_a_schema():
+    metadata = PopularityMetadata.from_counts(np.array(COUNTS), 3, "counted", 256)
+    column = ColumnSchema(
+        "product", tags=["item_id"], properties={"popularity": metadata.to_dict()}
+    )
+    schema = Schema([column])
+    layer = PopularityBasedSampler.from_schema(schema, max_num_samples=7, name="negatives", seed=1)
+    assert (layer.min_id, layer.max_id, layer.item_id_feature_name) == (3, 14, "product")
+    assert (layer.law, layer.max_num_samples, layer.name) == (LAWS["empirical"], 7, "negatives")
+    distorted = PopularityBasedSampler.from_schema(
+        schema, "product", distortion=0.5, max_num_samples=7, unique=False
+    )
+    assert (distorted.law, distorted.unique) == (LAWS["distorted"], False)
+    with pytest.raises(PopSamplerError, match="at most 12 unique"):
+        PopularityBasedSampler.from_schema(schema)
+
+
+def test_repeated_draws_may_outnumber_the_items():
+    assert PopularityBasedSampler(9, 3, 50, 17, unique=False).sample_ids().shape == (50,)
+
+
+def test_a_domain_of_one_item():
+    layer = PopularityBasedSampler(3, 3, 1)
+    np.testing.assert_array_equal(layer.sample_ids(), [3])
+    np.testing.assert_array_equal(layer.expected_count([2, 3, 4]), [1, 1, 1])
+
+
 # --- the layer quartet -------------------------------------------------------------------------
 
 
@@ -231,90 +295,3 @@ def test_a_saved_model_carries_no_table_of_the_catalog(tmp_path):
     )
     tf.saved_model.save(module, str(tmp_path))
     assert sum(file.stat().st_size for file in tmp_path.rglob("*") if file.is_file()) < 300_000
-
-
-# --- plain TensorFlow --------------------------------------------------------------------------
-
-
-def sampled_softmax(layer, true_ids, inputs, table, num_classes, values=None):
-    return tf.nn.sampled_softmax_loss(
-        weights=table,
-        biases=tf.zeros(num_classes),
-        labels=true_ids,
-        inputs=inputs,
-        num_sampled=layer.max_num_samples,
-        num_classes=num_classes,
-        sampled_values=values or layer.sampled_values(true_ids),
-    )
-
-
-@pytest.mark.parametrize("law", LAWS)
-def test_all_items_sampled_is_the_full_softmax(law, rng):
-    layer = sampler(law=LAWS[law], max_num_samples=12)
-    table = tf.constant(rng.normal(size=(15, 4)), tf.float32)
-    inputs = tf.constant(rng.normal(size=(6, 4)), tf.float32)
-    true_ids = tf.constant([[3], [4], [14], [9], [9], [5]], tf.int64)
-    full = tf.nn.sparse_softmax_cross_entropy_with_logits(
-        true_ids[:, 0] - 3, tf.matmul(inputs, table[3:], transpose_b=True)
-    )
-    loss = sampled_softmax(layer, true_ids, inputs, table, 15)
-    np.testing.assert_allclose(loss, full, rtol=2e-5)
-    # negative control: other prices give another loss
-    sampled, true_counts, counts = layer.sampled_values(true_ids)
-    wrong = sampled_softmax(layer, true_ids, inputs, table, 15, (sampled, true_counts / 2, counts))
-    assert np.abs(wrong - full).max() > 0.01
-
-
-def test_training_a_table_in_plain_tensorflow_lowers_the_full_loss(rng):
-    true_ids = tf.constant(rng.choice(np.arange(3, 15), 2000, p=ORACLES["empirical"])[:, None])
-    layer, table = sampler(law=LAWS["empirical"]), tf.Variable(tf.zeros([15, 1]))
-    ones = tf.ones([2000, 1])
-
-    def full():
-        logits = tf.matmul(ones, table[3:], transpose_b=True)
-        return tf.reduce_mean(
-            tf.nn.sparse_softmax_cross_entropy_with_logits(true_ids[:, 0] - 3, logits)
-        )
-
-    @tf.function
-    def step():
-        with tf.GradientTape() as tape:
-            loss = tf.reduce_mean(sampled_softmax(layer, true_ids, ones, table, 15))
-        gradient = tf.convert_to_tensor(tape.gradient(loss, table))
-        table.assign_sub(0.5 * gradient)
-
-    for _ in range(400):
-        step()
-    probs = ORACLES["empirical"]
-    entropy = -np.sum(probs * np.log(probs))
-    assert float(full()) < entropy + 0.05 < np.log(12)
-
-
-def test_in_a_data_pipeline_each_element_has_draws_of_its_own():
-    layer = sampler(max_id=400)
-    dataset = tf.data.Dataset.range(3).map(lambda _: layer.sample_ids())
-    twin = sampler(max_id=400)
-    for batch in dataset:
-        np.testing.assert_array_equal(batch, twin.sample_ids())
-
-
-@pytest.mark.parametrize("law", LAWS)
-def test_compiled_by_xla_the_draws_are_the_same(law):
-    plain, compiled = sampler(law=LAWS[law]), sampler(law=LAWS[law])
-    function = tf.function(compiled.sampled_values, jit_compile=True)
-    ids = tf.range(15, dtype=tf.int64)[:, None]
-    for _ in range(3):
-        sampled, true_counts, counts = function(ids)
-        np.testing.assert_array_equal(sampled, plain.sample_ids())
-        np.testing.assert_allclose(true_counts, plain.expected_count(ids), rtol=1e-6)
-        np.testing.assert_allclose(counts, plain.expected_count(sampled), rtol=1e-6)
-
-
-def price(layer, ids):
-    return layer.expected_count(ids)
-
-
-def test_an_error_in_a_trace_keeps_its_type():
-    """TensorFlow turns unknown errors in converted code into one of its own."""
-    with pytest.raises(PopSamplerError, match="integer"):
-        tf.function(price)(sampler(), tf.constant([3.0]))
