@@ -23,7 +23,7 @@ warnings.filterwarnings("ignore")
 
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
+from progress import bar
 
 from merlin_popsampler import PopularityBasedSampler
 from merlin_popsampler.laws import Empirical, Steps
@@ -129,7 +129,7 @@ def divergence(pair: Sequence[Sample], probs: Any, steps: int) -> float:
 def learning(numbers: Sequence[int], seeds: int, steps: int) -> List[Dict[str, Any]]:
     """Mean and standard error over seeds, one row for each number of samples."""
     rows = []
-    bar = tqdm(total=len(numbers) * seeds * 4, desc="learning", unit="pair")
+    pairs = bar(total=len(numbers) * seeds * 4, desc="learning", unit="pair")
     for num_sampled in numbers:
         found: Dict[str, List[float]] = {}
         for seed in range(seeds):
@@ -138,9 +138,9 @@ def learning(numbers: Sequence[int], seeds: int, steps: int) -> List[Dict[str, A
             for name in one:
                 kl = divergence((one[name], two[name]), counts / counts.sum(), steps)
                 found.setdefault(name, []).append(kl)
-                bar.update()
+                pairs.update()
         rows.append({"num_sampled": num_sampled, "kl": found})
-    bar.close()
+    pairs.close()
     return rows
 
 

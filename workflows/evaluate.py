@@ -10,7 +10,7 @@ from typing import Any, Callable, Dict, List, Sequence, Tuple
 
 import numpy as np
 import numpy.typing as npt
-from tqdm import tqdm
+from progress import bar
 
 from merlin_popsampler.core.domain import IdDomain
 
@@ -61,7 +61,7 @@ def evaluate(
       `{"recall@k": share of positives in the list, "ndcg@k": mean of 1 / log2(place + 1)}`.
     """
     gains = np.zeros(len(queries))
-    for start in tqdm(range(0, len(queries), batch_size), desc=f"evaluate {name}", leave=False):
+    for start in bar(range(0, len(queries), batch_size), desc=f"evaluate {name}", leave=False):
         batch = slice(start, start + batch_size)
         gains[batch] = _gains(score(queries[batch]), queries[batch], positives[batch], domain, k)
     return {f"recall@{k}": float(np.mean(gains > 0)), f"ndcg@{k}": float(np.mean(gains))}

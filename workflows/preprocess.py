@@ -172,7 +172,7 @@ def build_workflow(vocabulary: Path, min_count: int, max_len: int) -> Any:
 def preprocess(args: argparse.Namespace) -> Dict[str, Any]:
     """Runs every step, writes every file; returns what `preprocess.json` holds."""
     import nvtabular as nvt
-    from tqdm import tqdm
+    from progress import bar
 
     from merlin_popsampler import read_popularity
 
@@ -180,20 +180,20 @@ def preprocess(args: argparse.Namespace) -> Dict[str, Any]:
         # Parts of an earlier run would mix in.
         shutil.rmtree(args.output / stale, ignore_errors=True)
     columns = (args.user_col, args.item_col, args.time_col)
-    with tqdm(total=5, desc="preprocess", unit="step") as bar:
+    with bar(total=5, desc="preprocess", unit="step") as steps:
         frame = read_interactions(args.data or grocery_path(), columns)
-        bar.update()
+        steps.update()
         train, valid = order_and_split(frame, args.valid_share, args.seed)
-        bar.update()
+        steps.update()
         workflow = build_workflow(args.output / "vocabulary", args.min_count, args.max_len)
         workflow.fit(nvt.Dataset(train, npartitions=1))  # a session must lie in one partition
-        bar.update()
+        steps.update()
         tables = {}
         for name, part in (("train", train), ("valid", valid)):
             folder = args.output / name
             workflow.transform(nvt.Dataset(part, npartitions=1)).to_parquet(str(folder))
             tables[name] = pd.concat(pd.read_parquet(path) for path in folder.glob("*.parquet"))
-            bar.update()
+            steps.update()
     workflow.save(str(args.output / "workflow"))
     popularity = read_popularity(workflow)
     positives = tables["valid"]["item_id"].map(lambda ids: ids[-1])

@@ -32,7 +32,7 @@ import tensorflow as tf
 from evaluate import Array, Scorer, evaluate, leave_last_out, popularity_scorer
 from merlin.io import Dataset
 from merlin.schema import Schema
-from tqdm import tqdm
+from progress import bar
 
 from merlin_popsampler import PopSamplerError, PopularityBasedSampler, read_popularity
 
@@ -82,13 +82,13 @@ class Examples:
 class Progress(tf.keras.callbacks.Callback):  # type: ignore[misc]
     """One bar for all epochs; Keras's own prints one an epoch."""
 
-    def __init__(self, bar: tqdm) -> None:
+    def __init__(self, batches: Any) -> None:
         super().__init__()
-        self.bar = bar
+        self.batches = batches
 
     def on_train_batch_end(self, batch: int, logs: Optional[Dict[str, float]] = None) -> None:
-        self.bar.set_postfix(loss=f"{(logs or {}).get('loss', np.nan):.3f}", refresh=False)
-        self.bar.update()
+        self.batches.set_postfix(loss=f"{(logs or {}).get('loss', np.nan):.3f}", refresh=False)
+        self.batches.update()
 
 
 def build_model(
@@ -171,8 +171,8 @@ def train(args: argparse.Namespace) -> Dict[str, Dict[str, float]]:
         loader = mm.Loader(data, batch_size=args.batch_size, shuffle=True).map(examples)
         epochs = args.epochs if name == "retrieval" else max(1, args.epochs * 4 // 5)
         began = time.perf_counter()
-        with tqdm(total=epochs * len(loader), desc=f"train {name}", unit="batch") as bar:
-            model.fit(loader, epochs=epochs, verbose=0, callbacks=[Progress(bar)])
+        with bar(total=epochs * len(loader), desc=f"train {name}", unit="batch") as batches:
+            model.fit(loader, epochs=epochs, verbose=0, callbacks=[Progress(batches)])
         scorer = model_scorer(model, item_vectors, length)
         results[name] = {
             **evaluate(scorer, queries, positives, popularity.domain, name=name),

@@ -1,0 +1,91 @@
+"""The quickstart runs, and what it keeps is what its cells print."""
+
+import json
+import re
+import time
+from pathlib import Path
+
+import pytest
+
+NOTEBOOK = Path(__file__).parents[2] / "examples" / "quickstart.ipynb"
+MINUTES = 3
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+
+
+def texts(cells):
+    """What the cells' outputs say in words: streams and plain text, pictures left out."""
+    for cell in cells:
+        for output in cell["outputs"]:
+            yield "".join(output.get("text", ""))
+            for kind, value in sorted(output.get("data", {}).items()):
+                if not kind.startswith("image/"):
+                    yield "".join(value)
+
+
+def kept():
+    return json.loads(NOTEBOOK.read_text(encoding="utf-8"))
+
+
+def recalls(cells):
+    """Recall of the model and of popularity, read from the last table."""
+    rows = dict(re.findall(r"^(model|popularity) +(0\.\d+)", "\n".join(texts(cells[-1:])), re.M))
+    return float(rows["model"]), float(rows["popularity"])
+
+
+@pytest.mark.merlin_models
+def test_it_runs_in_time_and_its_model_beats_popularity(tmp_path, monkeypatch):
+    nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
+    monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "1")  # this environment's Python, no other
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    notebook = nbformat.read(str(NOTEBOOK), as_version=4)
+    for cell in code_cells(notebook):
+        cell["outputs"] = []
+    began = time.monotonic()
+    nbclient.NotebookClient(notebook, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    assert time.monotonic() - began < 60 * MINUTES
+
+    cells = code_cells(notebook)
+    model, popularity = recalls(cells)
+    assert 0.03 < popularity < 0.15
+    assert 1.2 * popularity < model < 0.3
+    said = "\n".join(texts(cells))
+    assert "law: empirical" in said
+    assert re.search(r"in frequency order +yes", said)
+    losses = [float(loss) for loss in re.search(r"each epoch: (.+)", said)[1].split()]
+    assert losses == sorted(losses, reverse=True)
+    assert len(set(losses)) > 1
+
+    # What is kept in the file is what these cells say, but for what training leaves to chance.
+    assert len(cells) == len(code_cells(kept()))
+    for now, before in zip(cells, code_cells(kept())):
+        assert [o["output_type"] for o in now["outputs"]] == [
+            o["output_type"] for o in before["outputs"]
+        ]
+    assert list(texts(cells[:-2])) == list(texts(code_cells(kept())[:-2]))
+    assert recalls(code_cells(kept())) == pytest.approx((model, popularity), rel=0.15)
+
+
+def test_the_kept_outputs_are_those_of_one_run():
+    cells = code_cells(kept())
+    assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
+    outputs = [output for cell in cells for output in cell["outputs"]]
+    assert {output["output_type"] for output in outputs} <= {
+        "stream",
+        "execute_result",
+        "display_data",
+    }
+    assert {output.get("name", "stdout") for output in outputs} == {"stdout"}
+    model, popularity = recalls(cells)
+    assert model > 1.2 * popularity
+    assert sum("image/png" in output.get("data", {}) for output in outputs) == 1
+
+
+def test_the_kept_outputs_hold_nothing_of_a_machine():
+    said = list(texts(code_cells(kept())))
+    assert not any(re.search(r"(^|[\s'\"(=])(/|~|[A-Z]:\\)\w", text) for text in said)
+    assert not any(re.search(r"[\r\x1b\x08]", text) for text in said)
+    assert NOTEBOOK.stat().st_size < 400_000
