@@ -46,7 +46,7 @@ class DrawPlan:
 
 
 @functools.lru_cache(maxsize=256)
-def draw_plan(law: Law, num_sampled: int) -> DrawPlan:
+def plan_draws(law: Law, num_sampled: int) -> DrawPlan:
     """The cheaper of plain draws and of a head that is decided one by one.
 
     Most draws repeat ids of the head: 332,000 log-uniform ones hold 100,000 distinct ids out of a
@@ -63,7 +63,7 @@ def draw_plan(law: Law, num_sampled: int) -> DrawPlan:
 
 def prefers_race(law: Law, num_sampled: int) -> bool:
     """Whether arrival times of the whole catalog cost less than draws."""
-    return draw_plan(law, num_sampled).length > _RACE * law.size
+    return plan_draws(law, num_sampled).length > _RACE * law.size
 
 
 class _Curve:

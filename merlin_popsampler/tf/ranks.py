@@ -18,7 +18,7 @@ import tensorflow as tf
 from tensorflow.python.ops import control_flow_util
 
 from merlin_popsampler.core.checks import batch_size
-from merlin_popsampler.core.draw_plan import draw_plan, prefers_race
+from merlin_popsampler.core.draw_plan import plan_draws, prefers_race
 from merlin_popsampler.core.laws import Law
 from merlin_popsampler.errors import PopSamplerError
 
@@ -83,7 +83,7 @@ def _first_distinct(
     A sequence that is surely long enough has many draws to spare, so a first try with fewer is made
     where branches are cheap.
     """
-    plan = draw_plan(law, num_sampled)
+    plan = plan_draws(law, num_sampled)
     # Faster on a CPU; on a GPU TensorFlow keeps int32 in host memory, for shapes' sake.
     narrow = algorithm != "sort" and law.size < 2**31
     ranks = sequence(law, key, position, plan, tf.int32 if narrow else tf.int64)

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 from nvtabular import ops
 
+from merlin_popsampler import FrequencyCategorify, FrequencyOrder
 from merlin_popsampler.cli.commands import main
-from tests.support.workflow_helpers import dataset, saved
+from tests.support.workflow_helpers import dataset, fitted, saved
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -16,9 +17,20 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 def test_inspect_prints_a_table(old, capsys):
     assert main(["inspect", str(old / "workflow")]) == 0
     printed = capsys.readouterr().out
-    assert "3 to 5 (3 items)" in printed
-    assert "26.67%" in printed
-    assert "total variation" in printed
+    lines = dict(line.split("  ", 1) for line in printed.splitlines())
+    assert {name: value.strip() for name, value in lines.items()} == {
+        "column": "item_id",
+        "item ids": "3 to 5 (3 items)",
+        "in frequency order": "yes",
+        "evidence": "vocabulary",
+        "steps of the curve": "3",
+        "interactions": "11",
+        "top 1 % of the items": "54.5% of the interactions",
+        # by hand: shares 6/11, 3/11, 2/11 against log2(2), log2(3/2), log2(4/3) over log2(4)
+        "log-uniform law": "total variation 0.0455, KL 0.0044 nats",
+        "steps law": "total variation 0.0000, KL 0.0000 nats",
+        "share of null": "26.67%",
+    }
 
 
 def test_inspect_prints_json(old, capsys):
@@ -26,9 +38,33 @@ def test_inspect_prints_json(old, capsys):
     assert json.loads(capsys.readouterr().out)["items"] == 3
 
 
-def test_inspect_says_by_its_exit_code_that_ids_are_out_of_order(tmp_path, capsys):
-    from merlin_popsampler import FrequencyOrder
+def test_inspect_takes_counts_from_another_place(old, new, capsys):
+    arguments = ["inspect", str(old / "data"), "--json"]
+    assert main(arguments) == 0
+    assert "reserved_share" not in json.loads(capsys.readouterr().out)
+    counts = "fit/categories/popularity.item_id.parquet"
+    assert main([*arguments, "--counts", str(old / counts)]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["reserved_share"] == {"null": pytest.approx(4 / 15)}
+    assert main([*arguments, "--counts", str(new / counts)]) == 2
+    assert "expected the counts that its schema was made from" in capsys.readouterr().err
 
+
+def test_both_commands_are_told_which_column(tmp_path, capsys):
+    frame = pd.DataFrame({"a": ["x", "x", "y"], "b": ["u", "v", "w"]})
+    node = ["a", "b"] >> FrequencyCategorify(out_path=str(tmp_path)) >> ops.TagAsItemID()
+    path = str(tmp_path / "workflow")
+    fitted(node, dataset(frame, 1)).save(path)
+    for command in (["inspect", path], ["compare", path, path]):
+        assert main(command) == 2
+        assert "Received: ['a', 'b']" in capsys.readouterr().err
+        for column, items in (("a", 2), ("b", 3)):
+            assert main([*command, "--column", column, "--json"]) == 0
+            found = json.loads(capsys.readouterr().out)
+            assert found.get("items", found.get("items_of_both")) == items
+
+
+def test_inspect_says_by_its_exit_code_that_ids_are_out_of_order(tmp_path, capsys):
     order = FrequencyOrder(on_violation="warn", out_path=str(tmp_path))
     workflow = nvt.Workflow(["item_id"] >> order >> ops.TagAsItemID())
     workflow.fit(dataset(pd.DataFrame({"item_id": [0, 1, 1]}), 1))
@@ -46,9 +82,12 @@ def test_compare_says_by_its_exit_code_that_popularity_moved(old, new, capsys):
     assert main(["compare", paths[0], paths[0], "--json"]) == 0
 
 
-def test_keys_that_cannot_be_compared_end_with_2(old, tmp_path):
+def test_keys_that_cannot_be_compared_end_with_2(old, tmp_path, capsys):
     numbers = saved([1, 1, 2], tmp_path / "numbers")
     assert main(["compare", str(old / "workflow"), str(numbers / "workflow")]) == 2
+    printed = capsys.readouterr()
+    assert printed.err.startswith("error: Expected keys of one kind on both sides.")
+    assert printed.out == ""
 
 
 def test_what_cannot_be_read_is_an_error(tmp_path, capsys):

@@ -1,34 +1,131 @@
-"""The picture that `inspect --plot` draws."""
+"""The picture that `inspect --plot` draws: its curves against numbers from elsewhere."""
 
-import os
-
+import numpy as np
 import pytest
 
+pytest.importorskip("matplotlib")
+
 from merlin_popsampler.cli.commands import main
+from merlin_popsampler.cli.pictures import drawn
+from merlin_popsampler.ops.fitted_column import read_fitted_column
+from tests.support.oracles import enumerate_inclusion, log_uniform_probs
 from tests.support.workflow_helpers import saved
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
+COUNTS = np.array([40, 25, 9, 8, 3, 1])
+SHARES = COUNTS / COUNTS.sum()
+STEPS = np.array([40, 25, 17 / 2, 17 / 2, 3, 1]) / COUNTS.sum()
+"""What five steps make of the counts: the two that are closest in ratio share their mean."""
+NUM_SAMPLED = 2
 
-def test_pictures(old, tmp_path):
-    pytest.importorskip("matplotlib")
-    path = str(tmp_path / "out.png")
-    assert main(["inspect", str(old / "workflow"), "--plot", path, "--num-sampled", "2"]) == 0
-    with open(path, "rb") as file:
-        assert file.read(8) == b"\x89PNG\r\n\x1a\n"
-    assert os.path.getsize(path) > 10_000
+
+def fitted_shop(folder, **options):
+    keys = np.repeat([f"item {i}" for i in range(len(COUNTS))], COUNTS)
+    return saved(keys, folder, **options) / "workflow"
+
+
+@pytest.fixture
+def shop(tmp_path):
+    return fitted_shop(tmp_path / "shop", steps=5)
+
+
+def curves(axis):
+    """By the legend's text, what stands under the symbol beside it: `(x, y)`."""
+    handles, labels = axis.get_legend_handles_labels()
+    assert [text.get_text() for text in axis.get_legend().get_texts()] == labels
+    assert len(handles) == len(axis.get_lines()) == len(set(labels))
+    return {
+        label: (np.asarray(handle.get_xdata()), np.asarray(handle.get_ydata()))
+        for handle, label in zip(handles, labels)
+    }
+
+
+def check(axis, expected, rtol=1e-6):
+    """The axis shows exactly the named curves, over the ranks 1 to n, both axes logarithmic."""
+    assert (axis.get_xscale(), axis.get_yscale()) == ("log", "log")
+    found = curves(axis)
+    assert set(found) == set(expected)
+    for name, wanted in expected.items():
+        x, y = found[name]
+        np.testing.assert_array_equal(x, np.arange(1, len(wanted) + 1), err_msg=name)
+        np.testing.assert_allclose(y, wanted, rtol=rtol, err_msg=name)
+
+
+LAWS = {"data": SHARES, "log-uniform": log_uniform_probs(len(COUNTS)), "5 steps": STEPS}
+EXPECTED = {name: enumerate_inclusion(probs, NUM_SAMPLED) for name, probs in LAWS.items()}
+
+
+def test_the_curves_are_those_that_the_legend_names(shop):
+    left, right = drawn(read_fitted_column(str(shop)), NUM_SAMPLED).axes
+    check(left, LAWS)
+    check(right, EXPECTED)
+    assert left.get_ylabel() == "share of the interactions"
+    assert right.get_ylabel() == "expected count"
+    assert left.get_xlabel() == right.get_xlabel() == "rank (1 = most frequent)"
+    assert left.get_title() == "item_id: 6 items"
+    assert right.get_title() == "a batch of 2 distinct draws"
+
+
+def test_swapped_curves_are_seen(shop):
+    """Negative control: each axis with the other's curves, and two curves of one axis swapped."""
+    left, right = drawn(read_fitted_column(str(shop)), NUM_SAMPLED).axes
+    for axis, wrong in ((left, EXPECTED), (right, LAWS)):
+        with pytest.raises(AssertionError):
+            check(axis, wrong)
+    for expected, axis in ((LAWS, left), (EXPECTED, right)):
+        for one, other in (("data", "log-uniform"), ("data", "5 steps")):
+            swapped = {**expected, one: expected[other], other: expected[one]}
+            with pytest.raises(AssertionError):
+                check(axis, swapped)
+
+
+def test_more_draws_than_items_are_all_of_them(shop):
+    _, right = drawn(read_fitted_column(str(shop)), 1000).axes
+    check(right, dict.fromkeys(LAWS, np.ones(len(COUNTS))))
+    assert right.get_title() == "a batch of 6 distinct draws"
+
+
+def test_a_large_catalog_is_drawn_at_ranks_that_lie_evenly_on_the_axis(tmp_path):
+    counts = 3000 // np.arange(1, 3001)
+    folder = saved(np.repeat(np.arange(3000), counts), tmp_path / "large") / "workflow"
+    left, _ = drawn(read_fitted_column(str(folder)), 20).axes
+    ranks, shares = curves(left)["data"]
+    np.testing.assert_allclose(shares, counts[ranks - 1] / counts.sum())
+    assert (ranks[0], ranks[-1], len(ranks) <= 400) == (1, 3000, True)
+    far = ranks[ranks > 200]
+    assert np.ptp(np.diff(np.log(far))) < 0.01
+
+
+def test_what_is_drawn_is_what_is_written(shop, tmp_path, monkeypatch):
+    from matplotlib.figure import Figure
+
+    written, save = [], Figure.savefig
+    monkeypatch.setattr(
+        Figure,
+        "savefig",
+        lambda figure, *args, **settings: (written.append(figure), save(figure, *args, **settings)),
+    )
+    path = tmp_path / "out.png"
+    arguments = ["inspect", str(shop), "--plot", str(path), "--num-sampled", str(NUM_SAMPLED)]
+    assert main(arguments) == 0
+    (figure,) = written
+    check(figure.axes[0], LAWS)
+    check(figure.axes[1], EXPECTED)
+    assert path.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+    assert main([*arguments[:3], str(tmp_path / "out.svg")]) == 0
+    assert "<svg" in (tmp_path / "out.svg").read_text()
 
 
 @pytest.mark.parametrize("name", ["out.nope", "missing/out.png"])
 def test_pictures_that_cannot_be_written(old, tmp_path, name, capsys):
-    pytest.importorskip("matplotlib")
     assert main(["inspect", str(old / "workflow"), "--plot", str(tmp_path / name)]) == 2
     assert "Expected a picture's path" in capsys.readouterr().err
 
 
 def test_no_picture_of_nothing(tmp_path, capsys):
-    pytest.importorskip("matplotlib")
     empty = saved([None, None], tmp_path / "empty")
     assert main(["inspect", str(empty / "workflow")]) == 0
     assert main(["inspect", str(empty / "workflow"), "--plot", str(tmp_path / "out.png")]) == 2
     assert "at least one item" in capsys.readouterr().err
+    assert not (tmp_path / "out.png").exists()

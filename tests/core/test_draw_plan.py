@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from merlin_popsampler.core.draw_plan import draw_plan, prefers_race
+from merlin_popsampler.core.draw_plan import plan_draws, prefers_race
 from merlin_popsampler.core.laws import Empirical, LogUniform, Uniform
 from merlin_popsampler.core.steps import Steps
 
@@ -15,7 +15,7 @@ FLAT_HEAD = Empirical(Steps(np.array([0, 6000]), np.array([6 * 10**9, 10**6]), 1
     ("law", "num_sampled"), [(LogUniform(10**6), 100), (LogUniform(1000), 300), (ZIPF, 1000)]
 )
 def test_plain_draws_are_enough(law, num_sampled, rng):
-    plan = draw_plan(law, num_sampled)
+    plan = plan_draws(law, num_sampled)
     assert (plan.head, plan.tail) == (0, 0)
     assert plan.few < plan.draws == plan.length < 4 * num_sampled + 500
     for draws, spreads in ((plan.few, 2.0), (plan.draws, 7.0)):
@@ -29,7 +29,7 @@ def test_plain_draws_are_enough(law, num_sampled, rng):
 )
 def test_a_head_is_planned_where_it_pays(law, num_sampled, rng):
     """By the end of the head's time too few ranks are distinct, by that of the draws enough."""
-    plan = draw_plan(law, num_sampled)
+    plan = plan_draws(law, num_sampled)
     assert plan.head > 100
     assert plan.head_mass == pytest.approx(law.prob(np.arange(plan.head)).sum())
     found = []
@@ -57,7 +57,7 @@ def _draws_needed(law, num_sampled, rng):
 
 def test_no_head_where_its_time_would_be_too_uncertain():
     """The head holds nearly all of the mass: few draws of the tail would tell the time."""
-    assert draw_plan(FLAT_HEAD, 5900).head == 0
+    assert plan_draws(FLAT_HEAD, 5900).head == 0
 
 
 @pytest.mark.parametrize("law", [LogUniform(400), Uniform(400), LogUniform(2), Uniform(1)])

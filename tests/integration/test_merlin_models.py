@@ -23,7 +23,12 @@ from merlin.models.tf.core.base import ModelContext, PredictionOutput
 from merlin.models.tf.outputs.sampling.base import Candidate
 from merlin.models.utils.constants import MIN_FLOAT
 
-from merlin_popsampler import FrequencyCategorify, PopSamplerError, PopularityBasedSampler
+from merlin_popsampler import (
+    FrequencyCategorify,
+    PopSamplerError,
+    PopularityBasedSampler,
+    read_popularity,
+)
 
 ROOT = Path(__file__).parents[2]
 ITEMS = 40
@@ -291,39 +296,54 @@ def test_second_interface_trains_and_reloads(dataset, batch_size, tmp_path):
     assert same_settings(sampler, other)
     np.testing.assert_array_equal(other.get_weights()[0], sampler.get_weights()[0])
     reloaded.compile("adam")
+    before = other.get_weights()[0][1]
     reloaded.fit(loader(dataset, batch_size), epochs=1, verbose=0)
+    assert other.get_weights()[0][1] == before + -(-ROWS // batch_size)
 
 
-def test_second_interface_eagerly_and_without_correction(dataset):
-    for settings in ({"logq_sampling_correction": False}, {"downscore_false_negatives": False}):
-        model = second_interface(dataset, sampler_of(dataset), **settings)
-        model.compile("adam", run_eagerly=True)
-        model.fit(loader(dataset, K), steps_per_epoch=3, verbose=0)
+@pytest.mark.parametrize("option", ["logq_sampling_correction", "downscore_false_negatives"])
+def test_second_interface_trains_eagerly_as_in_a_graph(dataset, option):
+    losses = []
+    for eagerly in (True, False):
+        tf.keras.utils.set_random_seed(3)
+        sampler = sampler_of(dataset, seed=5)
+        model = second_interface(dataset, sampler, **{option: False})
+        model.compile("sgd", run_eagerly=eagerly)
+        first = mm.Loader(dataset, batch_size=K, shuffle=False)
+        first = first.map(mm.ToTarget(dataset.schema, "item", one_hot=False))
+        history = model.fit(first, steps_per_epoch=3, verbose=0).history
+        assert sampler.get_weights()[0][1] == 3
+        losses.append(history["loss"][0])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
 def test_second_interface_mixes_with_in_batch(dataset):
     settings = {"logq_sampling_correction": False}  # theirs, with two samplers
     for order in (0, 1):
-        samplers = [sampler_of(dataset), mm.InBatchSamplerV2()]
+        samplers = [sampler_of(dataset, seed=5), mm.InBatchSamplerV2()]
         model = second_interface(dataset, samplers[:: 1 - 2 * order], **settings)
-        model.fit(loader(dataset), verbose=0)
+        features, targets = next(iter(loader(dataset)))
+        scores = model(features, targets=targets, training=True).outputs
+        assert scores.shape == (256, 1 + K + 256)
+        assert np.isfinite(model.fit(loader(dataset), verbose=0).history["loss"][0])
+        assert samplers[0].get_weights()[0][1] == 1 + 8
 
 
-def test_the_other_models_loss_is_worse_where_the_prices_are_wrong(dataset):
-    """Negative control of the full softmax: without the correction the loss differs."""
-    sampler = sampler_of(dataset, max_num_samples=ITEMS - 1)
+def test_the_loss_is_another_where_the_prices_are_not_used(dataset):
+    """Negative control of the full softmax: equal weights and draws, without the correction."""
     features, targets = next(iter(loader(dataset)))
-    losses = []
-    for correct in (True, False):
-        model = second_interface(dataset, sampler, logq_sampling_correction=correct)
+
+    def loss(correct):
         tf.keras.utils.set_random_seed(3)
+        sampler = sampler_of(dataset, max_num_samples=ITEMS - 1, seed=5)
+        model = second_interface(dataset, sampler, logq_sampling_correction=correct)
         sampled = model(features, targets=targets, training=True)
-        losses.append(
-            tf.keras.losses.categorical_crossentropy(
-                sampled.targets, sampled.outputs, from_logits=True
-            )
+        return tf.keras.losses.categorical_crossentropy(
+            sampled.targets, sampled.outputs, from_logits=True
         )
-    assert np.abs(losses[0] - losses[1]).max() > 0.01
+
+    np.testing.assert_allclose(loss(True), loss(True), rtol=1e-6)
+    assert np.abs(loss(True) - loss(False)).max() > 0.01
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
@@ -331,10 +351,11 @@ def test_both_interfaces_train_under_mixed_precision(dataset, policy):
     """Corrections of the second interface subtract float32 from float16 there: theirs."""
     tf.keras.mixed_precision.set_global_policy(policy)
     try:
-        sampler = sampler_of(dataset, seed=5)
+        sampler, second = sampler_of(dataset, seed=5), sampler_of(dataset, seed=5)
         first_interface(dataset, [sampler]).fit(dataset, batch_size=256, verbose=0)
-        model = second_interface(dataset, sampler_of(dataset), logq_sampling_correction=False)
+        model = second_interface(dataset, second, logq_sampling_correction=False)
         model.fit(loader(dataset), verbose=0)
+        assert sampler.get_weights()[0][1] == second.get_weights()[0][1] == 8
         prices = sampler.expected_count(tf.range(ITEMS + 3))
     finally:
         tf.keras.mixed_precision.set_global_policy("float32")
@@ -396,9 +417,20 @@ def test_both_reload_and_train_on_in_a_fresh_process(dataset, tmp_path):
     assert done.returncode == 0, done.stderr[-4000:]
 
 
-def test_no_warning_of_ours_in_a_usual_run(dataset):
+def test_no_warning_of_ours_in_a_usual_run(dataset, monkeypatch):
+    """Whatever line it points at: what counts is the module that calls `warnings.warn`."""
+    ours, warn = [], warnings.warn
+
+    def noted(message, *args, **settings):
+        if sys._getframe(1).f_globals["__name__"].startswith("merlin_popsampler."):
+            ours.append(str(message))
+        warn(message, *args, **settings)
+
+    monkeypatch.setattr(warnings, "warn", noted)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         second_interface(dataset, sampler_of(dataset)).fit(loader(dataset), verbose=0)
-    assert not [w for w in caught if "merlin_popsampler" in str(w.filename)]
+        assert ours == []
+        read_popularity(dataset, "user")  # negative control: nobody proved this order
+    assert ["'user'" in message for message in ours] == [True]
     assert not [w for w in caught if "sampling probs" in str(w.message)]

@@ -5,6 +5,7 @@ import weakref
 
 import nvtabular as nvt
 import pytest
+from merlin.dag.ops.subgraph import Subgraph
 from nvtabular import ops
 
 from merlin_popsampler.ops.file_owners import claim, in_several_workflows, other_owner
@@ -34,6 +35,17 @@ def test_workflows_of_an_operator():
     del second
     assert not in_several_workflows(operator)
     assert first.output_node.op is operator
+
+
+def test_a_part_of_a_workflow_is_no_other_workflow():
+    operator = Operator(postfix="a")
+    workflow = nvt.Workflow(Subgraph("ids", output_node=["x"] >> operator))
+    parts = [workflow.get_subworkflow("ids") for _ in range(2)]
+    assert all(part.graph is not workflow.graph for part in parts)
+    assert not in_several_workflows(operator)
+    other = nvt.Workflow(["x"] >> operator)
+    assert in_several_workflows(operator)
+    assert other.output_node.op is operator
 
 
 def test_dead_weak_references_are_no_obstacle():

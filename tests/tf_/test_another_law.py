@@ -104,11 +104,11 @@ def test_prices_of_a_longer_catalog(num_sampled):
 
 
 def test_a_head_is_decided_by_itself_where_it_pays():
-    from merlin_popsampler.core.draw_plan import draw_plan
+    from merlin_popsampler.core.draw_plan import plan_draws
     from merlin_popsampler.core.prices import inclusion_probability
 
     law = ZipfMandelbrot(10**6, 2.0)
-    assert draw_plan(law, 20_000).head > 100
+    assert plan_draws(law, 20_000).head > 100
     layer = sampler(law, max_num_samples=20_000)
     edges = np.unique(np.geomspace(1, 10**6 + 1, 30).astype(np.int64)) - 1
     chance = np.add.reduceat(inclusion_probability(law, 20_000, law.probs()), edges[:-1])

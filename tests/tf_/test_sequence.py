@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 
-from merlin_popsampler.core.draw_plan import DrawPlan, draw_plan
+from merlin_popsampler.core.draw_plan import DrawPlan, plan_draws
 from merlin_popsampler.core.laws import Empirical, LogUniform
 from merlin_popsampler.core.prices import inclusion_probability
 from merlin_popsampler.core.steps import Steps
@@ -25,7 +25,7 @@ DISTINCT = ("host", "sort", "hash")
 def test_a_first_try_that_fails_changes_nothing(law, monkeypatch):
     """One case in thousands, so made frequent: half of the batches need the longer sequence."""
     num = 500 if law.name == "log_uniform" else 12_000
-    plan = draw_plan(law, num)
+    plan = plan_draws(law, num)
     assert (plan.head > 0) == (num == 12_000)
     lengths, found = [plan.few, plan.draws], []
     for place in range(12):
@@ -37,7 +37,7 @@ def test_a_first_try_that_fails_changes_nothing(law, monkeypatch):
     assert lengths[0] < lengths[1]
     half = int(np.median(found))
     short = DrawPlan(plan.head, plan.head_mass, plan.tail, plan.draws, half)
-    monkeypatch.setattr("merlin_popsampler.tf.ranks.draw_plan", lambda *_: short)
+    monkeypatch.setattr("merlin_popsampler.tf.ranks.plan_draws", lambda *_: short)
     expected = [draw_ranks(law, 5, place, num, algorithm="hash") for place in range(12)]
     ranks = batches_of(law, num, 12, "host", key=5)
     assert ranks.tolist() == np.stack(expected).tolist()
@@ -108,12 +108,12 @@ def test_inclusion_with_a_head_as_planned(name, algorithm, monkeypatch):
         "log_uniform": LogUniform(3000),
         "empirical": Empirical(Steps.from_counts(10**6 // np.arange(1, 3001), 60)),
     }[name]
-    draw_plan.cache_clear()
-    plan = draw_plan(law, 500)
+    plan_draws.cache_clear()
+    plan = plan_draws(law, 500)
     assert plan.head > 10
     assert plan.length < 3000
     batches = batches_of(law, 500, 1500, algorithm)
-    draw_plan.cache_clear()
+    plan_draws.cache_clear()
     assert checks.includes(batches, inclusion_probability(law, 500, law.probs()))
 
 

@@ -1,0 +1,213 @@
+"""Both commands on every kind of workflow, against counting in plain Python."""
+
+import json
+import math
+from collections import Counter
+
+import numpy as np
+import pandas as pd
+import pytest
+from nvtabular import ops
+
+from merlin_popsampler import FrequencyCategorify, FrequencyOrder
+from merlin_popsampler.cli.commands import main
+from tests.support.oracles import enumerate_inclusion, log_uniform_probs
+from tests.support.workflow_helpers import dataset, fitted
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+OLD = {"a1": 90, "a2": 40, "b1": 21, "b2": 10, "c1": 9, "c2": 2}
+NEW = {"b2": 60, "a1": 33, "b1": 17, "a2": 8, "d1": 14, "d2": 2}
+"""Occurrences by key, none twice: no tie leaves the order to the encoder."""
+NULLS = 4
+NUM_SAMPLED = 2
+
+
+def shuffled(counts, nulls):
+    keys = [key for key, count in counts.items() for _ in range(count)] + [None] * nulls
+    return list(np.random.default_rng(17).permutation(np.array(keys, object)))
+
+
+def as_column(keys):
+    return pd.DataFrame({"item_id": keys})
+
+
+def as_two_columns(keys):
+    return pd.DataFrame({"item_id": keys[::2], "next": keys[1::2]})
+
+
+def as_pairs(keys):
+    pairs = [(None, None) if key is None else (key[0], key[1]) for key in keys]
+    return pd.DataFrame(pairs, columns=["letter", "digit"])
+
+
+def as_lists(keys):
+    return pd.DataFrame({"item_id": [[], *(keys[i : i + 3] for i in range(0, len(keys), 3))]})
+
+
+def as_numbers(keys):
+    """Ids of another encoder, from 7 on, in the order of the keys."""
+    names = sorted(set(keys))
+    return pd.DataFrame({"item_id": [7 + names.index(key) for key in keys]})
+
+
+def encoder(folder, **options):
+    return FrequencyCategorify(out_path=str(folder / "fit"), **options)
+
+
+def order(folder, **options):
+    return FrequencyOrder(out_path=str(folder / "fit"), **options)
+
+
+# By kind: the table of the keys; the workflow; what is said of it that differs from the first.
+KINDS = {
+    "a column": (as_column, lambda at: ["item_id"] >> encoder(at), {}),
+    "a joint group": (as_two_columns, lambda at: [["item_id", "next"]] >> encoder(at), {}),
+    "a combination": (
+        as_pairs,
+        lambda at: [["letter", "digit"]] >> encoder(at, encode_type="combo"),
+        {"column": "letter_digit", "shown": " ".join},
+    ),
+    "a list column": (as_lists, lambda at: ["item_id"] >> encoder(at), {}),
+    "a cut vocabulary": (as_column, lambda at: ["item_id"] >> encoder(at, split_out=3), {}),
+    "three buckets": (
+        as_column,
+        lambda at: ["item_id"] >> encoder(at, num_buckets=3, freq_threshold=8),
+        {"min_id": 5, "fewest": 8},
+    ),
+    "counted after Categorify": (
+        as_column,
+        lambda at: ["item_id"] >> ops.Categorify(out_path=str(at / "fit")) >> order(at),
+        {"evidence": "counted"},
+    ),
+    "remapped ids": (
+        as_numbers,
+        lambda at: ["item_id"] >> order(at, on_violation="remap"),
+        {"evidence": "counted", "min_id": 7, "nulls": 0, "keys": False},
+    ),
+}
+COMMON = {
+    "column": "item_id",
+    "min_id": 3,
+    "evidence": "vocabulary",
+    "nulls": NULLS,
+    "fewest": 1,
+    "keys": True,
+    "shown": "".join,
+}
+
+
+@pytest.fixture(params=list(KINDS))
+def kind(request, tmp_path):
+    """What is expected of a kind, and the folders of two saved workflows of it."""
+    table, build, differences = KINDS[request.param]
+    facts = {**COMMON, **differences}
+    for name, counts in (("old", OLD), ("new", NEW)):
+        folder = tmp_path / name
+        folder.mkdir()
+        # one partition: in a later one stock Categorify would look for nulls by their labels
+        data = dataset(table(shuffled(counts, facts["nulls"])), 1)
+        fitted(build(folder) >> ops.TagAsItemID(), data).save(str(folder / "workflow"))
+        facts[name] = str(folder / "workflow")
+        facts[f"{name}_counts"] = {k: n for k, n in counts.items() if n >= facts["fewest"]}
+    return facts
+
+
+def reported(capsys, *arguments):
+    code = main([*arguments, "--json"])
+    return json.loads(capsys.readouterr().out), code
+
+
+def falling(counts):
+    return sorted(counts.values(), reverse=True)
+
+
+def test_inspect(kind, capsys):
+    found, code = reported(capsys, "inspect", kind["old"])
+    counts = kind["old_counts"]
+    heights, size = falling(counts), len(counts)
+    total = sum(heights)
+    assert code == 0
+    assert found["column"] == kind["column"]
+    assert (found["min_id"], found["max_id"]) == (kind["min_id"], kind["min_id"] + size - 1)
+    assert (found["items"], found["num_steps"], found["interactions"]) == (size, size, total)
+    assert (found["frequency_ordered"], found["evidence"]) == (True, kind["evidence"])
+    assert found["top_share"] == pytest.approx(heights[0] / total)
+    shares = [height / total for height in heights]
+    law = log_uniform_probs(size).tolist()
+    tv = sum(abs(p - q) for p, q in zip(shares, law)) / 2
+    kl = sum(p * math.log(p / q) for p, q in zip(shares, law))
+    assert found["fit"]["log_uniform"] == pytest.approx({"tv": tv, "kl": kl})
+    assert found["fit"]["steps"] == pytest.approx({"tv": 0, "kl": 0}, abs=1e-12)
+    everything = sum(OLD.values()) + kind["nulls"]
+    unknown = sum(OLD.values()) - total
+    reserved = dict(found["reserved_share"])
+    assert reserved.pop("null", 0) == pytest.approx(kind["nulls"] / everything)
+    assert sum(reserved.values()) == pytest.approx(unknown / everything)
+    assert set(reserved) <= {f"unknown {i}" for i in range(2, kind["min_id"])}
+
+
+def expected_drift(kind):
+    old, new = kind["old_counts"], kind["new_counts"]
+    totals = sum(old.values()), sum(new.values())
+    every = {*old, *new}
+    both = [key for key in old if key in new]
+    prices = []
+    for counts in (old, new):
+        heights = falling(counts)
+        chances = enumerate_inclusion(np.array(heights) / sum(heights), NUM_SAMPLED)
+        prices.append({key: chances[heights.index(counts[key])] for key in both})
+    off = sorted(both, key=lambda key: -abs(math.log(prices[0][key] / prices[1][key])))
+    off = [key for key in off if abs(math.log(prices[0][key] / prices[1][key])) > math.log(2)]
+    squares = sum(
+        (sorted(both, key=old.get).index(key) - sorted(both, key=new.get).index(key)) ** 2
+        for key in both
+    )
+    n = len(both)
+    return {
+        "tv": sum(abs(old.get(k, 0) / totals[0] - new.get(k, 0) / totals[1]) for k in every) / 2,
+        "rank_correlation": 1 - 6 * squares / (n * (n * n - 1)),
+        "new_items": len(new) - n,
+        "vanished_items": len(old) - n,
+        "items_of_both": n,
+        "unknown_share": sum(new[key] for key in new if key not in old) / totals[1],
+        "off_by_2": len(off),
+    }, [(kind["shown"](key), prices[0][key], prices[1][key]) for key in off]
+
+
+def test_compare(kind, capsys):
+    arguments = "compare", kind["old"], kind["new"], "--num-sampled", str(NUM_SAMPLED)
+    found, code = reported(capsys, *arguments, "--max-tv", "0.01")
+    assert code == 1
+    assert found.pop("drifted") is True
+    if not kind["keys"]:
+        shares = [np.array(falling(c)) / sum(c.values()) for c in (OLD, NEW)]
+        assert found.pop("matched_by") == "rank"
+        assert found == pytest.approx({"tv": np.abs(shares[0] - shares[1]).sum() / 2})
+        return
+    assert found.pop("matched_by") == "key"
+    worst = found.pop("most_off")
+    expected, off = expected_drift(kind)
+    assert found == pytest.approx(expected)
+    assert [item["key"] for item in worst] == [key for key, _, _ in off]
+    assert [(item["old"], item["new"]) for item in worst] == [
+        pytest.approx(prices, abs=1e-6) for _, *prices in off
+    ]
+
+
+def test_a_workflow_has_not_moved_from_itself(kind, capsys):
+    found, code = reported(capsys, "compare", kind["new"], kind["new"])
+    assert (found["tv"], found["drifted"], code) == (0, False, 0)
+
+
+def test_the_data_are_what_they_should_be():
+    """The figures above mean something only where they differ from each other."""
+    assert len(set(OLD.values())) == len(OLD)
+    assert len(set(NEW.values())) == len(NEW)
+    keys = shuffled(OLD, NULLS)
+    assert Counter(keys) == {**OLD, None: NULLS}
+    assert len(keys) % 2 == 0
+    drift, off = expected_drift({**COMMON, "old_counts": OLD, "new_counts": NEW})
+    assert drift["off_by_2"] == len(off) == 2 < drift["items_of_both"]
+    assert 0 < drift["unknown_share"] < drift["tv"] < 1
+    assert -1 < drift["rank_correlation"] < 1

@@ -1,0 +1,19 @@
+"""What the tests of FrequencyCategorify encode."""
+
+import fsspec
+import pandas as pd
+import pytest
+
+
+@pytest.fixture
+def frame(rng):
+    return pd.DataFrame({"item_id": rng.zipf(1.3, 2000) % 97 * 7, "user": rng.integers(0, 9, 2000)})
+
+
+@pytest.fixture
+def memory():
+    """A file system that is no folder of this machine, empty before and after."""
+    fs = fsspec.filesystem("memory")
+    yield fs
+    fs.store.clear()
+    fs.pseudo_dirs[:] = [""]

@@ -1,0 +1,202 @@
+"""Keys to ids, against dictionaries and a hash written out in plain Python."""
+
+from collections import Counter
+
+import numpy as np
+import pandas as pd
+import pytest
+from merlin.io.worker import clean_worker_cache
+
+from merlin_popsampler import PopSamplerError
+from merlin_popsampler.ops import storage
+from merlin_popsampler.ops.counting import SIZE, Counts
+from merlin_popsampler.ops.encoding import as_lists, encode
+from merlin_popsampler.ops.keys import KeyGroup
+from merlin_popsampler.ops.vocabulary import Layout, stage
+from tests.support.workflow_helpers import expected_ids
+
+ITEM = KeyGroup("item", ("item",), joint=False)
+PAIR = KeyGroup("a_b", ("a", "b"), joint=False)
+JOINT = KeyGroup("a_b", ("a", "b"), joint=True)
+
+
+def vocabulary_of(keys, folder, group=ITEM, **layout):
+    """The staged vocabulary of these keys, tuples for a combination."""
+    counts = Counter(keys)
+    rows = [key if isinstance(key, tuple) else (key,) for key in counts]
+    frame = pd.DataFrame(rows, columns=group.keys).assign(**{SIZE: list(counts.values())})
+    return stage(Counts(frame, 0), group, Layout(**layout), str(folder))
+
+
+def ids_of(frame, vocabulary, group=ITEM, columns=("item",), dtype="int64"):
+    column = pd.Series(encode(frame, group, columns, vocabulary, np.dtype(dtype)))
+    return column.tolist()
+
+
+WORDS = ["c", "a", "a", "b", "b", "b"]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (["a", "b", "c"], [4, 3, 5]),
+        (["new", "b", None, "a", np.nan, ""], [2, 3, 1, 4, 1, 2]),
+        ([None, None], [1, 1]),
+        (["new"], [2]),
+        ([], []),
+    ],
+)
+@pytest.mark.parametrize("dtype", ["int64", "int32", "uint8"])
+def test_known_unknown_and_null_keys(tmp_path, given, expected, dtype):
+    vocabulary = vocabulary_of(WORDS, tmp_path)
+    frame = pd.DataFrame({"item": pd.Series(given, dtype=object)})
+    found = encode(frame, ITEM, ["item"], vocabulary, np.dtype(dtype))
+    assert found.dtype == dtype
+    assert list(found) == expected
+
+
+def test_rows_keep_their_places_whatever_the_index(tmp_path, rng):
+    """Labels that are shuffled, repeated or words say nothing about positions."""
+    vocabulary = vocabulary_of(WORDS, tmp_path)
+    keys = rng.choice(np.array(["a", "b", "c", "new", None], object), 60)
+    ids = {**expected_ids(WORDS), "new": 2, None: 1}
+    expected = [ids[key] for key in keys]
+    for index in (range(60), rng.permutation(60), [7] * 60, [f"row {i % 9}" for i in range(60)]):
+        frame = pd.DataFrame({"item": keys}, index=index)
+        assert ids_of(frame, vocabulary) == expected
+        assert frame["item"].tolist() == keys.tolist()
+
+
+def test_an_empty_vocabulary_knows_nothing(tmp_path):
+    vocabulary = vocabulary_of([], tmp_path)
+    assert ids_of(pd.DataFrame({"item": ["a", None, "b"]}), vocabulary) == [2, 1, 2]
+
+
+@pytest.mark.parametrize("split_out", [1, 3])
+def test_split_vocabularies_are_one(tmp_path, rng, split_out):
+    keys = (rng.zipf(1.4, 400) % 40).tolist()
+    vocabulary = vocabulary_of(keys, tmp_path, split_out=split_out)
+    ids = expected_ids(keys)
+    given = [*range(-3, 45)]
+    found = ids_of(pd.DataFrame({"item": given}), vocabulary)
+    assert found == [ids.get(key, 2) for key in given]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ([[7, 5], [], [5, 9, 7]], [[4, 3], [], [3, 2, 4]]),
+        ([[7, None], None, [5]], [[4, 1], [], [3]]),
+        ([None, [None], [9]], [[], [1], [2]]),
+    ],
+)
+def test_lists(tmp_path, given, expected):
+    vocabulary = vocabulary_of([5, 5, 7], tmp_path)
+    frame = pd.DataFrame({"item": given}, index=range(9, 9 - len(given), -1))
+    found = encode(frame, ITEM, ["item"], vocabulary, np.dtype("int32"))
+    assert [list(row) for row in found] == expected
+    assert found.index.tolist() == frame.index.tolist()
+    assert all(row.dtype == "int32" for row in found if len(row))
+
+
+def test_lists_are_built_from_the_lengths_of_the_old_ones():
+    old = pd.Series([[1, 2], None, [], [3]], index=[4, 2, 2, 0])
+    new = as_lists(old, np.array([7, 8, 9]), np.dtype("int64"))
+    assert [list(row) for row in new] == [[7, 8], [], [], [9]]
+    assert new.index.tolist() == [4, 2, 2, 0]
+
+
+def test_combinations_are_known_whole_or_not_at_all(tmp_path):
+    """A row is null only where all of its keys are; a null beside a key is a key."""
+    keys = [(1, "x")] * 3 + [(2, "x")] * 2 + [(2, None)]
+    vocabulary = vocabulary_of(keys, tmp_path, PAIR)
+    given = {(1, "x"): 3, (2, "x"): 4, (2, None): 5, (1, None): 2, (3, "x"): 2, (None, None): 1}
+    frame = pd.DataFrame(list(given), columns=["left", "right"])
+    assert ids_of(frame, vocabulary, PAIR, ("left", "right")) == list(given.values())
+
+
+def test_columns_of_a_joint_group_share_the_ids(tmp_path):
+    vocabulary = vocabulary_of([5, 5, 7], tmp_path, JOINT)
+    frame = pd.DataFrame({"a": [7, 5], "b": [5.0, np.nan]})
+    assert ids_of(frame, vocabulary, JOINT, ("a",)) == [4, 3]
+    assert ids_of(frame, vocabulary, JOINT, ("b",)) == [3, 1]
+
+
+MASK = 2**64 - 1
+
+
+def mixed(value):
+    """splitmix64's finalizer, as pandas hashes an integer."""
+    value &= MASK
+    value = (value ^ value >> 30) * 0xBF58476D1CE4E5B9 & MASK
+    value = (value ^ value >> 27) * 0x94D049BB133111EB & MASK
+    return value ^ value >> 31
+
+
+def labelled(hashed):
+    """Combined with the hash of the index label 0, as pandas combines a tuple's."""
+    result, factor = 0x345678, 1000003
+    for left, part in ((2, hashed), (1, mixed(0))):
+        result = (result ^ part) * factor & MASK
+        factor += 82520 + 2 * left
+    return (result + 97531) & MASK
+
+
+def bucket(*keys):
+    """Hash of a row of integers: of its columns, by exclusive or."""
+    result = 0
+    for key in keys:
+        result ^= labelled(mixed(key))
+    return result
+
+
+@pytest.mark.parametrize("num_buckets", [2, 5, 64])
+def test_unknown_keys_are_hashed(tmp_path, rng, num_buckets):
+    known = (rng.zipf(1.4, 300) % 20).tolist()
+    vocabulary = vocabulary_of(known, tmp_path, num_buckets=num_buckets)
+    ids = expected_ids(known, min_id=2 + num_buckets)
+    given = rng.permutation(np.arange(-50, 200)).tolist()
+    frame = pd.DataFrame({"item": given}, index=rng.permutation(len(given)))
+    expected = [ids.get(key, 2 + bucket(key) % num_buckets) for key in given]
+    assert len({i for i in expected if i < 2 + num_buckets}) > num_buckets // 2
+    assert ids_of(frame, vocabulary) == expected
+    assert ids_of(frame.iloc[7:90], vocabulary) == expected[7:90]
+    # floats hash unlike the integers that they are equal to, unless somebody sees to it
+    assert ids_of(frame.astype(float), vocabulary) == expected
+
+
+def test_unknown_combinations_are_hashed(tmp_path):
+    vocabulary = vocabulary_of([(1, 1), (1, 1), (2, 1)], tmp_path, PAIR, num_buckets=7)
+    ids = {(1, 1): 9, (2, 1): 10}
+    given = [(a, b) for a in range(6) for b in range(6) if a != b or a == 1]
+    expected = [ids.get(pair, 2 + bucket(*pair) % 7) for pair in given]
+    frame = pd.DataFrame(given, columns=["left", "right"])
+    assert ids_of(frame, vocabulary, PAIR, ("left", "right")) == expected
+
+
+def test_keys_that_the_dtype_cannot_hold_are_unknown(tmp_path):
+    vocabulary = vocabulary_of([5, 5, 7], tmp_path)
+    frame = pd.DataFrame({"item": [5.0, 5.5, 7.0, -0.0, np.nan]})
+    assert ids_of(frame, vocabulary) == [3, 2, 4, 2, 1]
+    with pytest.raises(PopSamplerError, match="'item'.*kind"):
+        ids_of(pd.DataFrame({"item": ["five"]}), vocabulary)
+
+
+def test_files_are_read_once_and_never_mistaken_for_others(tmp_path, monkeypatch):
+    """A cache by path alone would answer with a vocabulary that lies there no more."""
+    clean_worker_cache()
+    digests = []
+    check = storage.check_digest
+    monkeypatch.setattr(
+        storage, "check_digest", lambda path, digest: (digests.append(digest), check(path, digest))
+    )
+    frame = pd.DataFrame({"item": ["a", "b"]})
+    first = vocabulary_of(["a", "a", "b"], tmp_path)
+    assert [ids_of(frame, first) for _ in range(3)] == [[3, 4]] * 3
+    second = vocabulary_of(["a", "b", "b"], tmp_path)
+    assert second.path == first.path
+    assert [ids_of(frame, second) for _ in range(3)] == [[4, 3]] * 3
+    assert digests == [first.digest, second.digest]
+    clean_worker_cache()
+    with pytest.raises(PopSamplerError, match="digest"):
+        ids_of(frame, first)

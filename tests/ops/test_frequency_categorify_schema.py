@@ -1,0 +1,95 @@
+"""What FrequencyCategorify takes, refuses, and tells the schema."""
+
+import nvtabular as nvt
+import pandas as pd
+import pytest
+from merlin.schema import Tags
+from nvtabular import ops
+
+from merlin_popsampler import FrequencyCategorify, PopSamplerError
+from merlin_popsampler.contract.schema import read_popularity
+from tests.support.workflow_helpers import encode, expected_ids, fitted, popularity
+
+
+def test_options_of_other_columns_are_defaults(frame, tmp_path):
+    """Stock Categorify: KeyError for the column that the dict does not name."""
+    node = ["item_id", "user"] >> FrequencyCategorify(
+        out_path=str(tmp_path), max_size={"item_id": 10}, split_out={"user": 2}
+    )
+    workflow = fitted(node, frame)
+    assert popularity(workflow)["max_id"] == 9
+    assert popularity(workflow, "user")["max_id"] == 2 + frame["user"].nunique()
+    assert workflow.output_schema["user"].properties["max_size"] == 0
+
+
+def test_joint_options_go_by_group_or_by_column(rng, out_path):
+    frame = pd.DataFrame({"a": rng.integers(0, 20, 99), "b": rng.integers(0, 30, 99)})
+    workflow, _ = encode(frame, [["a", "b"]], out_path, max_size={"a": 9})
+    assert popularity(workflow, "b")["max_id"] == 8
+    with pytest.raises(PopSamplerError, match="one max_size"):
+        encode(frame, [["a", "b"]], out_path, max_size={"a": 9, "b": 10})
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"single_table": True}, "single_table=False"),
+        ({"vocabs": {"item_id": pd.Series(["a", "b"])}}, "no vocabs"),
+        ({"dtype": "float32"}, "integer dtype"),
+        ({"steps": 0}, "steps"),
+        ({"steps": 2.5}, "steps"),
+        ({"steps": True}, "steps"),
+    ],
+)
+def test_refused_arguments(options, message, out_path):
+    with pytest.raises(PopSamplerError, match=message):
+        FrequencyCategorify(out_path=out_path, **options)
+
+
+def test_max_size_below_the_reserved_ids_is_refused(frame, out_path):
+    with pytest.raises(PopSamplerError, match="'item_id'.*at least 3"):
+        encode(frame, ["item_id"], out_path, max_size=2)
+
+
+def test_subgraphs_and_removed_inputs(frame, out_path):
+    frame = frame.assign(label=1.0)
+    node = ["item_id"] >> FrequencyCategorify(out_path=out_path) >> ops.AddMetadata(Tags.ITEM_ID)
+    workflow = fitted(node + ["label"], frame)
+    workflow.remove_inputs(["label"])
+    served = workflow.transform(frame[["item_id"]])
+    assert served["item_id"].tolist() == frame["item_id"].map(expected_ids(frame.item_id)).tolist()
+    assert read_popularity(workflow).max_id == served["item_id"].max()
+
+
+def test_inside_a_subgraph(frame, out_path):
+    from merlin.dag.ops.subgraph import Subgraph
+
+    inner = ["item_id"] >> FrequencyCategorify(out_path=out_path)
+    workflow = fitted(Subgraph("ids", output_node=inner), frame)
+    encoded = workflow.transform(frame)["item_id"]
+    assert encoded.tolist() == frame["item_id"].map(expected_ids(frame["item_id"])).tolist()
+
+
+def test_the_contract_follows_the_column(frame, out_path):
+    data = frame.assign(session=frame["user"])
+    ids = ["item_id"] >> FrequencyCategorify(out_path=out_path) >> ops.TagAsItemID()
+    sessions = (ids + ["session"]) >> ops.Groupby(
+        groupby_cols=["session"], aggs={"item_id": ["list"]}, name_sep="-"
+    )
+    last = sessions["item_id-list"] >> ops.ListSlice(-3) >> ops.Rename(postfix="_last")
+    kept = ids >> ops.Filter(lambda df: df[df["item_id"] > 3]) >> ops.Rename(f=lambda name: "iid")
+    found = popularity(fitted(ids, data))
+    assert popularity(fitted(last, data), "item_id-list_last") == found
+    assert popularity(fitted(kept, data), "iid") == found
+
+
+def test_a_poor_log_uniform_fit_is_said(out_path):
+    flat = pd.DataFrame({"item_id": list(range(100)) * 3})
+    with pytest.warns(UserWarning, match="item_id.*empirical"):
+        encode(flat, ["item_id"], out_path)
+
+
+def test_not_fitted(frame, out_path):
+    operator = FrequencyCategorify(out_path=out_path)
+    with pytest.raises(PopSamplerError, match="Fit the workflow first"):
+        operator.transform(nvt.ColumnSelector(["item_id"]), frame)

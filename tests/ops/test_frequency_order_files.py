@@ -1,0 +1,158 @@
+"""The files of FrequencyOrder: counts and maps that stay together, through failures and saves."""
+
+import os
+import pickle
+import shutil
+import warnings
+
+import cloudpickle
+import numpy as np
+import nvtabular as nvt
+import pandas as pd
+import pytest
+from merlin.io import Dataset
+from merlin.schema import Tags
+from nvtabular import ops
+
+from merlin_popsampler import (
+    FrequencyCategorify,
+    FrequencyOrder,
+    FrequencyOrderError,
+    PopSamplerError,
+    SchemaError,
+    read_popularity,
+)
+from tests.support.workflow_helpers import (
+    bytes_below,
+    check_contract,
+    dataset,
+    fitted,
+    popularity,
+    staging_folders,
+    transformed_anew,
+)
+
+
+@pytest.fixture
+def frame(rng):
+    """Ids 0 to 96, in no order."""
+    return pd.DataFrame(
+        {"item_id": rng.permutation(np.append(rng.zipf(1.3, 3000), range(97))) % 97}
+    )
+
+
+def test_save_move_load(frame, tmp_path):
+    node = ["item_id"] >> ops.HashBucket(60)
+    node = node >> FrequencyOrder(on_violation="remap", out_path=str(tmp_path / "fit"))
+    workflow = fitted(node, frame)
+    expected = workflow.transform(frame)["item_id"].tolist()
+    workflow.save(str(tmp_path / "saved"))
+    shutil.rmtree(tmp_path / "fit")
+    os.rename(tmp_path / "saved", tmp_path / "moved")
+    loaded = nvt.Workflow.load(str(tmp_path / "moved"))
+    assert transformed_anew(loaded, frame)["item_id"].tolist() == expected
+    assert popularity(loaded) == popularity(workflow)
+    os.remove(tmp_path / "moved" / "frequency_order" / "map.item_id.parquet")
+    with pytest.raises(PopSamplerError, match="no file"):
+        transformed_anew(loaded, frame)
+
+
+def test_a_second_fit_on_ids_in_order_drops_the_map(frame, tmp_path):
+    node = ["item_id"] >> FrequencyOrder(on_violation="remap", out_path=str(tmp_path))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        workflow = fitted(node, frame)
+        assert (tmp_path / "frequency_order" / "map.item_id.parquet").exists()
+        workflow.fit(dataset(pd.DataFrame({"item_id": [0, 0, 1]}), 1))
+    assert not (tmp_path / "frequency_order" / "map.item_id.parquet").exists()
+    assert workflow.transform(frame)["item_id"].tolist() == frame["item_id"].tolist()
+
+
+FAILURES = {
+    "no ids": ([0.5, 2.0], FrequencyOrderError, "float64 values"),
+    "ids out of order": ([0, 1, 1, 2, 2, 2], FrequencyOrderError, "id 0 seen 1 times"),
+}
+
+
+@pytest.mark.parametrize("failure", list(FAILURES))
+def test_a_failing_fit_leaves_the_earlier_one_alone(tmp_path, failure):
+    """Counts of `click`, which are fine in both fits, stay the earlier ones, too."""
+    ids, error, message = FAILURES[failure]
+    order = FrequencyOrder(out_path=str(tmp_path))
+    frame = pd.DataFrame({"item_id": [0, 0, 0, 1, 1, 2], "click": [0, 0, 1, 1, 0, 0]})
+    workflow = fitted(["item_id", "click"] >> order, dataset(frame, 1))
+    before = bytes_below(tmp_path)
+    assert sorted(before) == [
+        f"frequency_order/popularity.{c}.parquet" for c in ("click", "item_id")
+    ]
+    stated = popularity(workflow)
+    with pytest.raises(error, match=f"'item_id'.*{message}"):
+        workflow.fit(dataset(pd.DataFrame({"item_id": ids, "click": [0] * len(ids)}), 1))
+    after = {path: held for path, held in bytes_below(tmp_path).items() if ".staging" not in path}
+    assert after == before
+    assert popularity(workflow) == stated
+    if failure == "ids out of order":  # a task that raises leaves the files of its neighbours
+        assert staging_folders(tmp_path) == []
+        assert order.fits["item_id"].metadata.steps == "0:3,1:2,2:1"
+
+
+def test_a_map_outlives_a_refused_fit(frame, tmp_path):
+    """Another operator of the same folder is told that the files are in use."""
+    node = ["item_id"] >> FrequencyOrder(on_violation="remap", out_path=str(tmp_path))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        workflow = fitted(node, frame)
+    before, expected = bytes_below(tmp_path), workflow.transform(frame)
+    assert expected["item_id"].tolist() != frame["item_id"].tolist()
+    earlier = pickle.loads(cloudpickle.dumps(workflow))
+    with pytest.raises(PopSamplerError, match="'item_id'.*still in use"):
+        other = ["item_id"] >> FrequencyOrder(out_path=str(tmp_path))
+        fitted(other, dataset(pd.DataFrame({"item_id": [0, 0, 1]}), 1))
+    assert bytes_below(tmp_path) == before
+    assert staging_folders(tmp_path) == []
+    for one in (workflow, earlier):
+        pd.testing.assert_frame_equal(transformed_anew(one, frame), expected)
+
+
+def test_an_audit_never_follows_a_stale_path(frame, tmp_path):
+    encoder = ops.Categorify(out_path=str(tmp_path))
+    workflow = fitted(["item_id"] >> encoder >> FrequencyOrder(mode="vocabulary"), frame)
+    other = pd.DataFrame({"item_id": [1, 1, 2]})
+    fitted(["item_id"] >> ops.Categorify(out_path=str(tmp_path)), dataset(other, 1))
+    with pytest.raises(SchemaError, match="'item_id'"):
+        audited = ["item_id"] >> FrequencyOrder(mode="vocabulary")
+        data = dataset(workflow.transform(frame))
+        data.schema = workflow.output_schema
+        fitted(audited, data)
+    os.remove(tmp_path / "categories" / "unique.item_id.parquet")
+    with pytest.raises(FrequencyOrderError, match="nothing at"):
+        fitted(audited, data)
+
+
+def test_an_audit_knows_other_counts_of_the_same_range(tmp_path):
+    """As many items, other counts: the contract in the schema speaks of another file."""
+    frame = pd.DataFrame({"item_id": ["a", "a", "b"]})
+    encoder = FrequencyCategorify(out_path=str(tmp_path))
+    workflow = fitted(["item_id"] >> encoder, dataset(frame, 1))
+    data = dataset(workflow.transform(frame), 1)
+    data.schema = workflow.output_schema
+    audited = ["item_id"] >> FrequencyOrder(mode="vocabulary")
+    assert popularity(fitted(audited, data))["steps"] == popularity(workflow)["steps"] == "3:2,4:1"
+    other = pd.DataFrame({"item_id": ["a", "a", "a", "b"]})
+    fitted(["item_id"] >> ops.Categorify(out_path=str(tmp_path)), dataset(other, 1))
+    with pytest.raises(SchemaError, match="'item_id'.*Was it written over"):
+        fitted(audited, data)
+
+
+def test_remapping_on_a_cluster(local_cluster, frame, tmp_path):
+    frame.to_parquet(tmp_path / "data.parquet")
+    data = Dataset(str(tmp_path / "data.parquet"), engine="parquet")
+    node = ["item_id"] >> FrequencyOrder(on_violation="remap", out_path=str(tmp_path / "out"))
+    node = node >> ops.AddMetadata(tags=[Tags.ITEM, Tags.ID])
+    workflow = nvt.Workflow(node)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        workflow.fit(data)
+    ids = workflow.transform(data).compute()["item_id"]
+    check_contract(popularity(workflow), ids, reserved=0)
+    assert read_popularity(workflow).frequency_ordered
