@@ -219,4 +219,5 @@ def _thinned(race: Race, probs: Floats) -> Floats:
                 weight *= (logs[rest] - logs[own[j]]) / (logs[own[i]] - logs[own[j]])
         total += weight * ratios[own[i]]
     ratios[rest] = total
-    return np.asarray(probs * np.exp(ratios))
+    # Rounding may lift a certain id above 1.
+    return np.asarray(np.minimum(probs * np.exp(ratios), 1.0))
