@@ -46,7 +46,7 @@ def first_distinct_sort(draws: tf.Tensor, num_sampled: int) -> tf.Tensor:
     places = tf.range(length, dtype=tf.int64)
     keys = tf.sort(tf.bitwise.left_shift(tf.cast(draws, tf.int64), np.int64(bits)) + places)
     values = tf.bitwise.right_shift(keys, np.int64(bits))
-    is_first = tf.concat([[True], values[1:] != values[:-1]], 0)
+    is_first = tf.concat([[True], tf.not_equal(values[1:], values[:-1])], 0)
     places = tf.bitwise.bitwise_and(keys, np.int64((1 << bits) - 1))
     # Places of first occurrences, earliest first; all others behind them.
     order = tf.where(is_first, places, places + length)
@@ -80,11 +80,11 @@ def _hashed(draws: tf.Tensor, num_sampled: int) -> Tuple[tf.Tensor, tf.Tensor]:
     def one_round(number: tf.Tensor, open_: tf.Tensor, first: tf.Tensor) -> Tuple[Any, ...]:
         odd = tf.cast(2 * number + 1, tf.uint64) * np.uint64(0x9E3779B97F4A7C15)
         high = tf.cast(tf.bitwise.right_shift(values * odd, np.uint64(64 - bits)), tf.int32)
-        slot = tf.where(open_, tf.where(number == 0, low, high), 2**bits)
+        slot = tf.where(open_, tf.where(tf.equal(number, 0), low, high), 2**bits)
         table = tf.fill([2**bits + 1], np.int32(length))
         winners = tf.gather(tf.tensor_scatter_nd_min(table, slot[:, None], places), slot)
-        settled = open_ & (tf.gather(draws, tf.minimum(winners, length - 1)) == draws)
-        return number + 1, open_ & ~settled, first | (settled & (winners == places))
+        settled = open_ & tf.equal(tf.gather(draws, tf.minimum(winners, length - 1)), draws)
+        return number + 1, open_ & ~settled, first | (settled & tf.equal(winners, places))
 
     everywhere = tf.fill([length], True)
     _, _, first = tf.while_loop(

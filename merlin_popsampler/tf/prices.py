@@ -28,7 +28,7 @@ def expected_count(table: PriceTable, ranks: Any) -> tf.Tensor:
         prices = _by_piece(table.starts, table.rows[:, 0], safe)
     else:
         prices = _by_rank(table, safe) if len(table.rows) else _by_formula(table, safe)
-    return tf.stop_gradient(tf.where(safe == ranks, prices, 1.0))
+    return tf.stop_gradient(tf.where(tf.equal(safe, ranks), prices, 1.0))
 
 
 def _by_piece(starts: Ints, prices: Floats, ranks: tf.Tensor) -> tf.Tensor:

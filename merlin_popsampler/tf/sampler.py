@@ -15,9 +15,9 @@ from merlin_popsampler.contract.sampler_settings import (
 from merlin_popsampler.core.checks import batch_size
 from merlin_popsampler.core.domain import IdDomain
 from merlin_popsampler.core.prices import price_table
-from merlin_popsampler.errors import PopSamplerError
 
 from . import stream
+from .ids import integers, is_symbolic
 from .merlin_models import interfaces
 from .prices import expected_count
 from .ranks import draw_ranks
@@ -76,6 +76,7 @@ class PopularityBasedSampler(tf.keras.layers.Layer):  # type: ignore[misc]
         **kwargs: Any,
     ) -> None:
         # Keras would cast an embedding table whole, to look up a few of its rows.
+        stream.check_backend()
         super().__init__(autocast=False, **kwargs)
         self.domain = IdDomain(min_id, max_id)
         self.law = law_over(law, self.domain)
@@ -148,12 +149,17 @@ class PopularityBasedSampler(tf.keras.layers.Layer):  # type: ignore[misc]
         self._table = price_table(self.law, num, self.unique)
 
     def sample_ids(self) -> tf.Tensor:
-        """The next batch of draws: int64 `[max_num_samples]`, ids from min_id to max_id."""
+        """The next batch of draws: int64 `[max_num_samples]`, ids from min_id to max_id.
+
+        Inside a layer, a training step or a `tf.function` only: while a functional Keras model is
+        being built, this would draw once, for ever. There, call the sampler, or `sampled_values`.
+        """
         self._traced |= not tf.executing_eagerly()
-        if self.seed is None and self._first_key is None:
-            self._first_key = stream.first_key(None)
-        shared = self.share_across_replicas
-        place = stream.next_position(self._stream, self._first_key, shared)
+        if self._first_key is None:
+            self._first_key = stream.first_key(self.seed)
+        place = stream.next_position(
+            self._stream, self._first_key, self.share_across_replicas, self.seed is None
+        )
         ranks = draw_ranks(self.law, *place, self._max_num_samples, self.unique)
         return self.domain.id(ranks)
 
@@ -161,30 +167,44 @@ class PopularityBasedSampler(tf.keras.layers.Layer):  # type: ignore[misc]
         """Expected number of times that each id is in one batch of draws.
 
         Args:
-          ids: integers of any shape.
+          ids: integers of any shape, dense or ragged, or an input of a functional Keras model.
 
         Returns:
-          float32 of the ids' shape under every precision policy: the inclusion probability if
-          `unique`, else `max_num_samples * p`; 1.0 (a correction of 0) for ids never drawn.
+          float32 of the ids' shape, ragged where they are, under every precision policy: the
+          inclusion probability if `unique`, else `max_num_samples * p`; 1.0 (a correction of 0) for
+          ids never drawn.
         """
-        self._traced |= not tf.executing_eagerly()
-        ranks = self.domain.rank(tf.cast(_integers(ids), tf.int64))
-        return expected_count(self._table, ranks)
+        return self(ids, draw=False) if is_symbolic(ids) else self._priced(ids)
 
     def sampled_values(self, true_ids: Any) -> Tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Draws and prices, as the `sampled_values` of `tf.nn.sampled_softmax_loss`.
 
         Args:
-          true_ids: integers `[batch, num_true]`.
+          true_ids: integers `[batch, num_true]`, dense or ragged, or an input of a functional Keras
+            model, which then has this sampler as a layer.
 
         Returns:
           Sampled ids (int64 `[max_num_samples]`), expected counts of the true ids and of the
           sampled ids (float32 of their shapes).
         """
-        sampled, true_ids = self.sample_ids(), _integers(true_ids)
+        return self(true_ids) if is_symbolic(true_ids) else self._drawn_and_priced(true_ids)
+
+    def _priced(self, ids: Any) -> tf.Tensor:
+        self._traced |= not tf.executing_eagerly()
+        ids = integers(ids)
+        if isinstance(ids, tf.RaggedTensor):
+            return ids.with_flat_values(self._priced(ids.flat_values))
+        return expected_count(self._table, self.domain.rank(tf.cast(ids, tf.int64)))
+
+    def _drawn_and_priced(self, true_ids: Any) -> Tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        true_ids = integers(true_ids)
+        if isinstance(true_ids, tf.RaggedTensor):
+            sampled, true_counts, counts = self._drawn_and_priced(true_ids.flat_values)
+            return sampled, true_ids.with_flat_values(true_counts), counts
+        sampled = self.sample_ids()
         # Priced together: for so few ids, the number of ops is what costs.
         flat = tf.concat([sampled, tf.cast(tf.reshape(true_ids, [-1]), tf.int64)], 0)
-        counts = self.expected_count(flat)
+        counts = self._priced(flat)
         true_counts = tf.reshape(counts[self._max_num_samples :], tf.shape(true_ids))
         true_counts = tf.ensure_shape(true_counts, true_ids.shape)
         return sampled, true_counts, counts[: self._max_num_samples]
@@ -208,13 +228,17 @@ class PopularityBasedSampler(tf.keras.layers.Layer):  # type: ignore[misc]
         targets: Any = None,  # noqa: ARG002
         training: bool = False,  # noqa: ARG002
         testing: bool = False,  # noqa: ARG002
+        draw: bool = True,
     ) -> Any:
-        """Answers whoever calls; see the class. Draws alike in training and in testing."""
+        """Answers whoever calls; see the class. Draws alike in training and in testing.
+
+        With `draw=False` ids are priced, as by `expected_count`, and nothing is drawn.
+        """
         if interfaces.is_candidate(inputs):
             interfaces.check_no_squeeze(inputs.id, self._max_num_samples)
             return interfaces.sampled_candidate(inputs, self.sample_ids(), self.max_id)
         if not isinstance(inputs, Mapping):
-            return self.sampled_values(inputs)
+            return self._drawn_and_priced(inputs) if draw else self._priced(inputs)
         name = self.item_id_feature_name
         interfaces.check_inputs(inputs, name)
         interfaces.check_no_squeeze(inputs["embeddings"], self._max_num_samples)
@@ -253,16 +277,6 @@ class PopularityBasedSampler(tf.keras.layers.Layer):  # type: ignore[misc]
 
     def __reduce__(self) -> Any:
         return _restored, (type(self), self.get_config(), self.get_weights())
-
-
-def _integers(ids: Any) -> tf.Tensor:
-    """Ids as a tensor of integers of any width."""
-    ids = tf.convert_to_tensor(ids)
-    if not ids.dtype.is_integer:
-        raise PopSamplerError(
-            f"Expected integer ids. Received: {ids.dtype.name}. Cast them to int64."
-        )
-    return ids
 
 
 def _restored(

@@ -1,8 +1,14 @@
 """A stream of random draws as a weight of a Keras layer: what to draw next, and who draws what.
 
-The weight is int64 `[key, position]`: the generator's key and the number of the next batch. As a
-weight, Checkpoint, SavedModel, `.keras` and `.weights.h5` carry it, and a restored run draws on
-where it stopped. Moving on is part of the graph, so that a trace moves nothing.
+The weight is int64 `[counter, unseeded, key]`, the state of TensorFlow's Philox generator: 256
+times the number of the next batch, 1 while no key is chosen yet, and the key. As a weight,
+Checkpoint, SavedModel, `.keras` and `.weights.h5` carry it, and a restored run draws on where it
+stopped.
+
+A batch is taken from the stream in one place, by one op that reads and moves it at once
+(`RngReadAndSkip`), and the draw depends on what it read: so no two threads, steps or iterations get
+the same batch, in whatever kind of graph. A trace moves nothing, since moving on is part of the
+graph.
 """
 
 import secrets
@@ -11,8 +17,11 @@ from typing import Any, Optional, Tuple
 
 import tensorflow as tf
 
-_UNSEEDED = -1
-"""Position of a stream whose key is not chosen yet."""
+from merlin_popsampler.errors import PopSamplerError
+
+_PHILOX = 1
+_BLOCK = 256
+"""By so much the op moves the counter for each batch."""
 _GOLDEN = 0x9E3779B97F4A7C15
 """2**64 divided by the golden ratio: its multiples lie far apart (Knuth, volume 3, 6.4)."""
 
@@ -27,9 +36,12 @@ def add_stream(layer: Any, seed: Optional[int]) -> Any:
     Args:
       layer: the Keras layer, of Keras 2 or 3, that will own the weight.
       seed: key of the stream; None leaves the choice to the first draw.
+
+    Raises:
+      PopSamplerError: Keras 3 on another backend than TensorFlow.
     """
-    start = (0, _UNSEEDED) if seed is None else (first_key(seed), 0)
-    if hasattr(tf.keras, "Variable"):  # Keras 3: its add_weight cannot say ON_READ
+    start = (0, 1, 0) if seed is None else (0, 0, first_key(seed))
+    if _keras3():  # its add_weight cannot say ON_READ
         return tf.keras.Variable(
             tf.constant(start, tf.int64),
             dtype="int64",
@@ -40,7 +52,7 @@ def add_stream(layer: Any, seed: Optional[int]) -> Any:
         )
     return layer.add_weight(
         name="stream",
-        shape=(2,),
+        shape=(3,),
         dtype=tf.int64,
         initializer=tf.constant_initializer(start),
         trainable=False,
@@ -49,28 +61,73 @@ def add_stream(layer: Any, seed: Optional[int]) -> Any:
     )
 
 
+def check_backend() -> None:
+    """Refuses Keras 3 on another backend, whose tensors and variables are not TensorFlow's.
+
+    Raises:
+      PopSamplerError: that backend's name.
+    """
+    if _keras3() and tf.keras.config.backend() != "tensorflow":
+        raise PopSamplerError(
+            "Expected Keras on the backend 'tensorflow'. Received: "
+            f"{tf.keras.config.backend()!r}. Set KERAS_BACKEND=tensorflow before Keras is imported."
+        )
+
+
 def next_position(
-    stream: Any, key_at_start: Optional[int], shared: bool
+    stream: Any, key_at_start: int, shared: bool, choose_key: bool
 ) -> Tuple[tf.Tensor, tf.Tensor]:
-    """Key and position of the next batch; moves the stream on by one batch.
+    """Key and position of the next batch; takes that batch from the stream.
 
     Args:
       stream: the weight of `add_stream`.
-      key_at_start: key, int64, that a stream takes at its first draw where it has none; None for a
-        stream that was given one, which saves the question.
+      key_at_start: key, int64, for a stream that has none yet.
       shared: whether all replicas and workers draw the same ids, or each a stream of its own.
+      choose_key: whether the stream keeps `key_at_start` from now on, if it has none.
 
     Returns:
       Two int64 scalars.
+
+    Raises:
+      PopSamplerError: a stream to be shared by replicas that are not its own.
     """
-    key, position = tf.unstack(tf.convert_to_tensor(stream))
-    if key_at_start is None:
-        stream.assign_add(tf.constant([0, 1], tf.int64))
-    else:
-        key = tf.where(position < 0, tf.constant(key_at_start, tf.int64), key)
-        position = tf.maximum(position, 0)
-        stream.assign(tf.stack([key, position + 1]))
+    variable = _local(stream, shared)
+    state = tf.raw_ops.RngReadAndSkip(
+        resource=variable.handle, alg=_PHILOX, delta=tf.constant(1, tf.uint64)
+    )
+    counter, unseeded, key = tf.unstack(state)
+    key = tf.where(tf.equal(unseeded, 1), tf.constant(key_at_start, tf.int64), key)
+    position = counter // _BLOCK
+    if choose_key:
+        # Leaves the counter alone, which another thread may be moving; all write the same.
+        chosen = tf.raw_ops.ResourceStridedSliceAssign(
+            ref=variable.handle, begin=[1], end=[3], strides=[1], value=tf.stack([0, key])
+        )
+        with tf.control_dependencies([chosen]):
+            position = tf.identity(position)
     return key if shared else _own_key(key), position
+
+
+def _keras3() -> bool:
+    return hasattr(tf.keras, "Variable")
+
+
+def _local(stream: Any, shared: bool) -> Any:
+    """The TensorFlow variable that holds the stream where this runs."""
+    variable = stream.value if _keras3() else stream
+    strategy = tf.distribute.get_strategy()
+    if not isinstance(variable, tf.distribute.DistributedValues):
+        several = tf.distribute.has_strategy() and len(strategy.extended.worker_devices) > 1
+        if shared and several:
+            raise PopSamplerError(
+                "Expected a sampler that is shared across replicas to be made under their "
+                "strategy, so that each has a copy of the stream. Received: one made outside of "
+                f"{type(strategy).__name__}.scope(). Build the sampler inside the scope."
+            )
+        return variable
+    if tf.distribute.get_replica_context() is None:
+        return strategy.experimental_local_results(variable)[0]
+    return variable
 
 
 def first_key(seed: Optional[int]) -> int:

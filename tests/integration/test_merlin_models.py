@@ -29,6 +29,7 @@ from merlin_popsampler import (
     PopularityBasedSampler,
     read_popularity,
 )
+from tests.support.draws import batches_drawn
 
 ROOT = Path(__file__).parents[2]
 ITEMS = 40
@@ -195,7 +196,7 @@ def test_first_interface_trains_and_reloads(dataset, in_batch, tmp_path):
     model = first_interface(dataset, samplers)
     history = model.fit(dataset, batch_size=256, epochs=2, verbose=0).history
     assert history["loss"][1] < history["loss"][0]
-    assert sampler.get_weights()[0][1] == 16  # one batch of draws for each step, no more
+    assert batches_drawn(sampler) == 16  # one batch of draws for each step, no more
     model.evaluate(dataset, batch_size=256, verbose=0)
     model.save(str(tmp_path / "model"))
     reloaded = mm.Model.load(str(tmp_path / "model"))
@@ -203,9 +204,9 @@ def test_first_interface_trains_and_reloads(dataset, in_batch, tmp_path):
     assert same_settings(sampler, other)
     np.testing.assert_array_equal(other.get_weights()[0], sampler.get_weights()[0])
     reloaded.compile("adam")
-    before = other.get_weights()[0][1]
+    before = batches_drawn(other)
     reloaded.fit(dataset, batch_size=256, epochs=1, verbose=0)
-    assert other.get_weights()[0][1] == before + 8
+    assert batches_drawn(other) == before + 8
 
 
 def test_a_table_too_short_is_refused_when_training_starts(dataset):
@@ -288,7 +289,7 @@ def test_second_interface_trains_and_reloads(dataset, batch_size, tmp_path):
     model = second_interface(dataset, sampler)
     history = model.fit(loader(dataset, batch_size), epochs=2, verbose=0).history
     assert history["loss"][1] < history["loss"][0]
-    assert sampler.get_weights()[0][1] == 2 * -(-ROWS // batch_size)
+    assert batches_drawn(sampler) == 2 * -(-ROWS // batch_size)
     model.evaluate(loader(dataset, batch_size), verbose=0)
     model.save(str(tmp_path / "model"))
     reloaded = tf.keras.models.load_model(str(tmp_path / "model"))
@@ -296,9 +297,9 @@ def test_second_interface_trains_and_reloads(dataset, batch_size, tmp_path):
     assert same_settings(sampler, other)
     np.testing.assert_array_equal(other.get_weights()[0], sampler.get_weights()[0])
     reloaded.compile("adam")
-    before = other.get_weights()[0][1]
+    before = batches_drawn(other)
     reloaded.fit(loader(dataset, batch_size), epochs=1, verbose=0)
-    assert other.get_weights()[0][1] == before + -(-ROWS // batch_size)
+    assert batches_drawn(other) == before + -(-ROWS // batch_size)
 
 
 @pytest.mark.parametrize("option", ["logq_sampling_correction", "downscore_false_negatives"])
@@ -312,7 +313,7 @@ def test_second_interface_trains_eagerly_as_in_a_graph(dataset, option):
         first = mm.Loader(dataset, batch_size=K, shuffle=False)
         first = first.map(mm.ToTarget(dataset.schema, "item", one_hot=False))
         history = model.fit(first, steps_per_epoch=3, verbose=0).history
-        assert sampler.get_weights()[0][1] == 3
+        assert batches_drawn(sampler) == 3
         losses.append(history["loss"][0])
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
@@ -326,7 +327,7 @@ def test_second_interface_mixes_with_in_batch(dataset):
         scores = model(features, targets=targets, training=True).outputs
         assert scores.shape == (256, 1 + K + 256)
         assert np.isfinite(model.fit(loader(dataset), verbose=0).history["loss"][0])
-        assert samplers[0].get_weights()[0][1] == 1 + 8
+        assert batches_drawn(samplers[0]) == 1 + 8
 
 
 def test_the_loss_is_another_where_the_prices_are_not_used(dataset):
@@ -355,7 +356,7 @@ def test_both_interfaces_train_under_mixed_precision(dataset, policy):
         first_interface(dataset, [sampler]).fit(dataset, batch_size=256, verbose=0)
         model = second_interface(dataset, second, logq_sampling_correction=False)
         model.fit(loader(dataset), verbose=0)
-        assert sampler.get_weights()[0][1] == second.get_weights()[0][1] == 8
+        assert batches_drawn(sampler) == batches_drawn(second) == 8
         prices = sampler.expected_count(tf.range(ITEMS + 3))
     finally:
         tf.keras.mixed_precision.set_global_policy("float32")
@@ -390,7 +391,7 @@ for name, source, position, load in (
     assert sampler.get_weights()[0].tolist() == [int(wanted.get_weights()[0][0]), int(position)]
     model.compile("adam")
     model.fit(source, verbose=0, **({"batch_size": 256} if name == "first" else {}))
-    assert sampler.get_weights()[0][1] == int(position) + 8
+    assert batches_drawn(sampler) == int(position) + 8
     for _ in range(int(position) + 8):
         wanted.sample_ids()
     np.testing.assert_array_equal(sampler.sample_ids(), wanted.sample_ids())
@@ -405,7 +406,7 @@ def test_both_reload_and_train_on_in_a_fresh_process(dataset, tmp_path):
         source = dataset if name == "first" else loader(dataset)
         model.fit(source, verbose=0, **({"batch_size": 256} if name == "first" else {}))
         model.save(str(tmp_path / name))
-        positions.append(str(sampler.get_weights()[0][1]))
+        positions.append(str(batches_drawn(sampler)))
     dataset.to_parquet(str(tmp_path / "data"))
     done = subprocess.run(
         [sys.executable, "-c", FRESH, str(tmp_path), f"{tmp_path}/data/*.parquet", *positions],

@@ -1,4 +1,4 @@
-"""Batches of draws, many at once."""
+"""Batches of draws, many at once, and how many a sampler has drawn."""
 
 import tensorflow as tf
 
@@ -16,3 +16,10 @@ def batches_of(law, num_sampled, count, algorithm, unique=True, key=11):
         )
 
     return draw_all().numpy()
+
+
+def batches_drawn(layer):
+    """Batches that a sampler has taken from its stream, by its weight."""
+    counter = int(layer.get_weights()[0][0])
+    assert counter % 256 == 0
+    return counter // 256

@@ -2,9 +2,7 @@
 
 import copy
 import itertools
-import os
 import pickle
-import subprocess
 import sys
 import types
 from pathlib import Path
@@ -18,6 +16,8 @@ from merlin_popsampler.laws import LogUniform
 from merlin_popsampler.tf import stream
 from merlin_popsampler.tf.ranks import draw_ranks
 from merlin_popsampler.tf.sampler import PopularityBasedSampler
+from tests.support.draws import batches_drawn
+from tests.support.processes import run_python
 
 ROOT = Path(__file__).parents[2]
 
@@ -59,7 +59,7 @@ def test_a_trace_draws_nothing_and_moves_nothing():
     tf.keras.Model(inputs, graph_layer(inputs)).summary(print_fn=lambda *_, **__: None)
     np.testing.assert_array_equal(graph_layer.get_weights()[0], before)
     np.testing.assert_array_equal(function(tf.ones([4, 1], tf.int64))[0], layer.sample_ids())
-    assert graph_layer.get_weights()[0][1] == 1
+    assert batches_drawn(graph_layer) == 1
 
 
 def test_traces_before_the_first_draw_do_not_choose_another_stream():
@@ -69,7 +69,7 @@ def test_traces_before_the_first_draw_do_not_choose_another_stream():
     traced = sampler(seed=None)
     for length in range(1, 4):
         tf.function(lambda _: traced.sample_ids()).get_concrete_function(tf.ones([length]))
-    assert traced.get_weights()[0][1] == stream._UNSEEDED
+    assert traced.get_weights()[0].tolist() == [0, 1, 0]
     assert draws(traced) == plain
 
 
@@ -189,7 +189,7 @@ for seed in (17, None):
     drawn, same = batches(own), batches(shared)
     assert len({{ids for pair in drawn for ids in pair}}) == 6, drawn
     assert all(a == b for a, b in same) and len(set(same)) == 3
-    assert own.get_weights()[0][1] == shared.get_weights()[0][1] == 3
+    assert own.get_weights()[0][0] == shared.get_weights()[0][0] == 3 * 256
 
     with strategy.scope():
         fresh = P(402, 3, 20, 99)
@@ -259,9 +259,10 @@ def place_of(monkeypatch, seed, replica=0, worker=0, shared=False):
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "horovod.tensorflow", horovod)
         patch.setattr(tf.distribute, "get_replica_context", lambda: context)
-        weight = tf.Variable([stream.first_key(seed), 0], dtype=tf.int64)
-        key, position = stream.next_position(weight, None, shared)
-    assert weight.numpy().tolist() == [stream.first_key(seed), 1]
+        layer = sampler(seed=seed)
+        first = stream.first_key(seed)
+        key, position = stream.next_position(layer._stream, first, shared, choose_key=False)
+    assert layer.get_weights()[0].tolist() == [256, 0, first]
     assert int(position) == 0
     return int(key)
 
@@ -296,14 +297,3 @@ def test_horovod_is_asked_only_where_it_runs(monkeypatch):
     with_idle = draws(sampler())
     monkeypatch.delitem(sys.modules, "horovod.tensorflow")
     assert draws(sampler()) == with_idle
-
-
-def run_python(code):
-    """Runs a program in a fresh process that finds the package under test."""
-    script = Path("program.py").resolve()  # in the test's own folder
-    script.write_text(code, encoding="utf-8")
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": "-1"}
-    done = subprocess.run(
-        [sys.executable, str(script)], env=env, capture_output=True, text=True, timeout=240
-    )
-    assert done.returncode == 0, done.stderr[-4000:]

@@ -1,0 +1,261 @@
+"""However TensorFlow is made to run: no batch is drawn twice, and prices are the same."""
+
+import threading
+
+import numpy as np
+import pytest
+
+tf = pytest.importorskip("tensorflow")
+
+from merlin_popsampler import PopSamplerError
+from merlin_popsampler.tf.sampler import PopularityBasedSampler
+from tests.support.draws import batches_drawn
+from tests.support.processes import run_python
+
+KERAS3 = hasattr(tf.keras, "Variable")
+
+
+def sampler(**settings):
+    settings = {"max_id": 402, "min_id": 3, "max_num_samples": 20, "seed": 17, **settings}
+    return PopularityBasedSampler(**settings)
+
+
+def stream_of(layer, batches):
+    return [layer.sample_ids().numpy().tolist() for _ in range(batches)]
+
+
+# ------------------------------------------------------------------ models in the making
+
+
+def test_sampled_values_of_an_input_draw_anew_in_each_step():
+    inputs = tf.keras.Input([1], dtype="int64")
+    layer = sampler()
+    model = tf.keras.Model(inputs, layer.sampled_values(inputs))
+    assert any(part is layer for part in model.layers)
+    assert batches_drawn(layer) == 0
+    ids = np.array([[3], [1], [402]])
+    drawn = [model.predict(ids, verbose=0) for _ in range(3)]
+    assert [batch[0].tolist() for batch in drawn] == stream_of(sampler(), 3)
+    np.testing.assert_array_equal(drawn[0][1], sampler().expected_count(ids))
+
+
+def test_prices_of_an_input_draw_nothing(tmp_path):
+    inputs = tf.keras.Input([2], dtype="int64")
+    layer = sampler()
+    model = tf.keras.Model(inputs, layer.expected_count(inputs))
+    ids = np.array([[3, 0], [402, 77]])
+    model.save(tmp_path / "m.keras")
+    again = tf.keras.models.load_model(tmp_path / "m.keras")
+    for priced in (model, again):
+        np.testing.assert_array_equal(priced.predict(ids, verbose=0), sampler().expected_count(ids))
+    assert batches_drawn(layer) == 0
+
+
+def test_a_model_trained_on_sampled_values_learns(rng):
+    """The fault: one batch of negatives for ever, which a model can simply push away."""
+    layer, seen = sampler(max_num_samples=5), set()
+    query = tf.keras.Input([4])
+    true_ids = tf.keras.Input([1], dtype="int64")
+    sampled = layer.sampled_values(true_ids)[0]
+    model = tf.keras.Model([query, true_ids], sampled)
+    for _ in range(20):
+        batch = model([tf.constant(rng.normal(size=(2, 4)), tf.float32), tf.constant([[3], [4]])])
+        seen |= set(batch.numpy().tolist())
+    assert len(seen) > 20
+
+
+# ------------------------------------------------------------------ graphs of the first TensorFlow
+
+
+def test_a_session_draws_a_new_batch_at_each_step():
+    with tf.Graph().as_default():
+        layer = sampler()
+        ids, prices = layer.sample_ids(), layer.expected_count(tf.constant([0, 3, 402, 500]))
+        with tf.compat.v1.Session() as session:
+            session.run(tf.compat.v1.global_variables_initializer())
+            drawn = [session.run(ids).tolist() for _ in range(3)]
+            found = session.run(prices)
+    assert drawn == stream_of(sampler(), 3)
+    np.testing.assert_allclose(found, sampler().expected_count([0, 3, 402, 500]), rtol=1e-6)
+
+
+@pytest.mark.parametrize("algorithm", ["host", "sort", "hash", "race"])
+def test_every_algorithm_in_a_session(algorithm):
+    from merlin_popsampler.laws import LogUniform
+    from merlin_popsampler.tf.ranks import draw_ranks
+
+    expected = draw_ranks(LogUniform(400), 5, 9, 60, algorithm=algorithm).numpy().tolist()
+    with tf.Graph().as_default():
+        ranks = draw_ranks(LogUniform(400), 5, 9, 60, algorithm=algorithm)
+        with tf.compat.v1.Session() as session:
+            assert session.run(ranks).tolist() == expected
+
+
+@pytest.mark.skipif(KERAS3, reason="keras3 runs eagerly or in tf.function alone")
+@pytest.mark.parametrize("off", ["disable_eager_execution", "disable_v2_behavior"])
+def test_with_the_second_tensorflow_s_ways_switched_off(off):
+    code = f"""
+import numpy as np
+import tensorflow as tf
+tf.compat.v1.{off}()
+from merlin_popsampler.tf.sampler import PopularityBasedSampler
+inputs = tf.keras.Input([1], dtype="int64")
+layer = PopularityBasedSampler(402, 3, 20, 17)
+sampled, prices, _ = layer(inputs)
+# This Keras wants a row of output for each row of input.
+rows = tf.keras.layers.Lambda(lambda x: tf.tile(x[0][None], [tf.shape(x[1])[0], 1]))
+model = tf.keras.Model(inputs, [rows([sampled, inputs]), prices])
+drawn = [model.predict(np.array([[3], [1]]))[0][1].tolist() for _ in range(3)]
+prices = model.predict(np.array([[3], [1]]))[1].ravel().tolist()
+print((drawn, prices))
+"""
+    drawn, prices = eval(run_python(code).splitlines()[-1])
+    assert drawn == stream_of(sampler(), 3)
+    np.testing.assert_allclose(prices, sampler().expected_count([3, 1]), rtol=1e-6)
+
+
+# ------------------------------------------------------------------ threads, loops, maps
+
+
+@pytest.mark.parametrize("traced", [False, True])
+@pytest.mark.parametrize("seed", [17, None])
+def test_threads_never_get_the_same_batch(traced, seed):
+    tf.random.set_seed(5)
+    layer, found = sampler(seed=seed), []
+    draw = tf.function(layer.sample_ids) if traced else layer.sample_ids
+    draw()
+
+    def work():
+        found.extend(tuple(draw().numpy().tolist()) for _ in range(50))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert batches_drawn(layer) == 201
+    tf.random.set_seed(5)
+    twin = sampler(seed=seed)
+    assert set(found) == {tuple(batch) for batch in stream_of(twin, 201)[1:]}
+
+
+LOOPS = {
+    "map_fn": lambda draw: tf.map_fn(
+        draw, tf.range(6), fn_output_signature=tf.int64, parallel_iterations=1
+    ),
+    "while_loop": lambda draw: tf.while_loop(
+        lambda i, _: i < 6,
+        lambda i, rows: (i + 1, tf.concat([rows, draw(i)[None]], 0)),
+        (0, tf.zeros([0, 20], tf.int64)),
+        shape_invariants=(tf.TensorShape([]), tf.TensorShape([None, 20])),
+        parallel_iterations=1,
+    )[1],
+}
+
+
+@pytest.mark.parametrize("traced", [False, True])
+@pytest.mark.parametrize("loop", LOOPS)
+def test_loops_draw_a_new_batch_each_time(loop, traced):
+    layer = sampler()
+
+    def run():
+        return LOOPS[loop](lambda _: layer.sample_ids())
+
+    drawn = (tf.function(run) if traced else run)().numpy().tolist()
+    assert drawn == stream_of(sampler(), 6)
+    assert batches_drawn(layer) == 6
+
+
+@pytest.mark.parametrize("traced", [False, True])
+def test_vectorized_maps_never_draw_alike(traced):
+    """With repetition: TensorFlow cannot vectorize `tf.unique`, and says so.
+
+    Its loop over an op that it cannot vectorize runs that op once more, so a batch is left out.
+    """
+    layer = sampler(unique=False)
+
+    def run():
+        return tf.vectorized_map(lambda _: layer.sample_ids(), tf.range(6))
+
+    drawn = (tf.function(run) if traced else run)().numpy().tolist()
+    stream = stream_of(sampler(unique=False), batches_drawn(layer))
+    assert len({tuple(batch) for batch in drawn}) == 6
+    assert all(batch in stream for batch in drawn)
+    assert len(stream) <= 7
+
+
+def test_parallel_maps_of_a_data_set_never_draw_alike():
+    layer = sampler()
+    data = tf.data.Dataset.range(40).map(lambda _: layer.sample_ids(), num_parallel_calls=4)
+    drawn = sorted(batch.tolist() for batch in data.as_numpy_iterator())
+    assert drawn == sorted(stream_of(sampler(), 40))
+
+
+# ------------------------------------------------------------------ replicas
+
+
+def test_a_stream_to_be_shared_must_be_the_replicas_own():
+    code = """
+import tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from merlin_popsampler import PopSamplerError
+from merlin_popsampler.tf.sampler import PopularityBasedSampler as P
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+shared, own = (P(402, 3, 20, 17, share_across_replicas=share) for share in (True, False))
+try:
+    strategy.run(tf.function(shared.sample_ids))
+except PopSamplerError as error:
+    print(error)
+drawn = strategy.run(tf.function(own.sample_ids))
+pair = [tuple(ids.numpy().tolist()) for ids in strategy.experimental_local_results(drawn)]
+assert pair[0] != pair[1]
+assert shared.sample_ids().shape == (20,)  # outside of any replica it serves
+"""
+    assert "inside the scope" in run_python(code)
+
+
+def test_streams_that_were_saved_undrawn_go_by_each_sampler_s_seed(tmp_path):
+    tf.train.Checkpoint(sampler=sampler(seed=None)).write(f"{tmp_path}/c")
+    drawn = []
+    for seed in (7, 8):
+        layer = sampler(seed=seed)
+        tf.train.Checkpoint(sampler=layer).read(f"{tmp_path}/c").assert_consumed()
+        drawn.append(stream_of(layer, 3))
+        assert drawn[-1] == stream_of(sampler(seed=seed), 3)
+    assert drawn[0] != drawn[1]
+
+
+# ------------------------------------------------------------------ ids of every form
+
+
+def test_ragged_ids_have_ragged_prices():
+    ids = tf.ragged.constant([[3, 4], [], [402]], dtype=tf.int64)
+    layer = sampler()
+    sampled, prices, counts = layer.sampled_values(ids)
+    flat = sampler().sampled_values(ids.flat_values)
+    assert prices.row_lengths().numpy().tolist() == [2, 0, 1]
+    np.testing.assert_array_equal(prices.flat_values, flat[1])
+    np.testing.assert_array_equal(sampled, flat[0])
+    np.testing.assert_array_equal(counts, flat[2])
+    np.testing.assert_array_equal(layer.expected_count(ids).flat_values, flat[1])
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [None, "tea", 3.5, [[3], [4, 5]], [3, "tea"], tf.sparse.from_dense([[3, 0]])],
+    ids=lambda ids: type(ids).__name__,
+)
+def test_what_is_no_tensor_of_ids_is_refused_and_draws_nothing(ids):
+    layer = sampler()
+    for ask in (layer.sampled_values, layer.expected_count):
+        with pytest.raises(PopSamplerError, match="Expected"):
+            ask(ids)
+    assert batches_drawn(layer) == 0
+
+
+@pytest.mark.skipif(not KERAS3, reason="only keras3 has backends")
+def test_another_backend_is_refused(monkeypatch):
+    monkeypatch.setattr(tf.keras.config, "backend", lambda: "jax")
+    with pytest.raises(PopSamplerError, match="'tensorflow'. Received: 'jax'"):
+        sampler()
