@@ -10,6 +10,7 @@ from merlin_popsampler.core.prices import price_table
 from merlin_popsampler.core.steps import Steps
 from merlin_popsampler.tf.prices import expected_count
 from merlin_popsampler.tf.ranks import draw_ranks
+from merlin_popsampler.tf.sampler import PopularityBasedSampler
 
 LAWS = {
     "log_uniform": LogUniform(10**6),
@@ -136,6 +137,14 @@ def test_the_gpu_check_refuses_what_needs_the_host(algorithm):
     traced = tf.function(steps[algorithm], input_signature=signature)
     expected = {"host": "Unique", "op": "LogUniformCandidateSampler", "int32": "Minimum"}[algorithm]
     assert expected in unfit_for_a_gpu(traced.get_concrete_function().graph)
+
+
+@pytest.mark.parametrize("seed", [17, None])
+def test_taking_a_batch_from_the_stream_runs_on_a_gpu(seed):
+    layer = PopularityBasedSampler(9, seed=seed, max_num_samples=3, unique=False)
+    graph = tf.function(layer.sample_ids).get_concrete_function().graph
+    assert "RngReadAndSkip" in ops_of(graph)
+    assert unfit_for_a_gpu(graph) == set()
 
 
 @pytest.mark.parametrize("name", sorted(LAWS))
