@@ -8,7 +8,8 @@ The changes are those of mutmut, number and string literals, messages (what is r
 annotations left alone, plus each `if` turned round. What is mutated stands in MODULES, what judges
 it is the tests' folder of the same name: first the test file of the module's own name, then the
 rest of the folder. The result is `out/mutants/report.md`, the survivors by file and function; the
-exit status is 0 unless the run itself failed, so the tests must pass on the unchanged code.
+exit status is 0 unless the run itself failed, so the tests must pass on the unchanged code. The
+report is written anew every minute: a run that is stopped leaves what it has found.
 
 mutmut's own runner is not used: it mutates no property (`IdDomain.size`), and it cannot leave the
 literals out. This one forks a process for each mutant after everything foreign has been imported,
@@ -232,8 +233,11 @@ def _outcome(status: int) -> str:
 class Run:
     """Mutants waiting, running and judged, in copies of `work / "clean"`, one for each process."""
 
-    def __init__(self, waiting: List[Mutant], work: Path, workers: int) -> None:
+    def __init__(self, waiting: List[Mutant], work: Path, workers: int, output: Path) -> None:
         self.work = work
+        self.all = waiting
+        self.output = output
+        self.began = time.monotonic()
         self.waiting = waiting[::-1]
         self.judges = {mutant.module: Judges.of(mutant.module) for mutant in waiting}
         folders = {tuple(judges.folder) for judges in self.judges.values()}
@@ -256,6 +260,7 @@ class Run:
         while self.waiting or self.running:
             if time.monotonic() - shown > 60:
                 shown = time.monotonic()
+                self.write()
                 print(f"{len(self.waiting)} wait, {self.counts[SURVIVED]} survived", flush=True)
             while self.waiting and self.free:
                 mutant, folder = self.waiting.pop(), self.free.pop()
@@ -273,13 +278,21 @@ class Run:
             shutil.copy2(clean, folder / PACKAGE / mutant.module)
             self.free.append(folder)
 
+    def write(self) -> str:
+        """The report of what has been judged, and of how many have not."""
+        judged = [mutant for mutant in self.all if mutant.outcome]
+        text = report(judged, time.monotonic() - self.began, len(self.all) - len(judged))
+        self.output.mkdir(parents=True, exist_ok=True)
+        (self.output / "report.md").write_text(text, encoding="utf-8")
+        return text
+
     def _next(self, mutant: Mutant, folder: Path, parts: List[List[str]]) -> None:
         limit = self.limits[mutant.module, tuple(parts[0])]
         process = start(folder, parts[0], limit, self.work / f"{folder.name}.log")
         self.running[process] = (mutant, folder, parts[1:])
 
 
-def report(judged: List[Mutant], seconds: float) -> str:
+def report(judged: List[Mutant], seconds: float, waiting: int) -> str:
     """Counts by file, then every survivor by file and function."""
     lines = ["# Mutants", "", "| file | mutants | killed | survived | timeout |", "|-|-|-|-|-|"]
     names = sorted({mutant.module for mutant in judged})
@@ -287,7 +300,9 @@ def report(judged: List[Mutant], seconds: float) -> str:
         counts = Counter(m.outcome for m in judged if name in (m.module, "all"))
         row = [sum(counts.values()), counts[KILLED], counts[SURVIVED], counts[TIMEOUT]]
         lines.append(f"| {name} | {' | '.join(map(str, row))} |")
-    lines += ["", f"{seconds / 60:.1f} minutes, {seconds / len(judged):.2f} s a mutant."]
+    lines += ["", f"{seconds / 60:.1f} minutes, {seconds / max(1, len(judged)):.2f} s a mutant."]
+    if waiting:
+        lines += ["", f"Stopped, or still running: {waiting} mutants have not been judged."]
     above = ""
     for mutant in judged:
         if mutant.outcome == KILLED:
@@ -315,7 +330,6 @@ def main() -> None:
         os.environ[name] = "1"
     for foreign in ("numpy", "nvtabular", "merlin.io", "merlin.schema.io.tensorflow_metadata"):
         __import__(foreign)
-    began = time.monotonic()
     waiting = [mutant for module in chosen.modules or MODULES for mutant in mutants(module)]
     print(f"{len(waiting)} mutants", flush=True)
     with tempfile.TemporaryDirectory() as folder:
@@ -328,10 +342,9 @@ def main() -> None:
                 shutil.copytree(source, clean / name, ignore=ignore)
             else:
                 shutil.copy2(source, clean / name)
-        Run(waiting, Path(folder), chosen.workers).judge_all()
-    text = report(waiting, time.monotonic() - began)
-    chosen.output.mkdir(parents=True, exist_ok=True)
-    (chosen.output / "report.md").write_text(text, encoding="utf-8")
+        run = Run(waiting, Path(folder), chosen.workers, chosen.output)
+        run.judge_all()
+        text = run.write()
     print(text.partition("\n## ")[0])
     print(f"Survivors: {chosen.output / 'report.md'}")
 

@@ -1,5 +1,7 @@
 """The contract as a value: what it accepts, what it refuses, what survives Merlin's files."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from merlin.schema import ColumnSchema, Schema
@@ -23,6 +25,11 @@ def test_of_counts(metadata):
     assert metadata.fit["log_uniform"]["tv"] == pytest.approx(np.abs(probs - zipf).sum() / 2)
     assert metadata.fit["log_uniform"]["kl"] == pytest.approx(np.sum(probs * np.log(probs / zipf)))
     assert metadata.fit["steps"]["tv"] == pytest.approx(0, abs=1e-12)
+
+
+def test_the_number_of_steps_is_a_limit():
+    metadata = PopularityMetadata.from_counts(np.array([9, 8, 2, 1]), 3, "counted", max_steps=2)
+    assert metadata.steps == "3:17,5:3"
 
 
 def test_of_counts_out_of_order():
@@ -50,6 +57,7 @@ def test_law(metadata):
 @pytest.mark.parametrize("counts", [[9, 5, 5, 1], [1, 2], []])
 def test_survives_json_and_pbtxt(counts, tmp_path):
     metadata = PopularityMetadata.from_counts(np.array(counts, int), 3, "counted", 256)
+    metadata = replace(metadata, digest="04cb1f")
     schema = Schema(
         [ColumnSchema("i", dtype="int64", properties={"popularity": metadata.to_dict()})]
     )
@@ -93,8 +101,8 @@ def test_assumptions_are_never_written():
         ({"max_id": 1}, "min_id <= max_id"),
         ({"max_id": 2**60}, "max_id .* <= 9007199254740991"),
         ({"frequency_ordered": 1}, "frequency_ordered"),
-        ({"frequency_ordered": False}, "steps"),
-        ({"steps": None}, "steps"),
+        ({"frequency_ordered": False}, "steps .* absent where there is no order"),
+        ({"steps": None}, "steps .* a string. Received: None. Write the data set anew"),
         ({"steps": "3:9,4:12,6:1,"}, "steps"),
         ({"steps": "3:1,4:10,6:1"}, "fall"),
         ({"steps": "4:10,6:1"}, "fall"),

@@ -1,5 +1,7 @@
 """Finding the item-id column, and what is safe to say of it."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -109,6 +111,43 @@ def test_sources(tmp_path, with_loader):
     found = [read_popularity(source) for source in sources]
     assert found[0].steps == "3:8,4:8"
     assert all(metadata == found[0] for metadata in found)
+
+
+def test_a_loader_knows_the_id_that_its_transform_made_a_target_of():
+    """A stand-in: Merlin's own needs a framework."""
+    whole, rest = Schema([column()]), Schema([ColumnSchema("user_id")])
+    loader = SimpleNamespace(input_schema=whole, output_schema=rest, dataset=None)
+    assert schema_of(loader) is whole
+    workflow = SimpleNamespace(input_schema=rest, output_schema=whole)
+    assert schema_of(workflow) is whole
+    assert schema_of(SimpleNamespace(schema=whole, dataset=None)) is whole
+
+
+@pytest.mark.parametrize(
+    ("names", "joint"), [(["a", "b"], "a_b"), (["ab", "a"], "ab_a"), (["a", "ba"], "a_ba")]
+)
+def test_columns_of_one_joint_vocabulary_are_one_choice(names, joint):
+    domain = {"min": 0, "max": 6, "name": joint}
+    schema = Schema([column(name, domain=domain) for name in names])
+    assert find_item_column(schema).name == names[0]
+    # Aggregates of one column bear that column's name.
+    apart = Schema([column(name, domain={**domain, "name": names[0]}) for name in names])
+    with pytest.raises(SchemaError, match="one column tagged"):
+        find_item_column(apart)
+
+
+def test_columns_of_different_popularity_share_no_vocabulary():
+    domain = {"min": 0, "max": 6, "name": "a_b"}
+    other = PopularityMetadata.from_counts(np.array([7, 5, 5, 1]), 3, "counted", max_steps=256)
+    schema = Schema([column("a", domain=domain), column("b", popularity=other, domain=domain)])
+    with pytest.raises(SchemaError, match="one column tagged"):
+        find_item_column(schema)
+
+
+def test_a_broken_property_names_its_column():
+    broken = ColumnSchema("item", properties={"popularity": {"version": 99}})
+    with pytest.raises(SchemaError, match="'item'.*version"):
+        column_popularity(broken)
 
 
 @pytest.mark.parametrize("source", [None, {}, "schema.pbtxt"])

@@ -136,6 +136,19 @@ def test_config_round_trip_is_plain_json():
     assert len({repr(law.get_config()) for law in laws(100)}) == 4
     assert LogUniform(3) != LogUniform(4)
     assert LogUniform(3) != Uniform(3)
+    assert len({hash(law) for law in [*laws(100), LogUniform(3), LogUniform(4)]}) == 6
+
+
+def test_without_a_distortion_the_counts_are_the_law():
+    config = Empirical(Steps.from_counts(COUNTS)).get_config()
+    del config["distortion"]
+    assert law_from_config(config) == Empirical(Steps.from_counts(COUNTS))
+
+
+def test_a_large_power_of_large_counts_stays_finite():
+    law = Empirical(Steps.from_counts([10**9, 10**9 - 10**6, 10**9 - 10**7]), 100.0)
+    expected = np.array([1.0, 0.999**100, 0.99**100])
+    np.testing.assert_allclose(law.probs(), expected / expected.sum(), rtol=1e-12)
 
 
 def plain_distance(probs, counts):
