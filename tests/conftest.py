@@ -70,6 +70,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("needs merlin.models")
     if item.get_closest_marker("keras3") and not _keras3():
         pytest.skip("needs Keras 3")
+    if item.get_closest_marker("keras2") and _keras3():
+        pytest.skip("needs Keras 2")
     if item.get_closest_marker("gpu") and not _gpus():
         pytest.skip("needs a GPU that TensorFlow sees; there is none here")
 
@@ -111,7 +113,7 @@ def unexplained_skips(config: pytest.Config) -> List[str]:
     for report in reporter.stats.get("skipped", []):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
         keywords = set(getattr(report, "keywords", ()))  # a skip at collection has none
-        explained = {"gpu", "keras3"} & keywords or any(name in reason for name in absent)
+        explained = {"gpu", "keras2", "keras3"} & keywords or any(name in reason for name in absent)
         if not explained:
             skips.append(f"{report.nodeid}: {reason}")
     return skips

@@ -23,3 +23,13 @@ def batches_drawn(layer):
     counter = int(layer.get_weights()[0][0])
     assert counter % 256 == 0
     return counter // 256
+
+
+def many_batches(layer, batches):
+    """Batches of ranks, `[batches, max_num_samples]`, drawn in one graph."""
+    loop = tf.function(
+        lambda: tf.map_fn(
+            lambda _: layer.sample_ids(), tf.zeros(batches), tf.int64, parallel_iterations=1
+        )
+    )
+    return loop().numpy() - layer.min_id

@@ -10,6 +10,7 @@ import tensorflow as tf
 from merlin_popsampler import PopSamplerError, PopularityBasedSampler
 from merlin_popsampler.laws import Law, Pieces, register_law
 from tests.support import statistics_checks as checks
+from tests.support.draws import many_batches
 from tests.support.oracles import enumerate_inclusion, integral_inclusion
 
 
@@ -63,21 +64,11 @@ def sampler(law, **settings):
     return PopularityBasedSampler(law.size + 2, 3, law=law, **settings)
 
 
-def many(layer, batches):
-    """Batches of ranks, drawn in one graph."""
-    loop = tf.function(
-        lambda: tf.map_fn(
-            lambda _: layer.sample_ids(), tf.zeros(batches), tf.int64, parallel_iterations=1
-        )
-    )
-    return loop().numpy() - 3
-
-
 @pytest.mark.parametrize("name", CASES)
 def test_repeated_draws_follow_it(name):
     law, probs = CASES[name]
     layer = sampler(law, unique=False, max_num_samples=500)
-    ranks = many(layer, 200)
+    ranks = many_batches(layer, 200)
     assert checks.follows(ranks, probs)
     assert not checks.follows(ranks, CASES[next(other for other in CASES if other != name)][1])
     prices = layer.expected_count(tf.range(3, 11)).numpy()
@@ -92,7 +83,7 @@ def test_unique_draws_are_priced_exactly(name, num_sampled):
     inclusion = enumerate_inclusion(probs, num_sampled)
     prices = layer.expected_count(tf.range(3, 11)).numpy()
     np.testing.assert_allclose(prices, inclusion, rtol=1e-5)
-    assert checks.includes(many(layer, 4000), inclusion)
+    assert checks.includes(many_batches(layer, 4000), inclusion)
 
 
 @pytest.mark.parametrize("num_sampled", [2, 60, 299])
@@ -112,7 +103,7 @@ def test_a_head_is_decided_by_itself_where_it_pays():
     layer = sampler(law, max_num_samples=20_000)
     edges = np.unique(np.geomspace(1, 10**6 + 1, 30).astype(np.int64)) - 1
     chance = np.add.reduceat(inclusion_probability(law, 20_000, law.probs()), edges[:-1])
-    found = np.histogram(many(layer, 20), edges)[0] / 20
+    found = np.histogram(many_batches(layer, 20), edges)[0] / 20
     assert (np.abs(found - chance) < 6 * np.sqrt(chance / 20) + 1e-9).all()
 
 

@@ -3,34 +3,11 @@
 import numpy as np
 import pytest
 
-from tests.support import oracles
-
 tf = pytest.importorskip("tensorflow")
 
 
-from merlin_popsampler.core.laws import Empirical, LogUniform, Uniform
-from merlin_popsampler.core.steps import Steps
 from merlin_popsampler.errors import PopSamplerError
-from merlin_popsampler.tf.sampler import PopularityBasedSampler
-
-COUNTS = [300, 41, 41, 30, 9, 9, 9, 2, 1, 1, 1, 1]
-LAWS = {
-    "log_uniform": LogUniform(12),
-    "empirical": Empirical(Steps.from_counts(COUNTS)),
-    "distorted": Empirical(Steps.from_counts(COUNTS), 0.5),
-    "uniform": Uniform(12),
-}
-ORACLES = {
-    "log_uniform": oracles.log_uniform_probs(12),
-    "empirical": np.array(COUNTS) / sum(COUNTS),
-    "distorted": np.sqrt(COUNTS) / np.sqrt(COUNTS).sum(),
-    "uniform": np.full(12, 1 / 12),
-}
-
-
-def sampler(**settings):
-    settings = {"max_id": 14, "min_id": 3, "max_num_samples": 5, "seed": 17, **settings}
-    return PopularityBasedSampler(**settings)
+from tests.support.small_catalog import LAWS, ORACLES, sampler
 
 
 def sampled_softmax(layer, true_ids, inputs, table, num_classes, values=None):

@@ -14,44 +14,17 @@ tf = pytest.importorskip("tensorflow")
 from merlin.schema import ColumnSchema, Schema
 
 from merlin_popsampler.contract.metadata import PopularityMetadata
-from merlin_popsampler.core.laws import Empirical, LogUniform, Uniform
+from merlin_popsampler.core.laws import Empirical, LogUniform
 from merlin_popsampler.core.steps import Steps
 from merlin_popsampler.errors import PopSamplerError
 from merlin_popsampler.tf.sampler import PopularityBasedSampler
-
-COUNTS = [300, 41, 41, 30, 9, 9, 9, 2, 1, 1, 1, 1]
-LAWS = {
-    "log_uniform": LogUniform(12),
-    "empirical": Empirical(Steps.from_counts(COUNTS)),
-    "distorted": Empirical(Steps.from_counts(COUNTS), 0.5),
-    "uniform": Uniform(12),
-}
-ORACLES = {
-    "log_uniform": oracles.log_uniform_probs(12),
-    "empirical": np.array(COUNTS) / sum(COUNTS),
-    "distorted": np.sqrt(COUNTS) / np.sqrt(COUNTS).sum(),
-    "uniform": np.full(12, 1 / 12),
-}
-
-
-def sampler(**settings):
-    settings = {"max_id": 14, "min_id": 3, "max_num_samples": 5, "seed": 17, **settings}
-    return PopularityBasedSampler(**settings)
-
-
-def many(layer, batches):
-    """Batches of ranks, `[batches, max_num_samples]`, drawn in one graph."""
-    loop = tf.function(
-        lambda: tf.map_fn(
-            lambda _: layer.sample_ids(), tf.zeros(batches), tf.int64, parallel_iterations=1
-        )
-    )
-    return loop().numpy() - layer.min_id
+from tests.support.draws import many_batches
+from tests.support.small_catalog import COUNTS, LAWS, ORACLES, sampler
 
 
 @pytest.mark.parametrize("law", LAWS)
 def test_repeated_draws_follow_the_law_to_both_ends(law):
-    ranks = many(sampler(law=LAWS[law], unique=False, max_num_samples=500), 200)
+    ranks = many_batches(sampler(law=LAWS[law], unique=False, max_num_samples=500), 200)
     assert checks.follows(ranks, ORACLES[law])
     assert set(np.unique(ranks)) == set(range(12))
     wrong = [name for name in ORACLES if name != law]
@@ -62,7 +35,7 @@ def test_repeated_draws_follow_the_law_to_both_ends(law):
 @pytest.mark.parametrize("num_sampled", [1, 5, 11])
 def test_unique_draws_include_ids_as_often_as_they_are_priced(law, num_sampled):
     layer = sampler(law=LAWS[law], max_num_samples=num_sampled)
-    ranks = many(layer, 4000)
+    ranks = many_batches(layer, 4000)
     prices = layer.expected_count(tf.range(3, 15)).numpy()
     np.testing.assert_allclose(
         prices, oracles.enumerate_inclusion(ORACLES[law], num_sampled), rtol=1e-5

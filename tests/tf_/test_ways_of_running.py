@@ -12,8 +12,6 @@ from merlin_popsampler.tf.sampler import PopularityBasedSampler
 from tests.support.draws import batches_drawn
 from tests.support.processes import run_python
 
-KERAS3 = hasattr(tf.keras, "Variable")
-
 
 def sampler(**settings):
     settings = {"max_id": 402, "min_id": 3, "max_num_samples": 20, "seed": 17, **settings}
@@ -91,7 +89,7 @@ def test_every_algorithm_in_a_session(algorithm):
             assert session.run(ranks).tolist() == expected
 
 
-@pytest.mark.skipif(KERAS3, reason="keras3 runs eagerly or in tf.function alone")
+@pytest.mark.keras2  # the third runs eagerly, or in tf.function
 @pytest.mark.parametrize("off", ["disable_eager_execution", "disable_v2_behavior"])
 def test_with_the_second_tensorflow_s_ways_switched_off(off):
     code = f"""
@@ -254,7 +252,7 @@ def test_what_is_no_tensor_of_ids_is_refused_and_draws_nothing(ids):
     assert batches_drawn(layer) == 0
 
 
-@pytest.mark.skipif(not KERAS3, reason="only keras3 has backends")
+@pytest.mark.keras3
 def test_another_backend_is_refused(monkeypatch):
     monkeypatch.setattr(tf.keras.config, "backend", lambda: "jax")
     with pytest.raises(PopSamplerError, match="'tensorflow'. Received: 'jax'"):
