@@ -20,6 +20,8 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 _LONGEST_HEAD = 2**17
+_ROUNDING = 1e-9
+"""What masses may miss 1 by."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,13 +36,13 @@ class Pieces:
 
     Args:
       starts: int64 `[num_pieces]`, first rank of each piece; `starts[0] == 0`, increasing.
-      masses: float64 `[num_pieces]`, probability of each piece, positive.
+      masses: float64 `[num_pieces]`, probability of each piece, positive; their sum is 1.
       size: number of ranks, the end of the last piece (exclusive), at least 1.
       shift: None, or a number > 0 (then there is one piece).
 
     Raises:
-      PopSamplerError: pieces that do not fill the ranks, masses that are none, or a probability
-        that rises from one piece to the next.
+      PopSamplerError: pieces that do not fill the ranks, masses that are no probabilities of all
+        there is, or a probability that rises from one piece to the next.
 
     Examples:
       >>> pieces = Pieces([0, 1], [0.5, 0.5], size=3)
@@ -160,6 +162,8 @@ class Pieces:
             return f"starts that do not run from 0 to below {self.size}"
         if not (np.isfinite(self.masses).all() and (self.masses > 0).all()):
             return "masses that are not all positive numbers"
+        if abs(self.masses.sum() - 1.0) > _ROUNDING:
+            return f"masses that sum to {self.masses.sum()}, not to 1"
         if self.shift is not None and not (len(self.starts) == 1 and 0 < self.shift < np.inf):
             return f"shift {self.shift} of {len(self.starts)} pieces"
         rises = np.flatnonzero(np.diff(self.probs) > 1e-12 * self.probs[:-1])

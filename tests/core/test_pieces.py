@@ -59,6 +59,13 @@ def test_heads_of_a_logarithmic_piece():
     assert Pieces([0], [1.0], 10**9, shift=1.0).heads()[0][-1] == 2**17 - 1
 
 
+def test_numbers_of_any_kind_become_the_arrays_own():
+    pieces = Pieces([0.0, 1.0], [1 - 2**-3, 2**-3], 2)
+    assert pieces.starts.dtype == np.int64
+    assert Pieces([0], [1], 3).masses.dtype == np.float64
+    assert pieces.prob([0, 1]).tolist() == [0.875, 0.125]
+
+
 def test_arrays_cannot_be_changed():
     starts = np.array([0, 1])
     pieces = Pieces(starts, np.array([0.7, 0.3]), 2)
@@ -83,6 +90,8 @@ def test_arrays_cannot_be_changed():
         (([0], [float("nan")], 2), "not all positive"),
         (([0], [float("inf")], 2), "not all positive"),
         (([0, 1], [0.3, 0.7], 2), "piece 1 likelier"),
+        (([0, 1], [0.6, 0.5], 2), "sum to 1.1"),
+        (([0], [0.5], 2), "sum to 0.5"),
         (([0, 1, 3], [0.5, 0.2, 0.3], 4), "piece 2 likelier"),
         (([0], [1.0], 2, 0.0), "shift 0.0 of 1"),
         (([0], [1.0], 2, -1.0), "shift -1.0 of 1"),
