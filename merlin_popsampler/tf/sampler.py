@@ -75,8 +75,8 @@ class PopularityBasedSampler(tf.keras.layers.Layer):  # type: ignore[misc]
         share_across_replicas: bool = False,
         **kwargs: Any,
     ) -> None:
-        # Keras would cast an embedding table whole, to look up a few of its rows.
         stream.check_backend()
+        # Keras would cast an embedding table whole, to look up a few of its rows.
         super().__init__(autocast=False, **kwargs)
         self.domain = IdDomain(min_id, max_id)
         self.law = law_over(law, self.domain)

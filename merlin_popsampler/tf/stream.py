@@ -36,9 +36,6 @@ def add_stream(layer: Any, seed: Optional[int]) -> Any:
     Args:
       layer: the Keras layer, of Keras 2 or 3, that will own the weight.
       seed: key of the stream; None leaves the choice to the first draw.
-
-    Raises:
-      PopSamplerError: Keras 3 on another backend than TensorFlow.
     """
     start = (0, 1, 0) if seed is None else (0, 0, first_key(seed))
     if _keras3():  # its add_weight cannot say ON_READ
