@@ -96,4 +96,4 @@ def _uint64(value: Any) -> tf.Tensor:
     """A scalar of any integer type as uint64, bit by bit."""
     if isinstance(value, (int, np.integer)):
         return tf.constant(int(value) % 2**64, tf.uint64)
-    return tf.cast(value, tf.uint64)
+    return value if value.dtype == tf.uint64 else tf.cast(value, tf.uint64)

@@ -15,13 +15,14 @@ import secrets
 import sys
 from typing import Any, Optional, Tuple
 
+import numpy as np
 import tensorflow as tf
 
 from merlin_popsampler.errors import PopSamplerError
 
 _PHILOX = 1
-_BLOCK = 256
-"""By so much the op moves the counter for each batch."""
+_SHIFTS = (8, 0, 0)
+"""The op moves the counter by 2**8 for each batch."""
 _GOLDEN = 0x9E3779B97F4A7C15
 """2**64 divided by the golden ratio: its multiples lie far apart (Knuth, volume 3, 6.4)."""
 
@@ -83,7 +84,7 @@ def next_position(
       choose_key: whether the stream keeps `key_at_start` from now on, if it has none.
 
     Returns:
-      Two int64 scalars.
+      Two uint64 scalars.
 
     Raises:
       PopSamplerError: a stream to be shared by replicas that are not its own.
@@ -92,13 +93,15 @@ def next_position(
     state = tf.raw_ops.RngReadAndSkip(
         resource=variable.handle, alg=_PHILOX, delta=tf.constant(1, tf.uint64)
     )
-    counter, unseeded, key = tf.unstack(state)
-    key = tf.where(tf.equal(unseeded, 1), tf.constant(key_at_start, tf.int64), key)
-    position = counter // _BLOCK
+    # A batch of few ids takes as long as its number of ops: this is for few of them.
+    state = tf.bitwise.right_shift(tf.cast(state, tf.uint64), tf.constant(_SHIFTS, tf.uint64))
+    position, unseeded, key = tf.unstack(state)
+    key += unseeded * np.uint64(key_at_start % 2**64)  # an unseeded stream's key is 0
     if choose_key:
         # Leaves the counter alone, which another thread may be moving; all write the same.
+        value = tf.stack([0, tf.cast(key, tf.int64)])
         chosen = tf.raw_ops.ResourceStridedSliceAssign(
-            ref=variable.handle, begin=[1], end=[3], strides=[1], value=tf.stack([0, key])
+            ref=variable.handle, begin=[1], end=[3], strides=[1], value=value
         )
         with tf.control_dependencies([chosen]):
             position = tf.identity(position)
@@ -151,8 +154,8 @@ def _own_key(key: tf.Tensor) -> tf.Tensor:
     worker = horovod.rank() if horovod is not None and horovod.is_initialized() else 0
     if worker == 0 and tf.get_static_value(replica) == 0:
         return key
-    number = tf.cast(replica, tf.int64) + worker * 2**32
-    return tf.bitwise.bitwise_xor(key, number * _signed(_GOLDEN))
+    number = tf.cast(replica, tf.uint64) + np.uint64(worker * 2**32)
+    return tf.bitwise.bitwise_xor(key, number * np.uint64(_GOLDEN))
 
 
 def _mix(seed: int) -> int:
