@@ -55,9 +55,9 @@ def drawn(column: FittedColumn, num_sampled: int) -> Any:
     return figure
 
 
-def _laws_of(column: FittedColumn) -> List[Tuple[str, Law]]:
+def _laws_of(column: FittedColumn) -> Laws:
     """The laws that the picture compares with the data."""
-    laws: List[Tuple[str, Law]] = [("log-uniform", LogUniform(column.metadata.domain.size))]
+    laws: Laws = [("log-uniform", LogUniform(column.metadata.domain.size))]
     measured = column.metadata.law()
     if isinstance(measured, Empirical):
         laws.append((f"{len(measured.steps)} steps", measured))

@@ -40,12 +40,12 @@ def new_staging(folder: str) -> str:
 
 def file_of(folder: str, kind: str, name: str) -> str:
     """Path of one file of a vocabulary."""
-    return f"{folder}/{kind}.{name}{_SUFFIX}"
+    return f"{folder}/{_file_name(kind, name)}"
 
 
 def file_names(names: Sequence[str], kinds: Sequence[str]) -> List[str]:
     """Names of all files that a fit of these vocabularies may leave."""
-    return [f"{kind}.{name}{_SUFFIX}" for name in names for kind in kinds]
+    return [_file_name(kind, name) for name in names for kind in kinds]
 
 
 def beside(path: str, kind: str) -> str:
@@ -82,6 +82,10 @@ def part_of(path: str, number: int) -> str:
 def parts_in(file_names_: Iterable[str]) -> List[str]:
     """Names of the parts in a folder, in the order of their numbers, whoever wrote them."""
     return sorted((name for name in file_names_ if name.endswith(_SUFFIX)), key=_number)
+
+
+def _file_name(kind: str, name: str) -> str:
+    return f"{kind}.{name}{_SUFFIX}"
 
 
 def _number(name: str) -> Tuple[int, str]:
