@@ -7,6 +7,7 @@ from merlin.io.worker import get_worker_cache
 
 from merlin_popsampler.core.domain import FIRST_OOV_ID, NULL_ID
 
+from .fit_folder import UNIQUE
 from .keys import KeyGroup, all_null, canonical, cast_keys, elements, is_list
 from .vocabulary import Vocabulary, hash_buckets, read_keys
 
@@ -69,10 +70,10 @@ def _lookup(keys: Any, group: KeyGroup, vocabulary: Vocabulary) -> Any:
 def _table(vocabulary: Vocabulary, group: KeyGroup, like: Any) -> Any:
     """Keys and their ids, read once per worker.
 
-    The digest is part of the cache's key: a file that was written anew is never mistaken for the
-    one that was read before.
+    It is found again by its content, so what was read from another place before is never mistaken
+    for it.
     """
-    name = (vocabulary.path, vocabulary.digest, type(like).__module__)
+    name = (vocabulary.digest(UNIQUE), tuple(group.keys), type(like).__module__)
     with get_worker_cache("cats") as cache:
         if name not in cache:
             table = read_keys(vocabulary, group.keys, like)

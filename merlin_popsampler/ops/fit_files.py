@@ -1,151 +1,202 @@
-"""What both operators do with the files of a fit: stage, check, publish, move, forget."""
+"""What both operators do with the files of a fit: begin, check, complete, save, give up."""
 
+import os
 import warnings
+import weakref
 from dataclasses import replace
-from typing import Any, ClassVar, Dict, Iterable, List, Optional, Tuple
+from typing import Any, ClassVar, Dict, List, Set
 
 from merlin_popsampler.errors import PopSamplerError
 
 from . import fit_folder, storage
-from .file_owners import claim, in_several_workflows, other_owner
+from .fit_folder import FitFolder
+from .graphs_of import GraphsOf
 
-LARGE_DISTANCE = 0.2
-"""Total variation from which on a log-uniform law is called a poor fit."""
+_KEPT = 2
+"""Fits of an operator that stay though no operator uses them: a pickle may."""
+_MANY = 10
+"""Fits in one folder beyond which somebody should clear it."""
 
 
 class FittedFiles:
     """Mixin of an NVTabular StatOperator that keeps files under `out_path`.
 
-    A fit writes into a staging folder. `fit_finalize` moves the files into place when all of them
-    are known to be right and nobody else relies on those they replace; a fit that fails, or is
-    killed, leaves the files of an earlier one as they were.
+    Each fit writes a folder of its own, which is never changed once it is complete. So a fit that
+    fails, another workflow and another process harm nothing, and every workflow keeps the
+    vocabulary that it was fitted with. An operator removes its own older fits, except its last two
+    and those that an operator of this process uses.
 
     Attributes:
-      fits: by name, what the last fit found. Each has the `path` of its first file, a `digest` of
-        all that `transform` relies on, `metadata`, and `check_files()`.
+      fits: by name, what is in use: the last fit's, or, while a fit is under way and after one that
+        failed, the earlier one's.
     """
 
     subfolder: ClassVar[str]
-    kinds: ClassVar[Tuple[str, ...]]
     out_path: Any
     fits: Dict[str, Any]
 
     def _init_files(self) -> None:
         self.fits = {}
-        self._earlier: Dict[str, Any] = {}
-        self._pending: List[str] = []
-        self._staging: Optional[str] = None
+        self._stale: Set[str] = set()
+        self._init_own()
 
-    @property
-    def _folder(self) -> str:
-        return fit_folder.folder_of(str(self.out_path), self.subfolder)
+    def _init_own(self) -> None:
+        """What belongs to this object alone, and not to its copies."""
+        self._before: Dict[str, Any] = {}
+        self._under_way: Dict[FitFolder, List[str]] = {}
+        self._written: List[FitFolder] = []
+        self._graphs = GraphsOf()
+        weakref.finalize(self, _give_up, self._under_way, os.getpid())
+        _LIVE.add(self)
 
-    def _begin(self, names: List[str]) -> str:
-        """The staging folder for a fit of vocabularies of these names.
+    def __getstate__(self) -> Dict[str, Any]:
+        own = ("_before", "_under_way", "_written", "_graphs")
+        return {name: value for name, value in self.__dict__.items() if name not in own}
+
+    def __setstate__(self, state: Dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._init_own()
+
+    def load_artifacts(self, artifact_path: Any = None) -> None:
+        """Merlin calls this where a graph that holds the operator is made."""
+        super().load_artifacts(artifact_path)  # type: ignore[misc]
+        self._graphs.add_caller()
+
+    def _begin(self, names: List[str]) -> FitFolder:
+        """The folder for a fit of vocabularies of these names.
 
         Raises:
-          PopSamplerError: two of them have one name, and would share one file.
+          PopSamplerError: two of them have one name.
         """
-        twice = sorted({name for name in names if (names + self._pending).count(name) > 1})
+        known = [name for others in self._under_way.values() for name in others] + names
+        twice = sorted({name for name in names if known.count(name) > 1})
         if twice:
             raise PopSamplerError(
                 f"Expected one vocabulary of each name. Received: several named {twice} in one "
-                "operator. Use one operator per branch with an out_path of its own, or rename the "
-                "columns."
+                "operator. Use one operator per branch, or rename the columns."
             )
-        self._pending += names
-        self._staging = self._staging or fit_folder.new_staging(self._folder)
-        return self._staging
+        root = storage.absolute(str(self.out_path))
+        for folder in fit_folder.abandoned(root, self.subfolder, _in_use()):
+            storage.remove(folder.path)
+        folder = fit_folder.new_folder(root, self.subfolder)
+        self._under_way[folder] = names
+        return folder
 
     def fit_finalize(self, stats: Dict[str, Any]) -> None:
-        """Puts the staged files in place, once it is certain that they may be."""
-        staging = self._staging
+        """Completes the folder of a fit, and takes it in use, once all is known to be right."""
         try:
             for name, found in stats.items():
                 self._check(name, found)
-                self._check_owner(name, found)
-            if staging:
-                storage.publish(self._file_names(stats), staging, self._folder)
+                self._check_shared(name, found)
+            fit_folder.complete(stats)
         except BaseException:
-            self.fits = {**self._earlier, **self.fits}
-            self._files_changed()
+            self._withdraw()
             raise
-        finally:
-            self._pending = [name for name in self._pending if name not in stats]
-            if staging and not self._pending:
-                storage.remove(staging)
-                self._staging = None
-        self.fits.update({name: self._placed(found) for name, found in stats.items()})
-        self._files_changed()
-        self._warn_of_poor_fit(stats)
+        folders = {found.folder for found in stats.values()}
+        for folder in folders:
+            self._under_way.pop(folder, None)
+        self._written += folders
+        self._use({**self.fits, **stats})
+        self._stale -= set(stats)
+        self._remove_older()
+        self._warn_of_many()
 
     def clear(self) -> None:
-        """Forgets the last fit; its files stay until a new fit replaces them."""
-        self._earlier = self.fits or self._earlier
-        self.fits = {}
-        self._pending, self._staging = [], None
+        """Begins anew: what was fitted serves until the next fit has come to its end."""
+        _give_up(self._under_way, os.getpid())
+        self._before = self.fits
+        self._stale = set(self.fits)
 
     def set_storage_path(self, new_path: Any, copy: bool = False) -> None:
-        """Points to `new_path`, and copies all files of the fit there if so wanted."""
-        source, target = self._folder, fit_folder.folder_of(str(new_path), self.subfolder)
-        if copy and storage.absolute(source) != storage.absolute(target):
+        """Reads the fit from another place, where `Workflow.save` copies it to.
+
+        Args:
+          new_path: a saved workflow's folder.
+          copy: whether the files are to be copied there. Without, they are there (as after
+            `Workflow.load`), and later fits go there too.
+
+        Raises:
+          PopSamplerError: files to be copied are not those of the fit; nothing is copied then.
+        """
+        if copy:
             for found in self.fits.values():
                 found.check_files()
-            storage.copy(self._file_names(self.fits), source, target)
-        self.out_path = str(new_path)
-        self.fits = {name: self._placed(found) for name, found in self.fits.items()}
-        self._files_changed()
+            fits = {
+                name: fit_folder.saved(name, found, str(new_path))
+                for name, found in self.fits.items()
+            }
+        else:
+            self.out_path = str(new_path)
+            root = storage.absolute(self.out_path)
+            fits = {
+                name: replace(found, folder=replace(found.folder, root=root))
+                for name, found in self.fits.items()
+            }
+        self._use(fits)
 
-    def __getstate__(self) -> Dict[str, Any]:
-        return {**self.__dict__, "_earlier": {}, "_pending": [], "_staging": None}
+    def folders_in_use(self) -> Set[FitFolder]:
+        """What this operator reads, writes, or will read again if its fit fails."""
+        fitted = (*self.fits.values(), *self._before.values())
+        return {found.folder for found in fitted} | set(self._under_way)
+
+    @property
+    def _fresh(self) -> Dict[str, Any]:
+        """What was fitted since `clear`."""
+        return {name: found for name, found in self.fits.items() if name not in self._stale}
 
     def _check(self, name: str, found: Any) -> None:
-        """Raises where what a fit found must not replace the files of an earlier one."""
+        """Raises where what a fit found must not be taken in use."""
 
-    def _files_changed(self) -> None:
-        """Notes which files are relied on from now on."""
-        for found in self.fits.values():
-            claim(storage.absolute(found.path), self)
+    def _use(self, fits: Dict[str, Any]) -> None:
+        self.fits = fits
 
-    def _placed(self, found: Any) -> Any:
-        return replace(found, path=fit_folder.moved(found.path, self._folder))
+    def _withdraw(self) -> None:
+        """Takes back what was fitted since `clear`; the earlier fit serves."""
+        fresh = {found.folder for found in self._fresh.values()}.intersection(self._written)
+        for folder in fresh:
+            storage.remove(folder.path)
+        self._written = [folder for folder in self._written if folder not in fresh]
+        _give_up(self._under_way, os.getpid())
+        self._use(self._before)
+        self._stale = set(self.fits)
 
-    def _file_names(self, found: Iterable[str]) -> List[str]:
-        return fit_folder.file_names(sorted(found), self.kinds)
-
-    def _check_owner(self, name: str, found: Any) -> None:
-        """Refuses to write over files that another operator or workflow relies on."""
-        path = self._placed(found).path
-
-        def replaced(other: Any) -> bool:
-            """Whether what somebody fitted lies at our path, and is something else."""
-            return (
-                other is not None
-                and storage.absolute(other.path) == storage.absolute(path)
-                and other.digest != found.digest
-            )
-
-        owner = other_owner(storage.absolute(path), self)
-        if (owner is not None and replaced(owner.fits.get(name))) or (
-            replaced(self._earlier.get(name)) and in_several_workflows(self)
-        ):
+    def _check_shared(self, name: str, found: Any) -> None:
+        """Refuses to change the ids of another workflow that holds this very object."""
+        earlier = self._before.get(name)
+        if earlier is not None and earlier.files != found.files and self._graphs.several():
             raise PopSamplerError(
-                f"Column {name!r}: expected {path} to be free, or of the same keys. Received: "
-                "the file of another branch or workflow that is still in use. Give each "
-                "operator an out_path of its own, and each workflow an operator of its own."
+                f"Column {name!r}: expected an operator of its own in each workflow. Received: one "
+                "in several, whose fit on other data would change the ids of those fitted before. "
+                f"Make a new {type(self).__name__} for this workflow."
             )
 
-    def _warn_of_poor_fit(self, stats: Dict[str, Any]) -> None:
-        fits = {name: found.metadata.fit for name, found in stats.items() if found.metadata.fit}
-        poor = {
-            name: round(fit["log_uniform"]["tv"], 3)
-            for name, fit in sorted(fits.items())
-            if fit["log_uniform"]["tv"] > LARGE_DISTANCE
-        }
-        if poor:
+    def _remove_older(self) -> None:
+        older = set(self._written[:-_KEPT]) - _in_use()
+        for folder in older:
+            storage.remove(folder.path)
+        self._written = [folder for folder in self._written if folder not in older]
+
+    def _warn_of_many(self) -> None:
+        folder, number = fit_folder.fits_in(str(self.out_path), self.subfolder)
+        if number > _MANY:
             warnings.warn(
-                "A log-uniform law is far from the counts (total variation by column: "
-                f"{poor}). For a sampler over such ids the measured popularity is the better law: "
-                "law='empirical', which law='auto' takes.",
-                stacklevel=2,
+                f"{number} fits lie in {folder}. Remove those that no running process and no "
+                "pickle uses: saved workflows have copies of their own.",
+                stacklevel=3,
             )
+
+
+def _give_up(under_way: Dict[FitFolder, List[str]], process: int) -> None:
+    """Removes the folders of fits that will not be completed, unless a fork says so."""
+    while under_way and os.getpid() == process:
+        folder, _ = under_way.popitem()
+        storage.remove(folder.path)
+
+
+_LIVE: "weakref.WeakSet[FittedFiles]" = weakref.WeakSet()
+"""The operators of this process."""
+
+
+def _in_use() -> Set[FitFolder]:
+    """Folders that some operator of this process needs."""
+    return {folder for operator in list(_LIVE) for folder in operator.folders_in_use()}

@@ -1,8 +1,8 @@
 """What a report is about, read from wherever it lies: a contract, its counts and its keys."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import List, Optional
+from typing import List, Optional, Tuple
 
 import numpy as np
 import pandas as pd
@@ -12,11 +12,10 @@ from merlin.schema.io.tensorflow_metadata import TensorflowMetadata
 from merlin_popsampler.contract.metadata import PopularityMetadata
 from merlin_popsampler.contract.schema import column_popularity, find_item_column
 from merlin_popsampler.core.pieces import Floats, Ints
-from merlin_popsampler.core.steps import MAX_STEPS
 from merlin_popsampler.errors import PopSamplerError, SchemaError
 
-from . import fit_folder, storage
-from .vocabulary import read_min_id
+from . import fit_folder, popularity_file, storage
+from .fit_folder import Fitted
 
 
 @dataclass(frozen=True)
@@ -48,37 +47,43 @@ class FittedColumn:
 def read_fitted_column(
     path: str, column: Optional[str] = None, counts_path: Optional[str] = None
 ) -> FittedColumn:
-    """The item column of a data set, a schema file, a saved workflow, or a folder of vocabularies.
+    """The item column of a data set, a schema file, a saved workflow, or an operator's out_path.
 
-    A folder without a schema that holds `popularity.*`, `meta.*` and `unique.*` files (as the
-    `out_path` of FrequencyCategorify does) tells as much as a saved workflow.
+    Without a schema, what was fitted last tells as much as a saved workflow.
 
     Args:
       path: of the file or folder.
-      column: where several are tagged as item id, or several vocabularies lie in the folder.
+      column: where several are tagged as item id, or several were fitted.
       counts_path: of the counts, where they do not lie there.
 
     Raises:
       SchemaError: nothing of these is there, or no such column.
       PopSamplerError: counts that do not belong to the schema.
     """
+    fits = _fits(path)
     try:
         schema = read_schema(path)
     except SchemaError:
-        folder = _vocabulary_folder(path)
-        if folder is None:
+        if not fits:
             raise
-        return _column_of_vocabulary(folder, column)
-    found = find_item_column(schema, column)
-    metadata = column_popularity(found)
-    vocabulary = (found.properties.get("domain") or {}).get("name") or found.name
-    counts_path = counts_path or _beside(path, fit_folder.POPULARITY, vocabulary)
-    counts = None if counts_path is None else storage.read_counts(counts_path)
-    if counts is not None:
-        _check_counts(found.name, metadata, counts, str(counts_path))
-    keys_path = _beside(path, fit_folder.UNIQUE, vocabulary)
-    keys = None if keys_path is None else _read_keys(keys_path, vocabulary)
-    return FittedColumn(found.name, metadata, counts, keys)
+        name, latest = _only(fits, column, path)
+        own: Optional[Fitted] = latest
+        metadata, vocabulary = latest.metadata, name
+    else:
+        found = find_item_column(schema, column)
+        name, metadata = found.name, column_popularity(found)
+        vocabulary = (found.properties.get("domain") or {}).get("name") or name
+        own = next((fit for _, fit in fits if fit.metadata.digest == metadata.digest), None)
+    counts = None
+    if counts_path is not None:
+        counts = popularity_file.counts_of(storage.read_table(counts_path), counts_path)
+        _check_counts(name, metadata, counts, counts_path)
+    elif own is not None:
+        counts_path = own.path(fit_folder.POPULARITY)
+        counts = popularity_file.counts_of(own.table(fit_folder.POPULARITY), counts_path)
+    encoders = [fit for n, fit in fits if n == vocabulary and fit_folder.UNIQUE in fit.files]
+    keys = _keys(own, encoders, vocabulary)
+    return FittedColumn(name, metadata, counts, keys)
 
 
 def read_schema(path: str) -> Schema:
@@ -113,55 +118,48 @@ def _parsed(file: Path) -> Schema:
         ) from error
 
 
-def _vocabulary_folder(path: str) -> Optional[Path]:
-    """The folder of counts files that a path names, itself or as an operator's `out_path`."""
-    for folder in (Path(path), Path(path) / fit_folder.CATEGORIES):
-        if _names_in(folder):
-            return folder
-    return None
+def _fits(path: str) -> List[Tuple[str, Fitted]]:
+    """What was fitted and lies in a folder, by name, the latest first."""
+    fits = [entry for fit in fit_folder.fits_below(path) for entry in fit.items()]
+    return fits[::-1]
 
 
-def _column_of_vocabulary(folder: Path, column: Optional[str]) -> FittedColumn:
-    names = _names_in(folder)
+def _only(fits: List[Tuple[str, Fitted]], column: Optional[str], path: str) -> Tuple[str, Fitted]:
+    """The latest fit of the column, or of the only one that was fitted."""
+    names = sorted({name for name, _ in fits})
     if (column or len(names)) not in (1, *names):
         raise SchemaError(
-            f"Expected one vocabulary in {folder}, or its name. Received: {names} and "
+            f"Expected one column that was fitted in {path}, or its name. Received: {names} and "
             f"column={column!r}. Pass one of these names as column."
         )
-    name = column or names[0]
-    counts_path = fit_folder.file_of(str(folder), fit_folder.POPULARITY, name)
-    counts = storage.read_counts(counts_path)
-    min_id = read_min_id(fit_folder.beside(counts_path, fit_folder.META))
-    found = PopularityMetadata.from_counts(counts[min_id:], min_id, "vocabulary", MAX_STEPS)
-    keys = _read_keys(fit_folder.beside(counts_path, fit_folder.UNIQUE), name)
-    return FittedColumn(name, replace(found, digest=storage.counts_digest(counts)), counts, keys)
+    return next((name, fit) for name, fit in fits if name == (column or names[0]))
 
 
-def _names_in(folder: Path) -> List[str]:
-    """Names of the vocabularies whose counts lie in a folder."""
-    files = (file.name for file in folder.iterdir()) if folder.is_dir() else ()
-    return fit_folder.names_in(files, fit_folder.POPULARITY)
+def _keys(own: Optional[Fitted], encoders: List[Fitted], vocabulary: str) -> Optional[pd.DataFrame]:
+    """Keys of the ids from `min_id` on; those that an encoder gave before ids were put in order.
 
-
-def _beside(path: str, kind: str, name: str) -> Optional[str]:
-    """A file of a saved workflow, or of an operator's out_path, if it is there."""
-    for subfolder in (fit_folder.CATEGORIES, fit_folder.FREQUENCY_ORDER):
-        candidate = fit_folder.file_of(fit_folder.folder_of(path, subfolder), kind, name)
-        if storage.exists(candidate):
-            return candidate
-    return None
-
-
-def _read_keys(path: str, vocabulary: str) -> pd.DataFrame:
-    frame = storage.read(path).reset_index(drop=True)
-    sizes = fit_folder.size_column(vocabulary)
-    keys: List[str] = [name for name in frame.columns if name != sizes]
-    return frame[keys]
+    Args:
+      own: the fit that the column's ids are of.
+      encoders: fits of the column's vocabulary, the latest first.
+      vocabulary: its name.
+    """
+    if own is None:
+        return None
+    encoder = own if fit_folder.UNIQUE in own.files else next(iter(encoders), None)
+    if encoder is None:
+        return None
+    frame = encoder.table(fit_folder.UNIQUE)
+    keys = frame[[name for name in frame.columns if name != fit_folder.size_column(vocabulary)]]
+    if fit_folder.MAP in own.files:
+        mapped = own.table(fit_folder.MAP).set_index("id")["new_id"]
+        keys = keys.set_axis(mapped.reindex(keys.index).fillna(-1).astype("int64"))
+    domain = own.metadata.domain
+    return keys.reindex(range(domain.min_id, domain.max_id + 1)).reset_index(drop=True)
 
 
 def _check_counts(name: str, metadata: PopularityMetadata, counts: Ints, path: str) -> None:
     expected = metadata.domain.cardinality
-    digest = storage.counts_digest(counts)
+    digest = popularity_file.counts_digest(counts)
     if len(counts) != expected or metadata.digest not in (None, digest):
         raise PopSamplerError(
             f"Column {name!r}: expected the counts that its schema was made from ({expected} ids, "

@@ -1,5 +1,6 @@
 """Categorify with ids that are sorted by decreasing frequency, and a schema that says so."""
 
+import warnings
 from typing import Any, Dict, List, Sequence, Tuple
 
 import dask
@@ -12,11 +13,13 @@ from merlin_popsampler.core.domain import FIRST_OOV_ID
 from merlin_popsampler.core.steps import MAX_STEPS
 from merlin_popsampler.errors import PopSamplerError
 
-from . import fit_folder
+from . import fit_folder, storage
+from .categorify_files import copy_for_others
 from .column_options import DEFAULTS, PerColumn, option_of
 from .counting import Counts, count_keys
 from .encoding import encode
 from .fit_files import FittedFiles
+from .fit_folder import FitFolder
 from .keys import KeyGroup
 from .nvtabular_compat import Categorify, embedding_width
 from .vocabulary import Layout, Vocabulary, stage
@@ -50,7 +53,6 @@ class FrequencyCategorify(FittedFiles, Categorify):  # type: ignore[misc]
     """
 
     subfolder = fit_folder.CATEGORIES
-    kinds = fit_folder.VOCABULARY_KINDS
 
     def __init__(self, *args: Any, steps: int = MAX_STEPS, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -81,7 +83,7 @@ class FrequencyCategorify(FittedFiles, Categorify):  # type: ignore[misc]
         """Delayed counting, ordering and staging of every column's or group's vocabulary."""
         groups = self._groups(col_selector)
         layouts = {group.name: self._layout(group) for group in groups}
-        staging = self._begin([group.name for group in groups])
+        folder = self._begin([group.name for group in groups])
         for group in groups:
             if group.joint:
                 self.storage_name.update(dict.fromkeys(group.columns, group.name))
@@ -92,15 +94,26 @@ class FrequencyCategorify(FittedFiles, Categorify):  # type: ignore[misc]
         counts = count_keys(ddf, groups, widths)
         return dask.delayed(dict)(
             [
-                dask.delayed(_stage)(counts[group.name], group, layouts[group.name], staging)
+                dask.delayed(_stage)(counts[group.name], group, layouts[group.name], folder)
                 for group in groups
             ]
         )
 
     def clear(self) -> None:
-        """Forgets the fitted vocabularies; their files stay until a new fit replaces them."""
-        FittedFiles.clear(self)
+        """Begins anew; what was fitted serves until the next fit has come to its end."""
         Categorify.clear(self)
+        FittedFiles.clear(self)
+
+    def fit_finalize(self, stats: Dict[str, Vocabulary]) -> None:
+        """Takes the vocabularies in use, and copies them for those who read Categorify's files."""
+        super().fit_finalize(stats)
+        self._copy_for_others(str(self.out_path), stats)
+
+    def set_storage_path(self, new_path: Any, copy: bool = False) -> None:
+        """See `FittedFiles.set_storage_path`."""
+        super().set_storage_path(new_path, copy)
+        if copy:
+            self._copy_for_others(str(new_path), self.fits)
 
     def transform(self, col_selector: Any, df: Any) -> Any:
         """Encodes a frame's columns. Empty frames, null columns and any index are fine."""
@@ -115,8 +128,8 @@ class FrequencyCategorify(FittedFiles, Categorify):  # type: ignore[misc]
         """Rows (`max_id + 1`) and a width for the embedding table of each vocabulary."""
         sizes = {}
         for name in columns:
-            if name in self.fits:
-                rows = self.fits[name].metadata.domain.cardinality
+            if name in self._fresh:
+                rows = self._fresh[name].metadata.domain.cardinality
             else:
                 rows = FIRST_OOV_ID + self._num_buckets(name, self._columns_of(name))
             sizes[name] = (rows, embedding_width(rows))
@@ -132,9 +145,9 @@ class FrequencyCategorify(FittedFiles, Categorify):  # type: ignore[misc]
             for option in ("num_buckets", "freq_threshold", "max_size")
         }
         col_schema = col_schema.with_properties(options)
-        if name not in self.fits:
+        if name not in self._fresh:
             return col_schema
-        return with_popularity(col_schema, self.fits[name].metadata)
+        return with_popularity(col_schema, self._fresh[name].metadata)
 
     def _groups(self, col_selector: Any) -> List[KeyGroup]:
         """The vocabularies that a selection asks for."""
@@ -149,7 +162,7 @@ class FrequencyCategorify(FittedFiles, Categorify):  # type: ignore[misc]
             if twice:
                 raise PopSamplerError(
                     f"Expected each column in one joint group. Received: {twice} in several. "
-                    "Encode them in separate operators, each with an out_path of its own."
+                    "Encode them in separate operators."
                 )
         return groups
 
@@ -201,11 +214,25 @@ class FrequencyCategorify(FittedFiles, Categorify):  # type: ignore[misc]
                 f"at {largest}. Pass a wider dtype, or max_size."
             )
 
-    def _files_changed(self) -> None:
+    def _use(self, fits: Dict[str, Vocabulary]) -> None:
         """Tells Categorify where the vocabularies are."""
-        super()._files_changed()
-        self.categories = {name: found.path for name, found in self.fits.items()}
+        super()._use(fits)
+        self.categories = {name: found.path(fit_folder.UNIQUE) for name, found in fits.items()}
+
+    def _copy_for_others(self, root: str, fits: Dict[str, Vocabulary]) -> None:
+        folder, taken = f"{storage.absolute(root)}/{fit_folder.CATEGORIES}", []
+        for name, found in fits.items():
+            taken += copy_for_others(name, found, folder)
+        if taken:
+            warnings.warn(
+                "The vocabularies were not copied under Categorify's own names, since files of "
+                f"others are there: {taken}. Nothing of ours needs the copies. If something else "
+                "does, give this operator an out_path of its own.",
+                stacklevel=3,
+            )
 
 
-def _stage(counts: Counts, group: KeyGroup, layout: Layout, folder: str) -> Tuple[str, Vocabulary]:
+def _stage(
+    counts: Counts, group: KeyGroup, layout: Layout, folder: FitFolder
+) -> Tuple[str, Vocabulary]:
     return group.name, stage(counts, group, layout, folder)

@@ -56,7 +56,6 @@ class FrequencyOrder(FittedFiles, StatOperator):  # type: ignore[misc]
     """
 
     subfolder = fit_folder.FREQUENCY_ORDER
-    kinds = fit_folder.ORDER_KINDS
 
     def __init__(
         self,
@@ -88,7 +87,7 @@ class FrequencyOrder(FittedFiles, StatOperator):  # type: ignore[misc]
         if self.mode == "vocabulary":
             return dask.delayed({})
         groups = self._groups(col_selector.names)
-        staging = self._begin([group.name for group in groups])
+        folder = self._begin([group.name for group in groups])
         counts = count_keys(ddf, groups, {group.name: 8 for group in groups})
         return dask.delayed(dict)(
             [
@@ -98,7 +97,7 @@ class FrequencyOrder(FittedFiles, StatOperator):  # type: ignore[misc]
                     max(self._reserved.get(column, 0) for column in group.columns),
                     self.on_violation == "remap",
                     self.steps,
-                    fit_folder.file_of(staging, fit_folder.POPULARITY, group.name),
+                    folder,
                 )
                 for group in groups
             ]
@@ -108,8 +107,15 @@ class FrequencyOrder(FittedFiles, StatOperator):  # type: ignore[misc]
         """The frame as it is, or with new ids where the fit remapped them."""
         frame = df.copy(deep=False)
         for column in col_selector.names:
-            order = self.fits.get(self._name_of(column))
-            if order is not None and order.map_digest is not None:
+            name = self._name_of(column)
+            if name in self._stale:
+                raise FrequencyOrderError(
+                    f"Column {column!r}: expected a fit that came to its end. Received: one that "
+                    "failed, so that the ids may no longer be those of the earlier fit. Fit the "
+                    "workflow again, or load the one that was saved."
+                )
+            order = self.fits.get(name)
+            if order is not None and order.remaps:
                 frame[column] = remapped(df[column], order)
         return frame
 
@@ -120,10 +126,10 @@ class FrequencyOrder(FittedFiles, StatOperator):  # type: ignore[misc]
         self._reserved[column] = reserved_ids(col_schema)
         if self.mode == "vocabulary":
             return self._audited(col_schema)
-        order = self.fits.get(self._name_of(column))
+        order = self._fresh.get(self._name_of(column))
         if order is None:
             return col_schema
-        if order.map_digest is not None and "cat_path" in col_schema.properties:
+        if order.remaps and "cat_path" in col_schema.properties:
             col_schema = col_schema.with_properties({"cat_path": None})
         return with_popularity(_with_room(col_schema, order.metadata), order.metadata)
 

@@ -1,7 +1,7 @@
 """The order of ids that were counted, and the map that puts ids in order."""
 
 from dataclasses import dataclass, replace
-from typing import Any, Optional, Tuple
+from typing import Any, Tuple
 
 import numpy as np
 import pandas as pd
@@ -10,11 +10,12 @@ from merlin.io.worker import get_worker_cache
 
 from merlin_popsampler.contract.metadata import PopularityMetadata
 from merlin_popsampler.core.pieces import Ints
-from merlin_popsampler.errors import FrequencyOrderError, PopSamplerError
+from merlin_popsampler.errors import FrequencyOrderError
 
-from . import fit_folder, storage
+from . import fit_folder, popularity_file
 from .counting import SIZE, Counts
 from .encoding import as_lists
+from .fit_folder import FitFolder, Fitted
 from .keys import elements, is_list
 
 LARGEST_ID = 10**9
@@ -22,72 +23,53 @@ LARGEST_ID = 10**9
 
 
 @dataclass(frozen=True)
-class Order:
+class Order(Fitted):
     """What was found out about the ids of one column or group.
 
     Args:
-      path: of the counts file.
-      digest: of the counts, and of the map where there is one.
-      metadata: range, order and popularity curve of the ids that leave the operator.
+      metadata: of the ids that leave the operator.
       gaps: ids of the range that were never seen.
       violation: the first place where the counts rise, in words; "" where they never do.
       first_mapped: first id of the map (the map's rows are consecutive ids).
-      map_digest: of the map file; None where ids stay as they are.
     """
 
-    path: str
-    digest: str
-    metadata: PopularityMetadata
     gaps: int
     violation: str
-    first_mapped: int = 0
-    map_digest: Optional[str] = None
+    first_mapped: int
 
     @property
-    def map_path(self) -> str:
-        """Of the map file, beside the counts."""
-        return fit_folder.beside(self.path, fit_folder.MAP)
-
-    def check_files(self) -> None:
-        """Refuses files that somebody else wrote, moved or removed since the fit."""
-        counts = storage.read_counts(self.path)
-        if storage.counts_digest(counts) != self.metadata.digest:
-            raise PopSamplerError(
-                f"Expected the counts that were fitted at {self.path}. Received: others. Give each "
-                "workflow its own out_path, and fit again."
-            )
-        if self.map_digest is not None:
-            storage.check_digest(self.map_path, self.map_digest)
+    def remaps(self) -> bool:
+        """Whether ids are given new ones."""
+        return fit_folder.MAP in self.files
 
 
 def measure(
-    counts: Counts, name: str, reserved: int, remap: bool, steps: int, path: str
+    counts: Counts, name: str, reserved: int, remap: bool, steps: int, folder: FitFolder
 ) -> Tuple[str, Order]:
-    """Order of counted ids, with its files staged beside `path`."""
+    """Order of counted ids, with its files in the fit's folder."""
     dense = _dense_counts(counts, name, reserved)
     seen = reserved + np.flatnonzero(dense[reserved:])
     first, stop = (seen[0], seen[-1] + 1) if len(seen) else (reserved, reserved)
     items = dense[first:stop]
-    violation, map_digest = violation_of(items, int(first)), None
+    violation, files = violation_of(items, int(first)), {}
     if violation and remap:
         by_count = np.argsort(-items, kind="stable")
         new_ids = np.empty(len(items), np.int64)
         new_ids[by_count] = np.arange(first, stop)
         dense = np.concatenate((dense[:first], items[by_count][: len(seen)]))
         items = dense[first:]
-        map_path = fit_folder.beside(path, fit_folder.MAP)
-        storage.write(map_path, pd.DataFrame({"id": np.arange(first, stop), "new_id": new_ids}))
-        map_digest = storage.file_digest(map_path)
+        table = pd.DataFrame({"id": np.arange(first, stop), "new_id": new_ids})
+        files[fit_folder.MAP] = fit_folder.write(folder, fit_folder.MAP, name, [table])
     metadata = PopularityMetadata.from_counts(items, int(first), "counted", steps)
-    digest = storage.write_counts(path, dense)
+    table = popularity_file.counts_table(dense)
+    files[fit_folder.POPULARITY] = fit_folder.write(folder, fit_folder.POPULARITY, name, [table])
     order = Order(
-        path=path,
-        digest=digest + (map_digest or ""),
-        metadata=replace(metadata, digest=digest),
+        folder,
+        files,
+        replace(metadata, digest=popularity_file.counts_digest(dense)),
         gaps=int((items == 0).sum()),
         violation=violation,
         first_mapped=int(first),
-        map_digest=map_digest,
     )
     return name, order
 
@@ -147,10 +129,9 @@ def remapped(ids: Any, order: Order) -> Any:
 
 def _map_table(order: Order, like: Any) -> Any:
     """New ids of consecutive old ids, in the memory where `like` is, read once per worker."""
-    name = (order.map_path, order.map_digest, type(like).__module__)
+    name = (order.digest(fit_folder.MAP), type(like).__module__)
     with get_worker_cache("frequency_order") as cache:
         if name not in cache:
-            storage.check_digest(order.map_path, str(order.map_digest))
-            new_ids = storage.read(order.map_path)["new_id"].to_numpy()
+            new_ids = order.table(fit_folder.MAP)["new_id"].to_numpy()
             cache[name] = dispatch.array(new_ids, like_df=like)
         return cache[name]

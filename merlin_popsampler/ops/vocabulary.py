@@ -1,7 +1,8 @@
-"""A vocabulary in Categorify's files: the only place that orders, writes and reads `unique.*` and
-`meta.*`, and the `popularity.*` beside them.
+"""A vocabulary in Categorify's files: the only place that orders, fills and reads `unique.*` and
+`meta.*`.
 """
 
+import io
 from dataclasses import dataclass, replace
 from typing import Any, List, Sequence
 
@@ -15,8 +16,9 @@ from merlin_popsampler.core.pieces import Ints
 from merlin_popsampler.core.steps import MAX_STEPS
 from merlin_popsampler.errors import FrequencyOrderError
 
-from . import fit_folder, storage
+from . import fit_folder, popularity_file, storage
 from .counting import SIZE, Counts
+from .fit_folder import FitFolder, Fitted
 from .keys import KeyGroup
 
 
@@ -45,22 +47,8 @@ class Layout:
 
 
 @dataclass(frozen=True)
-class Vocabulary:
-    """What an operator knows of the vocabulary that it fitted.
-
-    Args:
-      path: of the `unique.*` file, or folder of parts.
-      digest: of that file's bytes.
-      metadata: range, order and popularity curve of the ids.
-    """
-
-    path: str
-    digest: str
-    metadata: PopularityMetadata
-
-    def check_files(self) -> None:
-        """Refuses a vocabulary that somebody else wrote, moved or removed since the fit."""
-        storage.check_digest(self.path, self.digest)
+class Vocabulary(Fitted):
+    """What an operator knows of the vocabulary that it fitted: all that is needed to encode."""
 
 
 def by_frequency(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
@@ -82,17 +70,14 @@ def by_frequency(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
     return frame.iloc[np.argsort(-frame[SIZE].to_numpy(), kind="stable")]
 
 
-def stage(counts: Counts, group: KeyGroup, layout: Layout, folder: str) -> Vocabulary:
-    """Orders and truncates the counted keys, and writes the three files into a staging folder.
+def stage(counts: Counts, group: KeyGroup, layout: Layout, folder: FitFolder) -> Vocabulary:
+    """Orders and truncates the counted keys, and writes the three files of a vocabulary.
 
     Args:
       counts: of the group's keys.
       group: whose vocabulary it is.
       layout: what to keep.
-      folder: the staging folder.
-
-    Returns:
-      The vocabulary, with its staged path.
+      folder: the fit's.
     """
     ordered = by_frequency(counts.frame, group.keys)
     sizes = ordered[SIZE].to_numpy()
@@ -107,13 +92,17 @@ def stage(counts: Counts, group: KeyGroup, layout: Layout, folder: str) -> Vocab
     metadata = PopularityMetadata.from_counts(
         sizes[:kept], layout.min_id, "vocabulary", layout.steps
     )
-    path = fit_folder.file_of(folder, fit_folder.UNIQUE, group.name)
-    _write_unique(path, ordered.iloc[:kept], group, layout)
-    _write_meta(fit_folder.beside(path, fit_folder.META), reserved, sizes[:kept])
-    digest = storage.write_counts(
-        fit_folder.beside(path, fit_folder.POPULARITY), np.concatenate((reserved, sizes[:kept]))
+    dense = np.concatenate((reserved, sizes[:kept]))
+    frames = {
+        fit_folder.UNIQUE: _parts(ordered.iloc[:kept], group, layout),
+        fit_folder.META: [_meta(reserved, sizes[:kept])],
+        fit_folder.POPULARITY: [popularity_file.counts_table(dense)],
+    }
+    return Vocabulary(
+        folder,
+        {kind: fit_folder.write(folder, kind, group.name, frames[kind]) for kind in frames},
+        replace(metadata, digest=popularity_file.counts_digest(dense)),
     )
-    return Vocabulary(path, storage.file_digest(path), replace(metadata, digest=digest))
 
 
 def hash_buckets(keys: Any, num_buckets: int) -> Any:
@@ -138,19 +127,17 @@ def _bucket_sizes(removed: pd.DataFrame, group: KeyGroup, num_buckets: int) -> I
     return result
 
 
-def _write_unique(path: str, kept: pd.DataFrame, group: KeyGroup, layout: Layout) -> None:
+def _parts(kept: pd.DataFrame, group: KeyGroup, layout: Layout) -> List[pd.DataFrame]:
     """Keys and sizes; the ids are the index, as everything that reads these files expects."""
     frame = kept.rename(columns={SIZE: fit_folder.size_column(group.name)}).infer_objects()
     frame.index = pd.RangeIndex(layout.min_id, layout.min_id + len(frame))
     if layout.split_out == 1 or len(frame) <= layout.split_out:
-        storage.write(path, frame)
-        return
+        return [frame]
     bounds = np.linspace(0, len(frame), layout.split_out + 1).astype(int)
-    for part, (start, stop) in enumerate(zip(bounds, bounds[1:])):
-        storage.write(fit_folder.part_of(path, part), frame.iloc[start:stop])
+    return [frame.iloc[start:stop] for start, stop in zip(bounds, bounds[1:])]
 
 
-def _write_meta(path: str, reserved: Ints, sizes: Ints) -> None:
+def _meta(reserved: Ints, sizes: Ints) -> pd.DataFrame:
     num_oov = len(reserved) - FIRST_OOV_ID
     meta = {
         "kind": ["pad", "null", "oov", "unique"],
@@ -158,7 +145,7 @@ def _write_meta(path: str, reserved: Ints, sizes: Ints) -> None:
         "num_indices": [1, 1, num_oov, len(sizes)],
         "num_observed": [0, reserved[NULL_ID], reserved[FIRST_OOV_ID:].sum(), sizes.sum()],
     }
-    storage.write(path, pd.DataFrame(meta))
+    return pd.DataFrame(meta)
 
 
 def read_sizes(path: str, name: str, min_id: int) -> Ints:
@@ -178,7 +165,7 @@ def read_sizes(path: str, name: str, min_id: int) -> Ints:
             f"Column {name!r}: expected the encoder's vocabulary at its cat_path. Received: "
             f"nothing at {path}; was the folder moved or removed? {what_to_do}"
         )
-    frame = storage.read(path)
+    frame = storage.read_table(path)
     columns = [
         column
         for column in frame.columns
@@ -199,24 +186,14 @@ def read_sizes(path: str, name: str, min_id: int) -> Ints:
     return sizes
 
 
-def read_min_id(path: str) -> int:
-    """First id that stands for a key, from an encoder's `meta.*` file.
-
-    Raises:
-      PopSamplerError: no such file.
-    """
-    frame = storage.read(path)
-    return int(frame.loc[frame["kind"] == "unique", "offset"].iloc[0])
-
-
 def read_keys(vocabulary: Vocabulary, keys: List[str], like: Any) -> Any:
     """Key columns of the ids in order, a data frame of the library of `like`.
 
     Raises:
       PopSamplerError: the files are not those that were fitted.
     """
-    vocabulary.check_files()
     reader = dispatch.read_dispatch(like, fmt="parquet")
-    parts = [reader(part, columns=keys) for part in storage.parts_of(vocabulary.path)]
+    contents = vocabulary.read(fit_folder.UNIQUE)
+    parts = [reader(io.BytesIO(content), columns=keys) for content in contents]
     frame = dispatch.concat(parts) if len(parts) > 1 else parts[0]
     return frame[keys].reset_index(drop=True)

@@ -1,6 +1,7 @@
 """Keys to ids, against dictionaries and a hash written out in plain Python."""
 
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from merlin_popsampler import PopSamplerError
 from merlin_popsampler.ops import storage
 from merlin_popsampler.ops.counting import SIZE, Counts
 from merlin_popsampler.ops.encoding import as_lists, encode
+from merlin_popsampler.ops.fit_folder import FitFolder
 from merlin_popsampler.ops.keys import KeyGroup
 from merlin_popsampler.ops.vocabulary import Layout, stage
 from tests.support.workflow_helpers import expected_ids
@@ -25,7 +27,7 @@ def vocabulary_of(keys, folder, group=ITEM, **layout):
     counts = Counter(keys)
     rows = [key if isinstance(key, tuple) else (key,) for key in counts]
     frame = pd.DataFrame(rows, columns=group.keys).assign(**{SIZE: list(counts.values())})
-    return stage(Counts(frame, 0), group, Layout(**layout), str(folder))
+    return stage(Counts(frame, 0), group, Layout(**layout), FitFolder(str(folder), "fit"))
 
 
 def ids_of(frame, vocabulary, group=ITEM, columns=("item",), dtype="int64"):
@@ -182,21 +184,33 @@ def test_keys_that_the_dtype_cannot_hold_are_unknown(tmp_path):
         ids_of(pd.DataFrame({"item": ["five"]}), vocabulary)
 
 
-def test_files_are_read_once_and_never_mistaken_for_others(tmp_path, monkeypatch):
+def test_files_are_read_once_and_never_mistaken_for_others(tmp_path):
     """A cache by path alone would answer with a vocabulary that lies there no more."""
     clean_worker_cache()
-    digests = []
-    check = storage.check_digest
-    monkeypatch.setattr(
-        storage, "check_digest", lambda path, digest: (digests.append(digest), check(path, digest))
-    )
     frame = pd.DataFrame({"item": ["a", "b"]})
     first = vocabulary_of(["a", "a", "b"], tmp_path)
-    assert [ids_of(frame, first) for _ in range(3)] == [[3, 4]] * 3
+    assert ids_of(frame, first) == [3, 4]
     second = vocabulary_of(["a", "b", "b"], tmp_path)
-    assert second.path == first.path
-    assert [ids_of(frame, second) for _ in range(3)] == [[4, 3]] * 3
-    assert digests == [first.digest, second.digest]
+    assert second.path("unique") == first.path("unique")
+    assert [ids_of(frame, second) for _ in range(2)] == [[4, 3]] * 2
+    assert ids_of(frame, first) == [3, 4]  # from the cache: its file is gone
     clean_worker_cache()
     with pytest.raises(PopSamplerError, match="digest"):
         ids_of(frame, first)
+
+
+def test_what_is_checked_is_what_is_read(tmp_path, monkeypatch):
+    """Another process may write between two looks at a file: there is one look."""
+    clean_worker_cache()
+    vocabulary = vocabulary_of(["a", "a", "b"], tmp_path)
+    reads, read = [], storage.read_bytes
+
+    def once(path):
+        content = read(path)
+        reads.append(path)
+        Path(path).write_bytes(b"another")
+        return content
+
+    monkeypatch.setattr(storage, "read_bytes", once)
+    assert ids_of(pd.DataFrame({"item": ["a", "b"]}), vocabulary) == [3, 4]
+    assert reads == [vocabulary.path("unique")]

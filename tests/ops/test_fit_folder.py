@@ -1,65 +1,159 @@
-"""Names inside a fit's folder: written out here, since users and Categorify rely on them."""
+"""What lies in the folder of a fit, written out here: copies of saved workflows are read by it."""
 
+import json
+import os
+from datetime import datetime, timedelta, timezone
+
+import pandas as pd
 import pytest
 
+from merlin_popsampler import PopSamplerError, PopularityMetadata
 from merlin_popsampler.ops import fit_folder
+from merlin_popsampler.ops.fit_folder import FitFolder, Fitted
+
+METADATA = PopularityMetadata.from_counts([5, 1, 1], 3, "counted", 8)
+
+
+def fitted_in(folder, name="item", values=(1,), kind="unique"):
+    frames = [pd.DataFrame({"v": [value]}, index=[value + 3]) for value in values]
+    return Fitted(folder, {kind: fit_folder.write(folder, kind, name, frames)}, METADATA)
+
+
+def test_folders_are_new_hidden_and_in_the_order_of_time():
+    folders = [fit_folder.new_folder("/a", fit_folder.CATEGORIES) for _ in range(50)]
+    assert len(set(folders)) == 50
+    times = [folder.place.split("-")[0] for folder in folders]
+    assert times == sorted(times)
+    assert all(folder.path.startswith("/a/categories/.fits/2") for folder in folders)
+    assert fit_folder.new_folder("/a", fit_folder.FREQUENCY_ORDER).place.startswith(
+        "frequency_order/.fits/"
+    )
+
+
+def test_a_file_and_a_folder_of_parts(tmp_path):
+    folder = FitFolder(str(tmp_path), "fit")
+    one, many = fitted_in(folder), fitted_in(folder, "user", range(12))
+    assert one.path("unique") == f"{tmp_path}/fit/unique.item.parquet"
+    assert many.path("unique") == f"{tmp_path}/fit/unique.user.parquet"
+    assert sorted(os.listdir(many.path("unique"))) == sorted(f"part.{i}.parquet" for i in range(12))
+    assert many.table("unique")["v"].tolist() == list(range(12))
+    assert many.table("unique").index.tolist() == list(range(3, 15))
+    assert one.digest("unique") != many.digest("unique")
+    assert one.digest("unique") == fitted_in(FitFolder(str(tmp_path), "b")).digest("unique")
+
+
+@pytest.mark.parametrize("part", [0, 1])
+def test_files_that_changed_are_not_read(tmp_path, part):
+    found = fitted_in(FitFolder(str(tmp_path), "fit"), values=range(2))
+    path = tmp_path / "fit" / "unique.item.parquet" / f"part.{part}.parquet"
+    found.check_files()
+    path.write_bytes(path.read_bytes()[::-1])
+    with pytest.raises(PopSamplerError, match=rf"part\.{part}\.parquet.*digest"):
+        found.check_files()
+    path.unlink()
+    with pytest.raises(PopSamplerError, match=rf"part\.{part}\.parquet.*no file"):
+        found.table("unique")
+
+
+PLAIN = ["item", "item_id", "a.b", "7", "x" * 60]
+NAMES = [
+    *PLAIN,
+    *["Item", "ITEM", "item/id", "item_id ", "../item", "tags[0]", "tags[1]", "a*", "a?", "", "."],
+    *["..", ".item", "-x", "é", "e", "a\0b", "a\\b", "x" * 61, "x" * 250, "y" + "x" * 249, "日本"],
+    *["\ud800", "unique", "part.0", "a\nb", "CON", "nul:"],
+]
+
+
+def test_every_name_has_a_file_of_its_own(tmp_path):
+    """On file systems that do not tell capitals apart, too."""
+    folder = FitFolder(str(tmp_path), "fit")
+    found = {name: fitted_in(folder, name, [value]) for value, name in enumerate(NAMES)}
+    files = os.listdir(tmp_path / "fit")
+    assert len({file.lower() for file in files}) == len(NAMES)
+    assert all(len(file) < 100 and file.isascii() and file.isprintable() for file in files)
+    assert not any(letter in file for file in files for letter in '/\\:*?"<>|[] ')
+    for value, name in enumerate(NAMES):
+        assert found[name].table("unique")["v"].tolist() == [value]
+    assert {f"unique.{name}.parquet" for name in PLAIN} <= set(files)
+
+
+def test_a_manifest_makes_a_fit_complete(tmp_path):
+    folders = [FitFolder(str(tmp_path), f"categories/.fits/{name}") for name in "abc"]
+    fits = [{"item": fitted_in(folder), "Ü": fitted_in(folder, "Ü")} for folder in folders]
+    assert fit_folder.fits_below(str(tmp_path)) == []
+    for fit in (fits[2], fits[0]):
+        fit_folder.complete(fit)
+    assert fit_folder.fits_below(str(tmp_path)) == [fits[0], fits[2]]
+    assert fit_folder.fits_below(f"{tmp_path}/categories/../categories") != []
+    manifest = json.loads((tmp_path / "categories/.fits/a/manifest.json").read_text())
+    assert manifest == {
+        "format": 1,
+        "columns": {
+            name: {"files": fits[0][name].files, "popularity": METADATA.to_dict()}
+            for name in ("item", "Ü")
+        },
+    }
+
+
+def test_fits_of_every_kind_of_folder(tmp_path):
+    places = ["categories/.fits/x", "frequency_order/.fits/x", "popsampler/0a"]
+    for place in places:
+        fit_folder.complete({"item": fitted_in(FitFolder(str(tmp_path), place))})
+    found = [fit["item"].folder.place for fit in fit_folder.fits_below(str(tmp_path))]
+    assert found == places
+    inner = fit_folder.fits_below(f"{tmp_path}/categories")
+    assert [fit["item"].path("unique") for fit in inner] == [
+        f"{tmp_path}/categories/.fits/x/unique.item.parquet"
+    ]
+    assert fit_folder.fits_below(f"{tmp_path}/nothing") == []
 
 
 @pytest.mark.parametrize(
-    ("out_path", "expected"),
+    "content",
+    ["", "{", "[]", "{}", '{"format": 2, "columns": {}}', '{"format": 1, "columns": {"item": {}}}',
+     '{"format": 1, "columns": {"item": {"files": {}, "popularity": {"version": 0}}}}'],
+)  # fmt: skip
+def test_manifests_that_are_none(tmp_path, content):
+    fit_folder.complete({"item": fitted_in(FitFolder(str(tmp_path), "popsampler/0"))})
+    (tmp_path / "popsampler/0/manifest.json").write_text(content)
+    with pytest.raises(PopSamplerError, match=r"popsampler/0/manifest\.json"):
+        fit_folder.fits_below(str(tmp_path))
+
+
+def named(time, host, process):
+    return f"{time.strftime('%Y%m%dT%H%M%S.%f')}-{host}-{process}-0123abcd"
+
+
+NOW = datetime.now(timezone.utc)
+LONG_AGO = NOW - timedelta(days=1, hours=1)
+OURS = fit_folder.new_folder("", "").place.split("-")[1]
+NOBODY = 2**22 + 1
+"""No process: Linux numbers them up to 2**22."""
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
     [
-        ("./", "./categories"),
-        ("/a/b", "/a/b/categories"),
-        ("/a/b//", "/a/b/categories"),
-        ("/", "//categories"),
-        ("memory://fit", "memory://fit/categories"),
+        (named(NOW, OURS, os.getpid()), True),
+        (named(NOW, OURS, os.getppid()), False),
+        (named(NOW, OURS, 1), False),
+        (named(NOW, OURS, NOBODY), True),
+        (named(NOW, "other-host", NOBODY), False),
+        (named(LONG_AGO, "other-host", NOBODY), True),
+        (named(LONG_AGO, OURS, 1), True),
+        ("mine", False),
     ],
 )
-def test_folders_of_an_operator(out_path, expected):
-    assert fit_folder.folder_of(out_path, fit_folder.CATEGORIES) == expected
-    assert fit_folder.FREQUENCY_ORDER == "frequency_order"
+def test_fits_that_were_given_up(tmp_path, name, expected):
+    folder = FitFolder(str(tmp_path), f"categories/.fits/{name}")
+    fit = {"item": fitted_in(folder)}
+    given_up = [folder] if expected else []
+    assert fit_folder.abandoned(str(tmp_path), "categories", frozenset()) == given_up
+    assert fit_folder.abandoned(str(tmp_path), "categories", {folder}) == []
+    assert fit_folder.abandoned(str(tmp_path), "frequency_order", frozenset()) == []
+    fit_folder.complete(fit)
+    assert fit_folder.abandoned(str(tmp_path), "categories", frozenset()) == []
 
 
-def test_staging_folders_are_hidden_and_never_the_same():
-    names = {fit_folder.new_staging("/a/categories") for _ in range(50)}
-    assert len(names) == 50
-    assert all(name.startswith("/a/categories/.staging-") for name in names)
-
-
-def test_names_of_the_files():
-    assert fit_folder.file_of("/f", fit_folder.UNIQUE, "item") == "/f/unique.item.parquet"
-    assert fit_folder.file_names(["a", "b"], fit_folder.VOCABULARY_KINDS) == [
-        f"{kind}.{name}.parquet" for name in "ab" for kind in ("unique", "meta", "popularity")
-    ]
-    assert fit_folder.file_names(["a"], fit_folder.ORDER_KINDS) == [
-        "popularity.a.parquet",
-        "map.a.parquet",
-    ]
+def test_size_columns():
     assert fit_folder.size_column("item") == "item_size"
-
-
-NAMES = ["item", "item.id", "unique", "unique.item", "a_b", "a.parquet"]
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_other_kinds_of_one_vocabulary(name):
-    """A column's name may hold dots, or a kind."""
-    path = fit_folder.file_of("/x.y/f", fit_folder.POPULARITY, name)
-    assert fit_folder.beside(path, fit_folder.META) == f"/x.y/f/meta.{name}.parquet"
-    assert fit_folder.moved(path, "memory://g") == f"memory://g/popularity.{name}.parquet"
-
-
-def test_names_are_found_again():
-    files = fit_folder.file_names(NAMES, fit_folder.VOCABULARY_KINDS)
-    files += ["popularity.csv", "popularity.x.parquet.tmp", ".staging-1", "unpopularity.y.parquet"]
-    for kind in fit_folder.VOCABULARY_KINDS:
-        assert fit_folder.names_in(files, kind) == sorted(NAMES)
-    assert fit_folder.names_in(files, fit_folder.MAP) == []
-
-
-@pytest.mark.parametrize("pattern", ["part.{}.parquet", "part_{}.parquet", "4f-part-{:05}.parquet"])
-def test_parts_come_in_the_order_of_their_numbers(pattern):
-    """Ours and those of other writers; what is no part is left out."""
-    names = [pattern.format(number) for number in (0, 1, 2, 9, 10, 11, 100)]
-    assert fit_folder.parts_in([*names[::-1], "_metadata", "part.3.crc"]) == names
-    assert fit_folder.part_of("/f/unique.a.parquet", 10) == "/f/unique.a.parquet/part.10.parquet"

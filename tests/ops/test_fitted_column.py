@@ -1,7 +1,5 @@
 """Where a report finds a contract, its counts and its keys."""
 
-import shutil
-
 import numpy as np
 import pytest
 from merlin.io import Dataset
@@ -9,7 +7,7 @@ from merlin.schema.io.tensorflow_metadata import TensorflowMetadata
 
 from merlin_popsampler import PopSamplerError, SchemaError
 from merlin_popsampler.ops.fitted_column import read_fitted_column, read_schema
-from tests.support.workflow_helpers import saved
+from tests.support.workflow_helpers import fit_folders, saved
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 KEYS = ["tea"] * 6 + ["milk"] * 3 + ["jam"] * 2 + [None] * 4
@@ -47,16 +45,20 @@ def test_several_buckets_for_unknown_keys(tmp_path):
     assert found.item_counts.tolist() == [6, 3]
 
 
-def test_several_vocabularies_need_a_name(folder, tmp_path):
-    saved(KEYS, tmp_path / "more", column="shop")
-    for kind in ("popularity", "meta", "unique"):
-        name = f"{kind}.shop.parquet"
-        shutil.copy(tmp_path / "more" / "fit" / "categories" / name, folder / "fit/categories")
+def test_several_columns_need_a_name(folder):
+    saved(KEYS, folder, column="shop")
     with pytest.raises(SchemaError, match="'item_id', 'shop'"):
         read_fitted_column(str(folder / "fit"))
     with pytest.raises(SchemaError, match="column='car'"):
         read_fitted_column(str(folder / "fit"), column="car")
     assert read_fitted_column(str(folder / "fit"), column="shop").name == "shop"
+
+
+def test_the_last_of_several_fits(folder):
+    saved(["milk"] * 8 + ["tea"] * 4, folder)
+    found = read_fitted_column(str(folder / "fit"))
+    assert found.keys["item_id"].tolist() == ["milk", "tea"]
+    assert found.item_counts.tolist() == [8, 4]
 
 
 def test_counts_of_another_fit_are_refused(folder, tmp_path):
@@ -81,16 +83,11 @@ def test_files_that_are_no_schema(tmp_path, name):
         read_schema(str(tmp_path / name))
 
 
-def test_files_that_were_cut_short(folder):
-    counts = folder / "fit" / "categories" / "popularity.item_id.parquet"
-    counts.write_bytes(counts.read_bytes()[:50])
-    with pytest.raises(PopSamplerError, match="Expected a parquet file"):
-        read_fitted_column(str(folder / "fit"))
-
-
-@pytest.mark.parametrize("kind", ["meta", "unique"])
-def test_a_vocabulary_with_a_file_missing(folder, kind):
-    (folder / "fit" / "categories" / f"{kind}.item_id.parquet").unlink()
+@pytest.mark.parametrize("kind", ["popularity", "unique"])
+@pytest.mark.parametrize("damage", ["cut", "gone"])
+def test_files_that_were_damaged(folder, kind, damage):
+    path = fit_folders(folder)[-1] / f"{kind}.item_id.parquet"
+    path.write_bytes(path.read_bytes()[:50]) if damage == "cut" else path.unlink()
     with pytest.raises(PopSamplerError, match=f"{kind}.item_id.parquet"):
         read_fitted_column(str(folder / "fit"))
 

@@ -1,8 +1,12 @@
 """The files of FrequencyCategorify: whose they are, and what a fit that fails leaves of them."""
 
 import gc
+import json
 import os
 import pickle
+import shutil
+import subprocess
+import sys
 
 import cloudpickle
 import dask
@@ -14,16 +18,25 @@ from merlin.io import Dataset
 from merlin.io.worker import clean_worker_cache
 from nvtabular import ops
 
-from merlin_popsampler import FrequencyCategorify, FrequencyOrderError, PopSamplerError
+from merlin_popsampler import (
+    FrequencyCategorify,
+    FrequencyOrder,
+    FrequencyOrderError,
+    PopSamplerError,
+)
+from tests.support.processes import ROOT
 from tests.support.workflow_helpers import (
     bytes_below,
     dataset,
     encode,
+    expected_ids,
+    expected_order,
+    fit_folders,
     fitted,
     popularity,
-    staging_folders,
     transformed_anew,
     transformed_elsewhere,
+    vocabulary,
 )
 
 
@@ -70,36 +83,38 @@ def of_two_columns(out_path):
 def workflow(frame, out_path):
     workflow = of_two_columns(out_path)
     workflow.fit(dataset(frame))
-    assert sum(path.startswith("categories/unique.user.parquet/") for path in bytes_below(out_path))
+    assert sum(path.endswith("user.parquet/part.1.parquet") for path in bytes_below(out_path)) == 2
     return workflow
 
 
 @pytest.mark.parametrize("failure", list(FAILURES))
 def test_a_failing_fit_leaves_the_earlier_one_alone(workflow, frame, out_path, failure):
-    """Byte by byte; what was fitted before encodes from these files, nothing in a cache helps."""
+    """Byte by byte; what was fitted before encodes from its files, nothing in a cache helps."""
     data, error, message = FAILURES[failure]
     before, expected = bytes_below(out_path), workflow.transform(frame)
     earlier = pickle.loads(cloudpickle.dumps(workflow))
     with pytest.raises(error, match=message):
         workflow.fit(data())
-    assert bytes_below(out_path) == before
-    assert staging_folders(out_path) == []
-    pd.testing.assert_frame_equal(transformed_anew(earlier, frame), expected)
-    if failure == "a dtype too small":  # after a task that raised, a workflow asks to be fitted
-        pd.testing.assert_frame_equal(transformed_anew(workflow, frame), expected)
+    assert {path: held for path, held in bytes_below(out_path).items() if path in before} == before
+    for one in (earlier, workflow, pickle.loads(cloudpickle.dumps(workflow))):
+        pd.testing.assert_frame_equal(transformed_anew(one, frame), expected)
+    del one
+    workflow.save(out_path + "/../saved")
+    loaded = nvt.Workflow.load(out_path + "/../saved")
+    pd.testing.assert_frame_equal(transformed_anew(loaded, frame), expected)
     workflow.fit(other_items())
     assert workflow.transform(other_items()).compute()["item_id"].tolist() == [4, 3, 3]
+    assert fit_folders(out_path, complete=False) == []
 
 
-def test_a_fit_over_the_files_of_another_leaves_them_alone(workflow, frame, out_path):
-    before, expected = bytes_below(out_path), workflow.transform(frame)
-    other = of_two_columns(out_path)
-    with pytest.raises(PopSamplerError, match="'item_id'.*still in use"):
-        other.fit(other_items())
-    assert bytes_below(out_path) == before
-    assert staging_folders(out_path) == []
-    pd.testing.assert_frame_equal(transformed_anew(workflow, frame), expected)
-    assert not other.output_node.op.fits
+def test_nothing_is_left_of_a_fit_that_failed(frame, out_path):
+    for data, error, _ in FAILURES.values():
+        workflow = of_two_columns(out_path)
+        with pytest.raises(error):
+            workflow.fit(data())
+        del workflow
+        gc.collect()
+        assert bytes_below(out_path) == {}
 
 
 def test_a_fresh_process_knows_nothing_of_fits_that_failed(workflow, frame, out_path, tmp_path):
@@ -108,8 +123,7 @@ def test_a_fresh_process_knows_nothing_of_fits_that_failed(workflow, frame, out_
     for data, error, _ in FAILURES.values():
         with pytest.raises(error):
             workflow.fit(data())
-    with pytest.raises(PopSamplerError):
-        of_two_columns(out_path).fit(other_items())
+    of_two_columns(out_path).fit(other_items())
     found = transformed_elsewhere(tmp_path / "workflow.pkl", frame, tmp_path)
     pd.testing.assert_frame_equal(found, expected)
 
@@ -120,26 +134,98 @@ def test_one_name_twice_is_refused(frame, out_path):
         encode(frame, [["item_id", "user"], "item_id_user"], out_path)
 
 
-def test_two_branches_with_one_folder_are_refused(frame, out_path):
-    """The later would have written over the earlier's vocabulary."""
+def filtered_branch(out_path, other_path):
+    """One column twice, of all rows and of some."""
     plain = ["item_id"] >> FrequencyCategorify(out_path=out_path)
     some = ["item_id"] >> ops.Filter(lambda df: df[df["item_id"] > 70])
-    some = some >> FrequencyCategorify(out_path=out_path) >> ops.Rename(postfix="_filtered")
-    with pytest.raises(PopSamplerError, match="out_path of its own"):
-        fitted(plain + some, frame)
+    some = some >> FrequencyCategorify(out_path=other_path) >> ops.Rename(postfix="_some")
+    return plain, some
 
 
-def test_two_workflows_with_one_folder(frame, out_path):
-    first, encoded = encode(frame, ["item_id"], out_path, 1)
-    other = pd.DataFrame({"item_id": [5, 6, 6]})
-    with pytest.raises(PopSamplerError, match="still in use"):
-        encode(other, ["item_id"], out_path, 1)
-    assert transformed_anew(first, frame)["item_id"].tolist() == encoded["item_id"].tolist()
-    encode(frame, ["item_id"], out_path, 1)  # the same vocabulary harms nobody
-    first = None
-    gc.collect()
-    _, again = encode(other, ["item_id"], out_path, 1)
-    assert again["item_id"].tolist() == [4, 3, 3]
+@pytest.mark.parametrize("other", ["", "/other"])
+def test_two_branches_of_one_column(frame, out_path, tmp_path, other):
+    """Each has a vocabulary of its own, live, saved and pickled, in one folder or in two."""
+    plain, some = filtered_branch(out_path, out_path + other)
+    workflows = [fitted(node, frame) for node in (plain, some)]
+    expected = [workflow.transform(frame) for workflow in workflows]
+    few = expected_ids(frame["item_id"][frame["item_id"] > 70])
+    assert expected[0]["item_id"].tolist() != expected[1]["item_id_some"].tolist()
+    assert expected[1]["item_id_some"].tolist() == [few[i] for i in frame["item_id"] if i > 70]
+    for number, (workflow, found) in enumerate(zip(workflows, expected)):
+        pd.testing.assert_frame_equal(transformed_anew(workflow, frame), found)
+        workflow.save(
+            str(tmp_path / "saved")
+        )  # into one folder: the second must not tear the first
+        copy = tmp_path / f"workflow{number}.pkl"
+        shutil.copy(tmp_path / "saved" / "workflow.pkl", copy)
+    for number, found in enumerate(expected):
+        shutil.copy(tmp_path / f"workflow{number}.pkl", tmp_path / "saved" / "workflow.pkl")
+        loaded = nvt.Workflow.load(str(tmp_path / "saved"))
+        pd.testing.assert_frame_equal(transformed_anew(loaded, frame), found)
+
+
+@pytest.mark.parametrize("separate", [False, True])
+def test_two_branches_in_one_workflow(frame, out_path, tmp_path, separate):
+    """`Workflow.save` asks the operators in whatever order a set has."""
+    low = ["item_id"] >> FrequencyCategorify(out_path=out_path)
+    high = ["item_id"] >> ops.LambdaOp(lambda column: column % 5)
+    high = high >> FrequencyCategorify(out_path=out_path + "/b" * separate)
+    workflow = fitted(low + (high >> ops.Rename(postfix="_mod")), frame)
+    expected = pd.DataFrame(
+        {
+            "item_id": frame["item_id"].map(expected_ids(frame["item_id"])),
+            "item_id_mod": (frame["item_id"] % 5).map(expected_ids(frame["item_id"] % 5)),
+        }
+    )
+    workflow.save(str(tmp_path / "saved"))
+    found = transformed_elsewhere(tmp_path / "saved", frame, tmp_path)
+    for one in (transformed_anew(workflow, frame), found):
+        assert one[list(expected)].to_dict("list") == expected.to_dict("list")
+
+
+def test_beside_a_stock_categorify(frame, out_path, tmp_path):
+    """One column name, one folder: stock's files are its own, and ours need none of them."""
+    stock = ["item_id"] >> ops.Categorify(out_path=out_path) >> ops.Rename(postfix="_stock")
+    stock_alone = fitted(stock, frame).transform(frame)["item_id_stock"].tolist()
+    reversed_ = ["item_id"] >> ops.LambdaOp(lambda column: -column)
+    ours = reversed_ >> FrequencyCategorify(out_path=out_path)
+    with pytest.warns(UserWarning, match="not copied under Categorify's own names"):
+        fitted(ours, frame)
+    expected = (-frame["item_id"]).map(expected_ids(-frame["item_id"])).tolist()
+    for _ in range(2):
+        both = nvt.Workflow(stock + ours)
+        both.fit(dataset(frame))
+        both.save(str(tmp_path / "saved"))
+        loaded = nvt.Workflow.load(str(tmp_path / "saved"))
+        for workflow in (both, loaded):
+            found = transformed_anew(workflow, frame)
+            assert found["item_id"].tolist() == expected
+            assert found["item_id_stock"].tolist() == stock_alone
+
+
+def fitted_with(frame, out_path, **options):
+    return fitted(["item_id"] >> FrequencyCategorify(out_path=out_path, **options), frame)
+
+
+CHANGES = {
+    "other data": lambda frame, out: fitted_with(pd.DataFrame({"item_id": [5, 6, 6]}), out),
+    "parts": lambda frame, out: fitted_with(frame, out, split_out=2),
+    "doubled counts": lambda frame, out: fitted_with(pd.concat([frame, frame]), out),
+    "a threshold": lambda frame, out: fitted_with(frame, out, freq_threshold=20),
+    "the same": fitted_with,
+}
+
+
+@pytest.mark.parametrize("change", list(CHANGES))
+def test_two_workflows_with_one_folder(frame, out_path, change):
+    """Each keeps the vocabulary that it was fitted with, whoever comes later."""
+    first = fitted_with(frame, out_path)
+    expected = first.transform(frame)
+    second = CHANGES[change](frame, out_path)
+    theirs = second.transform(frame)
+    pd.testing.assert_frame_equal(transformed_anew(first, frame), expected)
+    pd.testing.assert_frame_equal(transformed_anew(second, frame), theirs)
+    assert len(fit_folders(out_path)) == 2
 
 
 def test_one_operator_in_two_workflows_is_refused(frame, out_path):
@@ -152,17 +238,103 @@ def test_one_operator_in_two_workflows_is_refused(frame, out_path):
     assert transformed_anew(first, frame)["item_id"].tolist() == expected
 
 
+FITS_AND_TRANSFORMS = """
+import sys
+sys.modules["tensorflow"] = None
+import nvtabular, pandas
+from merlin.io import Dataset
+from merlin.io.worker import clean_worker_cache
+from merlin_popsampler import FrequencyCategorify
+shift, out_path = int(sys.argv[1]), sys.argv[2]
+frame = pandas.DataFrame({"item_id": [shift + i // 3 for i in range(30)]})
+for _ in range(12):
+    workflow = nvtabular.Workflow(["item_id"] >> FrequencyCategorify(out_path=out_path))
+    workflow.fit(Dataset(frame, npartitions=2, cpu=True))
+    for _ in range(3):
+        clean_worker_cache()
+        ids = workflow.transform(frame)["item_id"].tolist()
+        assert ids == [3 + i // 3 for i in range(30)], ids
+"""
+
+
+def test_processes_that_fit_into_one_folder_at_once(out_path):
+    """Other keys each: what one reads must be what it wrote."""
+    command = [sys.executable, "-W", "ignore", "-c", FITS_AND_TRANSFORMS]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    started = [
+        subprocess.Popen([*command, str(1000 * number), out_path], env=env, stderr=subprocess.PIPE)
+        for number in range(3)
+    ]
+    for process in started:
+        _, said = process.communicate(timeout=240)
+        assert process.returncode == 0, said.decode()[-2000:]
+    assert fit_folders(out_path, complete=False) == []
+
+
 def test_a_vocabulary_written_over_is_not_used(frame, out_path):
     workflow, _ = encode(frame, ["item_id"], out_path)
-    pd.DataFrame({"item_id": [1], "item_id_size": [1]}).to_parquet(
-        f"{out_path}/categories/unique.item_id.parquet"
-    )
+    path = workflow.output_schema["item_id"].properties["cat_path"]
+    pd.DataFrame({"item_id": [1], "item_id_size": [1]}).to_parquet(path)
     clean_worker_cache()
     with pytest.raises(PopSamplerError, match="digest"):
         workflow.transform(frame)
-    os.remove(f"{out_path}/categories/unique.item_id.parquet")
+    os.remove(path)
     with pytest.raises(PopSamplerError, match="no file"):
         workflow.transform(frame)
+
+
+@pytest.mark.parametrize("split_out", [1, 3])
+def test_copies_for_those_who_read_categorifys_files(frame, out_path, split_out):
+    """The newest fit's, and nothing depends on them."""
+    workflow, encoded = encode(frame, ["item_id"], out_path, split_out=split_out)
+    for data in (frame, pd.DataFrame({"item_id": [8, 8, 9]}), frame):
+        workflow.fit(dataset(data, 1))
+        own = bytes_below(fit_folders(out_path)[-1])
+        del own["manifest.json"]
+        copies = {
+            path: held
+            for path, held in bytes_below(f"{out_path}/categories").items()
+            if not path.startswith(".fits")
+        }
+        assert copies == own
+        expected = expected_order(data["item_id"])
+        assert list(vocabulary(out_path).itertuples(index=False, name=None)) == expected
+    shutil.rmtree(f"{out_path}/categories/unique.item_id.parquet", ignore_errors=True)
+    for name in os.listdir(f"{out_path}/categories"):
+        if not name.startswith("."):
+            os.remove(f"{out_path}/categories/{name}")
+    assert transformed_anew(workflow, frame)["item_id"].tolist() == encoded["item_id"].tolist()
+
+
+ODD_NAMES = ["item/id", "../item", "x" * 250, "tags[0]", "Item", "é", "a b", "popularity.v1", "*"]
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_columns_of_any_name(frame, out_path, tmp_path, name):
+    named = frame.rename(columns={"item_id": name})
+    workflow = fitted([name, "user"] >> FrequencyCategorify(out_path=out_path, split_out=2), named)
+    expected = frame["item_id"].map(expected_ids(frame["item_id"])).tolist()
+    assert transformed_anew(workflow, named)[name].tolist() == expected
+    workflow.save(str(tmp_path / "saved"))
+    loaded = nvt.Workflow.load(str(tmp_path / "saved"))
+    assert transformed_anew(loaded, named)[name].tolist() == expected
+    below = {path for path in tmp_path.rglob("*") if path.is_file()}
+    assert all(path.is_relative_to(out_path) or "saved" in path.parts for path in below)
+
+
+@pytest.mark.parametrize("out", ["popularity.v1", "map.x.parquet", "run[2]", "a b", "unique.item"])
+def test_folders_of_any_name(frame, tmp_path, out):
+    out_path = str(tmp_path / out)
+    node = ["item_id"] >> FrequencyCategorify(out_path=out_path)
+    node = node >> ops.Filter(lambda df: df[df["item_id"] != 3])
+    node = node >> FrequencyOrder(on_violation="remap", out_path=out_path)
+    workflow = fitted(node, frame)
+    expected = transformed_anew(workflow, frame)
+    for _ in range(2):
+        workflow.save(out_path)
+    assert os.listdir(tmp_path) == [out]
+    loaded = nvt.Workflow.load(out_path)
+    pd.testing.assert_frame_equal(transformed_anew(loaded, frame), expected)
 
 
 def test_a_second_fit_takes_the_new_data(frame, out_path):
@@ -171,6 +343,13 @@ def test_a_second_fit_takes_the_new_data(frame, out_path):
     workflow.fit(dataset(other, 1))
     assert workflow.transform(other)["item_id"].tolist() == [4, 3, 3]
     assert popularity(workflow)["max_id"] == 4
+
+
+def test_the_manifest_carries_the_contract(frame, out_path):
+    workflow, _ = encode(frame, ["item_id", "user"], out_path)
+    manifest = json.loads((fit_folders(out_path)[-1] / "manifest.json").read_text())
+    for column in ("item_id", "user"):
+        assert manifest["columns"][column]["popularity"] == popularity(workflow, column)
 
 
 def test_pickles_small(frame, out_path):

@@ -83,12 +83,6 @@ def test_the_contract_follows_the_column(frame, out_path):
     assert popularity(fitted(kept, data), "iid") == found
 
 
-def test_a_poor_log_uniform_fit_is_said(out_path):
-    flat = pd.DataFrame({"item_id": list(range(100)) * 3})
-    with pytest.warns(UserWarning, match="item_id.*empirical"):
-        encode(flat, ["item_id"], out_path)
-
-
 def test_not_fitted(frame, out_path):
     operator = FrequencyCategorify(out_path=out_path)
     with pytest.raises(PopSamplerError, match="Fit the workflow first"):

@@ -16,7 +16,7 @@ from merlin_popsampler import (
     PopSamplerError,
     read_popularity,
 )
-from tests.support.workflow_helpers import check_contract, dataset, fitted, popularity
+from tests.support.workflow_helpers import check_contract, dataset, fitted, last_counts, popularity
 
 
 @pytest.fixture
@@ -71,8 +71,7 @@ def test_remapped_ids_are_ordered_by_count_then_by_old_id(tmp_path):
     new = {12: 5, 5: 6, 6: 7, 9: 8, 7: 9}
     assert emitted(workflow, ids).tolist() == [new[i] for i in ids["item_id"]]
     assert popularity(workflow)["steps"] == "5:3,6:6,9:1"
-    counts = pd.read_parquet(tmp_path / "frequency_order" / "popularity.item_id.parquet")
-    assert counts["count"].tolist() == [0] * 5 + [3, 2, 2, 2, 1]
+    assert last_counts(tmp_path) == [0] * 5 + [3, 2, 2, 2, 1]
     # Ids never seen in the fit stay apart from all others, inside the range and outside of it.
     later = workflow.transform(pd.DataFrame({"item_id": list(range(16))}))["item_id"]
     assert later.nunique() == 16 and later[[0, 4, 13, 15]].tolist() == [0, 4, 13, 15]
@@ -104,8 +103,7 @@ def test_gaps_count_as_seen_once(tmp_path):
     with pytest.warns(UserWarning, match="2 ids from 1 to 5 were never seen"):
         workflow = fitted(["item_id"] >> FrequencyOrder(out_path=str(tmp_path)), ids)
     assert popularity(workflow)["steps"] == "1:3,2:2,3:3"
-    counts = pd.read_parquet(tmp_path / "frequency_order" / "popularity.item_id.parquet")
-    assert counts["count"].tolist() == [0, 3, 2, 0, 0, 1]  # the file keeps what was seen
+    assert last_counts(tmp_path) == [0, 3, 2, 0, 0, 1]  # the file keeps what was seen
 
 
 def test_reserved_ids_keep_their_place(tmp_path):
@@ -116,8 +114,7 @@ def test_reserved_ids_keep_their_place(tmp_path):
     workflow = fitted(node, dataset(frame, 1))
     ids = workflow.transform(dataset(frame, 1)).compute()["item_id"]
     assert ids.tolist() == [1, 1, 1, 2, 3, 3, 4]
-    counts = pd.read_parquet(tmp_path / "frequency_order" / "popularity.item_id.parquet")
-    assert counts["count"].tolist() == [0, 3, 1, 2, 1]
+    assert last_counts(tmp_path) == [0, 3, 1, 2, 1]
 
 
 def test_lists(tmp_path):

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from merlin_popsampler.errors import FrequencyOrderError
-from merlin_popsampler.ops import storage
 from merlin_popsampler.ops.counting import SIZE, Counts
+from merlin_popsampler.ops.fit_folder import FitFolder
 from merlin_popsampler.ops.id_order import LARGEST_ID, measure, violation_of
 
 
@@ -25,20 +25,22 @@ def test_the_first_rise_is_named():
 
 
 def test_a_map_of_the_ids_that_were_seen(out_path):
-    path = f"{out_path}/popularity.item_id.parquet"
-    _, order = measure(counted([0, 3, 5, 4], [7, 1, 2, 2]), "item_id", 3, True, 256, path)
-    new_ids = storage.read(order.map_path)
+    folder = FitFolder(out_path, "x")
+    _, order = measure(counted([0, 3, 5, 4], [7, 1, 2, 2]), "item_id", 3, True, 256, folder)
+    new_ids = pd.read_parquet(f"{out_path}/x/map.item_id.parquet")
     assert new_ids.to_dict("list") == {"id": [3, 4, 5], "new_id": [5, 3, 4]}
-    assert storage.read_counts(path).tolist() == [7, 0, 0, 2, 2, 1]
+    counts = pd.read_parquet(f"{out_path}/x/popularity.item_id.parquet")["count"]
+    assert counts.tolist() == [7, 0, 0, 2, 2, 1]
     assert (order.metadata.min_id, order.metadata.max_id, order.gaps) == (3, 5, 0)
+    assert order.remaps
     order.check_files()
 
 
 def test_gaps_are_counted(out_path):
-    path = f"{out_path}/popularity.item_id.parquet"
-    _, order = measure(counted([2, 3, 5], [3, 1, 1]), "item_id", 0, False, 256, path)
+    folder = FitFolder(out_path, "x")
+    _, order = measure(counted([2, 3, 5], [3, 1, 1]), "item_id", 0, False, 256, folder)
     assert (order.metadata.min_id, order.metadata.max_id, order.gaps) == (2, 5, 1)
-    assert (order.violation, order.map_digest) == ("", None)
+    assert (order.violation, order.remaps) == ("", False)
 
 
 @pytest.mark.parametrize(
@@ -51,6 +53,6 @@ def test_gaps_are_counted(out_path):
     ],
 )
 def test_what_is_no_id_is_refused(ids, nulls, message, out_path):
-    path = f"{out_path}/popularity.item_id.parquet"
+    folder = FitFolder(out_path, "x")
     with pytest.raises(FrequencyOrderError, match=message):
-        measure(counted(ids, [1, 1], nulls), "item_id", 0, False, 256, path)
+        measure(counted(ids, [1, 1], nulls), "item_id", 0, False, 256, folder)

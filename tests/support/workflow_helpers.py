@@ -97,13 +97,21 @@ def bytes_below(folder: Any) -> Dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
-def staging_folders(folder: Any) -> List[str]:
-    """Folders that a fit should have removed, whether it succeeded or failed."""
-    return sorted(str(path) for path in Path(folder).rglob(".*") if path.is_dir())
+def fit_folders(folder: Any, complete: bool = True) -> List[Path]:
+    """Folders of fits below a folder, oldest first: those with a manifest, or those without."""
+    folders = sorted(path for fits in Path(folder).rglob(".fits") for path in fits.iterdir())
+    return [path for path in folders if (path / "manifest.json").exists() == complete]
 
 
 def vocabulary(out_path: str, name: str = "item_id") -> pd.DataFrame:
     return pd.read_parquet(f"{out_path}/categories/unique.{name}.parquet")
+
+
+def last_counts(folder: Any, name: str = "item_id") -> List[int]:
+    """Counts of the ids from 0 on, in the last fit below a folder."""
+    frame = pd.read_parquet(fit_folders(folder)[-1] / f"popularity.{name}.parquet")
+    assert frame["id"].tolist() == list(range(len(frame)))
+    return frame["count"].tolist()
 
 
 def counts_file(out_path: str, name: str = "item_id") -> List[int]:

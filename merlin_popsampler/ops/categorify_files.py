@@ -1,0 +1,55 @@
+"""Copies of a vocabulary's files under the names that NVTabular's own Categorify gives them.
+
+They are for people and programs that look there; nothing of ours reads them.
+"""
+
+import io
+from typing import List, Mapping
+
+import pyarrow.parquet as pq
+
+from . import storage
+from .fit_folder import MARK, Fitted
+
+_LONGEST = 200
+"""Bytes of a name that leave room for what Categorify puts around it."""
+
+
+def copy_for_others(name: str, fitted: Fitted, folder: str) -> List[str]:
+    """Copies a vocabulary's files; what lies there and is no such copy stays as it is.
+
+    Args:
+      name: the vocabulary's. One that is no file's name gets no copies.
+      fitted: whose files.
+      folder: where to.
+
+    Returns:
+      Paths that are taken by the files of others.
+    """
+    if "/" in name or not name.isprintable() or len(name.encode()) > _LONGEST:
+        return []
+    taken = []
+    for kind, files in fitted.files.items():
+        target = f"{folder}/{kind}.{name}.parquet"
+        if not _is_free(target):
+            taken.append(target)
+            continue
+        storage.remove(target)
+        for file, content in zip(files, fitted.read(kind)):
+            storage.write_bytes("/".join([target, *file.split("/")[1:]]), content)
+    return taken
+
+
+def _is_free(path: str) -> bool:
+    """Whether there is nothing at a path, or copies of ours alone."""
+    if not storage.exists(path):
+        return True
+    parts = [f"{path}/{name}" for name in storage.names_in(path)] or [path]
+    try:
+        return all(MARK in _metadata(storage.read_bytes(part)) for part in parts)
+    except (ValueError, OSError):  # no parquet, or a folder in the folder
+        return False
+
+
+def _metadata(content: bytes) -> Mapping[bytes, bytes]:
+    return pq.read_metadata(io.BytesIO(content)).metadata or {}

@@ -1,0 +1,31 @@
+"""The counts of ids as a table."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from merlin_popsampler import PopSamplerError
+from merlin_popsampler.ops import popularity_file
+
+
+def test_counts_round_trip():
+    counts = np.array([0, 2, 0, 9, 5])
+    table = popularity_file.counts_table(counts)
+    assert table.to_dict("list") == {"id": [0, 1, 2, 3, 4], "count": [0, 2, 0, 9, 5]}
+    assert popularity_file.counts_of(table, "x").tolist() == counts.tolist()
+
+
+def test_the_digest_is_that_of_the_values():
+    counts = np.array([0, 2, 0, 9, 5])
+    digest = popularity_file.counts_digest(counts)
+    assert digest == popularity_file.counts_digest(counts.astype(np.int32))
+    assert digest == popularity_file.counts_digest(counts.astype(">i8"))
+    assert digest != popularity_file.counts_digest(counts[::-1])
+
+
+@pytest.mark.parametrize(
+    "frame", [{"id": [1, 2], "count": [1, 1]}, {"id": [0, 1], "size": [1, 1]}, {"item": ["a"]}]
+)
+def test_another_table_is_refused(frame):
+    with pytest.raises(PopSamplerError, match=r"counts file.*x\.parquet"):
+        popularity_file.counts_of(pd.DataFrame(frame), "x.parquet")
