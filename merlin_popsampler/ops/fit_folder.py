@@ -22,16 +22,25 @@ import re
 import uuid
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
-from typing import AbstractSet, Dict, Iterator, List, Mapping, Sequence, Tuple, TypeVar
-
-import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import (
+    TYPE_CHECKING,
+    AbstractSet,
+    Dict,
+    Iterator,
+    List,
+    Mapping,
+    Sequence,
+    Tuple,
+    TypeVar,
+)
 
 from merlin_popsampler.contract.metadata import PopularityMetadata
 from merlin_popsampler.errors import PopSamplerError
 
 from . import storage
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 UNIQUE, META, POPULARITY, MAP = "unique", "meta", "popularity", "map"
 
@@ -107,8 +116,10 @@ class Fitted:
             for _ in self.read(kind):
                 pass
 
-    def table(self, kind: str) -> pd.DataFrame:
+    def table(self, kind: str) -> "pd.DataFrame":
         """The frame of a kind's file, see `read`."""
+        import pandas as pd
+
         path = self.path(kind)
         return pd.concat([storage.parse(content, path) for content in self.read(kind)])
 
@@ -120,7 +131,7 @@ def new_folder(root: str, subfolder: str) -> FitFolder:
     return FitFolder(root, f"{subfolder}/{_FITS}/{name}")
 
 
-def write(folder: FitFolder, kind: str, name: str, frames: Sequence[pd.DataFrame]) -> Files:
+def write(folder: FitFolder, kind: str, name: str, frames: "Sequence[pd.DataFrame]") -> Files:
     """Writes a file, or the parts of one where there are several frames.
 
     Args:
@@ -129,6 +140,9 @@ def write(folder: FitFolder, kind: str, name: str, frames: Sequence[pd.DataFrame
       name: the vocabulary's.
       frames: whose index is written as well.
     """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     file = f"{kind}.{_safe(name)}.parquet"
     names = [file]
     if len(frames) > 1:

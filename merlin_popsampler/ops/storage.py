@@ -1,6 +1,7 @@
 """Bytes and data frames under exact names, on any file system.
 
 Names are never patterns: fsspec's recursive calls read brackets and stars as such, so none is used.
+Reports that read no table start without pandas.
 """
 
 import io
@@ -8,13 +9,15 @@ import os
 import re
 from contextlib import suppress
 from hashlib import blake2b
-from typing import Any, List, Tuple
+from typing import TYPE_CHECKING, Any, List, Tuple
 
 import fsspec
-import pandas as pd
 from fsspec.implementations.local import LocalFileSystem
 
 from merlin_popsampler.errors import PopSamplerError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def write_bytes(path: str, content: bytes) -> None:
@@ -86,7 +89,7 @@ def digest_of(content: bytes) -> str:
     return blake2b(content, digest_size=16).hexdigest()
 
 
-def read_table(path: str) -> pd.DataFrame:
+def read_table(path: str) -> "pd.DataFrame":
     """A frame, its index included, from a parquet file or from a folder's parts in their order.
 
     Raises:
@@ -95,16 +98,20 @@ def read_table(path: str) -> pd.DataFrame:
     fs, local = _filesystem(path)
     if not fs.isdir(local):
         return parse(read_bytes(path), path)
+    import pandas as pd
+
     parts = sorted((name for name in names_in(path) if name.endswith(".parquet")), key=_number)
     return pd.concat([parse(read_bytes(f"{path}/{name}"), path) for name in parts])
 
 
-def parse(content: bytes, path: str) -> pd.DataFrame:
+def parse(content: bytes, path: str) -> "pd.DataFrame":
     """The frame that a parquet file's bytes hold.
 
     Raises:
       PopSamplerError: no parquet; `path` is for the message.
     """
+    import pandas as pd
+
     try:
         return pd.read_parquet(io.BytesIO(content))
     except ValueError as error:  # pyarrow's ArrowInvalid among them
