@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Dict, Mapping, Optional
+from typing import Any, Dict, Iterator, Mapping, Optional, Tuple
 
 import numpy as np
 
+from merlin_popsampler.core.checks import is_number, shown
 from merlin_popsampler.core.domain import IdDomain
 from merlin_popsampler.core.laws import Empirical, Law, LogUniform, distance
 from merlin_popsampler.core.pieces import Ints
@@ -15,9 +16,11 @@ from merlin_popsampler.errors import PopSamplerError, SchemaError
 PROPERTY = "popularity"
 """Key of the contract among a column schema's properties."""
 
-VERSION = 1
+VERSION = 2
 EVIDENCE = ("vocabulary", "counted", "assumed")
 WRITTEN_EVIDENCE = EVIDENCE[:2]
+LARGEST_TOTAL = 2**53
+"""Largest sum of all counts that a schema carries exactly: its integers pass through float64."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,10 @@ class PopularityMetadata:
       digest: of the counts file, so that a report can tell whether a file belongs to the schema.
       fit: distance of each law to the counts, `{"log_uniform": {"tv", "kl"}, "steps": {...}}`, KL
         from the data to the law in nats; None where there is no order.
+
+    Raises:
+      SchemaError: a field of another kind, or fields that contradict each other: a range that is
+        none, steps that rise or do not fill it, an order without steps, steps without an order.
     """
 
     min_id: int
@@ -44,6 +51,37 @@ class PopularityMetadata:
     steps: Optional[str] = None
     digest: Optional[str] = None
     fit: Optional[Dict[str, Dict[str, float]]] = None
+
+    def __post_init__(self) -> None:
+        for name, expected, fine in self._kinds():
+            if not fine:
+                raise SchemaError(_unexpected(name, expected, getattr(self, name)))
+        try:
+            domain = self.domain
+        except PopSamplerError as error:
+            raise SchemaError(str(error)) from error
+        object.__setattr__(self, "min_id", domain.min_id)
+        object.__setattr__(self, "max_id", domain.max_id)
+        if self.steps is not None and self.curve.total > LARGEST_TOTAL:
+            raise SchemaError(
+                f"Expected counts that sum to {LARGEST_TOTAL} at most, since schema files make "
+                f"floats of integers. Received: {self.curve.total}. Divide them by one number."
+            )
+
+    def _kinds(self) -> Iterator[Tuple[str, str, bool]]:
+        """Name of each field but the ids, what it should be, and whether it is."""
+        evidence, fit = self.evidence, self.fit
+        known = isinstance(evidence, str) and evidence in EVIDENCE
+        curved = self.frequency_ordered is True and known and evidence in WRITTEN_EVIDENCE
+        yield "frequency_ordered", "a bool", isinstance(self.frequency_ordered, bool)
+        yield "evidence", f"one of {EVIDENCE}", known
+        if curved:
+            yield "steps", "a string", isinstance(self.steps, str)
+        else:
+            yield "steps", "absent where there is no measured order", self.steps is None
+        yield "digest", "a string, or absent", isinstance(self.digest, (str, type(None)))
+        fine = fit is None or (curved and _is_fit(fit))
+        yield "fit", "distances by law where an order was measured, or absent", fine
 
     @property
     def domain(self) -> IdDomain:
@@ -108,13 +146,21 @@ class PopularityMetadata:
         return Empirical(self.curve)
 
     def to_dict(self) -> Dict[str, Any]:
-        """A dict of plain numbers, strings and dicts, which Merlin's schema files can carry."""
+        """A dict of plain numbers, strings and dicts, which Merlin's schema files can carry.
+
+        With the steps goes their sum, `total`, the one thing that is said twice: it tells whether
+        their text is whole, since text that was cut short is a curve as well.
+
+        Raises:
+          PopSamplerError: evidence that was not measured.
+        """
         if self.evidence not in WRITTEN_EVIDENCE:
             raise PopSamplerError(
                 f"Expected evidence that was measured, one of {WRITTEN_EVIDENCE}. "
                 f"Received: {self.evidence!r}. Let FrequencyOrder count the ids first."
             )
-        optional = {"steps": self.steps, "digest": self.digest, "fit": self.fit}
+        total = None if self.steps is None else self.curve.total
+        optional = {"steps": self.steps, "total": total, "digest": self.digest, "fit": self.fit}
         return {
             "version": VERSION,
             "min_id": self.min_id,
@@ -133,59 +179,68 @@ class PopularityMetadata:
           column: name of the column, for messages.
 
         Raises:
-          SchemaError: an unknown version, a field that is missing or of another kind, a range that
-            is none, steps that rise or do not fill the range.
+          SchemaError: an unknown version, a field that is missing, of another kind or in
+            contradiction to others, or steps that do not sum to `total`.
         """
-        _check_kinds(fields, column)
         try:
-            bounds: Any = [fields.get(name) for name in ("min_id", "max_id")]
-            domain = IdDomain(*bounds)
-            metadata = cls(
-                domain.min_id,
-                domain.max_id,
-                fields["frequency_ordered"],
-                fields["evidence"],
-                fields.get("steps"),
-                fields.get("digest"),
-                fields.get("fit"),
-            )
-            if metadata.steps is not None:
-                metadata.curve  # noqa: B018 - a curve that cannot be read is refused here and now
+            _check_written(fields)
+            metadata = cls(**{name: fields.get(name) for name in cls.__dataclass_fields__})
+            _check_total(fields.get("total"), metadata)
         except PopSamplerError as error:
             raise SchemaError(f"Column {column!r}: {error}") from error
         return metadata
 
 
-def _check_kinds(fields: Any, column: str) -> None:
+def uncounted(counts: Ints, min_id: int) -> str:
+    """Which ids of a range nobody counted, in words, or nothing.
+
+    Args:
+      counts: int64 `[n]`, occurrences of the ids from `min_id` on.
+      min_id: id of the first count.
+
+    Examples:
+      >>> uncounted(np.array([10, 3, 0, 0]), 3)
+      '2 of the ids from 3 to 6 (the first is 5, the last 6)'
+    """
+    ids = min_id + np.flatnonzero(np.asarray(counts) == 0)
+    if not len(ids):
+        return ""
+    last = min_id + len(counts) - 1
+    return f"{len(ids)} of the ids from {min_id} to {last} (the first is {ids[0]}, the last {ids[-1]})"
+
+
+def _check_written(fields: Any) -> None:
     """Refuses what another version, or another hand, wrote."""
-    what_to_do = "Write the data set anew with this version of merlin_popsampler."
     if not isinstance(fields, Mapping):
-        raise SchemaError(
-            f"Column {column!r}: expected the property {PROPERTY!r} to be a dict. "
-            f"Received: {fields!r}. {what_to_do}"
-        )
-    if fields.get("version") != VERSION:
-        raise SchemaError(
-            f"Column {column!r}: expected {PROPERTY!r} of version {VERSION}. "
-            f"Received: version {fields.get('version')!r}. {what_to_do}"
-        )
-    for name, expected, fine in (
-        ("frequency_ordered", "a bool", isinstance(fields.get("frequency_ordered"), bool)),
-        ("evidence", f"one of {WRITTEN_EVIDENCE}", fields.get("evidence") in WRITTEN_EVIDENCE),
-        ("steps", _expected_steps(fields), _fine_steps(fields)),
-        ("digest", "a string, or absent", isinstance(fields.get("digest"), (str, type(None)))),
-        ("fit", "a dict, or absent", isinstance(fields.get("fit"), (Mapping, type(None)))),
-    ):
-        if not fine:
-            raise SchemaError(
-                f"Column {column!r}: expected {name} of {PROPERTY!r} to be {expected}. "
-                f"Received: {fields.get(name)!r}. {what_to_do}"
-            )
+        raise SchemaError(_unexpected("the property", "a dict", fields))
+    version, evidence = fields.get("version"), fields.get("evidence")
+    if not (is_number(version) and version == VERSION):
+        raise SchemaError(_unexpected("version", str(VERSION), version))
+    if not (isinstance(evidence, str) and evidence in WRITTEN_EVIDENCE):
+        raise SchemaError(_unexpected("evidence", f"one of {WRITTEN_EVIDENCE}", evidence))
 
 
-def _expected_steps(fields: Mapping[str, Any]) -> str:
-    return "a string" if fields.get("frequency_ordered") else "absent where there is no order"
+def _check_total(total: Any, metadata: PopularityMetadata) -> None:
+    """Refuses steps whose text is not whole."""
+    if metadata.steps is None:
+        expected, fine = "absent where there are no steps", total is None
+    else:
+        expected = f"{metadata.curve.total}, the sum of the steps (was their text cut?)"
+        fine = is_number(total) and total == metadata.curve.total
+    if not fine:
+        raise SchemaError(_unexpected("total", expected, total))
 
 
-def _fine_steps(fields: Mapping[str, Any]) -> bool:
-    return isinstance(fields.get("steps"), str if fields.get("frequency_ordered") else type(None))
+def _unexpected(name: str, expected: str, received: Any) -> str:
+    return (
+        f"Expected {name} of {PROPERTY!r} to be {expected}. Received: {shown(received)}. "
+        "Write the data set anew with this version of merlin_popsampler."
+    )
+
+
+def _is_fit(fit: Any) -> bool:
+    """Whether it is `{law: {measure: number}}`."""
+    return isinstance(fit, Mapping) and all(
+        isinstance(measures, Mapping) and all(is_number(number) for number in measures.values())
+        for measures in fit.values()
+    )

@@ -1,5 +1,6 @@
 """A sampler's arguments: checked, and taken from a schema. Every framework's sampler uses these."""
 
+import warnings
 from typing import Any, Dict, Mapping, Optional, Union
 
 from merlin_popsampler.core.checks import whole_number
@@ -28,7 +29,8 @@ def arguments_from_schema(
         "empirical", which only a schema can answer.
 
     Raises:
-      SchemaError: see `read_popularity`; no law of that kind in the schema.
+      SchemaError: see `read_popularity`; no law of that kind in the schema. (Where ids are known
+        to be out of order, a law by name is taken, with a warning if it has a popularity.)
       PopSamplerError: a distortion where there are no counts to distort.
     """
     item = find_item_column(schema_of(source), column)
@@ -39,13 +41,16 @@ def arguments_from_schema(
         law = _law_of_schema(metadata, item.name, wanted)
     if distortion != 1.0:
         law = _distorted(law, distortion)
-    return {
+    found = {
         "max_id": metadata.max_id,
         "min_id": metadata.min_id,
         "item_id_feature_name": item.name,
         **overrides,
         "law": law,
     }
+    if not metadata.frequency_ordered:
+        _warn_of_disorder(item.name, law_over(law, IdDomain(found["min_id"], found["max_id"])))
+    return found
 
 
 def law_over(law: LawLike, domain: IdDomain) -> Law:
@@ -98,6 +103,18 @@ def _law_of_schema(metadata: PopularityMetadata, column: str, wanted: str) -> La
             f"{metadata.evidence!r}). Encode with FrequencyCategorify, or pass law='log_uniform'."
         )
     return law
+
+
+def _warn_of_disorder(column: str, law: Law) -> None:
+    """A law of ranks makes low ids likely; without the order these are not the popular ones."""
+    first, last = law.prob([0, law.size - 1])
+    if first > last:
+        warnings.warn(
+            f"Column {column!r}: its ids are not sorted by frequency, so that {law!r} draws low "
+            "ids more often, not popular ones. Encode with FrequencyCategorify, use "
+            "FrequencyOrder(on_violation='remap'), or pass law='uniform'.",
+            stacklevel=4,
+        )
 
 
 def _distorted(law: Any, distortion: float) -> Law:

@@ -5,8 +5,9 @@ is at hand: who made that has paid for it already.
 """
 
 import warnings
-from typing import TYPE_CHECKING, Any, List, Optional
+from typing import TYPE_CHECKING, Any, List, Mapping, Optional
 
+from merlin_popsampler.core.checks import shown, whole_number
 from merlin_popsampler.core.domain import FIRST_OOV_ID, IdDomain
 from merlin_popsampler.errors import PopSamplerError, SchemaError
 
@@ -107,10 +108,14 @@ def reserved_ids(column: "ColumnSchema") -> int:
     """How many ids, from 0 on, the column's encoder keeps for padding, null and unknown keys.
 
     Zero where no encoder left its properties: ids made elsewhere reserve nothing we know of.
+
+    Raises:
+      SchemaError: a number of buckets that is none.
     """
     if "num_buckets" not in column.properties:
         return 0
-    return FIRST_OOV_ID + int(column.properties["num_buckets"] or 1)
+    buckets = column.properties["num_buckets"]
+    return FIRST_OOV_ID + (1 if buckets is None else _whole(column, "num_buckets", buckets) or 1)
 
 
 def _assumed(column: "ColumnSchema") -> PopularityMetadata:
@@ -150,10 +155,10 @@ def _one_joint_vocabulary(columns: List["ColumnSchema"]) -> bool:
     the column alone.
     """
     popularities = [column.properties.get(PROPERTY) for column in columns]
-    names = {(column.properties.get("domain") or {}).get("name") for column in columns}
+    names = {str(_domain(column).get("name") or "") for column in columns}
     if len(names) > 1 or any(popularity != popularities[0] for popularity in popularities):
         return False
-    remainder = names.pop() or ""
+    remainder = names.pop()
     for name in sorted((column.name for column in columns), key=len, reverse=True):
         if name not in remainder:
             return False
@@ -163,5 +168,24 @@ def _one_joint_vocabulary(columns: List["ColumnSchema"]) -> bool:
 
 def _domain_max(column: "ColumnSchema") -> Optional[int]:
     """Largest id that models make room for; None where the schema does not say."""
-    highest = (column.properties.get("domain") or {}).get("max")
-    return None if highest is None else int(highest)
+    highest = _domain(column).get("max")
+    return None if highest is None else _whole(column, "the domain's maximum", highest)
+
+
+def _domain(column: "ColumnSchema") -> Mapping[str, Any]:
+    domain = column.properties.get("domain")
+    if domain is None:
+        return {}
+    if not isinstance(domain, Mapping):
+        raise SchemaError(
+            f"Column {column.name!r}: expected the property 'domain' to be a dict. "
+            f"Received: {shown(domain)}. Fit the workflow that wrote the schema anew."
+        )
+    return domain
+
+
+def _whole(column: "ColumnSchema", name: str, value: Any) -> int:
+    try:
+        return whole_number(name, value, 0, "Fit the workflow that wrote the schema anew.")
+    except PopSamplerError as error:
+        raise SchemaError(f"Column {column.name!r}: {error}") from error

@@ -72,7 +72,7 @@ class Race:
         """
         edge = math.sqrt(_LOG_TINY)
         early = math.log(0.05 * self.num_sampled)
-        late = math.log((_LOG_TINY + math.log(self.size) + 10) / self.probs[-1])
+        late = self._last(early)
         late = _bisect(lambda y: self._score(math.exp(y)) > edge, early, late)
         start = _bisect(lambda y: self._score(math.exp(y)) > -edge, early, late)
         certain = math.exp(start) if start > early else 0.0
@@ -91,6 +91,18 @@ class Race:
             times = np.concatenate((first * (1 + _PANEL[0]), times))
             weights = np.concatenate((first * _PANEL[1], weights))
         return certain, times, weights
+
+    def _last(self, early: float) -> float:
+        """Logarithm of a time after which nothing is left to integrate, whatever the price.
+
+        When K arrivals are expected, the chance of fewer is at most 1/2, since the median of such a
+        count is next to its mean; s times later it is at most 2^-s, since each of s equal spans
+        of time has its own chance to bring K. So what is cut off is small beside what is kept, of
+        the smallest price too: rounding, summed until the rarest ids arrive, would not be.
+        """
+        never = math.log((_LOG_TINY + math.log(self.size) + 10) / self.probs[-1])
+        half = _bisect(lambda y: self._moments(math.exp(y))[0] >= self.num_sampled, early, never)
+        return min(never, half + math.log(_LOG_TINY / math.log(2)))
 
     def _cumulants(self, times: Floats) -> Floats:
         """First four cumulants of the count at each time, `[4, times]`."""

@@ -10,6 +10,8 @@ from merlin_popsampler.errors import PopSamplerError
 
 _EXACT = 2**53
 """Floats hold every whole number up to here, and not every one above."""
+LONGEST_LIST = 10**9
+"""Most ids that are listed one by one: 4 GB of float32, and embedding tables end before."""
 
 
 def whole_number(
@@ -43,6 +45,67 @@ def whole_number(
     return number
 
 
+def is_number(value: Any) -> bool:
+    """Whether the value is a real number of any library; bools are none.
+
+    Examples:
+      >>> [is_number(value) for value in (0.5, np.float32(2), True, "2", None)]
+      [True, True, False, False, False]
+    """
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def catalog_size(size: Any) -> int:
+    """The number of items of a catalog: from 1 to 2**53, the ids that a schema can carry.
+
+    Raises:
+      PopSamplerError: anything else.
+    """
+    advice = "A law needs at least one item: check min_id and max_id."
+    return whole_number("the size of a catalog", size, 1, advice, _EXACT)
+
+
+def list_length(number_of_ids: int) -> int:
+    """The length of a list of all ids, if it is one that can be made.
+
+    Raises:
+      PopSamplerError: more than `LONGEST_LIST`.
+    """
+    advice = "Ask for the ids that you need: prob(ranks) of the law, probability(ids) of a sampler."
+    return whole_number("the length of a list of all ids", number_of_ids, 0, advice, LONGEST_LIST)
+
+
+def frozen_array(name: str, values: Any, dtype: Any) -> Any:
+    """A read-only copy of numbers as an array, int64 or float64.
+
+    Args:
+      name: of the argument, for the message.
+      values: numbers of any library and shape.
+      dtype: of the result.
+
+    Raises:
+      PopSamplerError: no numbers, or no whole ones of 64 bits where `dtype` is int64.
+
+    Examples:
+      >>> frozen_array("starts", [0.0, 3.0], np.int64).tolist()
+      [0, 3]
+    """
+    try:
+        given = np.asarray(values)
+        with np.errstate(invalid="ignore"):
+            array = np.array(given, dtype)
+        fine = given.dtype.kind in "iuf" and (dtype is not np.int64 or (array == given).all())
+    except (TypeError, ValueError, OverflowError):
+        fine = False
+    if not fine:
+        kind = "whole numbers of 64 bits" if dtype is np.int64 else "numbers"
+        raise PopSamplerError(
+            f"Expected {name} to be {kind}. Received: {shown(values)}. Pass a flat list of them."
+        )
+    array.setflags(write=False)
+    return array
+
+
 def batch_size(name: str, value: Any, size: int, unique: bool) -> int:
     """The number of draws of a batch, which cannot hold more distinct items than there are.
 
@@ -66,6 +129,12 @@ def batch_size(name: str, value: Any, size: int, unique: bool) -> int:
             f"Received: {name}={number}. Draw fewer, or pass unique=False."
         )
     return number
+
+
+def shown(value: Any) -> str:
+    """The value as a message quotes it, cut short."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}..."
 
 
 def _as_integer(value: Any) -> Optional[int]:

@@ -7,6 +7,8 @@ from typing import Callable, Tuple
 
 import numpy as np
 
+from merlin_popsampler.errors import PopSamplerError
+
 from .laws import Law
 
 _RARE = 36.0
@@ -19,6 +21,8 @@ _STEADY = 1000
 """Draws of the tail from which on their time varies little enough for the bounds below."""
 _RACE = 0.75
 """The race is run where the draws would be more than this share of the catalog."""
+_MOST = 2**31 - 1
+"""Random numbers of a batch: frameworks index what they sort, or make distinct, in 32 bits."""
 
 
 @dataclass(frozen=True)
@@ -51,14 +55,23 @@ def plan_draws(law: Law, num_sampled: int) -> DrawPlan:
 
     Most draws repeat ids of the head: 332,000 log-uniform ones hold 100,000 distinct ids out of a
     million. With the first 32,767 ids decided by themselves, 93,000 draws do.
+
+    Raises:
+      PopSamplerError: neither draws nor the race over the catalog are within 2**31 random numbers.
     """
     curve = _Curve(law)
-    plain = _plain(curve, num_sampled)
-    if plain.draws < 2 * _WORTH:
-        return plain
-    split = _split(law, curve, num_sampled)
-    cheaper = split.tail >= _STEADY and split.length + _WORTH < plain.length
-    return split if cheaper else plain
+    plan = _plain(curve, num_sampled)
+    if plan.draws >= 2 * _WORTH:
+        split = _split(law, curve, num_sampled)
+        if split.head and split.tail >= _STEADY and split.length + _WORTH < plan.length:
+            plan = split
+    if min(plan.length, law.size) > _MOST:
+        raise PopSamplerError(
+            f"Expected {num_sampled} distinct ids within {_MOST} draws. Received: {law!r}, whose "
+            "likeliest ids are drawn again and again before. Draw fewer, take a flatter law, or "
+            "pass unique=False."
+        )
+    return plan
 
 
 def prefers_race(law: Law, num_sampled: int) -> bool:

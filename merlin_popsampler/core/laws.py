@@ -12,7 +12,7 @@ import numpy as np
 
 from merlin_popsampler.errors import PopSamplerError
 
-from .checks import whole_number
+from .checks import catalog_size, is_number
 from .domain import IdDomain
 from .pieces import Floats, Ints, Pieces
 from .steps import Steps
@@ -106,7 +106,7 @@ class Uniform(Law):
     name = "uniform"
 
     def __init__(self, size: int) -> None:
-        super().__init__(Pieces(np.zeros(1, np.int64), np.ones(1), _catalog_size(size)))
+        super().__init__(Pieces(np.zeros(1, np.int64), np.ones(1), size))
 
     def get_config(self) -> Dict[str, Any]:
         return {"name": self.name, "size": self.size}
@@ -125,7 +125,7 @@ class LogUniform(Law):
     name = "log_uniform"
 
     def __init__(self, size: int) -> None:
-        super().__init__(Pieces(np.zeros(1, np.int64), np.ones(1), _catalog_size(size), shift=1.0))
+        super().__init__(Pieces(np.zeros(1, np.int64), np.ones(1), size, shift=1.0))
 
     def get_config(self) -> Dict[str, Any]:
         return {"name": self.name, "size": self.size}
@@ -148,10 +148,15 @@ class Empirical(Law):
     name = "empirical"
 
     def __init__(self, steps: Steps, distortion: float = 1.0) -> None:
-        size = _catalog_size(steps.size)
-        if not 0.0 <= distortion < np.inf:
+        if not isinstance(steps, Steps):
             raise PopSamplerError(
-                f"Expected distortion >= 0. Received: {distortion}. Take 1.0 (as counted), "
+                f"Expected the steps of a popularity curve. Received: {type(steps).__name__}. "
+                "Build them with Steps.from_counts."
+            )
+        size = catalog_size(steps.size)
+        if not (is_number(distortion) and 0.0 <= distortion < np.inf):
+            raise PopSamplerError(
+                f"Expected distortion >= 0. Received: {distortion!r}. Take 1.0 (as counted), "
                 "0.75 (word2vec) or 0.0 (uniform)."
             )
         self.steps = steps
@@ -173,7 +178,7 @@ class Empirical(Law):
                 "Expected the steps of the empirical law. Received: its name alone. Build the "
                 "sampler by from_schema(..., law='empirical'), or pass laws.Empirical(steps)."
             )
-        steps = Steps.parse(config["steps"], IdDomain(0, _catalog_size(config.get("size")) - 1))
+        steps = Steps.parse(config["steps"], IdDomain(0, catalog_size(config.get("size")) - 1))
         return cls(steps, config.get("distortion", 1.0))
 
 
@@ -188,7 +193,7 @@ def law_from_config(config: Mapping[str, Any]) -> Law:
       LogUniform(size=7)
     """
     name = config.get("name")
-    if name not in _LAWS:
+    if not isinstance(name, str) or name not in _LAWS:
         raise PopSamplerError(
             f"Expected a law's name, one of {sorted(_LAWS)}. Received: {name!r}. "
             "Take one of these, or the dict that a law's get_config returned."
@@ -229,9 +234,3 @@ def distance(law: Law, counts: Any) -> Dict[str, float]:
     if not seen.all():
         data, probs = data[seen], probs[seen]
     return {"tv": tv, "kl": max(0.0, float(data @ np.log(data / probs)))}
-
-
-def _catalog_size(size: Any) -> int:
-    return whole_number(
-        "the size of a catalog", size, 1, "A law needs at least one item: check min_id and max_id."
-    )

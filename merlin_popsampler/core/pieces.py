@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from merlin_popsampler.errors import PopSamplerError
 
+from .checks import catalog_size, frozen_array, list_length
 from .quadrature import sum_nodes
 
 Floats = npt.NDArray[np.float64]
@@ -22,6 +23,10 @@ Ints = npt.NDArray[np.int64]
 _LONGEST_HEAD = 2**17
 _ROUNDING = 1e-9
 """What masses may miss 1 by."""
+_LEAST = 1e-37
+"""Rarer ranks have no price: float32, in which devices price, ends there, and logs of 0 follow."""
+_FELT = 2.0**-30
+"""Behind a head with all but this of the mass, the ranks are too rare to be drawn by themselves."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,12 +42,12 @@ class Pieces:
     Args:
       starts: int64 `[num_pieces]`, first rank of each piece; `starts[0] == 0`, increasing.
       masses: float64 `[num_pieces]`, probability of each piece, positive; their sum is 1.
-      size: number of ranks, the end of the last piece (exclusive), at least 1.
+      size: number of ranks, the end of the last piece (exclusive), from 1 to 2**53.
       shift: None, or a number > 0 (then there is one piece).
 
     Raises:
       PopSamplerError: pieces that do not fill the ranks, masses that are no probabilities of all
-        there is, or a probability that rises from one piece to the next.
+        there is, a probability that rises from one piece to the next, or one below 1e-37.
 
     Examples:
       >>> pieces = Pieces([0, 1], [0.5, 0.5], size=3)
@@ -56,15 +61,21 @@ class Pieces:
     shift: Optional[float] = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "size", catalog_size(self.size))
         for name, dtype in (("starts", np.int64), ("masses", np.float64)):
-            array = np.array(getattr(self, name), dtype=dtype)
-            array.setflags(write=False)
-            object.__setattr__(self, name, array)
+            object.__setattr__(self, name, frozen_array(name, getattr(self, name), dtype))
         problem = self._problem()
         if problem:
             raise PopSamplerError(
                 f"Expected pieces that fill {self.size} ranks, of falling probability. Received: "
                 f"{problem}. Give the pieces in the order of their ranks, the likeliest first."
+            )
+        least = float(self.prob(self.size - 1))
+        if not least >= _LEAST:
+            raise PopSamplerError(
+                f"Expected every rank to have a probability of {_LEAST} or more, which float32 "
+                f"holds. Received: {least:.3g} for the last of {self.size} ranks. "
+                "Take a flatter law: a smaller distortion, for example 1.0 (as counted)."
             )
 
     @cached_property
@@ -107,7 +118,8 @@ class Pieces:
         return np.where(inside, self.smooth(np.where(inside, ranks, 0)), 0.0)
 
     def dense(self) -> Floats:
-        """Probability of every rank, float64 `[size]`."""
+        """Probability of every rank, float64 `[size]`; refused above a billion ranks."""
+        list_length(self.size)
         if self.shift is None:
             return np.repeat(self.probs, self.lengths)
         return self.smooth(np.arange(self.size))
@@ -148,7 +160,7 @@ class Pieces:
         A head ends where a piece does, and where the logarithmic piece is as good to draw from.
         """
         if self.shift is None:
-            short = self.starts <= _LONGEST_HEAD
+            short = (self.starts <= _LONGEST_HEAD) & (self.cdf[:-1] < 1.0 - _FELT)
             return self.starts[short], self.cdf[:-1][short]
         # One below a power of 2, so that scaling the tail's draws by `head + 1` is exact.
         heads = 2 ** np.arange(min(18, self.size.bit_length())) - 1
@@ -160,7 +172,7 @@ class Pieces:
             return f"starts of shape {self.starts.shape} and masses of shape {self.masses.shape}"
         if self.starts[0] != 0 or (self.lengths < 1).any():
             return f"starts that do not run from 0 to below {self.size}"
-        if not (np.isfinite(self.masses).all() and (self.masses > 0).all()):
+        if not (np.isfinite(self.masses).all() and (self.masses >= 0).all()):
             return "masses that are not all positive numbers"
         if abs(self.masses.sum() - 1.0) > _ROUNDING:
             return f"masses that sum to {self.masses.sum()}, not to 1"

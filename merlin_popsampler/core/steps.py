@@ -10,11 +10,13 @@ import numpy.typing as npt
 
 from merlin_popsampler.errors import FrequencyOrderError, PopSamplerError, SchemaError
 
-from .checks import whole_number
-from .domain import IdDomain
+from .checks import frozen_array, shown, whole_number
+from .domain import MAX_LEGAL_ID, IdDomain
 
 MAX_STEPS = 256
 """Most steps of a curve unless somebody says otherwise: within 0.003 of the data, under 6 KB."""
+MOST = 2**63 - 1
+"""Largest sum of all counts, since they are summed in 64 bits."""
 _TEXT = re.compile(r"[0-9]+:[0-9]+(,[0-9]+:[0-9]+)*")
 
 
@@ -31,7 +33,8 @@ class Steps:
       size: number of ranks, the end of the last step (exclusive).
 
     Raises:
-      PopSamplerError: steps that rise, do not fill the ranks, or hold less than one count an id.
+      PopSamplerError: steps that rise, do not fill the ranks, hold less than one count an id, or
+        sum to 2**63 or more.
 
     Examples:
       >>> steps = Steps.from_counts([5, 3, 3, 1])
@@ -47,10 +50,9 @@ class Steps:
 
     def __post_init__(self) -> None:
         for name in ("starts", "masses"):
-            array = np.array(getattr(self, name), dtype=np.int64)
-            array.setflags(write=False)
-            object.__setattr__(self, name, array)
-        object.__setattr__(self, "size", int(self.size))
+            object.__setattr__(self, name, frozen_array(name, getattr(self, name), np.int64))
+        size = whole_number("size", self.size, 0, "It is the number of ids.", MAX_LEGAL_ID)
+        object.__setattr__(self, "size", size)
         problem = _problem(self.starts, self.masses, self.size)
         if problem:
             raise PopSamplerError(
@@ -140,10 +142,9 @@ class Steps:
             pairs = np.array([pair.split(":") for pair in text.split(",")]).astype(np.int64)
             return cls(domain.rank(pairs[:, 0]), pairs[:, 1], domain.size)
         except (ValueError, OverflowError) as error:
-            shown = text if len(str(text)) <= 60 else f"{text[:60]}..."
             raise SchemaError(
                 'Expected steps "first id:count of the whole step,..." that fall from id '
-                f"{domain.min_id} to id {domain.max_id}. Received: {shown!r} ({error}) "
+                f"{domain.min_id} to id {domain.max_id}. Received: {shown(text)} ({error}) "
                 "Run the preprocessing workflow again and do not edit its schema."
             ) from None
 
@@ -169,6 +170,8 @@ def _problem(starts: npt.NDArray[np.int64], masses: npt.NDArray[np.int64], size:
         return f"starts that do not run from 0 to below {size}"
     if (masses < lengths).any():
         return f"less than one count an id in step {int(np.argmax(masses < lengths))}"
+    if sum(masses.tolist()) > MOST:
+        return f"counts that sum to {sum(masses.tolist())}, above {MOST}"
     # Python integers: the products of 64-bit masses and lengths overflow.
     pairs = list(zip(masses.tolist(), lengths.tolist()))
     for i, ((mass, length), (mass2, length2)) in enumerate(zip(pairs, pairs[1:])):
@@ -179,13 +182,21 @@ def _problem(starts: npt.NDArray[np.int64], masses: npt.NDArray[np.int64], size:
 
 def _clean(counts: Any) -> npt.NDArray[np.int64]:
     """Checked counts, each at least 1."""
-    array = np.asarray(counts)
+    try:
+        array = np.asarray(counts)
+    except ValueError:  # lists of unequal lengths
+        array = np.zeros(1, object)
     if array.size == 0:
         array = array.astype(np.int64).reshape(-1)
     if array.ndim != 1 or array.dtype.kind not in "iu" or (array.size and array.min() < 0):
         raise PopSamplerError(
             "Expected a flat list of whole counts >= 0. "
             f"Received: {array.dtype} of shape {array.shape}. Pass one count per id, in id order."
+        )
+    if array.sum(dtype=np.float64) + array.size > MOST:
+        raise PopSamplerError(
+            f"Expected counts that sum to {MOST} at most. Received: a sum of "
+            f"{array.sum(dtype=np.float64):.3g}. Divide them by one number."
         )
     if array.size and array.min() < 1:
         array = np.maximum(array, 1)

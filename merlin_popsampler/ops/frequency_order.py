@@ -7,7 +7,7 @@ import dask
 import numpy as np
 from merlin.schema import ColumnSchema, Schema
 
-from merlin_popsampler.contract.metadata import PROPERTY, PopularityMetadata
+from merlin_popsampler.contract.metadata import PROPERTY, PopularityMetadata, uncounted
 from merlin_popsampler.contract.schema import reserved_ids, with_popularity
 from merlin_popsampler.core.checks import whole_number
 from merlin_popsampler.core.pieces import Ints
@@ -141,6 +141,7 @@ class FrequencyOrder(FittedFiles, StatOperator):  # type: ignore[misc]
         domain = col_schema.properties.get("domain") or {}
         name, min_id = domain.get("name") or col_schema.name, self._reserved[col_schema.name]
         sizes = read_sizes(str(path), name, min_id)
+        _warn_of_gaps(col_schema.name, uncounted(sizes, min_id))
         metadata = PopularityMetadata.from_counts(sizes, min_id, "vocabulary", self.steps)
         _check_belongs(col_schema, metadata, sizes)
         violation = violation_of(sizes, min_id)
@@ -151,13 +152,7 @@ class FrequencyOrder(FittedFiles, StatOperator):  # type: ignore[misc]
     def _check(self, name: str, found: Order) -> None:
         if found.violation and self.on_violation != "remap":
             self._report(name, found.violation)
-        if found.gaps:
-            warnings.warn(
-                f"Column {name!r}: {found.gaps} ids from {found.metadata.min_id} to "
-                f"{found.metadata.max_id} were never seen; each counts as seen once, so that it "
-                "can be drawn and priced.",
-                stacklevel=2,
-            )
+        _warn_of_gaps(name, found.gaps)
 
     def _report(self, name: str, violation: str) -> None:
         message = (
@@ -184,6 +179,15 @@ class FrequencyOrder(FittedFiles, StatOperator):  # type: ignore[misc]
     def _name_of(self, column: str) -> str:
         names = ["_".join(group) for group in self.groups if column in group]
         return names[0] if names else column
+
+
+def _warn_of_gaps(name: str, gaps: str) -> None:
+    if gaps:
+        warnings.warn(
+            f"Column {name!r}: {gaps} were never seen; each counts as seen once, so that it can be "
+            "drawn and priced.",
+            stacklevel=2,
+        )
 
 
 def _with_room(col_schema: ColumnSchema, metadata: PopularityMetadata) -> ColumnSchema:

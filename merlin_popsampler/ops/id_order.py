@@ -8,7 +8,7 @@ import pandas as pd
 from merlin.core import dispatch
 from merlin.io.worker import get_worker_cache
 
-from merlin_popsampler.contract.metadata import PopularityMetadata
+from merlin_popsampler.contract.metadata import PopularityMetadata, uncounted
 from merlin_popsampler.core.pieces import Ints
 from merlin_popsampler.errors import FrequencyOrderError
 
@@ -28,12 +28,12 @@ class Order(Fitted):
 
     Args:
       metadata: of the ids that leave the operator.
-      gaps: ids of the range that were never seen.
+      gaps: the ids of the range that were never seen, in words; "" where there are none.
       violation: the first place where the counts rise, in words; "" where they never do.
       first_mapped: first id of the map (the map's rows are consecutive ids).
     """
 
-    gaps: int
+    gaps: str
     violation: str
     first_mapped: int
 
@@ -67,7 +67,7 @@ def measure(
         folder,
         files,
         replace(metadata, digest=popularity_file.counts_digest(dense)),
-        gaps=int((items == 0).sum()),
+        gaps=uncounted(items, int(first)),
         violation=violation,
         first_mapped=int(first),
     )

@@ -11,16 +11,16 @@ from merlin_popsampler.core.prices import PriceTable
 from .inverse import piece
 
 
-def expected_count(table: PriceTable, ranks: Any) -> tf.Tensor:
+def expected_count(table: PriceTable, ranks: Any, outside: float = 1.0) -> tf.Tensor:
     """Expected number of times a rank is in one batch, by the recipe of `PriceTable`.
 
     Args:
       table: prices for batches of the size that is drawn.
       ranks: integers of any shape.
+      outside: the answer for ranks outside `[0, size)`.
 
     Returns:
-      float32 of the ranks' shape, within 1e-5 (relative) of the exact value; 1.0 outside
-      `[0, size)`.
+      float32 of the ranks' shape, within 1e-5 (relative) of the exact value, at least 1e-37.
     """
     ranks = tf.cast(ranks, tf.int64)
     safe = tf.clip_by_value(ranks, 0, table.size - 1)
@@ -28,7 +28,7 @@ def expected_count(table: PriceTable, ranks: Any) -> tf.Tensor:
         prices = _by_piece(table.starts, table.rows[:, 0], safe)
     else:
         prices = _by_rank(table, safe) if len(table.rows) else _by_formula(table, safe)
-    return tf.stop_gradient(tf.where(tf.equal(safe, ranks), prices, 1.0))
+    return tf.stop_gradient(tf.where(tf.equal(safe, ranks), prices, outside))
 
 
 def _by_piece(starts: Ints, prices: Floats, ranks: tf.Tensor) -> tf.Tensor:

@@ -12,9 +12,10 @@ from merlin_popsampler.contract.sampler_settings import (
     law_over,
     seed_of,
 )
-from merlin_popsampler.core.checks import batch_size
+from merlin_popsampler.core.checks import batch_size, list_length
 from merlin_popsampler.core.domain import IdDomain
-from merlin_popsampler.core.prices import price_table
+from merlin_popsampler.core.draw_plan import plan_draws
+from merlin_popsampler.core.prices import PriceTable, price_table
 
 from . import stream
 from .ids import integers, is_symbolic
@@ -32,8 +33,8 @@ class PopularityBasedSampler(tf.keras.layers.Layer):  # type: ignore[misc]
     Ids in frequency order need no table: the law gives an id's probability from its rank,
     `id - min_id`. One object serves three callers:
 
-    - plain TensorFlow: `sample_ids`, `expected_count`, `sampled_values`, and a call with the ids of
-      the batch, which answers as `sampled_values`;
+    - plain TensorFlow: `sample_ids`, `expected_count`, `probability`, `sampled_values`, and a call
+      with the ids of the batch, which answers as `sampled_values`;
     - Merlin Models' first interface, `MatrixFactorizationModel(samplers=[sampler])`: a call with
       `{"embeddings", "metadata"}` and `item_weights`;
     - Merlin Models' second, `ContrastiveOutput(negative_samplers=sampler)`: a call with a
@@ -87,6 +88,7 @@ class PopularityBasedSampler(tf.keras.layers.Layer):  # type: ignore[misc]
         self._first_key: Optional[int] = None
         self._traced = False
         self._stream = stream.add_stream(self, self.seed)
+        self._one_draw = price_table(self.law, 1, unique=False)
         self.set_max_num_samples(max_num_samples)
         self.built = True
 
@@ -137,16 +139,22 @@ class PopularityBasedSampler(tf.keras.layers.Layer):  # type: ignore[misc]
         return [self.item_id_feature_name]
 
     def set_max_num_samples(self, value: int) -> None:
-        """Another number of samples, from the next trace on."""
+        """Another number of samples, from the next trace on.
+
+        Raises:
+          PopSamplerError: no such number, or one that this law cannot draw.
+        """
         num = batch_size("max_num_samples", value, self.law.size, self.unique)
+        if self.unique:
+            plan_draws(self.law, num)  # refuses, and traces find it made
+        table = price_table(self.law, num, self.unique)
         if self._traced and num != self._max_num_samples:
             warnings.warn(
                 f"max_num_samples is now {num}, but graphs that are traced already go on with "
                 f"{self._max_num_samples}: compile the model again.",
                 stacklevel=2,
             )
-        self._max_num_samples = num
-        self._table = price_table(self.law, num, self.unique)
+        self._max_num_samples, self._table = num, table
 
     def sample_ids(self) -> tf.Tensor:
         """The next batch of draws: int64 `[max_num_samples]`, ids from min_id to max_id.
@@ -174,7 +182,26 @@ class PopularityBasedSampler(tf.keras.layers.Layer):  # type: ignore[misc]
           inclusion probability if `unique`, else `max_num_samples * p`; 1.0 (a correction of 0) for
           ids never drawn.
         """
-        return self(ids, draw=False) if is_symbolic(ids) else self._priced(ids)
+        if is_symbolic(ids):
+            return self(ids, answer="expected_count")
+        return self._priced(ids, self._table, 1.0)
+
+    def probability(self, ids: Any) -> tf.Tensor:
+        """Probability that one draw gives an id: what a correction of in-batch negatives needs.
+
+        Ids that come from the data, not from this sampler, are there as often as they are popular:
+        with the measured law, undistorted, `(batch_size - 1) * probability(ids)` is how often each is expected
+        among the other rows of a batch.
+
+        Args:
+          ids: as for `expected_count`.
+
+        Returns:
+          float32 of the ids' shape, ragged where they are; 0.0 for ids never drawn.
+        """
+        if is_symbolic(ids):
+            return self(ids, answer="probability")
+        return self._priced(ids, self._one_draw, 0.0)
 
     def sampled_values(self, true_ids: Any) -> Tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Draws and prices, as the `sampled_values` of `tf.nn.sampled_softmax_loss`.
@@ -189,12 +216,12 @@ class PopularityBasedSampler(tf.keras.layers.Layer):  # type: ignore[misc]
         """
         return self(true_ids) if is_symbolic(true_ids) else self._drawn_and_priced(true_ids)
 
-    def _priced(self, ids: Any) -> tf.Tensor:
+    def _priced(self, ids: Any, table: PriceTable, outside: float) -> tf.Tensor:
         self._traced |= not tf.executing_eagerly()
         ids = integers(ids)
         if isinstance(ids, tf.RaggedTensor):
-            return ids.with_flat_values(self._priced(ids.flat_values))
-        return expected_count(self._table, self.domain.rank(tf.cast(ids, tf.int64)))
+            return ids.with_flat_values(self._priced(ids.flat_values, table, outside))
+        return expected_count(table, self.domain.rank(tf.cast(ids, tf.int64)), outside)
 
     def _drawn_and_priced(self, true_ids: Any) -> Tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         true_ids = integers(true_ids)
@@ -204,7 +231,7 @@ class PopularityBasedSampler(tf.keras.layers.Layer):  # type: ignore[misc]
         sampled = self.sample_ids()
         # Priced together: for so few ids, the number of ops is what costs.
         flat = tf.concat([sampled, tf.cast(tf.reshape(true_ids, [-1]), tf.int64)], 0)
-        counts = self._priced(flat)
+        counts = self.expected_count(flat)
         true_counts = tf.reshape(counts[self._max_num_samples :], tf.shape(true_ids))
         true_counts = tf.ensure_shape(true_counts, true_ids.shape)
         return sampled, true_counts, counts[: self._max_num_samples]
@@ -213,8 +240,11 @@ class PopularityBasedSampler(tf.keras.layers.Layer):  # type: ignore[misc]
         """Probability of one draw of every id: float32 `[max_id + 1]`, zero below min_id.
 
         It has the catalog's length, so it is for reports: training needs `expected_count` alone.
+
+        Raises:
+          PopSamplerError: more than a billion ids.
         """
-        probs = np.zeros(self.domain.cardinality, np.float32)
+        probs = np.zeros(list_length(self.domain.cardinality), np.float32)
         for start in range(0, self.law.size, _CHUNK):
             ranks = np.arange(start, min(start + _CHUNK, self.law.size))
             probs[self.domain.id(ranks)] = self.law.prob(ranks)
@@ -228,17 +258,18 @@ class PopularityBasedSampler(tf.keras.layers.Layer):  # type: ignore[misc]
         targets: Any = None,  # noqa: ARG002
         training: bool = False,  # noqa: ARG002
         testing: bool = False,  # noqa: ARG002
-        draw: bool = True,
+        answer: str = "sampled_values",
     ) -> Any:
         """Answers whoever calls; see the class. Draws alike in training and in testing.
 
-        With `draw=False` ids are priced, as by `expected_count`, and nothing is drawn.
+        Plain ids are answered by the method that `answer` names: "sampled_values", or, without a
+        draw, "expected_count" or "probability".
         """
         if interfaces.is_candidate(inputs):
             interfaces.check_no_squeeze(inputs.id, self._max_num_samples)
             return interfaces.sampled_candidate(inputs, self.sample_ids(), self.max_id)
         if not isinstance(inputs, Mapping):
-            return self._drawn_and_priced(inputs) if draw else self._priced(inputs)
+            return getattr(self, answer)(inputs)
         name = self.item_id_feature_name
         interfaces.check_inputs(inputs, name)
         interfaces.check_no_squeeze(inputs["embeddings"], self._max_num_samples)

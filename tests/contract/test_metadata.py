@@ -8,6 +8,7 @@ from merlin.schema import ColumnSchema, Schema
 from merlin.schema.io.tensorflow_metadata import TensorflowMetadata
 
 from merlin_popsampler import PopSamplerError, PopularityMetadata, SchemaError
+from merlin_popsampler.contract.metadata import uncounted
 from merlin_popsampler.core.laws import Empirical, LogUniform
 from merlin_popsampler.core.steps import Steps
 
@@ -81,7 +82,7 @@ def test_the_curve_is_read_once(metadata, monkeypatch):
     again = PopularityMetadata.from_dict(fields, "item_id")
     assert again.law() == metadata.law()
     assert again.law().steps is again.curve
-    assert len(read) == 2  # once for each of the two values
+    assert len(read) == 1  # the other value, when it was made
 
 
 def test_assumptions_are_never_written():
@@ -92,8 +93,10 @@ def test_assumptions_are_never_written():
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"version": 2}, "version 1"),
-        ({"version": None}, "version 1"),
+        ({"version": 1}, "version .* to be 2. Received: 1. Write the data set anew"),
+        ({"version": None}, "version"),
+        ({"version": 3}, "version"),
+        ({"version": True}, "version"),
         ({"min_id": "3"}, "min_id"),
         ({"min_id": 3.5}, "whole number"),
         ({"max_id": True}, "max_id"),
@@ -101,7 +104,7 @@ def test_assumptions_are_never_written():
         ({"max_id": 1}, "min_id <= max_id"),
         ({"max_id": 2**60}, "max_id .* <= 9007199254740991"),
         ({"frequency_ordered": 1}, "frequency_ordered"),
-        ({"frequency_ordered": False}, "steps .* absent where there is no order"),
+        ({"frequency_ordered": False}, "steps .* absent where there is no measured order"),
         ({"steps": None}, "steps .* a string. Received: None. Write the data set anew"),
         ({"steps": "3:9,4:12,6:1,"}, "steps"),
         ({"steps": "3:1,4:10,6:1"}, "fall"),
@@ -110,11 +113,94 @@ def test_assumptions_are_never_written():
         ({"evidence": "assumed"}, "evidence"),
         ({"digest": 5}, "digest"),
         ({"fit": "good"}, "fit"),
+        ({"fit": {"steps": 0.1}}, "fit"),
+        ({"fit": {"steps": {"tv": "0.1"}}}, "fit"),
+        ({"total": None}, "total .* 20, the sum of the steps .*. Received: None"),
+        ({"total": 19}, "total .* 20, the sum"),
+        ({"total": "20"}, "total"),
+        ({"total": True}, "total"),
+        ({"frequency_ordered": False, "steps": None, "fit": None}, "total .* absent"),
+        ({"evidence": ["counted"]}, "evidence"),
     ],
 )
 def test_what_contradicts_itself_is_refused(metadata, change, message):
     with pytest.raises(SchemaError, match=f"(?s)'item_id'.*{message}"):
         PopularityMetadata.from_dict({**metadata.to_dict(), **change}, "item_id")
+
+
+def test_the_total_is_the_sum_of_the_steps(metadata):
+    assert metadata.to_dict()["version"] == 2
+    assert metadata.to_dict()["total"] == 20
+    assert "total" not in PopularityMetadata.from_counts(np.array([1, 2]), 3, "counted", 9).to_dict()
+    assert PopularityMetadata.from_counts(np.zeros(0, int), 3, "counted", 9).to_dict()["total"] == 0
+
+
+def test_steps_that_were_cut_are_refused_wherever():
+    """The last step is open-ended: without the total, half of the prefixes would be curves."""
+    counts = (10**6 / np.arange(1, 3000) ** 1.1).astype(np.int64)
+    metadata = PopularityMetadata.from_counts(counts, 3, "counted", max_steps=256)
+    fields = metadata.to_dict()
+    text, prefixes = fields["steps"], 0
+    for end in range(len(text)):
+        with pytest.raises(SchemaError, match="'item_id'"):
+            PopularityMetadata.from_dict({**fields, "steps": text[:end]}, "item_id")
+    for end in range(len(text)):
+        try:
+            Steps.parse(text[:end], metadata.domain)
+            prefixes += 1
+        except SchemaError:
+            pass
+    assert prefixes > 20  # which the total alone tells from the whole
+
+
+def test_counts_that_schema_files_would_round_are_refused():
+    largest = PopularityMetadata.from_counts(np.array([2**53 - 1, 1]), 3, "counted", 256)
+    assert PopularityMetadata.from_dict({**largest.to_dict(), "total": 2.0**53}, "i") == largest
+    with pytest.raises(SchemaError, match="sum to 9007199254740992 .*Received: 9007199254740993"):
+        PopularityMetadata.from_counts(np.array([2**53 - 1, 2]), 3, "counted", 256)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ((5, 3, True, "counted", ""), "min_id <= max_id"),
+        (("3", 6, True, "assumed"), "min_id"),
+        ((3, 6.5, True, "assumed"), "max_id"),
+        ((3, 6, "yes", "assumed"), "frequency_ordered"),
+        ((3, 6, True, "guessed"), "evidence"),
+        ((3, 6, True, None), "evidence"),
+        ((3, 6, True, "counted"), "steps .* a string. Received: None"),
+        ((3, 6, True, "assumed", "3:4"), "steps .* absent"),
+        ((3, 6, False, "counted", "3:4"), "steps .* absent"),
+        ((3, 6, True, "counted", "3:9,4:2"), "less than one"),
+        ((3, 6, True, "counted", 9), "steps"),
+        ((3, 6, True, "counted", "3:4", 7), "digest"),
+        ((3, 6, False, "counted", None, None, {"steps": {"tv": 0.0}}), "fit .* where an order"),
+    ],
+)
+def test_values_made_by_hand_do_not_contradict_themselves(fields, message):
+    with pytest.raises(SchemaError, match=message):
+        PopularityMetadata(*fields)
+
+
+def test_numbers_of_a_schema_file_become_integers():
+    assert PopularityMetadata(3.0, np.int64(6), True, "assumed") == PopularityMetadata(
+        3, 6, True, "assumed"
+    )
+    assert type(PopularityMetadata(3.0, 6.0, True, "assumed").min_id) is int
+
+
+@pytest.mark.parametrize(
+    ("counts", "words"),
+    [
+        ([10, 3, 0, 0], "2 of the ids from 3 to 6 (the first is 5, the last 6)"),
+        ([4, 0, 1], "1 of the ids from 3 to 5 (the first is 4, the last 4)"),
+        ([1, 1], ""),
+        ([], ""),
+    ],
+)
+def test_uncounted_ids_are_named(counts, words):
+    assert uncounted(np.array(counts, int), 3) == words
 
 
 def test_another_kind_of_property_is_refused():

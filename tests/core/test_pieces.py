@@ -59,6 +59,22 @@ def test_heads_of_a_logarithmic_piece():
     assert Pieces([0], [1.0], 10**9, shift=1.0).heads()[0][-1] == 2**17 - 1
 
 
+def test_probabilities_may_be_as_small_as_single_precision_holds():
+    pieces = Pieces([0, 1], [1.0, 1.01e-37], 2)
+    assert np.float32(pieces.prob(1)) > np.finfo(np.float32).tiny
+    assert Pieces([0], [1.0], 2**53, shift=1e-290).prob(2**53 - 1) > 1e-19
+
+
+def test_lists_of_all_ranks_are_made_up_to_a_billion():
+    with pytest.raises(PopSamplerError, match=r"length of a list.*1000000000.*prob\(ranks\)"):
+        Pieces([0], [1.0], 2**40).dense()
+
+
+def test_no_head_leaves_a_rest_that_is_never_drawn():
+    pieces = Pieces([0, 1, 2], [0.5, 0.5 - 1e-12, 1e-12], 10)
+    assert pieces.heads()[0].tolist() == [0, 1]
+
+
 def test_numbers_of_any_kind_become_the_arrays_own():
     pieces = Pieces([0.0, 1.0], [1 - 2**-3, 2**-3], 2)
     assert pieces.starts.dtype == np.int64
@@ -78,14 +94,25 @@ def test_arrays_cannot_be_changed():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (([], [], 0), "starts of shape"),
+        (([], [], 1), "starts of shape"),
         (([0, 1], [1.0], 2), "starts of shape"),
         (([[0]], [[1.0]], 1), "starts of shape"),
         (([1], [1.0], 2), "do not run from 0"),
         (([0, 0], [0.5, 0.5], 2), "do not run from 0"),
         (([0, 2], [0.5, 0.5], 2), "to below 2"),
-        (([0], [1.0], 0), "do not run from 0"),
-        (([0, 1], [1.0, 0.0], 2), "not all positive"),
+        (([0], [1.0], 0), "at least one item"),
+        (([0], [1.0], 2**53 + 1), "size of a catalog"),
+        (([0], [1.0], "7"), "size of a catalog"),
+        (([0, 0.5], [0.5, 0.5], 2), "starts to be whole numbers"),
+        (([0, "1"], [0.5, 0.5], 2), "starts to be whole numbers"),
+        (([0, 2.0**63], [0.5, 0.5], 2), "starts to be whole numbers"),
+        (([0, [1]], [0.5, 0.5], 2), "starts to be whole numbers"),
+        ((None, [0.5, 0.5], 2), "starts to be whole numbers"),
+        (([0, 1], ["0.5", "0.5"], 2), "masses to be numbers"),
+        (([0, 1], [1.0, 0.0], 2), "1e-37 or more.*Received: 0 for the last of 2"),
+        (([0, 1], [1.0, 9.9e-38], 2), "1e-37 or more.*Received: 9.9e-38 for the last of 2"),
+        (([0, 1], [1.0, 1e-30], 2**30), "1e-37 or more.*flatter"),
+        (([0], [1.0], 10**9, 1e-310), "1e-37 or more"),
         (([0, 1], [1.0, -0.1], 2), "not all positive"),
         (([0], [float("nan")], 2), "not all positive"),
         (([0], [float("inf")], 2), "not all positive"),

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from merlin_popsampler.core import prices
-from merlin_popsampler.core.laws import Empirical, LogUniform, Uniform
+from merlin_popsampler.core.laws import Empirical, Law, LogUniform, Uniform
+from merlin_popsampler.core.pieces import Pieces
 from merlin_popsampler.core.prices import inclusion_probability, price_table
 from merlin_popsampler.core.steps import Steps
 from merlin_popsampler.errors import PopSamplerError
@@ -18,11 +19,22 @@ from tests.support.oracles import (
     CLIFFS,
     enumerate_inclusion,
     enumerate_sequences,
+    inclusion_by_groups,
     integral_inclusion,
     integral_of_one,
     log_uniform_probs,
 )
-from tests.support.price_checks import SIZES, TOLERANCE, exact, ks, total, worst
+from tests.support.price_checks import (
+    SIZES,
+    STEEP,
+    TOLERANCE,
+    by_groups,
+    exact,
+    ks,
+    steep,
+    total,
+    worst,
+)
 
 
 @pytest.mark.parametrize("size", [4, 5, 6])
@@ -38,6 +50,11 @@ def test_the_oracles_agree(size):
         assert worst(by_sequences, by_sets) < 1e-13
         ones = [integral_of_one(probs, i, num_sampled) for i in range(size)]
         assert worst(ones, by_sets) < 1e-9
+        groups = inclusion_by_groups(probs, np.ones(size), num_sampled)
+        assert worst(groups, by_sets) < 1e-13
+        twins = inclusion_by_groups(probs[::2], [2] * len(probs[::2]), min(num_sampled, 4))
+        pairs = np.repeat(probs[::2], 2) / 2 / probs[::2].sum()
+        assert worst(np.repeat(twins, 2), enumerate_inclusion(pairs, min(num_sampled, 4))) < 1e-13
 
 
 @pytest.mark.parametrize(
@@ -218,6 +235,82 @@ def test_any_steps_sum_to_k_and_agree_with_the_integral(counts, distortion, part
     for rank in (0, last):
         expected = integral_of_one(law.probs(), rank, num_sampled)
         assert prices[rank] == pytest.approx(expected, rel=1e-7)
+
+
+@pytest.mark.parametrize("name", STEEP)
+def test_the_rarest_ids_are_priced_as_exactly_as_the_others(name):
+    law, exact_prices = steep(name)
+    ranks = np.arange(law.size)
+    for num_sampled in range(1, law.size + 1):
+        prices = price_table(law, num_sampled, unique=True).expected_count(ranks)
+        assert worst(prices, exact_prices(num_sampled)) < 1e-9, num_sampled
+        assert (prices > 0).all() and (prices <= 1).all()
+        assert worst(inclusion_probability(law, num_sampled, law.probs()), prices) < 1e-12
+
+
+@settings(max_examples=150)
+@given(
+    st.lists(st.integers(1, 2**53), min_size=2, max_size=9),
+    st.one_of(st.sampled_from([0.0, 1.0, 2.25]), st.floats(0, 1e3)),
+    st.floats(0, 1),
+)
+def test_any_law_is_priced_exactly_or_refused(counts, distortion, part):
+    """However steep; a refused one is really beyond 1e-37, and less distortion will do."""
+    counts = sorted(counts, reverse=True)
+    num_sampled = 1 + round(part * (len(counts) - 1))
+    steps = Steps.from_counts(counts)
+    try:
+        law = Empirical(steps, distortion)
+    except PopSamplerError as error:
+        assert "smaller distortion, for example 1.0" in str(error)
+        logs = distortion * np.log(np.array(counts) / counts[0])
+        assert logs[-1] - np.log(np.exp(logs).sum()) < np.log(1.01e-37)
+        law, distortion = Empirical(steps, 1.0), 1.0
+    ranks = np.arange(law.size)
+    prices = price_table(law, num_sampled, unique=True).expected_count(ranks)
+    assert worst(prices, by_groups(counts, distortion, num_sampled)) < 1e-9
+    assert (prices > 0).all() and (prices <= 1).all()
+    repeated = price_table(law, num_sampled, unique=False).expected_count(ranks)
+    assert (repeated >= 1e-37).all()
+
+
+@settings(max_examples=40)
+@given(
+    st.lists(st.integers(1, 600), min_size=2, max_size=2),
+    st.floats(0, 36),
+    st.floats(0, 1),
+    st.integers(-15, 15),
+)
+def test_near_cliffs_the_cumulants_do(sizes, decades, part, near):
+    """Two groups: any K, and the first group's number of ids and a few more or less."""
+    size = sum(sizes)
+    weights = np.array([1.0, 10.0**-decades])
+    masses = weights * sizes
+    law = Grouped(Pieces([0, sizes[0]], masses / masses.sum(), size))
+    for num_sampled in {1 + int(part * (size - 1)), min(max(1, sizes[0] + near), size)}:
+        prices = inclusion_probability(law, num_sampled, law.pieces.probs)
+        assert worst(prices, inclusion_by_groups(weights, sizes, num_sampled)) < 1e-6
+
+
+class Grouped(Law):
+    """A law of any pieces."""
+
+    name = "grouped in a test"
+
+    def get_config(self):
+        return {"name": self.name}
+
+
+@pytest.mark.parametrize("size", [10**12, 2**53])
+def test_catalogs_as_long_as_ids_go(size):
+    """log-uniform probabilities span more than 1e12 here."""
+    law = LogUniform(size)
+    ranks = np.unique(np.geomspace(1, size, 40).astype(np.int64) - 1)
+    for num_sampled in (2, 1000):
+        table = price_table(law, num_sampled, unique=True)
+        assert total(table.expected_count, size) == pytest.approx(num_sampled, rel=1e-6)
+        expected = inclusion_probability(law, num_sampled, law.prob(ranks))
+        assert worst(table.expected_count(ranks), expected) < 1e-6
 
 
 def test_many_distinct_counts_are_priced_from_some(monkeypatch):

@@ -60,6 +60,34 @@ def enumerate_sequences(
     return found
 
 
+def inclusion_by_groups(probs: Any, sizes: Any, num_sampled: int) -> Any:
+    """Probability of an id of each group to be drawn, where ids of a group are equally likely.
+
+    Draw by draw, the distribution of how many of each group have been drawn: `sizes[g]` ids of
+    probability `probs[g]`, in any scale. Nothing but sums, products and quotients of positive
+    numbers, so that every digit holds, however rare a group is. The last group's count follows from
+    the others'; the work is `num_sampled` times the product of their sizes.
+    """
+    *firsts, last = [int(size) for size in sizes]
+    shape = [size + 1 for size in firsts]
+    drawn = np.indices(shape)
+    of_firsts = np.asarray(drawn.sum(axis=0))
+    rates = [p * (n - d) for p, n, d in zip(probs, firsts, drawn)]
+    chance = np.zeros(shape)
+    chance[(0,) * len(shape)] = 1.0
+    for k in range(num_sampled):
+        rate_of_last = probs[-1] * np.clip(last - (k - of_firsts), 0, last)
+        left = rate_of_last + sum(rates)
+        share = np.divide(chance, left, out=np.zeros(shape), where=chance > 0)
+        chance = share * rate_of_last
+        for axis, rate in enumerate(rates):
+            less, more = [slice(None)] * len(shape), [slice(None)] * len(shape)
+            less[axis], more[axis] = slice(None, -1), slice(1, None)
+            chance[tuple(more)] += (share * rate)[tuple(less)]
+    found = [np.sum(d * chance) for d in [*drawn, num_sampled - of_firsts]]
+    return np.array(found) / np.asarray(sizes)
+
+
 def integral_inclusion(probs: Any, step: float = 0.02) -> Any:
     """Inclusion probabilities of every id for every K from 1 to n, `[n, n]` (row K - 1).
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from merlin_popsampler.core.laws import Empirical, LogUniform
 from merlin_popsampler.core.steps import Steps
-from tests.support.oracles import CLIFFS, integral_inclusion, log_uniform_probs
+from tests.support.oracles import CLIFFS, inclusion_by_groups, integral_inclusion, log_uniform_probs
 
 TOLERANCE = 1e-5
 """Largest relative error of a price as it ships, in whatever precision."""
@@ -25,6 +25,37 @@ def exact(name):
 
 def worst(prices, expected):
     return np.abs(np.asarray(prices, np.float64) / expected - 1).max()
+
+
+STEEP = {
+    "two at 1e6, distortion 2": ([10**6, 10**6, 10**3, 1], 2.0),
+    "two at 1e6, distortion 2.25": ([10**6, 10**6, 10**3, 1], 2.25),
+    "two at 1e6, distortion 2.5": ([10**6, 10**6, 10**3, 1], 2.5),
+    "two at 1e6, distortion 3": ([10**6, 10**6, 10**3, 1], 3.0),
+    "two at 1e12": ([10**12, 10**12, 1, 1], 1.0),
+    "two at 1e14": ([10**14, 10**14, 1, 1], 1.0),
+    "two at 2**53": ([2**53, 2**53, 1, 1], 1.0),
+    "1e7, 1e4, 10, distortion 6": ([10**7, 10**4, 10], 6.0),
+    "1000, 10, 1, distortion 12": ([1000, 10, 1], 12.0),
+    "three groups": ([10**5] * 5 + [10**2] * 15 + [1] * 20, 4.0),
+    "all but the last": ([10**9] * 30 + [1], 3.0),
+}
+"""Counts and distortions whose rarest ids arrive long after the batch is full, or by force."""
+
+
+def steep(name):
+    """The law, and a function from K to its exact prices by rank."""
+    counts, distortion = STEEP[name]
+    law = Empirical(Steps.from_counts(counts), distortion)
+    return law, lambda num_sampled: by_groups(counts, distortion, num_sampled)
+
+
+def by_groups(counts, distortion, num_sampled):
+    """Exact prices by rank, straight from the counts."""
+    values, sizes = np.unique(np.array(counts, np.float64), return_counts=True)
+    weights = (values[::-1] / values[-1]) ** distortion
+    prices = inclusion_by_groups(weights, sizes[::-1], num_sampled)
+    return np.repeat(prices, sizes[::-1])
 
 
 SIZES = [10, 1000, 10**6, 10**9]
