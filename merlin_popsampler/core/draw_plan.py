@@ -67,9 +67,8 @@ def plan_draws(law: Law, num_sampled: int) -> DrawPlan:
             plan = split
     if min(plan.length, law.size) > _MOST:
         raise PopSamplerError(
-            f"Expected {num_sampled} distinct ids within {_MOST} draws. Received: {law!r}, whose "
-            "likeliest ids are drawn again and again before. Draw fewer, take a flatter law, or "
-            "pass unique=False."
+            f"Expected {num_sampled} distinct ids to take at most {_MOST} random numbers. Received: "
+            f"{law!r}, which takes more. Pass unique=False, or draw fewer by a flatter law."
         )
     return plan
 

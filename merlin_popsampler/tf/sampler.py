@@ -145,8 +145,8 @@ class PopularityBasedSampler(tf.keras.layers.Layer):  # type: ignore[misc]
           PopSamplerError: no such number, or one that this law cannot draw.
         """
         num = batch_size("max_num_samples", value, self.law.size, self.unique)
-        if self.unique:
-            plan_draws(self.law, num)  # refuses, and traces find it made
+        if self.unique and num > 1:
+            plan_draws(self.law, num)  # refuses; traces find it made
         table = price_table(self.law, num, self.unique)
         if self._traced and num != self._max_num_samples:
             warnings.warn(

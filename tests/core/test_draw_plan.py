@@ -6,6 +6,7 @@ import pytest
 from merlin_popsampler.core.draw_plan import plan_draws, prefers_race
 from merlin_popsampler.core.laws import Empirical, LogUniform, Uniform
 from merlin_popsampler.core.steps import Steps
+from merlin_popsampler.errors import PopSamplerError
 
 ZIPF = Empirical(Steps.from_counts((1e9 / np.arange(1, 10**6 + 1) ** 1.1).astype(np.int64) + 1))
 FLAT_HEAD = Empirical(Steps(np.array([0, 6000]), np.array([6 * 10**9, 10**6]), 10**6 + 6000))
@@ -21,6 +22,38 @@ def test_plain_draws_are_enough(law, num_sampled, rng):
     for draws, spreads in ((plan.few, 2.0), (plan.draws, 7.0)):
         found = [len(np.unique(law.inverse(rng.random(draws)))) for _ in range(60)]
         assert np.mean(found) - num_sampled > spreads * np.std(found)
+
+
+def test_an_even_law_has_no_head_to_split_off():
+    """The tail's draws are made beside a head only."""
+    for size, num_sampled in ((10**9, 4 * 10**8), (3 * 10**8, 10**8)):
+        plan = plan_draws(Uniform(size), num_sampled)
+        assert (plan.head, plan.tail) == (0, 0)
+        assert plan.draws > num_sampled
+
+
+def steep(heads, tail, distortion):
+    masses = np.array([heads * 10**9, tail])
+    return Empirical(Steps(np.array([0, heads]), masses, heads + tail), distortion)
+
+
+@pytest.mark.parametrize("distortion", [1.5, 3.5])
+@pytest.mark.parametrize("num_sampled", [2, 5, 6, 100, 2000, 100_004])
+def test_ids_that_practically_never_arrive_are_raced(distortion, num_sampled):
+    law = steep(5, 10**5, distortion)
+    assert plan_draws(law, num_sampled).length > law.size
+    assert prefers_race(law, num_sampled)
+
+
+def test_what_neither_draws_nor_a_race_can_do_is_refused():
+    law = steep(5, 3 * 10**9, 3.5)
+    for num_sampled in (6, 10**6):
+        with pytest.raises(PopSamplerError, match=f"{num_sampled} distinct ids.*unique=False"):
+            plan_draws(law, num_sampled)
+    with pytest.raises(PopSamplerError, match="distinct ids"):
+        plan_draws(Uniform(2**31), 2**31)
+    assert plan_draws(Uniform(2**40), 10**6).length < 2 * 10**6
+    assert prefers_race(LogUniform(10**6), 10**6)
 
 
 @pytest.mark.parametrize(

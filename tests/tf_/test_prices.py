@@ -9,7 +9,7 @@ from merlin_popsampler.core.prices import price_table
 from merlin_popsampler.core.steps import Steps
 from merlin_popsampler.tf.prices import expected_count
 from tests.support.oracles import CLIFFS, integral_inclusion, integral_of_one, log_uniform_probs
-from tests.support.price_checks import SIZES, TOLERANCE, exact, ks, worst
+from tests.support.price_checks import SIZES, STEEP, TOLERANCE, exact, ks, steep, worst
 
 LAWS = {
     "log_uniform": LogUniform(10**6),
@@ -41,6 +41,29 @@ def test_the_exact_integral_id_by_id_at_300():
     for num_sampled in [2, 20, 40, 65, 100, 150, 220, 270, 299, 300]:
         prices = shipped(law, num_sampled, np.arange(300))
         assert worst(prices, expected[num_sampled - 1]) < TOLERANCE
+
+
+@pytest.mark.parametrize("name", STEEP)
+def test_the_rarest_ids_are_priced_as_exactly_as_the_others(name):
+    law, exact_prices = steep(name)
+    for num_sampled in {2, 3, law.size // 2, law.size - 1, law.size}:
+        prices = shipped(law, num_sampled, np.arange(law.size))
+        assert worst(prices, exact_prices(num_sampled)) < TOLERANCE, num_sampled
+        assert (prices > 0).all() and (prices <= 1).all()
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_the_smallest_prices_are_no_zeros(compiled):
+    """Denormals would be, on devices that flush them."""
+    law = Empirical(Steps.from_counts([10, 1]), 36.999)
+    least = float(law.prob(1))
+    assert 1e-37 < least < 1.1e-37
+    for unique, num_sampled in ((True, 1), (False, 1), (False, 3)):
+        table = price_table(law, num_sampled, unique)
+        price = tf.function(lambda ranks, t=table: expected_count(t, ranks), jit_compile=compiled)
+        found = price(tf.constant([0, 1])).numpy()
+        assert worst(found, [num_sampled, num_sampled * least]) < 1e-6
+        assert np.isfinite(tf.math.log(found)).all()
 
 
 @pytest.mark.parametrize("num_sampled", [2, 11, 110, 400, 1998])

@@ -7,13 +7,15 @@ import pytest
 import tensorflow as tf
 
 from merlin_popsampler import PopSamplerError
-from merlin_popsampler.core.laws import LogUniform, Uniform
+from merlin_popsampler.core.laws import Empirical, LogUniform, Uniform
 from merlin_popsampler.core.prices import inclusion_probability
+from merlin_popsampler.core.steps import Steps
 from merlin_popsampler.tf.ranks import draw_ranks
 from tests.support import statistics_checks as checks
 from tests.support.draws import batches_of
 from tests.support.law_examples import LARGE, LAWS
 from tests.support.oracles import enumerate_inclusion, enumerate_sequences, log_uniform_probs
+from tests.support.price_checks import STEEP, steep
 
 DISTINCT = ("host", "sort", "hash")
 ALGORITHMS = (*DISTINCT, "race")
@@ -99,6 +101,26 @@ def test_inclusion_on_larger_catalogs(algorithm, name):
     law = LAWS[name]
     inclusion = inclusion_probability(law, 40, law.probs())
     assert checks.includes(batches_of(law, 40, 3000, algorithm), inclusion)
+
+
+@pytest.mark.parametrize("name", STEEP)
+def test_rare_ids_are_drawn_where_they_must_be(name):
+    """Batches that the likely ids cannot fill hold rare ones, by their odds; the others none."""
+    law, exact_prices = steep(name)
+    for num_sampled in {2, 3, law.size // 2, law.size - 1, law.size}:
+        batches = batches_of(law, num_sampled, 2000, "auto")
+        assert all(len(set(batch)) == num_sampled for batch in batches.tolist())
+        assert checks.includes(batches, exact_prices(num_sampled))
+
+
+@pytest.mark.parametrize("unique", [False, True])
+def test_rare_ids_of_a_long_catalog(unique):
+    """A head of ten, a middle of a thousand at 1e-9 of it, a tail at 1e-18."""
+    steps = Steps.from_counts([10**9] * 10 + [10**6] * 1000 + [10**3] * 10**5, 256)
+    law = Empirical(steps, 3.0)
+    ranks = draw_ranks(law, 5, 0, 500, unique=unique).numpy()
+    head, middle = np.sum(ranks < 10), np.sum((ranks >= 10) & (ranks < 1010))
+    assert (head, middle) == ((10, 490) if unique else (500, 0))
 
 
 @pytest.mark.parametrize("wrong", sorted(checks.WRONG_LAWS))

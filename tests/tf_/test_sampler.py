@@ -63,6 +63,30 @@ def test_distribution_probs_of_a_large_catalog_sum_to_one():
     assert probs[3:].min() > 0
 
 
+def test_distribution_probs_longer_than_a_billion_are_refused():
+    for layer in (PopularityBasedSampler(2**40, 3), PopularityBasedSampler(2**40, 2**40 - 9, 5)):
+        with pytest.raises(PopSamplerError, match=r"list of all ids.*probability\(ids\)"):
+            layer.get_distribution_probs()
+        assert layer.probability([2**40]) > 0
+
+
+STEEP = Empirical(Steps(np.array([0, 5]), np.array([5 * 10**12, 3 * 10**9]), 3 * 10**9 + 5), 1.5)
+
+
+def test_what_no_machine_draws_is_refused_before_anything_changes():
+    """Five items have all but 1e-9 of the mass, and the others are too many to race."""
+    with pytest.raises(PopSamplerError, match="6 distinct ids.*unique=False.*flatter"):
+        PopularityBasedSampler(STEEP.size - 1, 0, 6, law=STEEP)
+    layer = PopularityBasedSampler(STEEP.size - 1, 0, 1, law=STEEP)
+    with pytest.raises(PopSamplerError, match="6 distinct"):
+        layer.set_max_num_samples(6)
+    assert layer.max_num_samples == 1
+    assert layer.sample_ids().shape == (1,)
+    assert layer.expected_count([0]) == layer.probability([0])
+    repeated = PopularityBasedSampler(STEEP.size - 1, 0, 6, law=STEEP, unique=False)
+    assert repeated.sample_ids().shape == (6,)
+
+
 @pytest.mark.parametrize("size", [10, 1000, 1_000_000])
 @pytest.mark.parametrize("share", [0.1, 0.5, 1.0])
 def test_expected_counts_sum_to_the_number_of_samples(size, share):
