@@ -206,7 +206,9 @@ def uncounted(counts: Ints, min_id: int) -> str:
     if not len(ids):
         return ""
     last = min_id + len(counts) - 1
-    return f"{len(ids)} of the ids from {min_id} to {last} (the first is {ids[0]}, the last {ids[-1]})"
+    return (
+        f"{len(ids)} of the ids from {min_id} to {last} (the first is {ids[0]}, the last {ids[-1]})"
+    )
 
 
 def _check_written(fields: Any) -> None:

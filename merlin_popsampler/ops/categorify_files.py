@@ -40,6 +40,11 @@ def copy_for_others(name: str, fitted: Fitted, folder: str) -> List[str]:
     return taken
 
 
+def meta_beside(path: str, name: str) -> str:
+    """Path of the `meta.*` file that Categorify writes beside a vocabulary's `unique.*`."""
+    return f"{path.rsplit('/', 1)[0]}/meta.{name}.parquet"
+
+
 def _is_free(path: str) -> bool:
     """Whether there is nothing at a path, or copies of ours alone."""
     if not storage.exists(path):

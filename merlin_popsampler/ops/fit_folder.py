@@ -29,6 +29,7 @@ from typing import (
     Iterator,
     List,
     Mapping,
+    Optional,
     Sequence,
     Tuple,
     TypeVar,
@@ -178,6 +179,17 @@ def fits_below(root: str) -> List[Dict[str, Fitted]]:
             if _complete(folder):
                 found.append(_read(folder))
     return found
+
+
+def fitted_at(path: str) -> Optional[Fitted]:
+    """The fit that wrote a `unique.*` file, or None: it is not of a fit of ours.
+
+    Raises:
+      PopSamplerError: a manifest that cannot be read.
+    """
+    folder = FitFolder(*path.rsplit("/", 2)[:2])
+    fits = _read(folder).values() if _complete(folder) else ()
+    return next((fit for fit in fits if UNIQUE in fit.files and fit.path(UNIQUE) == path), None)
 
 
 def abandoned(root: str, subfolder: str, in_use: AbstractSet[FitFolder]) -> List[FitFolder]:

@@ -1,7 +1,7 @@
 """Categorify with ids that are sorted by decreasing frequency, and a schema that says so."""
 
 import warnings
-from typing import Any, Dict, List, Sequence, Tuple
+from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
 import dask
 import numpy as np
@@ -84,9 +84,7 @@ class FrequencyCategorify(FittedFiles, Categorify):  # type: ignore[misc]
         groups = self._groups(col_selector)
         layouts = {group.name: self._layout(group) for group in groups}
         folder = self._begin([group.name for group in groups])
-        for group in groups:
-            if group.joint:
-                self.storage_name.update(dict.fromkeys(group.columns, group.name))
+        self._note_joint(groups)
         widths = {
             group.name: option_of(self, "split_every", group.name, group.columns)
             for group in groups
@@ -135,6 +133,13 @@ class FrequencyCategorify(FittedFiles, Categorify):  # type: ignore[misc]
             sizes[name] = (rows, embedding_width(rows))
         return sizes
 
+    def compute_output_schema(
+        self, input_schema: Schema, col_selector: Any, prev_output_schema: Optional[Schema] = None
+    ) -> Schema:
+        """Categorify's schema, where joint vocabularies have their names before the fit, too."""
+        self._note_joint(self._groups(col_selector))
+        return super().compute_output_schema(input_schema, col_selector, prev_output_schema)
+
     def _compute_properties(self, col_schema: ColumnSchema, input_schema: Schema) -> ColumnSchema:
         """Categorify's properties, right for joint groups too, and the popularity."""
         column = col_schema.name
@@ -165,6 +170,12 @@ class FrequencyCategorify(FittedFiles, Categorify):  # type: ignore[misc]
                     "Encode them in separate operators."
                 )
         return groups
+
+    def _note_joint(self, groups: Iterable[KeyGroup]) -> None:
+        """Tells Categorify which columns share a vocabulary."""
+        for group in groups:
+            if group.joint:
+                self.storage_name.update(dict.fromkeys(group.columns, group.name))
 
     def _group_of(self, name: str, columns: Tuple[str, ...]) -> KeyGroup:
         """The group whose vocabulary encodes an output column."""

@@ -1,14 +1,14 @@
 """The operator that proves, refuses or makes the frequency order of ids of any origin."""
 
 import warnings
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, Optional, Sequence
 
 import dask
 import numpy as np
 from merlin.schema import ColumnSchema, Schema
 
 from merlin_popsampler.contract.metadata import PROPERTY, PopularityMetadata, uncounted
-from merlin_popsampler.contract.schema import reserved_ids, with_popularity
+from merlin_popsampler.contract.schema import with_popularity
 from merlin_popsampler.core.checks import whole_number
 from merlin_popsampler.core.pieces import Ints
 from merlin_popsampler.core.steps import MAX_STEPS
@@ -16,9 +16,19 @@ from merlin_popsampler.errors import FrequencyOrderError, PopSamplerError, Schem
 
 from . import fit_folder
 from .counting import count_keys
+from .encoders import check_unchanged, encoder_of, most_times
 from .fit_files import FittedFiles
-from .id_order import Order, measure, remapped, violation_of
-from .keys import KeyGroup
+from .id_groups import IdGroups
+from .id_order import (
+    LARGEST_ID,
+    Order,
+    dtypes_of,
+    measure,
+    of_one_dtype,
+    passed_counts,
+    remapped,
+    violation_of,
+)
 from .nvtabular_compat import StatOperator
 from .vocabulary import read_sizes
 
@@ -29,10 +39,14 @@ ON_VIOLATION = ("raise", "warn", "remap")
 class FrequencyOrder(FittedFiles, StatOperator):  # type: ignore[misc]
     """Checks that ids are sorted by decreasing frequency, and records it in the schema.
 
-    Put it after whatever makes the ids that the model will see: an encoder, a filter after one, a
-    hash, row numbers of a query. Ids that the encoder's properties reserve (padding, null, unknown
-    keys) are no items; where no encoder left properties, every id that was seen is one. The range
-    is the one that was really seen.
+    Put it after whatever makes the ids that the model will see: an encoder, a filter after one,
+    row numbers of a query. Ids that the encoder's properties reserve (padding, null, unknown keys)
+    are no items; where no encoder left properties, every id that was seen is one. The range is the
+    one that was really seen.
+
+    Between the encoder and this operator rows may go, but ids must stay: a schema does not tell
+    that a `LambdaOp(lambda ids: ids - 2)` has made items of ids that it reserves. Where an id
+    passes more often than the encoder counted it, the fit is refused.
 
     Args:
       mode: "count" counts the ids in one pass over the data. "vocabulary" reads the counts that
@@ -42,17 +56,25 @@ class FrequencyOrder(FittedFiles, StatOperator):  # type: ignore[misc]
         "remap" (mode "count") gives new ids in order of (count descending, old id ascending).
         Reserved ids stay; ids outside the range that was seen stay; a `cat_path`, which would
         decode the old ids, is taken out of the schema.
-      groups: lists of columns that share one vocabulary, and so one count and one map.
+      groups: lists of columns that share one vocabulary, and so one count and one map. Columns
+        that FrequencyCategorify encoded jointly, and copies of one encoded column, need none.
       steps: most steps of the popularity curve in the schema, `>= 1`.
       out_path: counts and maps are written to its folder `frequency_order`.
 
     Raises:
       PopSamplerError: arguments that contradict each other, or files of another operator in the
         way. From `fit`: FrequencyOrderError for ids out of order, negative, null, fractional or
-        above 1e9, or an encoder's vocabulary that is missing or has no counts.
+        above 1e9, ids that the encoder cannot have given, columns of one vocabulary with a map
+        each, or an encoder's vocabulary that is missing or has no counts.
 
     Examples:
-      `["item_id"] >> HashBucket(1000) >> FrequencyOrder(on_violation="remap") >> TagAsItemID()`
+      >>> import pandas as pd
+      >>> from merlin.io import Dataset
+      >>> from nvtabular import Workflow
+      >>> shelves = Dataset(pd.DataFrame({"shelf": [7, 9, 9, 9, 8, 8]}), cpu=True)
+      >>> workflow = Workflow(["shelf"] >> FrequencyOrder(on_violation="remap"))
+      >>> workflow.fit_transform(shelves).compute()["shelf"].tolist()
+      [9, 7, 7, 7, 8, 8]
     """
 
     subfolder = fit_folder.FREQUENCY_ORDER
@@ -76,25 +98,33 @@ class FrequencyOrder(FittedFiles, StatOperator):  # type: ignore[misc]
             )
         self.mode = mode
         self.on_violation = on_violation
-        self.groups = [tuple(group) for group in groups or ()]
         self.steps = whole_number("steps", steps, 1, f"By default it is {MAX_STEPS}.")
         self.out_path = out_path
-        self._reserved: Dict[str, int] = {}
+        self._id_groups = IdGroups([tuple(group) for group in groups or ()])
+        self._largest: Dict[str, int] = {}
+        self._unproven: Dict[str, int] = {}
         self._init_files()
 
     def fit(self, col_selector: Any, ddf: Any) -> Any:
         """Delayed counting, or nothing in mode "vocabulary"."""
         if self.mode == "vocabulary":
             return dask.delayed({})
-        groups = self._groups(col_selector.names)
+        groups = self._id_groups.of(col_selector.names)
         folder = self._begin([group.name for group in groups])
+        self._unproven.update({group.name: len(group.columns) for group in groups})
         counts = count_keys(ddf, groups, {group.name: 8 for group in groups})
+        dtypes = [
+            dask.delayed(dtypes_of)(part, col_selector.names)
+            for part in ddf.to_delayed(optimize_graph=False)
+        ]
         return dask.delayed(dict)(
             [
                 dask.delayed(measure)(
-                    counts[group.name],
+                    dask.delayed(of_one_dtype)(counts[group.name], dtypes, group)
+                    if self._id_groups.reserved(group)
+                    else counts[group.name],
                     group.name,
-                    max(self._reserved.get(column, 0) for column in group.columns),
+                    self._id_groups.reserved(group),
                     self.on_violation == "remap",
                     self.steps,
                     folder,
@@ -104,10 +134,14 @@ class FrequencyOrder(FittedFiles, StatOperator):  # type: ignore[misc]
         )
 
     def transform(self, col_selector: Any, df: Any) -> Any:
-        """The frame as it is, or with new ids where the fit remapped them."""
+        """The frame as it is, or with new ids where the fit remapped them.
+
+        Raises:
+          FrequencyOrderError: what is remapped cannot be ids of the encoder.
+        """
         frame = df.copy(deep=False)
         for column in col_selector.names:
-            name = self._name_of(column)
+            name = self._id_groups.name_of(column)
             if name in self._stale:
                 raise FrequencyOrderError(
                     f"Column {column!r}: expected a fit that came to its end. Received: one that "
@@ -116,22 +150,46 @@ class FrequencyOrder(FittedFiles, StatOperator):  # type: ignore[misc]
                 )
             order = self.fits.get(name)
             if order is not None and order.remaps:
-                frame[column] = remapped(df[column], order)
+                frame[column] = remapped(df[column], order, self._largest.get(column, LARGEST_ID))
         return frame
 
+    def compute_output_schema(
+        self, input_schema: Schema, col_selector: Any, prev_output_schema: Optional[Schema] = None
+    ) -> Schema:
+        """Categorify's properties, with the popularity, and without a cat_path that lies.
+
+        Before the fit, the schema tells which columns share a vocabulary; after it, whether the
+        ids that passed can be those that the encoder made.
+
+        Raises:
+          FrequencyOrderError: they cannot, or the columns of a vocabulary were torn apart.
+        """
+        for column in input_schema:
+            if self._id_groups.name_of(column.name) not in self._fresh:
+                self._id_groups.encoders[column.name] = encoder_of(column)
+        try:
+            self._id_groups.check_paths(input_schema, self._fresh)
+            for column in input_schema:
+                self._check_unchanged(column)
+        except PopSamplerError:
+            self._withdraw()
+            raise
+        finally:
+            for column in input_schema:
+                self._unproven.pop(self._id_groups.name_of(column.name), None)
+        return super().compute_output_schema(input_schema, col_selector, prev_output_schema)
+
     def _compute_properties(self, col_schema: ColumnSchema, input_schema: Schema) -> ColumnSchema:
-        """The input's properties, with the popularity, and without a cat_path that lies."""
-        column = col_schema.name
         col_schema = super()._compute_properties(col_schema, input_schema)
-        self._reserved[column] = reserved_ids(col_schema)
         if self.mode == "vocabulary":
             return self._audited(col_schema)
-        order = self._fresh.get(self._name_of(column))
+        name = self._id_groups.name_of(col_schema.name)
+        order = self._fresh.get(name)
         if order is None:
             return col_schema
         if order.remaps and "cat_path" in col_schema.properties:
             col_schema = col_schema.with_properties({"cat_path": None})
-        return with_popularity(_with_room(col_schema, order.metadata), order.metadata)
+        return with_popularity(_with_room(col_schema, name, order.metadata), order.metadata)
 
     def _audited(self, col_schema: ColumnSchema) -> ColumnSchema:
         """The column with the popularity that its encoder's own counts prove."""
@@ -139,7 +197,8 @@ class FrequencyOrder(FittedFiles, StatOperator):  # type: ignore[misc]
         if path is None:  # before the encoder's fit, or for a column that has none
             return col_schema
         domain = col_schema.properties.get("domain") or {}
-        name, min_id = domain.get("name") or col_schema.name, self._reserved[col_schema.name]
+        name = domain.get("name") or col_schema.name
+        min_id = self._id_groups.encoders[col_schema.name].reserved
         sizes = read_sizes(str(path), name, min_id)
         _warn_of_gaps(col_schema.name, uncounted(sizes, min_id))
         metadata = PopularityMetadata.from_counts(sizes, min_id, "vocabulary", self.steps)
@@ -163,22 +222,16 @@ class FrequencyOrder(FittedFiles, StatOperator):  # type: ignore[misc]
             raise FrequencyOrderError(message)
         warnings.warn(message, stacklevel=2)
 
-    def _groups(self, columns: List[str]) -> List[KeyGroup]:
-        """What is counted together; every column is in one group, its own or a joint one."""
-        members = [column for group in self.groups for column in group]
-        missing = [column for column in members if column not in columns]
-        if missing or len(set(members)) < len(members):
-            raise PopSamplerError(
-                f"Expected groups of the operator's columns {columns}, each column in one. "
-                f"Received: groups={self.groups}. Name each jointly encoded column once."
-            )
-        joint = [KeyGroup("_".join(group), group, joint=True) for group in self.groups]
-        single = [KeyGroup(name, (name,), False) for name in columns if name not in members]
-        return joint + single
-
-    def _name_of(self, column: str) -> str:
-        names = ["_".join(group) for group in self.groups if column in group]
-        return names[0] if names else column
+    def _check_unchanged(self, column: ColumnSchema) -> None:
+        """Once after a fit: the encoder gave what passed."""
+        name = self._id_groups.name_of(column.name)
+        if name not in self._unproven or name not in self._fresh:
+            return
+        encoder = self._id_groups.encoders[column.name]
+        most = most_times(column, encoder, self._unproven[name])
+        if most is not None:
+            check_unchanged(column.name, passed_counts(self.fits[name]), most)
+        self._largest[column.name] = LARGEST_ID if most is None else len(most) - 1
 
 
 def _warn_of_gaps(name: str, gaps: str) -> None:
@@ -190,12 +243,15 @@ def _warn_of_gaps(name: str, gaps: str) -> None:
         )
 
 
-def _with_room(col_schema: ColumnSchema, metadata: PopularityMetadata) -> ColumnSchema:
-    """The column with a domain that holds every id, where its encoder wrote one too small."""
-    domain = col_schema.properties.get("domain")
-    if not domain or domain.get("max") is None or domain["max"] >= metadata.max_id:
+def _with_room(
+    col_schema: ColumnSchema, vocabulary: str, metadata: PopularityMetadata
+) -> ColumnSchema:
+    """The column with a domain that holds every id, where it has none or one too small."""
+    domain = col_schema.properties.get("domain") or {"name": vocabulary}
+    largest = domain.get("max")
+    if not metadata.domain.cardinality or (largest is not None and largest >= metadata.max_id):
         return col_schema
-    return col_schema.with_properties({"domain": {**domain, "max": metadata.max_id}})
+    return col_schema.with_properties({"domain": {**domain, "min": 0, "max": metadata.max_id}})
 
 
 def _check_belongs(col_schema: ColumnSchema, found: PopularityMetadata, sizes: Ints) -> None:

@@ -1,7 +1,7 @@
 """The order of ids that were counted, and the map that puts ids in order."""
 
 from dataclasses import dataclass, replace
-from typing import Any, Tuple
+from typing import Any, Dict, Sequence, Tuple
 
 import numpy as np
 import pandas as pd
@@ -16,10 +16,16 @@ from . import fit_folder, popularity_file
 from .counting import SIZE, Counts
 from .encoding import as_lists
 from .fit_folder import FitFolder, Fitted
-from .keys import elements, is_list
+from .keys import KeyGroup, canonical, elements, is_list
 
 LARGEST_ID = 10**9
 """No embedding table has more rows; larger ids are keys that were never encoded."""
+
+
+RAW_COLUMN = (
+    "Where an operator leaves a partition without rows, Merlin hands on the raw column: filter the "
+    "data before the workflow, or leave no partition without rows."
+)
 
 
 @dataclass(frozen=True)
@@ -74,20 +80,49 @@ def measure(
     return name, order
 
 
+def passed_counts(order: Order) -> Ints:
+    """Counts of the ids as they came in, int64 `[last id that was seen + 1]`."""
+    path = order.path(fit_folder.POPULARITY)
+    counts = popularity_file.counts_of(order.table(fit_folder.POPULARITY), path)
+    if not order.remaps:
+        return counts
+    new_ids = order.table(fit_folder.MAP)["new_id"].to_numpy()
+    # Ids of the range that were never seen have the last new ids, and no row.
+    found = np.where(new_ids < len(counts), counts[np.minimum(new_ids, len(counts) - 1)], 0)
+    return np.concatenate((counts[: order.first_mapped], found))
+
+
+def dtypes_of(df: Any, columns: Sequence[str]) -> Dict[str, str]:
+    """By column, the dtype of a partition's ids, where it has any."""
+    ids = {column: elements(df[column]) for column in columns}
+    return {column: str(values.dtype) for column, values in ids.items() if len(values)}
+
+
+def of_one_dtype(counts: Counts, dtypes: Sequence[Dict[str, str]], group: KeyGroup) -> Counts:
+    """The counts, where an encoder made the ids of every partition.
+
+    Raises:
+      FrequencyOrderError: a column's partitions differ in dtype.
+    """
+    for column in group.columns:
+        found = sorted({partition[column] for partition in dtypes if column in partition})
+        if len(found) > 1:
+            raise FrequencyOrderError(
+                f"Column {column!r}: expected ids of one dtype in every partition, as an encoder "
+                f"gives them. Received: {' and '.join(found)}. {RAW_COLUMN}"
+            )
+    return counts
+
+
 def _dense_counts(counts: Counts, name: str, reserved: int) -> Ints:
     """Counts of the ids from 0 to the last item that was seen, int64."""
     ids = counts.frame[name]
-    problem = ""
-    if counts.nulls:
-        problem = f"{counts.nulls} nulls"
-    elif len(ids) and ids.dtype.kind not in "iu":
-        problem = f"{ids.dtype} values, such as {ids.iloc[0]!r}"
-    elif len(ids) and not 0 <= int(ids.min()) <= int(ids.max()) <= LARGEST_ID:
-        problem = f"values from {ids.min()} to {ids.max()}"
+    problem = f"{counts.nulls} nulls" if counts.nulls else _problem_of(ids, LARGEST_ID)
     if problem:
         raise FrequencyOrderError(
             f"Column {name!r}: expected ids, whole numbers from 0 to {LARGEST_ID}. "
-            f"Received: {problem}. Encode the column first, with FrequencyCategorify for example."
+            f"Received: {problem}. Encode the column first, with FrequencyCategorify for example. "
+            f"{RAW_COLUMN}"
         )
     dense = np.zeros(max(int(ids.max()) + 1 if len(ids) else 0, reserved), np.int64)
     dense[ids.to_numpy(np.int64)] = counts.frame[SIZE].to_numpy()
@@ -107,15 +142,31 @@ def violation_of(counts: Ints, min_id: int) -> str:
     )
 
 
-def remapped(ids: Any, order: Order) -> Any:
-    """New ids of a column of ids or of lists of ids, in its dtype; ids off the map stay."""
+def remapped(ids: Any, order: Order, largest: int) -> Any:
+    """New ids of a column of ids or of lists of ids, in its dtype; ids off the map stay.
+
+    Args:
+      ids: the column.
+      order: with a map.
+      largest: last id that the column's encoder gives.
+
+    Raises:
+      FrequencyOrderError: nulls, or values that are none of these ids.
+    """
     values = elements(ids)
     if bool(dispatch.series_has_nulls(values)):
         raise FrequencyOrderError(
             f"Column {ids.name!r}: expected ids. Received: nulls. Fill or encode them first."
         )
     if len(values):
-        old = values.astype("int64").values
+        whole = canonical(values, ids.name)
+        problem = _problem_of(whole, largest)
+        if problem:
+            raise FrequencyOrderError(
+                f"Column {ids.name!r}: expected ids, whole numbers from 0 to {largest}. "
+                f"Received: {problem}. {RAW_COLUMN}"
+            )
+        old = whole.astype("int64").values
         table = _map_table(order, ids)
         row = old - order.first_mapped
         mapped = (row >= 0) & (row < len(table))
@@ -125,6 +176,17 @@ def remapped(ids: Any, order: Order) -> Any:
     if is_list(ids):
         return as_lists(ids, values.values, values.dtype)
     return values.values
+
+
+def _problem_of(ids: Any, largest: int) -> str:
+    """Why values without nulls are no ids up to `largest`, in words; "" if they are."""
+    if not len(ids):
+        return ""
+    if getattr(ids.dtype, "kind", "O") not in "iu":
+        return f"{ids.dtype} values, such as {ids.iloc[0]!r}"
+    if not 0 <= int(ids.min()) <= int(ids.max()) <= largest:
+        return f"values from {ids.min()} to {ids.max()}"
+    return ""
 
 
 def _map_table(order: Order, like: Any) -> Any:

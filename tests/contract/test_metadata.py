@@ -131,7 +131,9 @@ def test_what_contradicts_itself_is_refused(metadata, change, message):
 def test_the_total_is_the_sum_of_the_steps(metadata):
     assert metadata.to_dict()["version"] == 2
     assert metadata.to_dict()["total"] == 20
-    assert "total" not in PopularityMetadata.from_counts(np.array([1, 2]), 3, "counted", 9).to_dict()
+    assert (
+        "total" not in PopularityMetadata.from_counts(np.array([1, 2]), 3, "counted", 9).to_dict()
+    )
     assert PopularityMetadata.from_counts(np.zeros(0, int), 3, "counted", 9).to_dict()["total"] == 0
 
 

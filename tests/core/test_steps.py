@@ -159,7 +159,8 @@ def test_garbled_text_is_refused(text, why):
 
 
 @pytest.mark.parametrize(
-    ("length", "shown"), [(58, f"'{'x' * 58}' "), (59, f"'{'x' * 59}... "), (999, f"'{'x' * 59}... ")]
+    ("length", "shown"),
+    [(58, f"'{'x' * 58}' "), (59, f"'{'x' * 59}... "), (999, f"'{'x' * 59}... ")],
 )
 def test_long_texts_are_shortened_in_the_message(length, shown):
     with pytest.raises(SchemaError, match=f"Received: {re.escape(shown)}"):

@@ -3,6 +3,7 @@
 import nvtabular as nvt
 import pandas as pd
 import pytest
+from merlin.io import Dataset
 from merlin.schema import Tags
 from nvtabular import ops
 
@@ -28,6 +29,14 @@ def test_joint_options_go_by_group_or_by_column(rng, out_path):
     assert popularity(workflow, "b")["max_id"] == 8
     with pytest.raises(PopSamplerError, match="one max_size"):
         encode(frame, [["a", "b"]], out_path, max_size={"a": 9, "b": 10})
+
+
+def test_the_schema_names_a_joint_vocabulary_before_the_fit(frame, out_path):
+    """By then an operator further down has to know which columns share one."""
+    node = [["item_id", "user"]] >> FrequencyCategorify(out_path=out_path)
+    workflow = nvt.Workflow(node).fit_schema(Dataset(frame, cpu=True).schema)
+    named = {column.properties["domain"]["name"] for column in workflow.output_schema}
+    assert named == {"item_id_user"}
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Ids of any origin: counted, audited, refused, recorded or remapped."""
 
+import doctest
 import warnings
 from collections import Counter
 
@@ -24,6 +25,14 @@ def frame(rng):
     return pd.DataFrame(
         {"item_id": rng.zipf(1.3, 3000) % 97 * 7, "click": rng.integers(0, 2, 3000)}
     )
+
+
+def test_the_example_in_the_docstring():
+    results = [
+        doctest.DocTestRunner().run(example)
+        for example in doctest.DocTestFinder(recurse=False).find(FrequencyOrder, "FrequencyOrder")
+    ]
+    assert [(found.attempted, found.failed) for found in results] == [(6, 0)]
 
 
 def emitted(workflow, frame, column="item_id"):

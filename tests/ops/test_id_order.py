@@ -7,7 +7,7 @@ import pytest
 from merlin_popsampler.errors import FrequencyOrderError
 from merlin_popsampler.ops.counting import SIZE, Counts
 from merlin_popsampler.ops.fit_folder import FitFolder
-from merlin_popsampler.ops.id_order import LARGEST_ID, measure, violation_of
+from merlin_popsampler.ops.id_order import LARGEST_ID, measure, passed_counts, violation_of
 
 
 def counted(ids, sizes, nulls=0):
@@ -31,7 +31,7 @@ def test_a_map_of_the_ids_that_were_seen(out_path):
     assert new_ids.to_dict("list") == {"id": [3, 4, 5], "new_id": [5, 3, 4]}
     counts = pd.read_parquet(f"{out_path}/x/popularity.item_id.parquet")["count"]
     assert counts.tolist() == [7, 0, 0, 2, 2, 1]
-    assert (order.metadata.min_id, order.metadata.max_id, order.gaps) == (3, 5, 0)
+    assert (order.metadata.min_id, order.metadata.max_id, order.gaps) == (3, 5, "")
     assert order.remaps
     order.check_files()
 
@@ -39,8 +39,19 @@ def test_a_map_of_the_ids_that_were_seen(out_path):
 def test_gaps_are_counted(out_path):
     folder = FitFolder(out_path, "x")
     _, order = measure(counted([2, 3, 5], [3, 1, 1]), "item_id", 0, False, 256, folder)
-    assert (order.metadata.min_id, order.metadata.max_id, order.gaps) == (2, 5, 1)
+    assert (order.metadata.min_id, order.metadata.max_id) == (2, 5)
+    assert order.gaps == "1 of the ids from 2 to 5 (the first is 4, the last 4)"
     assert (order.violation, order.remaps) == ("", False)
+
+
+@pytest.mark.parametrize("remap", [False, True])
+@pytest.mark.parametrize("sizes", [[7, 1, 2, 2], [7, 4, 2, 2], [7, 1, 1, 9]])
+def test_counts_as_the_ids_came_in(sizes, remap, out_path):
+    folder = FitFolder(out_path, "x")
+    _, order = measure(counted([0, 4, 6, 9], sizes), "item_id", 3, remap, 256, folder)
+    assert order.remaps == remap
+    rows = dict(zip([0, 4, 6, 9], sizes))
+    assert passed_counts(order).tolist() == [rows.get(i, 0) for i in range(10)]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,92 @@
+"""Which columns' ids are counted, and renumbered, together."""
+
+from itertools import combinations
+from typing import Any, Dict, List, Mapping, Sequence, Tuple
+
+from merlin.schema import Schema
+
+from merlin_popsampler.errors import FrequencyOrderError, PopSamplerError
+
+from .encoders import Encoder
+from .keys import KeyGroup
+
+
+class IdGroups:
+    """Columns of one vocabulary, as their encoder or the user names them.
+
+    Args:
+      asked: groups that the user names; all other columns go by their encoder.
+
+    Attributes:
+      encoders: by column, its encoder as the schema tells before the fit.
+    """
+
+    def __init__(self, asked: Sequence[Tuple[str, ...]]) -> None:
+        self.asked = asked
+        self.encoders: Dict[str, Encoder] = {}
+
+    def of(self, columns: Sequence[str]) -> List[KeyGroup]:
+        """The groups of some columns, each column in one.
+
+        Raises:
+          PopSamplerError: groups that were asked for of other columns, or with one twice.
+        """
+        members = [column for group in self.asked for column in group]
+        missing = [column for column in members if column not in columns]
+        if missing or len(set(members)) < len(members):
+            raise PopSamplerError(
+                f"Expected groups of the operator's columns {columns}, each column in one. "
+                f"Received: groups={self.asked}. Name each jointly encoded column once."
+            )
+        shared: Dict[str, List[str]] = {}
+        for column in columns:
+            if column not in members:
+                shared.setdefault(self.name_of(column), []).append(column)
+        groups = [("_".join(group), group) for group in self.asked] + list(shared.items())
+        return [KeyGroup(name, tuple(group), len(group) > 1) for name, group in groups]
+
+    def name_of(self, column: str) -> str:
+        """Of the column's group: what was asked for, or the vocabulary that it shares."""
+        for group in self.asked:
+            if column in group:
+                return "_".join(group)
+        encoder = self.encoders.get(column)
+        sharing = [other for other in self.encoders.values() if other == encoder]
+        return encoder.vocabulary if encoder and len(sharing) > 1 else column
+
+    def reserved(self, group: KeyGroup) -> int:
+        """Ids from 0 on that are no items."""
+        known = [column for column in group.columns if column in self.encoders]
+        return max((self.encoders[column].reserved for column in known), default=0)
+
+    def check_paths(self, schema: Schema, fits: Mapping[str, Any]) -> None:
+        """Whether the groups were right, from the schema after the fit.
+
+        Args:
+          schema: of the columns.
+          fits: by group, what was found.
+
+        Raises:
+          FrequencyOrderError: one vocabulary has two maps, or two that bear one name were pooled.
+        """
+        asked = {column for group in self.asked for column in group}
+        paths = {
+            column.name: column.properties.get("cat_path")
+            for column in schema
+            if self.name_of(column.name) in fits
+        }
+        for one, other in combinations(paths, 2):
+            names = {self.name_of(one), self.name_of(other)}
+            same = paths[one] == paths[other]
+            if len(names) == 1 and one not in asked and not same:
+                raise FrequencyOrderError(
+                    f"Columns {one!r}, {other!r}: expected one vocabulary, since both bear the "
+                    f"name {names.pop()!r}. Received: {paths[one]} and {paths[other]}. Give each "
+                    "branch a FrequencyOrder of its own."
+                )
+            mapped = any(fits[name].remaps for name in names)
+            if len(names) == 2 and same and paths[one] is not None and mapped:
+                raise FrequencyOrderError(
+                    f"Columns {one!r}, {other!r}: expected one map for their one vocabulary, "
+                    f"{paths[one]}. Received: a map for each. Pass groups=[[{one!r}, {other!r}]]."
+                )
