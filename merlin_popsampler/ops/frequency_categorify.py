@@ -122,6 +122,14 @@ class FrequencyCategorify(FittedFiles, Categorify):  # type: ignore[misc]
             encoded[name] = encode(df, group, columns, vocabulary, self.output_dtype)
         return encoded
 
+    def inference_initialize(self, columns: Any, inference_config: Any) -> None:
+        """None: a server encodes with `transform`, and gives the ids that the model learned from.
+
+        Categorify's own encoder for servers takes the keys of each request for those of the
+        vocabulary, whatever their kind (2.5 for 2), and knows neither several buckets of unknown
+        keys nor joint vocabularies. It cannot be told before the requests whether it will be right.
+        """
+
     def get_embedding_sizes(self, columns: Sequence[str]) -> Dict[str, Tuple[int, int]]:
         """Rows (`max_id + 1`) and a width for the embedding table of each vocabulary."""
         sizes = {}
