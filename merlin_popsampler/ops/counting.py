@@ -1,29 +1,59 @@
 """Occurrences of keys: one pass over a partitioned data frame, reduced on the host as a tree."""
 
 from dataclasses import dataclass
-from typing import Any, Dict, List, Sequence
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 import dask
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 from merlin.core import dispatch
 
-from .keys import KeyGroup, all_null, canonical, elements
+from .key_kinds import EXACT, KeyKind, canonical, inexact, merged, unusable, widened
+from .keys import KeyGroup, all_null, combined_lists, elements, is_list, lists_and_keys
 
-SIZE = "_popsampler_size"
-"""Column of the occurrences; no key column should bear this name."""
+SIZE = 0
+"""Label of the column of occurrences: no word, since a key column may bear any."""
+
+_ARROW = {"word": pa.large_string(), "bytes": pa.large_binary()}
+"""Arrow's types for objects; those of the other families it finds by itself."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What was seen of the rows of one column.
+
+    Args:
+      nulls: rows, or list elements, without a key (for a combination: of its first column).
+      is_list: whether the rows are lists; None where no row shows it.
+      floating: whether there are nulls beside which a reader makes floats of integers.
+      large: whether there are integers that floats would not hold.
+    """
+
+    nulls: int
+    is_list: Optional[bool]
+    floating: bool
+    large: bool
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Occurrences of the keys of one group.
+    """Occurrences of the keys of one group, in all of the data or in a part.
 
     Args:
-      frame: the key columns and `SIZE` (int64), one row a key, in no particular order.
-      nulls: rows, or list elements, without a key.
+      frame: the key columns, canonical, and `SIZE` (int64), one row a key, in no particular order.
+      rows: what was seen of each column.
+      kinds: of each key column; None where there is no key.
     """
 
     frame: pd.DataFrame
-    nulls: int
+    rows: Dict[str, Rows]
+    kinds: Tuple[Optional[KeyKind], ...]
+
+    @property
+    def nulls(self) -> int:
+        """Rows, or list elements, without a key."""
+        return sum(rows.nulls for rows in self.rows.values())
 
 
 def count_keys(ddf: Any, groups: Sequence[KeyGroup], split_every: Dict[str, int]) -> Dict[str, Any]:
@@ -59,31 +89,128 @@ def _count_partition(df: Any, groups: Sequence[KeyGroup]) -> Dict[str, Counts]:
 
 
 def _count(df: Any, group: KeyGroup) -> Counts:
-    """Counts of one partition; nulls are set aside first, since they change integers to floats."""
-    columns = [elements(df[column]) for column in group.columns]
-    if len(group.keys) == 1:
-        nulls = sum(int(column.isna().sum()) for column in columns)
-        parts = [canonical(column.dropna(), group.name) for column in columns]
-        pooled = dispatch.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
-        keys = type(df)({group.name: pooled.reset_index(drop=True)})
-    else:
-        keys = type(df)(dict(zip(group.keys, columns)))
-        null = all_null(keys)
-        nulls = int(null.sum())
+    """Counts of one partition, column by column where columns are pooled."""
+    alone = group.joint or len(group.columns) == 1
+    together = [(column,) for column in group.columns] if alone else [group.columns]
+    return _add([_count_rows(df, columns, group) for columns in together], group)
+
+
+def _count_rows(df: Any, columns: Tuple[str, ...], group: KeyGroup) -> Counts:
+    """Counts of one column or combination; nulls go first, since they make floats of integers."""
+    lists = [is_list(df[column]) for column in columns]
+    if len(columns) > 1 and any(lists):
+        raise combined_lists(group)
+    keys = type(df)(
+        {key: elements(df[column], bool(of)) for key, column, of in zip(group.keys, columns, lists)}
+    )
+    missing = [keys[key].isna() for key in group.keys]
+    floating = [bool(of.any()) and not _masked(keys[key]) for key, of in zip(group.keys, missing)]
+    null = all_null(missing)
+    nulls = int(null.sum())
+    if nulls:
         keys = keys[~null].reset_index(drop=True)
+    kinds, convert = [], canonical if len(columns) == 1 else _canonical_part
     for key in group.keys:
-        keys[key] = canonical(keys[key], group.name)
-    sizes = keys.groupby(group.keys, dropna=False, sort=False).size()
-    frame = sizes.rename(SIZE).reset_index()
-    return Counts(dispatch.convert_data(frame, cpu=True, to_collection=False), nulls)
+        keys[key], kind = convert(keys[key], key)
+        kinds.append(kind)
+    frame = _distinct(keys, kinds, lambda grouped: grouped.size())
+    large = [kind is not None and _large(frame[key]) for key, kind in zip(group.keys, kinds)]
+    found = zip(columns, [nulls] + [0] * len(columns), lists, floating, large)
+    return Counts(frame, {column: Rows(*seen) for column, *seen in found}, tuple(kinds))
+
+
+def _canonical_part(keys: Any, column: str) -> Tuple[Any, Optional[KeyKind]]:
+    """Canonical keys and their kind; nulls, as a part of a combination may be, stay in place."""
+    null = keys.isna()
+    if not bool(null.any()):
+        return canonical(keys, column)
+    if bool(null.all()):
+        return keys.astype(object), None
+    filled, kind = canonical(keys.fillna(keys.dropna().iloc[0]), column)
+    kind = kind.with_nulls()
+    return widened(filled, kind, column).where(~null), kind
+
+
+def _masked(keys: Any) -> bool:
+    """Whether nulls beside integers leave these as they are."""
+    return not (dispatch.is_cpu_object(keys) and isinstance(keys.dtype, np.dtype))
+
+
+def _large(keys: pd.Series) -> bool:
+    whole = keys.dtype.kind in "iu" and len(keys) > 0
+    return whole and bool(max(int(keys.max()), -int(keys.min())) >= EXACT)
+
+
+def _distinct(
+    frame: Any, kinds: Sequence[Optional[KeyKind]], total: Callable[[Any], Any]
+) -> pd.DataFrame:
+    """Distinct rows of canonical keys with a total of each, `SIZE`, on the host."""
+    names = [name for name in frame.columns if name != SIZE]
+    objects = {}
+    if dispatch.is_cpu_object(frame):
+        for name, kind in zip(names, kinds):
+            if kind is not None and kind.dtype == "object":
+                frame[name], objects[name] = _coded(frame[name], kind, name)
+    totals = total(frame.groupby(names, dropna=False, sort=False)).rename(SIZE).reset_index()
+    found: pd.DataFrame = dispatch.convert_data(totals, cpu=True, to_collection=False)
+    for name, values in objects.items():
+        found[name] = values[found[name]]
+    return found
+
+
+def _coded(keys: pd.Series, kind: KeyKind, column: str) -> Tuple[Any, Any]:
+    """Each key's place in an array of distinct keys, and that array, which ends with a null.
+
+    pandas takes words for one that are equal up to a NUL; Arrow does not, and says at once what
+    a file will not hold.
+    """
+    try:
+        coded = pa.array(keys, _ARROW.get(kind.family), from_pandas=True).dictionary_encode()
+    except (ValueError, TypeError, OverflowError) as error:
+        raise unusable(column, f"{kind.family} keys that no file holds ({error})") from None
+    distinct = coded.dictionary.to_pandas().to_numpy(object)
+    return coded.indices.fill_null(-1).to_numpy(), np.append(distinct, None)
 
 
 def _add(parts: List[Counts], group: KeyGroup) -> Counts:
-    frames = [part.frame for part in parts if len(part.frame)] or [parts[0].frame]
-    frame = pd.concat(frames, ignore_index=True)
-    for key in group.keys:
-        frame[key] = canonical(frame[key], group.name)
-    if len(frames) > 1:
-        sums = frame.groupby(group.keys, dropna=False, sort=False)[SIZE].sum()
-        frame = sums.reset_index()
-    return Counts(frame, sum(part.nulls for part in parts))
+    kinds = tuple(_merged_kind(parts, place, key) for place, key in enumerate(group.keys))
+    filled = [part.frame for part in parts if len(part.frame)] or [parts[0].frame]
+    frame = pd.concat([_widened(part, group.keys, kinds) for part in filled], ignore_index=True)
+    if len(filled) > 1:
+        frame = _distinct(frame, kinds, lambda grouped: grouped[SIZE].sum())
+    seen = {
+        column: _merged_rows([part.rows[column] for part in parts if column in part.rows], column)
+        for column in group.columns
+    }
+    return Counts(frame, seen, kinds)
+
+
+def _merged_kind(parts: List[Counts], place: int, key: str) -> Optional[KeyKind]:
+    kind = merged((part.kinds[place] for part in parts), key)
+    nulls = any(part.kinds[place] is None and len(part.frame) for part in parts)
+    return kind.with_nulls() if kind is not None and nulls else kind
+
+
+def _widened(
+    frame: pd.DataFrame, keys: Sequence[str], kinds: Sequence[Optional[KeyKind]]
+) -> pd.DataFrame:
+    """The frame with key columns in their merged kinds' dtypes."""
+    frame = frame.copy(deep=False)
+    for key, kind in zip(keys, kinds):
+        if kind is not None:
+            null = bool(frame[key].isna().all())
+            frame[key] = frame[key].astype(kind.dtype) if null else widened(frame[key], kind, key)
+    return frame
+
+
+def _merged_rows(parts: List[Rows], column: str) -> Rows:
+    """What all parts together show; in a column of lists, a null row without lists is no key."""
+    shown = {part.is_list for part in parts} - {None}
+    if len(shown) > 1:
+        raise lists_and_keys(column)
+    lists = shown.pop() if shown else None
+    parts = [part for part in parts if part.is_list or not lists]
+    floating, large = any(part.floating for part in parts), any(part.large for part in parts)
+    if floating and large:
+        raise inexact(column, "integers beside nulls")
+    return Rows(sum(part.nulls for part in parts), lists, floating, large)

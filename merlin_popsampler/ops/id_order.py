@@ -153,7 +153,8 @@ def remapped(ids: Any, order: Order, largest: int) -> Any:
     Raises:
       FrequencyOrderError: nulls, or values that are none of these ids.
     """
-    values = elements(ids)
+    lists = bool(is_list(ids))
+    values = elements(ids, lists)
     if bool(dispatch.series_has_nulls(values)):
         raise FrequencyOrderError(
             f"Column {ids.name!r}: expected ids. Received: nulls. Fill or encode them first."
@@ -173,7 +174,7 @@ def remapped(ids: Any, order: Order, largest: int) -> Any:
         new = old.copy()
         new[mapped] = table[row[mapped]]
         values = type(values)(new.astype(values.dtype))
-    if is_list(ids):
+    if lists:
         return as_lists(ids, values.values, values.dtype)
     return values.values
 

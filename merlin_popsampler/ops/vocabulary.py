@@ -4,11 +4,13 @@
 
 import io
 from dataclasses import dataclass, replace
-from typing import Any, List, Sequence
+from decimal import Decimal
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 import pandas as pd
 from merlin.core import dispatch
+from pandas.util import hash_pandas_object
 
 from merlin_popsampler.contract.metadata import PopularityMetadata
 from merlin_popsampler.core.domain import FIRST_OOV_ID, NULL_ID, PADDING_ID
@@ -19,6 +21,7 @@ from merlin_popsampler.errors import FrequencyOrderError
 from . import fit_folder, popularity_file, storage
 from .counting import SIZE, Counts
 from .fit_folder import FitFolder, Fitted
+from .key_kinds import KeyKind
 from .keys import KeyGroup
 
 
@@ -48,25 +51,26 @@ class Layout:
 
 @dataclass(frozen=True)
 class Vocabulary(Fitted):
-    """What an operator knows of the vocabulary that it fitted: all that is needed to encode."""
+    """What an operator knows of the vocabulary that it fitted: all that is needed to encode.
+
+    Args:
+      kinds: of its key columns; None where no key was seen.
+      is_list: by column of the data, whether its rows are lists; None where no row showed it.
+    """
+
+    kinds: Tuple[Optional[KeyKind], ...]
+    is_list: Dict[str, Optional[bool]]
 
 
 def by_frequency(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
     """Rows sorted by (occurrences descending, keys ascending): a total order, as keys are unique.
 
     Words are compared by code point and nulls come first, on any processor.
-
-    Raises:
-      FrequencyOrderError: keys that cannot be compared with each other.
     """
-    try:
-        if len(keys) > 1 or not frame[keys[0]].is_monotonic_increasing:
-            frame = frame.sort_values(list(keys), kind="stable", na_position="first")
-    except TypeError as error:
-        raise FrequencyOrderError(
-            f"Column {'_'.join(keys)!r}: expected keys of one kind, since equally frequent keys "
-            f"are ordered by key. Received: a mixture ({error}). Convert the column to one kind."
-        ) from None
+    # One column at a time: of several, pandas makes categories, and loses what follows a NUL.
+    for key in reversed(keys):
+        if not frame[key].is_monotonic_increasing:
+            frame = frame.sort_values(key, kind="stable", na_position="first")
     return frame.iloc[np.argsort(-frame[SIZE].to_numpy(), kind="stable")]
 
 
@@ -102,18 +106,31 @@ def stage(counts: Counts, group: KeyGroup, layout: Layout, folder: FitFolder) ->
         folder,
         {kind: fit_folder.write(folder, kind, group.name, frames[kind]) for kind in frames},
         replace(metadata, digest=popularity_file.counts_digest(dense)),
+        counts.kinds,
+        {column: rows.is_list for column, rows in counts.rows.items()},
     )
 
 
 def hash_buckets(keys: Any, num_buckets: int) -> Any:
     """Out-of-vocabulary bucket of each row, `[0, num_buckets)`: a function of its key alone."""
     hashed = 0
-    # pandas hashes the index label along with the value: one label for all takes it out.
-    same_label = dispatch.arange(len(keys), like_df=keys) * 0
     for column in keys.columns:
-        values = dispatch.hash_series(keys[column].set_axis(same_label))
-        hashed = hashed ^ getattr(values, "values", values)
+        hashed = hashed ^ _hashed(keys[column])
     return hashed % num_buckets
+
+
+def _hashed(keys: Any) -> Any:
+    if not dispatch.is_cpu_object(keys):
+        return keys.hash_values().values
+    if keys.dtype == object and Decimal in set(map(type, keys.values)):
+        keys = keys.astype("float64")  # 1.5 and 1.50 are one key, and hash as words do
+    # pandas hashes the index label along with the value: one label for all takes it out.
+    keys = keys.set_axis(np.zeros(len(keys), np.int64))
+    try:
+        # Without categories, which pandas makes of what stands before a NUL.
+        return hash_pandas_object(keys, categorize=False).to_numpy()
+    except UnicodeEncodeError:  # half of a surrogate pair, which may be asked for, is no item
+        return hash_pandas_object(keys.str.encode("utf-8", "surrogatepass"), categorize=False)
 
 
 def _bucket_sizes(removed: pd.DataFrame, group: KeyGroup, num_buckets: int) -> Ints:
@@ -121,7 +138,7 @@ def _bucket_sizes(removed: pd.DataFrame, group: KeyGroup, num_buckets: int) -> I
     sizes = removed[SIZE].to_numpy()
     if num_buckets == 1 or not len(removed):
         return np.append(sizes.sum(), np.zeros(num_buckets - 1, np.int64)).astype(np.int64)
-    buckets = hash_buckets(removed[group.keys].infer_objects(), num_buckets)
+    buckets = hash_buckets(removed[group.keys], num_buckets)
     result = np.zeros(num_buckets, np.int64)
     np.add.at(result, buckets.astype(np.int64), sizes)
     return result
