@@ -9,31 +9,14 @@ import pandas as pd
 import pyarrow as pa
 from merlin.core import dispatch
 
-from .key_kinds import EXACT, KeyKind, canonical, inexact, merged, unusable, widened
-from .keys import KeyGroup, all_null, combined_lists, elements, is_list, lists_and_keys
+from .key_kinds import EXACT, KeyKind, canonical, merged, unusable, widened
+from .keys import KeyGroup, Rows, all_null, is_list, key_frame, merged_rows
 
 SIZE = 0
 """Label of the column of occurrences: no word, since a key column may bear any."""
 
 _ARROW = {"word": pa.large_string(), "bytes": pa.large_binary()}
 """Arrow's types for objects; those of the other families it finds by itself."""
-
-
-@dataclass(frozen=True)
-class Rows:
-    """What was seen of the rows of one column.
-
-    Args:
-      nulls: rows, or list elements, without a key (for a combination: of its first column).
-      is_list: whether the rows are lists; None where no row shows it.
-      floating: whether there are nulls beside which a reader makes floats of integers.
-      large: whether there are integers that floats would not hold.
-    """
-
-    nulls: int
-    is_list: Optional[bool]
-    floating: bool
-    large: bool
 
 
 @dataclass(frozen=True)
@@ -97,12 +80,9 @@ def _count(df: Any, group: KeyGroup) -> Counts:
 
 def _count_rows(df: Any, columns: Tuple[str, ...], group: KeyGroup) -> Counts:
     """Counts of one column or combination; nulls go first, since they make floats of integers."""
-    lists = [is_list(df[column]) for column in columns]
-    if len(columns) > 1 and any(lists):
-        raise combined_lists(group)
-    keys = type(df)(
-        {key: elements(df[column], bool(of)) for key, column, of in zip(group.keys, columns, lists)}
-    )
+    shown = [is_list(df[column]) for column in columns]
+    keys = key_frame(df, columns, group.keys, any(shown))
+    bare = [None if not len(df) else of is None or (of and not len(keys)) for of in shown]
     missing = [keys[key].isna() for key in group.keys]
     floating = [bool(of.any()) and not _masked(keys[key]) for key, of in zip(group.keys, missing)]
     null = all_null(missing)
@@ -115,7 +95,7 @@ def _count_rows(df: Any, columns: Tuple[str, ...], group: KeyGroup) -> Counts:
         kinds.append(kind)
     frame = _distinct(keys, kinds, lambda grouped: grouped.size())
     large = [kind is not None and _large(frame[key]) for key, kind in zip(group.keys, kinds)]
-    found = zip(columns, [nulls] + [0] * len(columns), lists, floating, large)
+    found = zip(columns, [nulls] + [0] * len(columns), shown, bare, floating, large)
     return Counts(frame, {column: Rows(*seen) for column, *seen in found}, tuple(kinds))
 
 
@@ -166,6 +146,8 @@ def _coded(keys: pd.Series, kind: KeyKind, column: str) -> Tuple[Any, Any]:
     """
     try:
         coded = pa.array(keys, _ARROW.get(kind.family), from_pandas=True).dictionary_encode()
+    except UnicodeEncodeError as error:
+        raise unusable(column, f"words that are no Unicode ({error})", "Replace them.") from None
     except (ValueError, TypeError, OverflowError) as error:
         raise unusable(column, f"{kind.family} keys that no file holds ({error})") from None
     distinct = coded.dictionary.to_pandas().to_numpy(object)
@@ -179,7 +161,7 @@ def _add(parts: List[Counts], group: KeyGroup) -> Counts:
     if len(filled) > 1:
         frame = _distinct(frame, kinds, lambda grouped: grouped[SIZE].sum())
     seen = {
-        column: _merged_rows([part.rows[column] for part in parts if column in part.rows], column)
+        column: merged_rows([part.rows[column] for part in parts if column in part.rows], column)
         for column in group.columns
     }
     return Counts(frame, seen, kinds)
@@ -201,16 +183,3 @@ def _widened(
             null = bool(frame[key].isna().all())
             frame[key] = frame[key].astype(kind.dtype) if null else widened(frame[key], kind, key)
     return frame
-
-
-def _merged_rows(parts: List[Rows], column: str) -> Rows:
-    """What all parts together show; in a column of lists, a null row without lists is no key."""
-    shown = {part.is_list for part in parts} - {None}
-    if len(shown) > 1:
-        raise lists_and_keys(column)
-    lists = shown.pop() if shown else None
-    parts = [part for part in parts if part.is_list or not lists]
-    floating, large = any(part.floating for part in parts), any(part.large for part in parts)
-    if floating and large:
-        raise inexact(column, "integers beside nulls")
-    return Rows(sum(part.nulls for part in parts), lists, floating, large)

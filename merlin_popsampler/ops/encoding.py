@@ -9,7 +9,7 @@ from merlin_popsampler.core.domain import FIRST_OOV_ID, NULL_ID
 
 from .fit_folder import UNIQUE
 from .key_kinds import KeyKind, cast
-from .keys import KeyGroup, all_null, combined_lists, elements, is_list
+from .keys import KeyGroup, all_null, is_list, key_frame
 from .vocabulary import Vocabulary, hash_buckets, read_keys
 
 _ID = "id"
@@ -32,10 +32,8 @@ def encode(df: Any, group: KeyGroup, columns: Any, vocabulary: Vocabulary, dtype
     """
     first = df[columns[0]]
     lists = bool(is_list(first, vocabulary.is_list.get(columns[0])))
-    if lists and len(columns) > 1:
-        raise combined_lists(group)
     names = _key_names(group)
-    keys = type(df)({name: elements(df[column], lists) for name, column in zip(names, columns)})
+    keys = key_frame(df, columns, names, lists)
     ids = _full(len(keys), NULL_ID, df).astype(dtype)
     known = ~all_null([keys[name].isna() for name in names])
     if bool(known.any()):

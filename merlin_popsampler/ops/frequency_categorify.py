@@ -254,4 +254,11 @@ class FrequencyCategorify(FittedFiles, Categorify):  # type: ignore[misc]
 def _stage(
     counts: Counts, group: KeyGroup, layout: Layout, folder: FitFolder
 ) -> Tuple[str, Vocabulary]:
+    for column, rows in counts.rows.items():
+        if rows.is_list and rows.bare:
+            raise PopSamplerError(
+                f"Column {column!r}: expected a list with an element in the first file, or "
+                "partition, that has rows, from which Merlin takes the type of ids in lists. "
+                "Received: null and empty lists alone. Put another file first, or leave these out."
+            )
     return group.name, stage(counts, group, layout, folder)

@@ -265,9 +265,11 @@ def inexact(column: str, received: str, bits: int = 53) -> PopSamplerError:
     )
 
 
-def unusable(column: str, received: str) -> PopSamplerError:
+def unusable(
+    column: str, received: str, advice: str = "Convert the column to words."
+) -> PopSamplerError:
     """The error for keys that are of no known kind, or that no file holds."""
     return PopSamplerError(
         f"Column {column!r}: expected numbers, words, bytes, bools, decimals, dates or times as "
-        f"keys, or lists of these. Received: {received}. Convert the column to words."
+        f"keys, or lists of these. Received: {received}. {advice}"
     )

@@ -12,6 +12,8 @@ from merlin.core import dispatch
 
 from merlin_popsampler.errors import PopSamplerError
 
+from .key_kinds import inexact
+
 
 @dataclass(frozen=True)
 class KeyGroup:
@@ -35,6 +37,47 @@ class KeyGroup:
         return list(self.columns)
 
 
+@dataclass(frozen=True)
+class Rows:
+    """What was seen of the rows of one column, in all of the data or in a part.
+
+    Args:
+      nulls: rows, or list elements, without a key (for a combination: of its first column).
+      is_list: whether the rows are lists; None where no row shows it.
+      bare: whether the first part that has rows has no list element; None where none has rows.
+      floating: whether there are nulls beside which a reader makes floats of integers.
+      large: whether there are integers that floats would not hold.
+    """
+
+    nulls: int
+    is_list: Optional[bool]
+    bare: Optional[bool]
+    floating: bool
+    large: bool
+
+
+def merged_rows(parts: Sequence[Rows], column: str) -> Rows:
+    """What all parts together show, given in their order.
+
+    A null row counts as a null key in a column of single keys, and as an empty list in a column of
+    lists; the part that it lies in need not tell which it is.
+
+    Raises:
+      PopSamplerError: lists and single keys, or integers that would be rounded if they lay in one
+        part with the nulls.
+    """
+    shown = {part.is_list for part in parts} - {None}
+    if len(shown) > 1:
+        raise _lists_and_keys(column)
+    lists = shown.pop() if shown else None
+    bare = next((part.bare for part in parts if part.bare is not None), None)
+    parts = [part for part in parts if part.is_list or not lists]
+    floating, large = any(part.floating for part in parts), any(part.large for part in parts)
+    if floating and large:
+        raise inexact(column, "larger integers beside nulls")
+    return Rows(sum(part.nulls for part in parts), lists, bare, floating, large)
+
+
 def is_list(series: Any, of_column: Optional[bool] = None) -> Optional[bool]:
     """Whether the rows of a column are lists; None where rows are missing or null, so none says.
 
@@ -45,32 +88,33 @@ def is_list(series: Any, of_column: Optional[bool] = None) -> Optional[bool]:
     Raises:
       PopSamplerError: lists in a column of single keys, or single keys in a column of lists.
     """
-    found = _shown_lists(series)
-    if found is None or of_column is None:
-        return of_column if found is None else found
-    if found != of_column:
-        raise lists_and_keys(series.name)
-    return found
+    shown = _shown_lists(series)
+    if shown is None or of_column is None:
+        return of_column if shown is None else shown
+    if shown != of_column:
+        raise _lists_and_keys(series.name)
+    return shown
 
 
-def lists_and_keys(column: Any) -> PopSamplerError:
-    """The error for a column of both."""
-    return PopSamplerError(
-        f"Column {column!r}: expected lists in all of its rows, or in none. Received: lists and "
-        "single keys. Make lists of the single keys, or explode the lists."
-    )
+def key_frame(df: Any, columns: Sequence[str], names: Sequence[str], lists: bool) -> Any:
+    """The keys of columns under other names, one a row or a list element; the index is new.
 
-
-def combined_lists(group: KeyGroup) -> PopSamplerError:
-    """The error for lists in a combination, whose elements have no partners."""
-    return PopSamplerError(
-        f"Columns {list(group.columns)}: expected single keys in columns that are combined. "
-        "Received: lists. Explode the lists, or encode each column by itself."
-    )
+    Raises:
+      PopSamplerError: lists in several columns, or rows that are no lists where others are.
+    """
+    if lists and len(columns) > 1:
+        raise PopSamplerError(
+            f"Columns {list(columns)}: expected single keys in columns that are combined. "
+            "Received: lists. Explode the lists, or encode each column by itself."
+        )
+    keys = type(df)({name: elements(df[column], lists) for name, column in zip(names, columns)})
+    # of the frame: pandas guesses the dtype of a series anew
+    return keys.reset_index(drop=True)
 
 
 def elements(series: Any, lists: bool) -> Any:
-    """One value per row, or per list element; a null list holds none. The index is new.
+    """One value per row, or per list element, which have an index of their own; a null list holds
+    none.
 
     Args:
       series: a column or a part of it.
@@ -80,12 +124,12 @@ def elements(series: Any, lists: bool) -> Any:
       PopSamplerError: rows that are no lists where others are.
     """
     if not lists:
-        return series.reset_index(drop=True)
+        return series
     rows = series.dropna()
     if not dispatch.is_cpu_object(series):
-        return rows.list.leaves.reset_index(drop=True)
+        return rows.list.leaves
     if not set(map(type, rows.values)) <= {list, np.ndarray}:
-        raise lists_and_keys(series.name)
+        raise _lists_and_keys(series.name)
     return _flat(rows.tolist())
 
 
@@ -100,6 +144,13 @@ def _flat(rows: List[Any]) -> pd.Series:
     if len(dtypes) == 1 and None not in dtypes:
         return pd.Series(np.concatenate(rows))
     return pd.Series(list(itertools.chain.from_iterable(rows)), dtype=object)
+
+
+def _lists_and_keys(column: Any) -> PopSamplerError:
+    return PopSamplerError(
+        f"Column {column!r}: expected lists in all of its rows, or in none. Received: lists and "
+        "single keys. Make lists of the single keys, or explode the lists."
+    )
 
 
 def _shown_lists(series: Any) -> Optional[bool]:
