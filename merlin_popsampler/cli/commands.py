@@ -14,7 +14,7 @@ from typing import Any, Dict, List, Optional
 from merlin_popsampler.errors import PopSamplerError
 from merlin_popsampler.ops.fitted_column import read_fitted_column
 
-from . import compare, inspect
+from . import inspect
 
 FINE, FOUND, FAILED = 0, 1, 2
 
@@ -22,9 +22,11 @@ FINE, FOUND, FAILED = 0, 1, 2
 def main(argv: Optional[List[str]] = None) -> int:
     """Runs a command and returns its exit code."""
     args = _parser().parse_args(argv)
-    warnings.simplefilter("ignore", DeprecationWarning)
     try:
-        code: int = args.run(args)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            warnings.showwarning = _as_note
+            code: int = args.run(args)
     except PopSamplerError as error:
         print(f"error: {error}", file=sys.stderr)
         return FAILED
@@ -46,11 +48,18 @@ def _inspect(args: argparse.Namespace) -> int:
 
 
 def _compare(args: argparse.Namespace) -> int:
+    from . import compare  # which loads pandas
+
     old, new = (read_fitted_column(path, args.column) for path in (args.old, args.new))
     found = compare.drift(old, new, args.num_sampled)
     found["drifted"] = found["tv"] > args.max_tv
     print(json.dumps(found, indent=2) if args.json else _as_table(compare.rows(found)))
     return FOUND if found["drifted"] else FINE
+
+
+def _as_note(message: Any, *_: Any, **__: Any) -> None:
+    """A warning without the line of code that raised it."""
+    print(f"note: {message}", file=sys.stderr)
 
 
 def _as_table(rows: Dict[str, Any]) -> str:
@@ -81,6 +90,6 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--column", help="where several columns are tagged as item id")
         command.add_argument("--json", action="store_true", help="machine-readable output")
         command.add_argument(
-            "--num-sampled", type=int, default=1000, help="draws of a batch [%(default)s]"
+            "--num-sampled", type=int, help="draws of a batch [a tenth of the items, at most 1000]"
         )
     return parser

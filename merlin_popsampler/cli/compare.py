@@ -1,6 +1,6 @@
 """`compare`: how far the popularity of new data has moved from that of the old."""
 
-from typing import Any, Dict
+from typing import Any, Dict, Optional
 
 import numpy as np
 import pandas as pd
@@ -10,13 +10,17 @@ from merlin_popsampler.core.prices import price_table
 from merlin_popsampler.errors import PopSamplerError
 from merlin_popsampler.ops.fitted_column import FittedColumn
 
+from .batch import draws_of_a_batch
+
 FACTOR = 2.0
 """Expected counts that differ by more than this factor are called off."""
 _NAMED = 5
 """How many of the items that are off are named."""
 
 
-def drift(old: FittedColumn, new: FittedColumn, num_sampled: int = 1000) -> Dict[str, Any]:
+def drift(
+    old: FittedColumn, new: FittedColumn, num_sampled: Optional[int] = None
+) -> Dict[str, Any]:
     """How far the popularity of NEW has moved from OLD, which a model may still be trained on.
 
     With keys and counts on both sides, items are matched by key; without, the curves are compared
@@ -25,18 +29,20 @@ def drift(old: FittedColumn, new: FittedColumn, num_sampled: int = 1000) -> Dict
     Args:
       old: what is in use.
       new: the same of newer data.
-      num_sampled: unique draws of a batch, of which the expected counts are compared; at most a
-        catalog's size.
+      num_sampled: unique draws of a batch, of which the expected counts are compared; None for
+        what `draws_of_a_batch` makes of the smaller catalog.
 
     Returns:
       `matched_by` ("key" or "rank"), `tv` (total variation, over the items of either),
       `rank_correlation` (Spearman, over the items of both), `new_items`, `vanished_items`,
       `items_of_both`, `unknown_share` (of NEW's item interactions, those of items that OLD does not
-      know), `off_by_2` (items of both whose expected count by OLD's law is off by more than a
-      factor 2 from that by NEW's) and `most_off` (the worst of them: key, expected counts).
+      know), `num_sampled`, `off_by_2` (items of both whose expected count by OLD's law is off by
+      more than a factor 2 from that by NEW's) and `most_off` (the worst of them: key, expected
+      counts).
 
     Raises:
-      PopSamplerError: keys of different kinds.
+      PopSamplerError: keys of different kinds, a side without items or that nobody counted, or
+        more draws than items.
     """
     if old.keys is None or new.keys is None or old.counts is None or new.counts is None:
         size = max(old.metadata.domain.size, new.metadata.domain.size)
@@ -45,7 +51,9 @@ def drift(old: FittedColumn, new: FittedColumn, num_sampled: int = 1000) -> Dict
             counts = column.item_counts
             share[: len(counts)] = counts / counts.sum()
         return {"matched_by": "rank", "tv": float(np.abs(shares[0] - shares[1]).sum() / 2)}
-    matched = _matched(_by_key(old, "old"), _by_key(new, "new"))
+    sides = _by_key(old, "old"), _by_key(new, "new")
+    draws = draws_of_a_batch(num_sampled, min(map(len, sides)))
+    matched = _matched(*sides)
     both = matched[matched["old"].notna() & matched["new"].notna()]
     old_share, new_share = (
         matched[side].fillna(0) / matched[side].sum() for side in ("old", "new")
@@ -59,7 +67,8 @@ def drift(old: FittedColumn, new: FittedColumn, num_sampled: int = 1000) -> Dict
         "vanished_items": int(matched["new"].isna().sum()),
         "items_of_both": len(both),
         "unknown_share": float(unknown / matched["new"].sum()),
-        **_prices_off(old, new, both, num_sampled),
+        "num_sampled": draws,
+        **_prices_off(old, new, both, draws),
     }
 
 
@@ -112,7 +121,7 @@ def _prices_off(
 
 def _expected_counts(column: FittedColumn, ranks: Ints, num_sampled: int) -> Floats:
     law = column.metadata.law()
-    return price_table(law, min(num_sampled, law.size), unique=True).expected_count(ranks)
+    return price_table(law, num_sampled, unique=True).expected_count(ranks)
 
 
 def _spearman(old: Any, new: Any) -> float:

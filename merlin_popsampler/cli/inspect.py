@@ -3,6 +3,8 @@
 from dataclasses import asdict
 from typing import Any, Dict
 
+import numpy as np
+
 from merlin_popsampler.core.domain import FIRST_OOV_ID
 from merlin_popsampler.ops.fitted_column import FittedColumn
 
@@ -14,14 +16,17 @@ def summary(column: FittedColumn) -> Dict[str, Any]:
     """The contract and the fit as plain values.
 
     Shares are of interactions: `top_share` that of the most frequent 1 % of the items, and where
-    the counts are known `reserved_share` that of padding, null and unknown keys by id.
+    the counts are known `reserved_share` that of padding, null and unknown keys by id. There,
+    `unseen_items` are ids of the range without any count, and `unseen_share` is their part of the
+    draws by the schema's law, which takes them as seen once.
     """
     metadata = column.metadata
     result: Dict[str, Any] = {"column": column.name, **asdict(metadata)}
     steps = result.pop("steps")
     result["items"] = metadata.domain.size
     result["num_steps"] = len(steps.split(",")) if steps else 0
-    if metadata.frequency_ordered and metadata.domain.size and (steps or column.counts is not None):
+    has_law = bool(metadata.frequency_ordered and metadata.domain.size)
+    if has_law and column.measured:
         counts = column.item_counts
         top = max(1, round(HEAD_SHARE * len(counts)))
         result["interactions"] = int(counts.sum().round())
@@ -32,6 +37,10 @@ def summary(column: FittedColumn) -> Dict[str, Any]:
         result["reserved_share"] = {
             _reserved_name(i): float(count / total) for i, count in enumerate(reserved) if count
         }
+        unseen = np.flatnonzero(column.counts[metadata.min_id :] == 0)
+        result["unseen_items"] = len(unseen)
+        if has_law:
+            result["unseen_share"] = float(metadata.law().prob(unseen).sum())
     return result
 
 
@@ -40,7 +49,7 @@ def rows(found: Dict[str, Any]) -> Dict[str, Any]:
     lines = {
         "column": found["column"],
         "item ids": f"{found['min_id']} to {found['max_id']} ({found['items']:,} items)",
-        "in frequency order": "yes" if found["frequency_ordered"] else "NO",
+        "in frequency order": _order(found),
         "evidence": found["evidence"],
         "steps of the curve": found["num_steps"],
     }
@@ -52,7 +61,17 @@ def rows(found: Dict[str, Any]) -> Dict[str, Any]:
         lines[label] = f"total variation {distance['tv']:.4f}, KL {distance['kl']:.4f} nats"
     for name, share in found.get("reserved_share", {}).items():
         lines[f"share of {name}"] = f"{share:.2%}"
+    if "unseen_items" in found:
+        lines["ids never counted"] = f"{found['unseen_items']:,}"
+    if found.get("unseen_share"):
+        lines["ids never counted"] += f" ({found['unseen_share']:.2%} of the draws)"
     return lines
+
+
+def _order(found: Dict[str, Any]) -> str:
+    if found["evidence"] == "assumed":
+        return "assumed"
+    return "yes" if found["frequency_ordered"] else "NO"
 
 
 def _reserved_name(reserved_id: int) -> str:

@@ -1,6 +1,6 @@
 """The picture of a popularity: data against laws, and what a batch of draws makes of them."""
 
-from typing import Any, List, Tuple
+from typing import Any, List, Optional, Tuple
 
 import numpy as np
 
@@ -10,21 +10,25 @@ from merlin_popsampler.core.steps import Steps
 from merlin_popsampler.errors import PopSamplerError
 from merlin_popsampler.ops.fitted_column import FittedColumn
 
+from .batch import draws_of_a_batch
+
 Laws = List[Tuple[str, Law]]
 _COLOURS = ("#d95f02", "#1b9e77")
 _POINTS = 400
 
 
-def plot(column: FittedColumn, path: str, num_sampled: int = 1000) -> None:
+def plot(column: FittedColumn, path: str, num_sampled: Optional[int] = None) -> None:
     """Writes the picture of `drawn`.
 
     Args:
       column: a column in frequency order, of at least one item.
       path: of the picture; its ending names the format.
-      num_sampled: draws of the batch whose expected counts are shown.
+      num_sampled: draws of the batch whose expected counts are shown; None for what
+        `draws_of_a_batch` makes of the catalog.
 
     Raises:
-      PopSamplerError: no item, ids out of order, an ending or a place that cannot be written.
+      PopSamplerError: no item, ids out of order, more draws than items, an ending or a place that
+        cannot be written.
     """
     figure = drawn(column, num_sampled)
     try:
@@ -35,17 +39,28 @@ def plot(column: FittedColumn, path: str, num_sampled: int = 1000) -> None:
         ) from error
 
 
-def drawn(column: FittedColumn, num_sampled: int) -> Any:
-    """The figure: rank and frequency on the left, expected counts on the right, on log-log axes."""
+def drawn(column: FittedColumn, num_sampled: Optional[int] = None) -> Any:
+    """The figure: rank and frequency on the left, expected counts on the right, on log-log axes.
+
+    Where nobody counted, it shows the laws alone.
+    """
     from matplotlib.figure import Figure  # and not pyplot, which wants to know of a screen
 
     laws = _laws_of(column)
-    counts = column.item_counts
-    ranks = np.unique(np.geomspace(1, len(counts), _POINTS).round().astype(np.int64)) - 1
+    size = column.metadata.domain.size
+    num_sampled = draws_of_a_batch(num_sampled, size)
+    ranks = np.unique(np.geomspace(1, size, _POINTS).round().astype(np.int64)) - 1
     figure = Figure(figsize=(11, 4.4))
     axes = figure.subplots(1, 2)
-    _frequencies(axes[0], column, ranks, laws)
-    _expected_counts(axes[1], column, ranks, laws, min(num_sampled, len(counts)))
+    if column.measured:
+        _draw_data(axes, column, ranks, num_sampled)
+    for (name, law), colour in zip(laws, _COLOURS):
+        prices = price_table(law, num_sampled, unique=True).expected_count(ranks)
+        for axis, values in zip(axes, (law.prob(ranks), prices)):
+            axis.plot(ranks + 1, values, color=colour, lw=1.6, label=name)
+    shared = "the interactions" if column.measured else "the draws, by an assumed order"
+    axes[0].set(ylabel=f"share of {shared}", title=f"{column.name}: {size:,} items")
+    axes[1].set(ylabel="expected count", title=f"a batch of {num_sampled:,} distinct draws")
     for axis in axes:
         axis.set(xscale="log", yscale="log", xlabel="rank (1 = most frequent)")
         axis.grid(alpha=0.25, which="major")
@@ -56,7 +71,7 @@ def drawn(column: FittedColumn, num_sampled: int) -> Any:
 
 
 def _laws_of(column: FittedColumn) -> Laws:
-    """The laws that the picture compares with the data."""
+    """The laws that the picture shows, beside the data where there are any."""
     laws: Laws = [("log-uniform", LogUniform(column.metadata.domain.size))]
     measured = column.metadata.law()
     if isinstance(measured, Empirical):
@@ -64,25 +79,10 @@ def _laws_of(column: FittedColumn) -> Laws:
     return laws
 
 
-def _frequencies(axis: Any, column: FittedColumn, ranks: Any, laws: Laws) -> None:
-    counts = column.item_counts
-    axis.plot(
-        ranks + 1, counts[ranks] / counts.sum(), color="0.25", lw=3.5, alpha=0.5, label="data"
-    )
-    for (name, law), colour in zip(laws, _COLOURS):
-        axis.plot(ranks + 1, law.prob(ranks), color=colour, lw=1.6, label=name)
-    axis.set(ylabel="share of the interactions", title=f"{column.name}: {len(counts):,} items")
-
-
-def _expected_counts(
-    axis: Any, column: FittedColumn, ranks: Any, laws: Laws, num_sampled: int
-) -> None:
-    """Inclusion probabilities under each law, and under the counts themselves."""
+def _draw_data(axes: Any, column: FittedColumn, ranks: Any, num_sampled: int) -> None:
+    """Shares, and the inclusion probabilities that follow from the counts themselves."""
     counts = column.item_counts
     exact = Empirical(Steps.from_counts(counts.round().astype(np.int64), max_steps=len(counts)))
     wanted = inclusion_probability(exact, num_sampled, exact.prob(ranks))
-    axis.plot(ranks + 1, wanted, color="0.25", lw=3.5, alpha=0.5, label="data")
-    for (name, law), colour in zip(laws, _COLOURS):
-        prices = price_table(law, num_sampled, unique=True).expected_count(ranks)
-        axis.plot(ranks + 1, prices, color=colour, lw=1.6, label=name)
-    axis.set(ylabel="expected count", title=f"a batch of {num_sampled:,} distinct draws")
+    for axis, values in zip(axes, (counts[ranks] / counts.sum(), wanted)):
+        axis.plot(ranks + 1, values, color="0.25", lw=3.5, alpha=0.5, label="data")

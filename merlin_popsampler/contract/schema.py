@@ -142,10 +142,8 @@ def _assumed(column: "ColumnSchema") -> PopularityMetadata:
 
 def _is_item_id(column: "ColumnSchema") -> bool:
     """Merlin splits ITEM_ID into the pair ITEM and ID where it can; both spellings count."""
-    from merlin.schema import Tags
-
-    tags = set(column.tags)
-    return Tags.ITEM_ID in tags or {Tags.ITEM, Tags.ID} <= tags
+    tags = {getattr(tag, "value", tag) for tag in column.tags}  # words, as schema files hold them
+    return "item_id" in tags or {"item", "id"} <= tags
 
 
 def _one_joint_vocabulary(columns: List["ColumnSchema"]) -> bool:

@@ -1,16 +1,19 @@
 """Copies of a vocabulary's files under the names that NVTabular's own Categorify gives them.
 
-They are for people and programs that look there; nothing of ours reads them.
+They are for people and programs that look there. Of what lies there, ours reads only what another
+Categorify wrote.
 """
 
 import io
-from typing import List, Mapping
+import re
+from typing import Dict, List, Mapping
 
 import pyarrow.parquet as pq
 
 from . import storage
-from .fit_folder import MARK, Fitted
+from .fit_folder import CATEGORIES, MARK, UNIQUE, Fitted
 
+_KEYS = re.compile(rf"{UNIQUE}\.(.+)\.parquet")
 _LONGEST = 200
 """Bytes of a name that leave room for what Categorify puts around it."""
 
@@ -38,6 +41,17 @@ def copy_for_others(name: str, fitted: Fitted, folder: str) -> List[str]:
         for file, content in zip(files, fitted.read(kind)):
             storage.write_bytes("/".join([target, *file.split("/")[1:]]), content)
     return taken
+
+
+def keys_of_others(root: str) -> Dict[str, str]:
+    """By vocabulary, where Categorify would have written its keys: in a folder, or its own in it."""
+    found = {}
+    for folder in (root, f"{root}/{CATEGORIES}"):
+        for file in storage.names_in(folder):
+            match = _KEYS.fullmatch(file)
+            if match:
+                found[match.group(1)] = f"{folder}/{file}"
+    return found
 
 
 def meta_beside(path: str, name: str) -> str:

@@ -79,6 +79,11 @@ class FitFolder:
     def path(self) -> str:
         return f"{self.root}/{self.place}"
 
+    def is_later(self, other: "FitFolder") -> bool:
+        """Whether its fit began after the other's; False also where names tell no time."""
+        begun = [_WRITER.fullmatch(one.place.rsplit("/", 1)[-1]) for one in (self, other)]
+        return None not in begun and begun[0].group(1) > begun[1].group(1)
+
 
 @dataclass(frozen=True)
 class Fitted:

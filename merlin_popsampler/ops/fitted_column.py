@@ -1,13 +1,15 @@
-"""What a report is about, read from wherever it lies: a contract, its counts and its keys."""
+"""What a report is about, read from wherever it lies: a contract, its counts and its keys.
 
+Reports start often and last seconds. What they need is read as plain data, so that neither
+NVTabular nor TensorFlow is loaded, and pandas only where there are counts or keys to read.
+"""
+
+import warnings
 from dataclasses import dataclass
-from pathlib import Path
-from typing import List, Optional, Tuple
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
 import numpy as np
-import pandas as pd
-from merlin.schema import Schema
-from merlin.schema.io.tensorflow_metadata import TensorflowMetadata
 
 from merlin_popsampler.contract.metadata import PopularityMetadata
 from merlin_popsampler.contract.schema import column_popularity, find_item_column
@@ -15,7 +17,33 @@ from merlin_popsampler.core.pieces import Floats, Ints
 from merlin_popsampler.errors import PopSamplerError, SchemaError
 
 from . import fit_folder, popularity_file, storage
+from .categorify_files import keys_of_others
 from .fit_folder import Fitted
+from .schema_file import PlainSchema, read_schema_file
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SCHEMA_FILES = (".merlin/schema.json", "schema.pbtxt")
+"""Where Merlin writes the schema of a data set, inside its folder."""
+_WORKFLOW = "workflow.pkl"
+
+
+@dataclass(frozen=True)
+class Fits:
+    """The fits that made a column's ids, as far as they lie in one folder.
+
+    Args:
+      name: of the fits.
+      last: whose ids leave the workflow; None where another encoder's do.
+      encoder: whose keys these ids stand for, where it is FrequencyCategorify.
+      keys_path: of the keys of another encoder.
+    """
+
+    name: str = ""
+    last: Optional[Fitted] = None
+    encoder: Optional[Fitted] = None
+    keys_path: Optional[str] = None
 
 
 @dataclass(frozen=True)
@@ -23,146 +51,201 @@ class FittedColumn:
     """A column's contract, and its counts and keys where they are known.
 
     Args:
-      name: of the column.
+      name: of the column, or of its vocabulary.
       metadata: its contract.
       counts: int64 `[max_id + 1]`, of the ids from 0 on.
-      keys: data frame of the keys of the ids from `min_id` on.
+      fits: which made its ids.
     """
 
     name: str
     metadata: PopularityMetadata
     counts: Optional[Ints] = None
-    keys: Optional[pd.DataFrame] = None
+    fits: Fits = Fits()
+
+    @property
+    def measured(self) -> bool:
+        """Whether somebody counted; an assumed order comes without counts and without a curve."""
+        return self.counts is not None or self.metadata.steps is not None
 
     @property
     def item_counts(self) -> Floats:
-        """Counts of the items in order, float64 `[size]`; the curve's where no file was given."""
+        """Counts of the items in order, float64 `[size]`; the curve's where no file was given.
+
+        Raises:
+          SchemaError: nobody counted, or there is no item.
+        """
         domain = self.metadata.domain
-        if self.counts is not None:
+        if not self.measured:
+            raise SchemaError(
+                f"Column {self.name!r}: expected a popularity that was measured. Received: a "
+                f"schema whose evidence is {self.metadata.evidence!r}. Encode with "
+                "FrequencyCategorify, or add FrequencyOrder to the workflow."
+            )
+        if self.counts is not None and domain.size:
             return np.maximum(self.counts[domain.min_id :], 1).astype(np.float64)
-        total = 1 if self.metadata.steps is None else self.metadata.curve.total
-        return self.metadata.law().probs() * total
+        return self.metadata.law().probs() * self.metadata.curve.total
+
+    @cached_property
+    def keys(self) -> "Optional[pd.DataFrame]":
+        """Keys of the ids from `min_id` to `max_id`; None where the ids are not an encoder's."""
+        if self.fits.encoder is not None:
+            frame = self.fits.encoder.table(fit_folder.UNIQUE)
+        elif self.fits.keys_path is not None:
+            frame = storage.read_table(self.fits.keys_path)
+        else:
+            return None
+        ids = np.arange(self.metadata.min_id, self.metadata.max_id + 1)
+        keys = _rows(frame, _encoders_ids(ids, self.fits.last))
+        sizes = fit_folder.size_column(self.fits.name)
+        return keys if keys is None else keys.drop(columns=sizes, errors="ignore")
 
 
 def read_fitted_column(
     path: str, column: Optional[str] = None, counts_path: Optional[str] = None
 ) -> FittedColumn:
-    """The item column of a data set, a schema file, a saved workflow, or an operator's out_path.
+    """The item column of a data set, a schema file, a saved workflow, or an operator's `out_path`.
 
-    Without a schema, what was fitted last tells as much as a saved workflow.
+    A saved workflow's schema is a pickle, which takes NVTabular to read. It is asked only where its
+    vocabularies do not answer: where there are several and none is named, or none with a contract.
 
     Args:
-      path: of the file or folder.
-      column: where several are tagged as item id, or several were fitted.
+      path: of the file or folder, on any file system.
+      column: name of the column where several are tagged as item id, or of one of several
+        vocabularies.
       counts_path: of the counts, where they do not lie there.
 
     Raises:
       SchemaError: nothing of these is there, or no such column.
       PopSamplerError: counts that do not belong to the schema.
     """
-    fits = _fits(path)
-    try:
-        schema = read_schema(path)
-    except SchemaError:
-        if not fits:
-            raise
-        name, latest = _only(fits, column, path)
-        own: Optional[Fitted] = latest
-        metadata, vocabulary = latest.metadata, name
-    else:
-        found = find_item_column(schema, column)
-        name, metadata = found.name, column_popularity(found)
-        vocabulary = (found.properties.get("domain") or {}).get("name") or name
-        own = next((fit for _, fit in fits if fit.metadata.digest == metadata.digest), None)
-    counts = None
-    if counts_path is not None:
-        counts = popularity_file.counts_of(storage.read_table(counts_path), counts_path)
-        _check_counts(name, metadata, counts, counts_path)
-    elif own is not None:
-        counts_path = own.path(fit_folder.POPULARITY)
-        counts = popularity_file.counts_of(own.table(fit_folder.POPULARITY), counts_path)
-    encoders = [fit for n, fit in fits if n == vocabulary and fit_folder.UNIQUE in fit.files]
-    keys = _keys(own, encoders, vocabulary)
-    return FittedColumn(name, metadata, counts, keys)
+    path = str(path).rstrip("/") or "/"
+    fits = fits_in(path)
+    schema = _schema_in(path)
+    if schema is None:
+        name = _name_meant(path, sorted(fits), column)
+        meant = fits.get(name, [])
+        if len(meant) == 1 and meant[0].last is not None:
+            return _column(name, meant[0].last.metadata, meant[0], counts_path)
+        schema = _schema_of_workflow(path, sorted(fits))
+    found = find_item_column(schema, column)
+    metadata = column_popularity(found)
+    names = (found.name, (found.properties.get("domain") or {}).get("name", ""))
+    for one in (one for name in names for one in fits.get(name, [])):
+        if one.last is None or one.last.metadata.digest == metadata.digest:
+            return _column(found.name, metadata, one, counts_path)
+    return _column(found.name, metadata, Fits(), counts_path)
 
 
-def read_schema(path: str) -> Schema:
-    """The schema of a data set's folder, a schema file, or a saved workflow's folder.
+def fits_in(path: str) -> Dict[str, List[Fits]]:
+    """By name, what the fits in a saved workflow or an operator's `out_path` made.
 
-    Raises:
-      SchemaError: nothing of these is there, or it cannot be read.
+    The last fit answers, alone; but where workflows were saved to one folder more than once, their
+    fits lie there in no order.
     """
-    place = Path(path)
-    for candidate in (place, place / "schema.pbtxt", place / ".merlin" / "schema.json"):
-        if candidate.is_file() and candidate.suffix in (".pbtxt", ".json"):
-            return _parsed(candidate)
-    if (place / "workflow.pkl").is_file():
-        import nvtabular
-
-        return nvtabular.Workflow.load(str(place)).output_schema
-    raise SchemaError(
-        "Expected a data set's folder, a schema.pbtxt or schema.json, or a saved workflow. "
-        f"Received: {path}, which is none of these. Pass the folder that to_parquet or "
-        "Workflow.save wrote."
-    )
+    found = [entry for fit in fit_folder.fits_below(path) for entry in fit.items()]
+    others = keys_of_others(path)
+    return {
+        name: _made_by(name, [fit for other, fit in found if other == name], others.get(name))
+        for name in sorted({*(name for name, _ in found), *others})
+    }
 
 
-def _parsed(file: Path) -> Schema:
-    readers = {".json": TensorflowMetadata.from_json, ".pbtxt": TensorflowMetadata.from_proto_text}
-    try:
-        return readers[file.suffix](file.read_text(encoding="utf-8")).to_merlin_schema()
-    except Exception as error:  # protobuf, betterproto and json each raise their own
+def _made_by(name: str, fits: List[Fitted], keys_path: Optional[str]) -> List[Fits]:
+    """An order after an encoder, an order alone, or an encoder alone; of each the last."""
+    encoders = _last([fit for fit in fits if fit_folder.UNIQUE in fit.files])
+    orders = _last([fit for fit in fits if fit_folder.UNIQUE not in fit.files])
+    # An encoder that was fitted after an order is not the one before it.
+    orders = [fit for fit in orders if not any(e.folder.is_later(fit.folder) for e in encoders)]
+    if not orders:
+        return [Fits(name, fit, fit) for fit in encoders] or [Fits(name, keys_path=keys_path)]
+    if encoders:
+        keys_path = None
+    encoder = encoders[0] if len(encoders) == 1 else None
+    return [Fits(name, fit, encoder, keys_path) for fit in orders]
+
+
+def _last(fits: List[Fitted]) -> List[Fitted]:
+    return [fit for fit in fits if not any(other.folder.is_later(fit.folder) for other in fits)]
+
+
+def _schema_in(path: str) -> Optional[PlainSchema]:
+    """The schema of a file, or of a data set's folder; None where there is none."""
+    for candidate in (path, *(f"{path}/{file}" for file in _SCHEMA_FILES)):
+        if candidate.endswith((".json", ".pbtxt")) and storage.is_file(candidate):
+            return read_schema_file(candidate)
+    return None
+
+
+def _schema_of_workflow(path: str, names: List[str]) -> Any:
+    """The output schema of a saved workflow."""
+    if _WORKFLOW not in storage.names_in(path):
         raise SchemaError(
-            f"Expected a Merlin schema in {file}. Received: {type(error).__name__}, {error}. "
-            "Pass a schema that Merlin wrote."
-        ) from error
+            "Expected a data set's folder, a schema.pbtxt or schema.json, a saved workflow, or an "
+            f"operator's out_path. Received: {path}, which is none of these. Pass the folder that "
+            "to_parquet or Workflow.save wrote."
+        )
+    warnings.warn(
+        f"Loading NVTabular, and TensorFlow where it is installed, to read the schema in {path}/"
+        f"{_WORKFLOW}: its vocabularies {names} alone do not tell which is meant, or not enough.",
+        stacklevel=2,
+    )
+    import nvtabular
+
+    return nvtabular.Workflow.load(path).output_schema
 
 
-def _fits(path: str) -> List[Tuple[str, Fitted]]:
-    """What was fitted and lies in a folder, by name, the latest first."""
-    fits = [entry for fit in fit_folder.fits_below(path) for entry in fit.items()]
-    return fits[::-1]
-
-
-def _only(fits: List[Tuple[str, Fitted]], column: Optional[str], path: str) -> Tuple[str, Fitted]:
-    """The latest fit of the column, or of the only one that was fitted."""
-    names = sorted({name for name, _ in fits})
-    if (column or len(names)) not in (1, *names):
+def _name_meant(path: str, names: List[str], column: Optional[str]) -> str:
+    """Which of the columns that were fitted is meant; "" where a workflow's schema has to tell."""
+    if (column or len(names)) in (1, *names):
+        return column or names[0]
+    if names and _WORKFLOW not in storage.names_in(path):
         raise SchemaError(
             f"Expected one column that was fitted in {path}, or its name. Received: {names} and "
             f"column={column!r}. Pass one of these names as column."
         )
-    return next((name, fit) for name, fit in fits if name == (column or names[0]))
+    return ""
 
 
-def _keys(own: Optional[Fitted], encoders: List[Fitted], vocabulary: str) -> Optional[pd.DataFrame]:
-    """Keys of the ids from `min_id` on; those that an encoder gave before ids were put in order.
-
-    Args:
-      own: the fit that the column's ids are of.
-      encoders: fits of the column's vocabulary, the latest first.
-      vocabulary: its name.
-    """
-    if own is None:
-        return None
-    encoder = own if fit_folder.UNIQUE in own.files else next(iter(encoders), None)
-    if encoder is None:
-        return None
-    frame = encoder.table(fit_folder.UNIQUE)
-    keys = frame[[name for name in frame.columns if name != fit_folder.size_column(vocabulary)]]
-    if fit_folder.MAP in own.files:
-        mapped = own.table(fit_folder.MAP).set_index("id")["new_id"]
-        keys = keys.set_axis(mapped.reindex(keys.index).fillna(-1).astype("int64"))
-    domain = own.metadata.domain
-    return keys.reindex(range(domain.min_id, domain.max_id + 1)).reset_index(drop=True)
-
-
-def _check_counts(name: str, metadata: PopularityMetadata, counts: Ints, path: str) -> None:
-    expected = metadata.domain.cardinality
-    digest = popularity_file.counts_digest(counts)
+def _column(
+    name: str, metadata: PopularityMetadata, fits: Fits, counts_path: Optional[str]
+) -> FittedColumn:
+    """The column, its counts read and checked."""
+    if counts_path is not None:
+        table = storage.read_table(counts_path)
+    elif fits.last is not None:
+        counts_path = fits.last.path(fit_folder.POPULARITY)
+        table = fits.last.table(fit_folder.POPULARITY)
+    else:
+        return FittedColumn(name, metadata, None, fits)
+    counts = popularity_file.counts_of(table, counts_path)
+    expected, digest = metadata.domain.cardinality, popularity_file.counts_digest(counts)
     if len(counts) != expected or metadata.digest not in (None, digest):
         raise PopSamplerError(
             f"Column {name!r}: expected the counts that its schema was made from ({expected} ids, "
-            f"digest {metadata.digest}). Received: {path} with {len(counts)} ids, digest {digest}. "
-            "Pass the popularity.<column>.parquet of the same fit."
+            f"digest {metadata.digest}). Received: {counts_path} with {len(counts)} ids, digest "
+            f"{digest}. Pass the popularity.<column>.parquet of the same fit."
         )
+    return FittedColumn(name, metadata, counts, fits)
+
+
+def _encoders_ids(ids: Ints, order: Optional[Fitted]) -> Ints:
+    """The ids that an encoder gave to what consecutive ids stand for now."""
+    if order is None or fit_folder.MAP not in order.files or not len(ids):
+        return ids
+    table = order.table(fit_folder.MAP)
+    old, new = table["id"].to_numpy(), table["new_id"].to_numpy()
+    kept = (new >= ids[0]) & (new <= ids[-1])
+    before = ids.copy()
+    before[new[kept] - ids[0]] = old[kept]
+    return before
+
+
+def _rows(frame: "pd.DataFrame", ids: Ints) -> "Optional[pd.DataFrame]":
+    """The rows of an encoder's keys that have these ids; None where one has none.
+
+    The ids are the frame's index. Keys that are numbered from 0, as given vocabularies may be, are
+    shifted by their encoder: their index tells no ids.
+    """
+    if frame.index.min() == 0 or not np.isin(ids, frame.index).all():
+        return None
+    return frame.loc[ids].reset_index(drop=True)

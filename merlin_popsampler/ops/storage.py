@@ -68,6 +68,12 @@ def exists(path: str) -> bool:
     return bool(fs.exists(local))
 
 
+def is_file(path: str) -> bool:
+    """Whether there is a file of that path."""
+    fs, local = _filesystem(path)
+    return bool(fs.isfile(local))
+
+
 def names_in(folder: str) -> List[str]:
     """Names of the files and folders in a folder, sorted; none where there is no folder."""
     fs, local = _filesystem(folder)

@@ -1,6 +1,7 @@
 """The command line: what it prints, and its exit codes."""
 
 import json
+import warnings
 
 import nvtabular as nvt
 import pandas as pd
@@ -12,6 +13,14 @@ from merlin_popsampler.cli.commands import main
 from tests.support.workflow_helpers import dataset, fitted, saved
 
 pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+def printed_with_notes(capsys, *arguments):
+    """What a command that ends well prints where Python shows warnings, as it does by default."""
+    with warnings.catch_warnings():
+        warnings.resetwarnings()
+        assert main(arguments) == 0
+    return capsys.readouterr()
 
 
 def test_inspect_prints_a_table(old, capsys):
@@ -30,7 +39,41 @@ def test_inspect_prints_a_table(old, capsys):
         "log-uniform law": "total variation 0.0455, KL 0.0044 nats",
         "steps law": "total variation 0.0000, KL 0.0000 nats",
         "share of null": "26.67%",
+        "ids never counted": "0",
     }
+
+
+def test_an_order_that_nobody_checked_is_called_assumed(tmp_path, capsys):
+    frame = pd.DataFrame({"item_id": list("aaabbc")})
+    node = ["item_id"] >> ops.Categorify(out_path=str(tmp_path / "fit")) >> ops.TagAsItemID()
+    fitted(node, dataset(frame, 1)).transform(dataset(frame, 1)).to_parquet(str(tmp_path / "data"))
+    printed = printed_with_notes(capsys, "inspect", str(tmp_path / "data"))
+    assert "in frequency order  assumed" in printed.out
+    assert "interactions" not in printed.out
+    assert printed.err.startswith("note: Column 'item_id' has Categorify's properties but no proof")
+    assert main(["compare", *[str(tmp_path / "data")] * 2]) == 2
+    assert "expected a popularity that was measured" in capsys.readouterr().err
+
+
+def test_ids_without_any_count_are_told_with_their_share_of_the_draws(tmp_path, capsys):
+    """Ids 2 and 4 are missing: each counts as one beside 4 + 1 + 1 occurrences."""
+    frame = pd.DataFrame({"item_id": [1, 1, 1, 1, 3, 5]})
+    order = FrequencyOrder(out_path=str(tmp_path))
+    fitted(["item_id"] >> order >> ops.TagAsItemID(), dataset(frame, 1)).save(str(tmp_path / "w"))
+    assert main(["inspect", str(tmp_path / "w")]) == 0
+    assert "ids never counted     2 (25.00% of the draws)" in capsys.readouterr().out
+    assert main(["inspect", str(tmp_path / "w"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["unseen_items"], found["unseen_share"]) == (2, pytest.approx(2 / 8))
+
+
+def test_the_draws_of_a_batch_are_named_and_limited(old, new, capsys):
+    paths = [str(old / "workflow"), str(new / "workflow")]
+    assert main(["compare", *paths]) == 1
+    assert "num sampled       1" in capsys.readouterr().out
+    for arguments in (["compare", *paths], ["inspect", paths[0], "--plot", "out.png"]):
+        assert main([*arguments, "--num-sampled", "4"]) == 2
+        assert "--num-sampled to be a whole number >= 1 and <= 3" in capsys.readouterr().err
 
 
 def test_inspect_prints_json(old, capsys):
@@ -62,6 +105,18 @@ def test_both_commands_are_told_which_column(tmp_path, capsys):
             assert main([*command, "--column", column, "--json"]) == 0
             found = json.loads(capsys.readouterr().out)
             assert found.get("items", found.get("items_of_both")) == items
+
+
+def test_a_tag_tells_the_column_at_the_price_of_loading_nvtabular(tmp_path, capsys):
+    frame = pd.DataFrame({"a": ["x", "x", "y"], "b": ["u", "v", "w"]})
+    columns = ["a", "b"] >> FrequencyCategorify(out_path=str(tmp_path))
+    path = str(tmp_path / "workflow")
+    fitted((columns["a"] >> ops.TagAsItemID()) + columns["b"], dataset(frame, 1)).save(path)
+    printed = printed_with_notes(capsys, "inspect", path)
+    assert "3 to 4 (2 items)" in printed.out
+    assert "note: Loading NVTabular" in printed.err
+    assert "['a', 'b']" in printed.err
+    assert printed_with_notes(capsys, "inspect", path, "--column", "a").err == ""
 
 
 def test_inspect_says_by_its_exit_code_that_ids_are_out_of_order(tmp_path, capsys):

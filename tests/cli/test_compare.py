@@ -50,6 +50,30 @@ def test_items_whose_price_is_off(tmp_path):
     assert same["rank_correlation"] == pytest.approx(1.0)
 
 
+def test_by_default_a_batch_is_small_enough_to_tell_prices_apart(tmp_path):
+    """Where a batch holds every item, each has the expected count 1, by any law."""
+    rest = [f"i{n}" for n in range(39)] * 10
+    old = saved(["star"] * 200 + rest, tmp_path / "a")
+    new = saved(["star"] * 1 + rest, tmp_path / "b")
+    found = drift(*(read_fitted_column(str(side / "workflow")) for side in (old, new)))
+    assert (found["num_sampled"], found["off_by_2"]) == (4, 1)
+    expected = [
+        integral_inclusion(np.array([first] + [10] * 39) / (390 + first))[3][0]
+        for first in (200, 1)
+    ]
+    worst = found["most_off"][0]
+    assert [worst["old"], worst["new"]] == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_side_without_items_is_refused(old, tmp_path):
+    empty = saved([None, None], tmp_path / "empty")
+    for place in ("workflow", "data"):
+        columns = [read_fitted_column(str(side / place)) for side in (old, empty)]
+        for sides in (columns, columns[::-1]):
+            with pytest.raises(PopSamplerError, match="at least one item"):
+                drift(*sides)
+
+
 def test_drift_between_schemas_alone(old, new):
     found = drift(read_fitted_column(str(old / "data")), read_fitted_column(str(new / "data")))
     assert found["matched_by"] == "rank"

@@ -1,7 +1,9 @@
 """The picture that `inspect --plot` draws: its curves against numbers from elsewhere."""
 
 import numpy as np
+import pandas as pd
 import pytest
+from nvtabular import ops
 
 pytest.importorskip("matplotlib")
 
@@ -9,7 +11,7 @@ from merlin_popsampler.cli.commands import main
 from merlin_popsampler.cli.pictures import drawn
 from merlin_popsampler.ops.fitted_column import read_fitted_column
 from tests.support.oracles import enumerate_inclusion, log_uniform_probs
-from tests.support.workflow_helpers import saved
+from tests.support.workflow_helpers import dataset, fitted, saved
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -20,14 +22,13 @@ STEPS = np.array([40, 25, 17 / 2, 17 / 2, 3, 1]) / COUNTS.sum()
 NUM_SAMPLED = 2
 
 
-def fitted_shop(folder, **options):
-    keys = np.repeat([f"item {i}" for i in range(len(COUNTS))], COUNTS)
-    return saved(keys, folder, **options) / "workflow"
-
-
 @pytest.fixture
 def shop(tmp_path):
-    return fitted_shop(tmp_path / "shop", steps=5)
+    """A data set of five steps, and the counts of its fit."""
+    keys = np.repeat([f"item {i}" for i in range(len(COUNTS))], COUNTS)
+    folder = saved(keys, tmp_path / "shop", steps=5)
+    counts = next((folder / "fit").rglob("popularity.item_id.parquet"))
+    return str(folder / "data"), None, str(counts)
 
 
 def curves(axis):
@@ -57,7 +58,7 @@ EXPECTED = {name: enumerate_inclusion(probs, NUM_SAMPLED) for name, probs in LAW
 
 
 def test_the_curves_are_those_that_the_legend_names(shop):
-    left, right = drawn(read_fitted_column(str(shop)), NUM_SAMPLED).axes
+    left, right = drawn(read_fitted_column(*shop), NUM_SAMPLED).axes
     check(left, LAWS)
     check(right, EXPECTED)
     assert left.get_ylabel() == "share of the interactions"
@@ -69,7 +70,7 @@ def test_the_curves_are_those_that_the_legend_names(shop):
 
 def test_swapped_curves_are_seen(shop):
     """Negative control: each axis with the other's curves, and two curves of one axis swapped."""
-    left, right = drawn(read_fitted_column(str(shop)), NUM_SAMPLED).axes
+    left, right = drawn(read_fitted_column(*shop), NUM_SAMPLED).axes
     for axis, wrong in ((left, EXPECTED), (right, LAWS)):
         with pytest.raises(AssertionError):
             check(axis, wrong)
@@ -80,10 +81,27 @@ def test_swapped_curves_are_seen(shop):
                 check(axis, swapped)
 
 
-def test_more_draws_than_items_are_all_of_them(shop):
-    _, right = drawn(read_fitted_column(str(shop)), 1000).axes
+def test_a_batch_of_all_items_is_drawn_only_if_asked_for(shop):
+    """All expected counts are 1 then, so that nothing could be told from the picture."""
+    _, right = drawn(read_fitted_column(*shop), 6).axes
     check(right, dict.fromkeys(LAWS, np.ones(len(COUNTS))))
-    assert right.get_title() == "a batch of 6 distinct draws"
+    _, right = drawn(read_fitted_column(*shop)).axes
+    check(right, LAWS)  # one draw
+    assert right.get_title() == "a batch of 1 distinct draws"
+
+
+def test_an_assumed_order_is_drawn_as_a_law_alone(tmp_path):
+    """Stock Categorify writes a range, and nobody counted what is in it."""
+    encoder = ops.Categorify(out_path=str(tmp_path / "fit"))
+    data = dataset(pd.DataFrame({"item_id": list("aaabbc")}), 1)
+    workflow = fitted(["item_id"] >> encoder >> ops.TagAsItemID(), data)
+    workflow.transform(data).to_parquet(str(tmp_path / "data"))
+    left, right = drawn(read_fitted_column(str(tmp_path / "data")), 2).axes
+    law = log_uniform_probs(3)
+    check(left, {"log-uniform": law})
+    check(right, {"log-uniform": enumerate_inclusion(law, 2)})
+    assert left.get_ylabel() == "share of the draws, by an assumed order"
+    assert left.get_title() == "item_id: 3 items"
 
 
 def test_a_large_catalog_is_drawn_at_ranks_that_lie_evenly_on_the_axis(tmp_path):
@@ -107,7 +125,9 @@ def test_what_is_drawn_is_what_is_written(shop, tmp_path, monkeypatch):
         lambda figure, *args, **settings: (written.append(figure), save(figure, *args, **settings)),
     )
     path = tmp_path / "out.png"
-    arguments = ["inspect", str(shop), "--plot", str(path), "--num-sampled", str(NUM_SAMPLED)]
+    data, _, counts = shop
+    arguments = ["inspect", data, "--plot", str(path), "--counts", counts]
+    arguments += ["--num-sampled", str(NUM_SAMPLED)]
     assert main(arguments) == 0
     (figure,) = written
     check(figure.axes[0], LAWS)

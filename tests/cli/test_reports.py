@@ -62,7 +62,11 @@ def order(folder, **options):
 # By kind: the table of the keys; the workflow; what is said of it that differs from the first.
 KINDS = {
     "a column": (as_column, lambda at: ["item_id"] >> encoder(at), {}),
-    "a joint group": (as_two_columns, lambda at: [["item_id", "next"]] >> encoder(at), {}),
+    "a joint group": (
+        as_two_columns,
+        lambda at: [["item_id", "next"]] >> encoder(at),
+        {"column": "item_id_next"},
+    ),
     "a combination": (
         as_pairs,
         lambda at: [["letter", "digit"]] >> encoder(at, encode_type="combo"),
@@ -171,6 +175,7 @@ def expected_drift(kind):
         "vanished_items": len(old) - n,
         "items_of_both": n,
         "unknown_share": sum(new[key] for key in new if key not in old) / totals[1],
+        "num_sampled": NUM_SAMPLED,
         "off_by_2": len(off),
     }, [(kind["shown"](key), prices[0][key], prices[1][key]) for key in off]
 

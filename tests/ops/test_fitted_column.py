@@ -1,13 +1,15 @@
 """Where a report finds a contract, its counts and its keys."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from merlin.io import Dataset
 from merlin.schema.io.tensorflow_metadata import TensorflowMetadata
+from nvtabular import ops
 
-from merlin_popsampler import PopSamplerError, SchemaError
-from merlin_popsampler.ops.fitted_column import read_fitted_column, read_schema
-from tests.support.workflow_helpers import fit_folders, saved
+from merlin_popsampler import FrequencyCategorify, FrequencyOrder, PopSamplerError, SchemaError
+from merlin_popsampler.ops.fitted_column import read_fitted_column
+from tests.support.workflow_helpers import dataset, fit_folders, fitted, saved
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 KEYS = ["tea"] * 6 + ["milk"] * 3 + ["jam"] * 2 + [None] * 4
@@ -80,7 +82,7 @@ def test_places_without_a_schema(tmp_path, name):
 def test_files_that_are_no_schema(tmp_path, name):
     (tmp_path / name).write_text("feature {{{")
     with pytest.raises(SchemaError, match="Expected a Merlin schema"):
-        read_schema(str(tmp_path / name))
+        read_fitted_column(str(tmp_path / name))
 
 
 @pytest.mark.parametrize("kind", ["popularity", "unique"])
@@ -89,10 +91,43 @@ def test_files_that_were_damaged(folder, kind, damage):
     path = fit_folders(folder)[-1] / f"{kind}.item_id.parquet"
     path.write_bytes(path.read_bytes()[:50]) if damage == "cut" else path.unlink()
     with pytest.raises(PopSamplerError, match=f"{kind}.item_id.parquet"):
-        read_fitted_column(str(folder / "fit"))
+        read_fitted_column(str(folder / "fit")).keys  # noqa: B018 - which are read when asked for
 
 
 def test_the_curve_stands_for_counts_that_are_not_there(folder):
     found = read_fitted_column(str(folder / "data"))
     assert found.counts is None
     np.testing.assert_allclose(found.item_counts, [6, 3, 2])
+
+
+def test_a_folder_that_was_saved_to_twice(folder):
+    """Its fits are in no order, so the workflow that was saved last has to tell."""
+    first = read_fitted_column(str(folder / "workflow"))
+    saved(["milk"] * 8 + ["tea"] * 4, folder)
+    with pytest.warns(UserWarning, match="Loading NVTabular"):
+        found = read_fitted_column(str(folder / "workflow"))
+    assert found.keys["item_id"].tolist() == ["milk", "tea"]
+    assert found.metadata != first.metadata
+
+
+def test_an_encoder_that_was_fitted_after_an_order(tmp_path):
+    """The order before is none of its ids."""
+    out_path = str(tmp_path)
+    encoder = ["item_id"] >> FrequencyCategorify(out_path=out_path)
+    node = encoder >> ops.Filter(lambda df: df[df["item_id"] != 3])
+    node = node >> FrequencyOrder(on_violation="remap", out_path=out_path)
+    frame = pd.DataFrame({"item_id": list("aaaabbcccd")})
+    fitted(node, dataset(frame, 1))
+    ordered = read_fitted_column(out_path)
+    assert ordered.keys["item_id"].tolist() == ["c", "b", "d"]
+    assert ordered.counts.tolist() == [0, 0, 0, 0, 3, 2, 1]
+    fitted(["item_id"] >> FrequencyCategorify(out_path=out_path), dataset(frame, 1))
+    assert read_fitted_column(out_path).keys["item_id"].tolist() == ["a", "c", "b", "d"]
+
+
+def test_keys_of_another_categorify(tmp_path):
+    node = ["item_id"] >> ops.Categorify(out_path=str(tmp_path)) >> FrequencyOrder(
+        out_path=str(tmp_path)
+    )
+    fitted(node, dataset(pd.DataFrame({"item_id": list("abbccc")}), 1))
+    assert read_fitted_column(str(tmp_path)).keys["item_id"].tolist() == ["c", "b", "a"]
