@@ -3,7 +3,7 @@
 SHELL := bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv venv-keras3 venv-lint venv-docs venv-mutants demo notebook test test-keras3 lint format hooks benchmark docs wheel release-check mutants clean
+.PHONY: help venv venv-keras3 venv-lint venv-docs venv-mutants demo notebook test test-keras3 lint format hooks benchmark docs wheel release-check conformance mutants clean
 
 export PYTHON
 OUT ?= out
@@ -72,6 +72,9 @@ wheel: venv-lint ## build the wheel and import it from an empty folder
 
 release-check: venv-lint ## that, then every test against the installed wheel, under both sets of pins
 	@tools/release_check.sh all $(ARGS)
+
+conformance: venv ## NVTabular's own tests with our encoder in place of its own; ARGS=/path/to/NVTabular, a clone
+	tools/conformance.sh $(ARGS)
 
 mutants: venv-mutants ## do the tests of contract and core notice changed code? out/mutants/report.md
 	.venv-mutants/bin/python tools/mutants.py --workers $(WORKERS) --output $(OUT)/mutants $(ARGS)

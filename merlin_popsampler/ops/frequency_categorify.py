@@ -23,8 +23,10 @@ from .fit_folder import FitFolder
 from .keys import KeyGroup
 from .nvtabular_compat import Categorify, embedding_width
 from .vocabulary import Layout, Vocabulary, stage
+from .workflow_json import saved_as_json
 
 
+@saved_as_json
 class FrequencyCategorify(FittedFiles, Categorify):  # type: ignore[misc]
     """A drop-in `nvtabular.ops.Categorify` whose ids are sorted by (count desc, key asc).
 

@@ -31,11 +31,13 @@ from .id_order import (
 )
 from .nvtabular_compat import StatOperator
 from .vocabulary import read_sizes
+from .workflow_json import saved_as_json
 
 MODES = ("count", "vocabulary")
 ON_VIOLATION = ("raise", "warn", "remap")
 
 
+@saved_as_json
 class FrequencyOrder(FittedFiles, StatOperator):  # type: ignore[misc]
     """Checks that ids are sorted by decreasing frequency, and records it in the schema.
 

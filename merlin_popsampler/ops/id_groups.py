@@ -1,5 +1,6 @@
 """Which columns' ids are counted, and renumbered, together."""
 
+from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
@@ -11,19 +12,17 @@ from .encoders import Encoder
 from .keys import KeyGroup
 
 
+@dataclass(frozen=True)
 class IdGroups:
     """Columns of one vocabulary, as their encoder or the user names them.
 
     Args:
       asked: groups that the user names; all other columns go by their encoder.
-
-    Attributes:
       encoders: by column, its encoder as the schema tells before the fit.
     """
 
-    def __init__(self, asked: Sequence[Tuple[str, ...]]) -> None:
-        self.asked = asked
-        self.encoders: Dict[str, Encoder] = {}
+    asked: Sequence[Tuple[str, ...]]
+    encoders: Dict[str, Encoder] = field(default_factory=dict)
 
     def of(self, columns: Sequence[str]) -> List[KeyGroup]:
         """The groups of some columns, each column in one.
