@@ -81,8 +81,8 @@ class FitFolder:
 
     def is_later(self, other: "FitFolder") -> bool:
         """Whether its fit began after the other's; False also where names tell no time."""
-        begun = [_WRITER.fullmatch(one.place.rsplit("/", 1)[-1]) for one in (self, other)]
-        return None not in begun and begun[0].group(1) > begun[1].group(1)
+        ours, theirs = (_WRITER.fullmatch(one.place.split("/")[-1]) for one in (self, other))
+        return bool(ours and theirs and ours.group(1) > theirs.group(1))
 
 
 @dataclass(frozen=True)

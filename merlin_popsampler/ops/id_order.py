@@ -16,7 +16,8 @@ from . import fit_folder, popularity_file
 from .counting import SIZE, Counts
 from .encoding import as_lists
 from .fit_folder import FitFolder, Fitted
-from .keys import KeyGroup, canonical, elements, is_list
+from .key_kinds import canonical
+from .keys import KeyGroup, elements, is_list
 
 LARGEST_ID = 10**9
 """No embedding table has more rows; larger ids are keys that were never encoded."""
@@ -94,7 +95,7 @@ def passed_counts(order: Order) -> Ints:
 
 def dtypes_of(df: Any, columns: Sequence[str]) -> Dict[str, str]:
     """By column, the dtype of a partition's ids, where it has any."""
-    ids = {column: elements(df[column]) for column in columns}
+    ids = {column: elements(df[column], bool(is_list(df[column]))) for column in columns}
     return {column: str(values.dtype) for column, values in ids.items() if len(values)}
 
 
@@ -160,7 +161,7 @@ def remapped(ids: Any, order: Order, largest: int) -> Any:
             f"Column {ids.name!r}: expected ids. Received: nulls. Fill or encode them first."
         )
     if len(values):
-        whole = canonical(values, ids.name)
+        whole, _ = canonical(values, ids.name)
         problem = _problem_of(whole, largest)
         if problem:
             raise FrequencyOrderError(

@@ -29,7 +29,7 @@ def saved_as_json(operator: _Class) -> _Class:
 
     def from_dict(_: Dict[str, Any], state: Dict[str, Any], folder: str) -> Any:
         restored: Any = object.__new__(operator)
-        restored.__dict__.update(from_json(state))
+        restored.__setstate__(from_json(state))
         restored.set_storage_path(folder)
         return restored
 
@@ -47,7 +47,7 @@ def to_json(value: Any) -> Any:
     if isinstance(value, dict):
         written = {"dict": [[to_json(key), to_json(held)] for key, held in value.items()]}
         return {**written, "default": value.default} if isinstance(value, PerColumn) else written
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, (list, tuple, set)):
         return {type(value).__name__: [to_json(held) for held in value]}
     if is_dataclass(value):
         held = {field.name: to_json(getattr(value, field.name)) for field in fields(value)}
@@ -70,7 +70,7 @@ def from_json(written: Any) -> Any:
         return _dataclass(held)(**{k: from_json(v) for k, v in written["fields"].items()})
     if kind == "dtype":
         return np.dtype(held)
-    return {"list": list, "tuple": tuple}[kind](from_json(value) for value in held)
+    return {"list": list, "tuple": tuple, "set": set}[kind](from_json(value) for value in held)
 
 
 def _to_dict(operator: Any, folder: str, fs: Any) -> Tuple[Dict[str, Any], Any]:

@@ -126,8 +126,10 @@ def test_an_encoder_that_was_fitted_after_an_order(tmp_path):
 
 
 def test_keys_of_another_categorify(tmp_path):
-    node = ["item_id"] >> ops.Categorify(out_path=str(tmp_path)) >> FrequencyOrder(
-        out_path=str(tmp_path)
+    node = (
+        ["item_id"]
+        >> ops.Categorify(out_path=str(tmp_path))
+        >> FrequencyOrder(out_path=str(tmp_path))
     )
     fitted(node, dataset(pd.DataFrame({"item_id": list("abbccc")}), 1))
     assert read_fitted_column(str(tmp_path)).keys["item_id"].tolist() == ["c", "b", "a"]
