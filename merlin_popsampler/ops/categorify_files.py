@@ -11,7 +11,7 @@ from typing import Dict, List, Mapping
 import pyarrow.parquet as pq
 
 from . import storage
-from .fit_folder import CATEGORIES, MARK, UNIQUE, Fitted
+from .fit_folder import CATEGORIES, MARK, META, UNIQUE, Fitted
 
 _KEYS = re.compile(rf"{UNIQUE}\.(.+)\.parquet")
 _LONGEST = 200
@@ -54,9 +54,10 @@ def keys_of_others(root: str) -> Dict[str, str]:
     return found
 
 
-def meta_beside(path: str, name: str) -> str:
-    """Path of the `meta.*` file that Categorify writes beside a vocabulary's `unique.*`."""
-    return f"{path.rsplit('/', 1)[0]}/meta.{name}.parquet"
+def meta_beside(path: str) -> str:
+    """Path of the `meta.*` file that Categorify writes beside a `unique.*` file."""
+    folder, name = path.rsplit("/", 1)
+    return f"{folder}/{META}{name[len(UNIQUE) :]}"
 
 
 def _is_free(path: str) -> bool:

@@ -116,7 +116,7 @@ def _stock_reserved(column: ColumnSchema, encoder: Encoder) -> Ints:
     most = np.full(encoder.reserved, UNLIMITED)
     most[PADDING_ID] = 0
     if not cut:  # all keys are known, but nulls in lists become unknown keys
-        path = meta_beside(column.properties["cat_path"], encoder.vocabulary)
+        path = meta_beside(column.properties["cat_path"])
         meta = storage.read_table(path).set_index("kind")
         most[NULL_ID:] = int(meta.loc["null", "num_observed"])
     return most

@@ -16,17 +16,11 @@ from . import fit_folder, popularity_file
 from .counting import SIZE, Counts
 from .encoding import as_lists
 from .fit_folder import FitFolder, Fitted
-from .key_kinds import canonical
+from .key_kinds import RAW_COLUMN, canonical
 from .keys import KeyGroup, elements, is_list
 
 LARGEST_ID = 10**9
 """No embedding table has more rows; larger ids are keys that were never encoded."""
-
-
-RAW_COLUMN = (
-    "Where an operator leaves a partition without rows, Merlin hands on the raw column: filter the "
-    "data before the workflow, or leave no partition without rows."
-)
 
 
 @dataclass(frozen=True)
@@ -174,7 +168,8 @@ def remapped(ids: Any, order: Order, largest: int) -> Any:
         mapped = (row >= 0) & (row < len(table))
         new = old.copy()
         new[mapped] = table[row[mapped]]
-        values = type(values)(new.astype(values.dtype))
+        dtype = whole.dtype if values.dtype == object else values.dtype
+        values = type(values)(new.astype(dtype))
     if lists:
         return as_lists(ids, values.values, values.dtype)
     return values.values

@@ -53,6 +53,12 @@ EXACT = 2 ** (np.finfo(np.float64).nmant + 1)
 """Below this, each whole number has a float64 of its own."""
 
 
+RAW_COLUMN = (
+    "Where an operator leaves a partition without rows, Merlin hands on the raw column: filter the "
+    "data before the workflow, or leave no partition without rows."
+)
+
+
 @dataclass(frozen=True)
 class KeyKind:
     """What the keys of a column are.
@@ -252,7 +258,7 @@ def _several_kinds(column: str, families: Iterable[str]) -> PopSamplerError:
     return PopSamplerError(
         f"Column {column!r}: expected keys of one kind, since no order and no equality holds "
         f"between kinds. Received: {' and '.join(sorted(families))}. Convert all of the column, "
-        "in all of its files, to one of them."
+        f"in all of its files, to one of them. {RAW_COLUMN}"
     )
 
 

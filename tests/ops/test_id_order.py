@@ -8,10 +8,12 @@ from merlin_popsampler.errors import FrequencyOrderError
 from merlin_popsampler.ops.counting import SIZE, Counts
 from merlin_popsampler.ops.fit_folder import FitFolder
 from merlin_popsampler.ops.id_order import LARGEST_ID, measure, passed_counts, violation_of
+from merlin_popsampler.ops.keys import Rows
 
 
 def counted(ids, sizes, nulls=0):
-    return Counts(pd.DataFrame({"item_id": ids, SIZE: sizes}), nulls)
+    rows = {"item_id": Rows(nulls, False, False, False, False)}
+    return Counts(pd.DataFrame({"item_id": ids, SIZE: sizes}), rows, (None,))
 
 
 @pytest.mark.parametrize("counts", [[], [4], [4, 4, 1], [9, 1, 0, 1]])
