@@ -94,8 +94,9 @@ def _law_of_schema(metadata: PopularityMetadata, column: str, wanted: str) -> La
     try:
         law = metadata.law()
     except SchemaError as error:
+        instead = " Or name the law to use all the same, as law='uniform'."
         raise SchemaError(
-            f"Column {column!r}: {error} Or name the law to use all the same, as law='uniform'."
+            f"Column {column!r}: {error}{'' if metadata.frequency_ordered else instead}"
         ) from error
     if wanted == Empirical.name and metadata.steps is None:
         raise SchemaError(

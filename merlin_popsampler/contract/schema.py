@@ -153,7 +153,7 @@ def _one_joint_vocabulary(columns: List["ColumnSchema"]) -> bool:
     the column alone.
     """
     popularities = [column.properties.get(PROPERTY) for column in columns]
-    names = {str(_domain(column).get("name") or "") for column in columns}
+    names = {_vocabulary(column) for column in columns}
     if len(names) > 1 or any(popularity != popularities[0] for popularity in popularities):
         return False
     remainder = names.pop()
@@ -168,6 +168,12 @@ def _domain_max(column: "ColumnSchema") -> Optional[int]:
     """Largest id that models make room for; None where the schema does not say."""
     highest = _domain(column).get("max")
     return None if highest is None else _whole(column, "the domain's maximum", highest)
+
+
+def _vocabulary(column: "ColumnSchema") -> str:
+    """Name of the vocabulary that encodes the column, "" where the schema has none."""
+    name = _domain(column).get("name")
+    return name if isinstance(name, str) else ""
 
 
 def _domain(column: "ColumnSchema") -> Mapping[str, Any]:

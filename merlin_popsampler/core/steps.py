@@ -15,8 +15,8 @@ from .domain import MAX_LEGAL_ID, IdDomain
 
 MAX_STEPS = 256
 """Most steps of a curve unless somebody says otherwise: within 0.003 of the data, under 6 KB."""
-MOST = 2**63 - 1
-"""Largest sum of all counts, since they are summed in 64 bits."""
+_TOO_MANY = 2**63
+"""What the sum of all counts must not reach, since they are summed in 64 bits."""
 _TEXT = re.compile(r"[0-9]+:[0-9]+(,[0-9]+:[0-9]+)*")
 
 
@@ -170,8 +170,8 @@ def _problem(starts: npt.NDArray[np.int64], masses: npt.NDArray[np.int64], size:
         return f"starts that do not run from 0 to below {size}"
     if (masses < lengths).any():
         return f"less than one count an id in step {int(np.argmax(masses < lengths))}"
-    if sum(masses.tolist()) > MOST:
-        return f"counts that sum to {sum(masses.tolist())}, above {MOST}"
+    if sum(masses.tolist()) >= _TOO_MANY:
+        return f"counts that sum to {sum(masses.tolist())}, beyond 64 bits"
     # Python integers: the products of 64-bit masses and lengths overflow.
     pairs = list(zip(masses.tolist(), lengths.tolist()))
     for i, ((mass, length), (mass2, length2)) in enumerate(zip(pairs, pairs[1:])):
@@ -193,10 +193,11 @@ def _clean(counts: Any) -> npt.NDArray[np.int64]:
             "Expected a flat list of whole counts >= 0. "
             f"Received: {array.dtype} of shape {array.shape}. Pass one count per id, in id order."
         )
-    if array.sum(dtype=np.float64) + array.size > MOST:
+    total = array.sum(dtype=np.float64) + array.size
+    if total >= _TOO_MANY:
         raise PopSamplerError(
-            f"Expected counts that sum to {MOST} at most. Received: a sum of "
-            f"{array.sum(dtype=np.float64):.3g}. Divide them by one number."
+            f"Expected counts that sum to less than {_TOO_MANY}. Received: a sum of {total:.3g}. "
+            "Divide them by one number."
         )
     if array.size and array.min() < 1:
         array = np.maximum(array, 1)

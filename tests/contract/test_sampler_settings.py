@@ -1,5 +1,7 @@
 """A sampler's arguments: from a schema, and checked; whatever the framework."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -104,12 +106,39 @@ def test_unordered_ids_need_a_law_by_name():
     for law in ("auto", "empirical"):
         with pytest.raises(SchemaError, match="'item_id'.*decreasing frequency.*law='uniform'"):
             arguments(schema, law=law)
-    assert arguments(schema, law="uniform")["law"] == "uniform"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # without a popularity, the order does not matter
+        assert arguments(schema, law="uniform")["law"] == "uniform"
+        assert arguments(measured(), law="log_uniform")["law"] == "log_uniform"
+
+
+@pytest.mark.parametrize("law", ["log_uniform", LogUniform(200), MEASURED], ids=repr)
+def test_a_popularity_over_unordered_ids_is_taken_with_a_warning(law):
+    advice = "'item_id'.*not sorted by frequency.*low ids more often.*law='uniform'"
+    with pytest.warns(UserWarning, match=advice):
+        found = arguments(measured(COUNTS[::-1]), law=law)
+    assert found["law"] == law
+
+
+@pytest.mark.parametrize("distortion", ["a", None, [1.0], -1.0, float("nan")])
+def test_a_distortion_is_a_number(distortion):
+    with pytest.raises(PopSamplerError, match="distortion"):
+        arguments(measured(), distortion=distortion)
+
+
+def test_too_much_distortion_is_refused_and_the_advice_works():
+    steep = measured([1000, 10, 1])
+    for distortion in (20.0, 100.0, 200.0):
+        with pytest.raises(PopSamplerError, match=r"1e-37.*smaller distortion.*1\.0"):
+            arguments(steep, distortion=distortion)
+    assert arguments(steep, distortion=1.0)["law"].prob([2]) == pytest.approx([1 / 1011])
+
 
 
 def test_no_items():
-    with pytest.raises(SchemaError, match=r"'item_id'.*(?i:at least one item)"):
+    with pytest.raises(SchemaError, match=r"'item_id'.*(?i:at least one item)") as error:
         arguments(measured(np.zeros(0, np.int64)))
+    assert "law=" not in str(error.value)  # a law by name would not help
 
 
 DOMAIN = IdDomain(3, 9)
@@ -123,6 +152,11 @@ DOMAIN = IdDomain(3, 9)
         ("empirical", "from_schema"),
         (None, "Received: None"),
         (7, "Received: 7"),
+        ({"name": ["uniform"], "size": 7}, "law's name"),
+        ({"name": "uniform", "size": "a"}, "size"),
+        ({"name": "log_uniform", "size": 2**70}, "size"),
+        ({"name": "empirical", "size": 7, "steps": "0:9", "distortion": "a"}, "distortion"),
+        ({"name": "empirical", "size": 7, "steps": "0:9,1:6", "distortion": 500.0}, "1e-37"),
         (LogUniform(8), "over the 7 ids 3 to 9"),
         (LogUniform(6), "over the 7 ids 3 to 9"),
         ({"name": "zipf", "size": 7}, "'zipf'"),

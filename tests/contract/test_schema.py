@@ -192,6 +192,42 @@ def test_a_domain_below_max_id_is_refused():
     assert column_popularity(column(domain={"min": 0, "max": 60})) == METADATA
 
 
+WRONG_NUMBERS = [float("nan"), float("inf"), "six", "6", True, [6], {}, 5.5, -1, 2.0**54]
+
+
+@pytest.mark.parametrize("highest", WRONG_NUMBERS, ids=repr)
+def test_a_domain_whose_maximum_is_no_number_is_refused(highest):
+    for popularity in (METADATA, None):
+        broken = column(
+            popularity=popularity, **{**CATEGORIFY, "domain": {"min": 0, "max": highest}}
+        )
+        with pytest.raises(SchemaError, match="'item_id'.*domain's maximum.*whole number"):
+            column_popularity(broken)
+
+
+@pytest.mark.parametrize("domain", [7, "0 to 7", [0, 7], True, float("nan")], ids=repr)
+def test_a_domain_that_is_no_dict_is_refused(domain):
+    for popularity in (METADATA, None):
+        broken = column(popularity=popularity, **{**CATEGORIFY, "domain": domain})
+        with pytest.raises(SchemaError, match="'item_id'.*'domain' to be a dict"):
+            column_popularity(broken)
+
+
+@pytest.mark.parametrize("num_buckets", WRONG_NUMBERS, ids=repr)
+def test_a_number_of_buckets_that_is_none_is_refused(num_buckets):
+    broken = column(popularity=None, **{**CATEGORIFY, "num_buckets": num_buckets})
+    for read in (reserved_ids, column_popularity):
+        with pytest.raises(SchemaError, match="'item_id'.*num_buckets.*whole number"):
+            read(broken)
+
+
+@pytest.mark.parametrize("name", [7, None, ["a_b"], {"a": "b"}], ids=repr)
+def test_a_vocabulary_s_name_that_is_none_joins_nothing(name):
+    schema = Schema([column(tagged, domain={"min": 0, "max": 6, "name": name}) for tagged in "ab"])
+    with pytest.raises(SchemaError, match="one column tagged"):
+        find_item_column(schema)
+
+
 @pytest.mark.parametrize("num_buckets, reserved", [(None, 3), (1, 3), (4, 6), (4.0, 6)])
 def test_reserved_ids(num_buckets, reserved):
     assert reserved_ids(column(num_buckets=num_buckets)) == reserved

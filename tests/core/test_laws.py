@@ -186,6 +186,37 @@ def test_sizes_that_are_no_sizes_are_refused(size):
             make(size)
 
 
+@pytest.mark.parametrize("size", ["a", None, [3], 2**53 + 1, 2**70, float("nan"), 1e300])
+@pytest.mark.parametrize("make", [LogUniform, Uniform])
+def test_foreign_sizes_are_refused(make, size):
+    with pytest.raises(PopSamplerError, match="size of a catalog"):
+        make(size)
+
+
+def test_foreign_arguments_are_refused():
+    for steps in ("0:3", [3, 1], None):
+        with pytest.raises(PopSamplerError, match=r"steps of a popularity curve.*from_counts"):
+            Empirical(steps)
+    for distortion in ("a", None, True, [1.0], 1j):
+        with pytest.raises(PopSamplerError, match="distortion"):
+            Empirical(Steps.from_counts([2, 1]), distortion)
+    for name in (["uniform"], None, 7, {}):
+        with pytest.raises(PopSamplerError, match="law's name"):
+            law_from_config({"name": name, "size": 3})
+
+
+@pytest.mark.parametrize(
+    ("counts", "distortion"),
+    [([1000, 10, 1], 20.0), ([1000, 10, 1], 100.0), ([1000, 10, 1], 200.0), ([10**7, 10**4, 10], 8)],
+)
+def test_laws_beyond_single_precision_are_refused(counts, distortion):
+    """Their rarest prices would be 0, whose logarithm is infinite."""
+    steps = Steps.from_counts(counts)
+    with pytest.raises(PopSamplerError, match=r"1e-37 or more.*smaller distortion, for example 1\.0"):
+        Empirical(steps, distortion)
+    assert Empirical(steps, 1.0).probs().min() > 0
+
+
 def test_wrong_arguments_are_refused():
     with pytest.raises(PopSamplerError, match="at least one item"):
         Empirical(Steps.from_counts([]))

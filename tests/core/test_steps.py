@@ -168,7 +168,8 @@ def test_long_texts_are_shortened_in_the_message(length, shown):
 
 
 @pytest.mark.parametrize(
-    "counts", [[1.5, 1.0], [3, -1], [[3, 1]], ["3"], [True, False], 3, [2.0, 1.0]]
+    "counts",
+    [[1.5, 1.0], [3, -1], [[3, 1]], ["3"], [True, False], 3, [2.0, 1.0], None, [[3], [1, 1]], "31"],
 )
 def test_counts_that_are_no_counts_are_refused(counts):
     with pytest.raises(PopSamplerError, match="whole counts"):
@@ -187,6 +188,25 @@ def test_wrong_arguments_are_refused():
         Steps.from_counts([3, 1]).to_text(IdDomain(0, 2))
     with pytest.raises(PopSamplerError, match="shape"):
         Steps(np.array([0, 1]), np.array([3]), 2)
+    for starts, masses, size, message in (
+        ([0, 0.5], [3, 1], 2, "starts to be whole"),
+        ("0", [3], 1, "starts to be whole"),
+        ([0], [None], 1, "masses to be whole"),
+        ([0], [2**63], 1, "masses to be whole"),
+        ([0], [3], 1.5, "size to be a whole"),
+        ([0], [3], "1", "size to be a whole"),
+    ):
+        with pytest.raises(PopSamplerError, match=message):
+            Steps(starts, masses, size)
+
+
+def test_counts_whose_sum_64_bits_do_not_hold_are_refused():
+    assert Steps.from_counts([2**62, 2**61]).total == 3 * 2**61
+    for counts in ([2**62, 2**62], np.array([2**63], np.uint64), np.array([2**64 - 1], np.uint64)):
+        with pytest.raises(PopSamplerError, match="less than 9223372036854775808.*Divide"):
+            Steps.from_counts(counts)
+    with pytest.raises(PopSamplerError, match="sum to 9223372036854775808"):
+        Steps([0, 1], [2**62, 2**62], 2)
 
 
 @settings(max_examples=5)

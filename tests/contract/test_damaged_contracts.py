@@ -1,0 +1,139 @@
+"""Contracts that files, hands and older versions damaged: the same value, or our error.
+
+Fields are replaced one at a time and in pairs, by values of other kinds, by neighbours of the right
+value and by what numbers can degenerate to. Whatever is read must price as the whole contract does.
+"""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from merlin.schema import ColumnSchema, Schema, Tags
+
+from merlin_popsampler import PopSamplerError, PopularityMetadata
+from merlin_popsampler.contract.sampler_settings import arguments_from_schema, law_over
+from merlin_popsampler.core.domain import IdDomain
+from merlin_popsampler.core.prices import price_table
+
+COUNTS = [300, 41, 41, 30, 9, 9, 9, 2, 1, 1, 1, 1]
+WHOLE = PopularityMetadata.from_counts(np.array(COUNTS), 3, "counted", 256)
+FIELDS = {**WHOLE.to_dict(), "digest": "04cb1f"}
+ENCODER = {
+    "domain": {"min": 0, "max": 14, "name": "item_id"},
+    "num_buckets": None,
+    "cat_path": "x/unique.item_id.parquet",
+}
+HOSTILE = [
+    None, True, False, 0, 1, -1, 2**31, 2**53, 2**63, 2**70, 10**400, 0.5, -0.0, 1e300, 1e-300,
+    float("nan"), float("inf"), -float("inf"), 1j, "", "3", "nan", "\0", "steps", b"3", [], [3], {},
+    {"min": 3}, {"a": {"tv": 0.1}}, (), {3}, object(), np.array([3, 4]), np.float32(3), np.int8(3),
+    np.bool_(True), np.datetime64("2020-01-01"),
+]  # fmt: skip
+"""What a field may hold instead."""
+
+
+def neighbours(value):
+    """Values that a slip, a cut or another hand makes of the right one."""
+    if isinstance(value, bool):
+        return [not value, int(value), str(value)]
+    if isinstance(value, int):
+        return [value - 1, value + 1, -value, float(value), value + 0.5, value * 10, str(value)]
+    if isinstance(value, str):
+        return [value[:end] for end in range(len(value))] + [value + "1", value + ",", value[1:]]
+    return [dict(list(value.items())[:1])] if isinstance(value, dict) else []
+
+
+REPLACED = [
+    (name, other) for name in FIELDS for other in [*HOSTILE, *neighbours(FIELDS[name])]
+] + [("steps", FIELDS["steps"].replace(digit, "7")) for digit in "012349"]
+ABSENT = object()
+ONE = st.one_of(
+    st.sampled_from(REPLACED), st.tuples(st.sampled_from(sorted(FIELDS)), st.just(ABSENT))
+)
+
+
+def damaged(*changes):
+    fields = {**FIELDS, **dict(changes)}
+    return {name: value for name, value in fields.items() if value is not ABSENT}
+
+
+def same_prices(metadata):
+    """Whether the ids that it names are priced as those of the whole contract, or it says why not."""
+    if not metadata.frequency_ordered:
+        with pytest.raises(PopSamplerError, match="decreasing frequency"):
+            metadata.law()
+        return True
+    if (metadata.min_id, metadata.max_id) != (WHOLE.min_id, WHOLE.max_id):
+        return False
+    found, expected = (price_table(each.law(), 5, True) for each in (metadata, WHOLE))
+    return np.array_equal(found.expected_count(range(12)), expected.expected_count(range(12)))
+
+
+def read(fields):
+    """The metadata, or None where the answer is an error of ours that names the column."""
+    try:
+        return PopularityMetadata.from_dict(fields, "item_id")
+    except PopSamplerError as error:
+        assert str(error).startswith("Column 'item_id': ")
+        return None
+
+
+def agrees(fields, metadata):
+    """Whether nothing was read that is not there: a changed total and steps may well agree."""
+    return metadata.to_dict() == {k: v for k, v in fields.items() if v is not None}
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_one_field_of_another_value(name):
+    refused = 0
+    for field, other in REPLACED:
+        if field == name:
+            fields = damaged((name, other))
+            metadata = read(fields)
+            # One item less is another contract, and nothing in it tells that it is not the right one.
+            shorter = name == "max_id" and metadata is not None and agrees(fields, metadata)
+            assert metadata is None or same_prices(metadata) or shorter, other
+            refused += metadata is None
+    assert refused > 20 or name == "digest"
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_one_field_less(name):
+    metadata = read(damaged((name, ABSENT)))
+    assert (metadata is not None) == (name in ("digest", "fit"))
+    assert metadata is None or same_prices(metadata)
+
+
+@settings(max_examples=1500)
+@given(ONE, ONE)
+def test_two_fields_of_other_values(one, other):
+    """Two changes can make another contract; then it must be one without a contradiction."""
+    fields = damaged(one, other)
+    metadata = read(fields)
+    assert metadata is None or same_prices(metadata) or agrees(fields, metadata)
+
+
+PROPERTIES = [(name, other) for name in ENCODER for other in HOSTILE] + [
+    ("domain", {**ENCODER["domain"], part: other}) for part in ENCODER["domain"] for other in HOSTILE
+]
+
+
+@settings(max_examples=600)
+@given(st.sampled_from(PROPERTIES), st.one_of(st.none(), ONE))
+@pytest.mark.filterwarnings("ignore:.*no proof that its ids are sorted")
+def test_columns_of_damaged_properties(change, in_contract):
+    """A sampler's arguments, with and without a contract: of the ids that the schema names."""
+    contracts = [{}, {"popularity": damaged(in_contract) if in_contract else FIELDS}]
+    for contract in contracts:
+        properties = {**ENCODER, **contract, change[0]: change[1]}
+        column = ColumnSchema("item_id", tags=[Tags.ITEM_ID], properties=properties)
+        try:
+            found = arguments_from_schema(Schema([column]), None, 1.0, {})
+        except PopSamplerError as error:
+            assert "'item_id'" in str(error)
+            continue
+        law = law_over(found["law"], IdDomain(found["min_id"], found["max_id"]))
+        assert 3 <= found["min_id"] <= found["max_id"]
+        if contract:
+            assert same_prices(PopularityMetadata.from_dict(properties["popularity"], "item_id"))
+            assert (law.size, found["max_id"]) == (12, 14)
