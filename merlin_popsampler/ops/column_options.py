@@ -2,6 +2,7 @@
 
 from typing import Any, Dict, Tuple
 
+from merlin_popsampler.core.checks import whole_number
 from merlin_popsampler.errors import PopSamplerError
 
 DEFAULTS: Dict[str, Any] = {
@@ -11,6 +12,28 @@ DEFAULTS: Dict[str, Any] = {
     "split_out": 1,
     "split_every": 8,
 }
+
+
+_LEAST = {"num_buckets": 1, "max_size": 0, "freq_threshold": 0, "split_out": 1, "split_every": 1}
+"""Smallest value of each option; all are whole numbers."""
+
+
+def checked_option(option: str, value: Any) -> Any:
+    """An option's value, or values by column, as Python integers; None stands for the default.
+
+    Raises:
+      PopSamplerError: a value that is no whole number, or too small.
+    """
+    if isinstance(value, dict):
+        return {column: _checked(option, value[column], f" of {column!r}") for column in value}
+    return _checked(option, value)
+
+
+def _checked(option: str, value: Any, of_column: str = "") -> Any:
+    if value is None:
+        return None
+    advice = f"Leave it out for the default, {DEFAULTS[option]}."
+    return whole_number(option + of_column, value, _LEAST[option], advice)
 
 
 class PerColumn(Dict[str, Any]):

@@ -1,10 +1,12 @@
 """Categorify with ids that are sorted by decreasing frequency, and a schema that says so."""
 
 import warnings
+from inspect import signature
 from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
 import dask
 import numpy as np
+from merlin.dtypes.shape import DefaultShapes
 from merlin.schema import ColumnSchema, Schema
 
 from merlin_popsampler.contract.schema import with_popularity
@@ -15,7 +17,7 @@ from merlin_popsampler.errors import PopSamplerError
 
 from . import fit_folder, storage
 from .categorify_files import copy_for_others
-from .column_options import DEFAULTS, PerColumn, option_of
+from .column_options import DEFAULTS, PerColumn, checked_option, option_of
 from .counting import Counts, count_keys
 from .encoding import encode
 from .fit_files import FittedFiles
@@ -46,7 +48,8 @@ class FrequencyCategorify(FittedFiles, Categorify):  # type: ignore[misc]
         default. The vocabulary is cached where the data are, whatever `cat_cache` says.
 
     Raises:
-      PopSamplerError: arguments that contradict frequency order, or a `dtype` that is no integer.
+      PopSamplerError: arguments that contradict frequency order, a `dtype` that is no integer, or
+        numbers out of their range.
         From `fit`: a `dtype` too small for the ids, keys that are ambiguous, or a vocabulary file
         that belongs to another operator; files of an earlier fit are untouched then.
 
@@ -57,7 +60,11 @@ class FrequencyCategorify(FittedFiles, Categorify):  # type: ignore[misc]
     subfolder = fit_folder.CATEGORIES
 
     def __init__(self, *args: Any, steps: int = MAX_STEPS, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+        given = signature(Categorify).bind(*args, **kwargs)
+        for option in DEFAULTS:
+            if option in given.arguments:
+                given.arguments[option] = checked_option(option, given.arguments[option])
+        super().__init__(*given.args, **given.kwargs)
         if self.single_table:
             raise PopSamplerError(
                 "Expected single_table=False: one table for several columns shifts the ids of all "
@@ -163,6 +170,15 @@ class FrequencyCategorify(FittedFiles, Categorify):  # type: ignore[misc]
         if name not in self._fresh:
             return col_schema
         return with_popularity(col_schema, self._fresh[name].metadata)
+
+    def _compute_shape(self, col_schema: ColumnSchema, input_schema: Schema) -> ColumnSchema:
+        """Of lists where lists were fitted: the data set's schema goes by one row, maybe a null."""
+        col_schema = super()._compute_shape(col_schema, input_schema)
+        column = col_schema.name
+        found = self._fresh.get(self.storage_name.get(column, column))
+        if col_schema.is_list or found is None or not found.is_list.get(column):
+            return col_schema
+        return col_schema.with_shape(DefaultShapes.LIST)
 
     def _groups(self, col_selector: Any) -> List[KeyGroup]:
         """The vocabularies that a selection asks for."""

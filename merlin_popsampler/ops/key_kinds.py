@@ -8,6 +8,7 @@ from functools import reduce
 from typing import Any, Iterable, Optional, Set, Tuple
 
 import numpy as np
+import pandas as pd
 from merlin.core import dispatch
 
 from merlin_popsampler.errors import PopSamplerError
@@ -175,7 +176,9 @@ def _plain(keys: Any, column: str) -> Tuple[Any, str]:
     stored = _STORED.get(family)
     if stored is not None and str(keys.dtype) != stored:
         try:
-            keys = keys.astype(stored)
+            # objects of one column may each have a zone of their own
+            several = family.endswith("zone") and keys.dtype == object
+            keys = pd.to_datetime(keys, utc=True) if several else keys.astype(stored)
         except ValueError as error:
             raise unusable(column, f"{family} keys outside of {stored} ({error})") from None
     return keys, family

@@ -4,12 +4,12 @@
 
 import io
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 import pandas as pd
 from merlin.core import dispatch
+from pandas.api.types import infer_dtype
 from pandas.util import hash_pandas_object
 
 from merlin_popsampler.contract.metadata import PopularityMetadata
@@ -122,7 +122,7 @@ def hash_buckets(keys: Any, num_buckets: int) -> Any:
 def _hashed(keys: Any) -> Any:
     if not dispatch.is_cpu_object(keys):
         return keys.hash_values().values
-    if keys.dtype == object and Decimal in set(map(type, keys.values)):
+    if infer_dtype(keys) == "decimal":
         keys = keys.astype("float64")  # 1.5 and 1.50 are one key, and hash as words do
     # pandas hashes the index label along with the value: one label for all takes it out.
     keys = keys.set_axis(np.zeros(len(keys), np.int64))
