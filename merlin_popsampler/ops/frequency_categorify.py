@@ -64,7 +64,10 @@ class FrequencyCategorify(FittedFiles, Categorify):  # type: ignore[misc]
         for option in DEFAULTS:
             if option in given.arguments:
                 given.arguments[option] = checked_option(option, given.arguments[option])
-        super().__init__(*given.args, **given.kwargs)
+        with warnings.catch_warnings():
+            # Only the buckets of unknown keys are hashed, which the documentation says.
+            warnings.filterwarnings("ignore", "Performing a hash-based transformation")
+            super().__init__(*given.args, **given.kwargs)
         if self.single_table:
             raise PopSamplerError(
                 "Expected single_table=False: one table for several columns shifts the ids of all "

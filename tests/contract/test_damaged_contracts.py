@@ -43,9 +43,9 @@ def neighbours(value):
     return [dict(list(value.items())[:1])] if isinstance(value, dict) else []
 
 
-REPLACED = [
-    (name, other) for name in FIELDS for other in [*HOSTILE, *neighbours(FIELDS[name])]
-] + [("steps", FIELDS["steps"].replace(digit, "7")) for digit in "012349"]
+REPLACED = [(name, other) for name in FIELDS for other in [*HOSTILE, *neighbours(FIELDS[name])]] + [
+    ("steps", FIELDS["steps"].replace(digit, "7")) for digit in "012349"
+]
 ABSENT = object()
 ONE = st.one_of(
     st.sampled_from(REPLACED), st.tuples(st.sampled_from(sorted(FIELDS)), st.just(ABSENT))
@@ -114,7 +114,9 @@ def test_two_fields_of_other_values(one, other):
 
 
 PROPERTIES = [(name, other) for name in ENCODER for other in HOSTILE] + [
-    ("domain", {**ENCODER["domain"], part: other}) for part in ENCODER["domain"] for other in HOSTILE
+    ("domain", {**ENCODER["domain"], part: other})
+    for part in ENCODER["domain"]
+    for other in HOSTILE
 ]
 
 

@@ -134,7 +134,6 @@ def test_too_much_distortion_is_refused_and_the_advice_works():
     assert arguments(steep, distortion=1.0)["law"].prob([2]) == pytest.approx([1 / 1011])
 
 
-
 def test_no_items():
     with pytest.raises(SchemaError, match=r"'item_id'.*(?i:at least one item)") as error:
         arguments(measured(np.zeros(0, np.int64)))

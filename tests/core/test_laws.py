@@ -207,12 +207,19 @@ def test_foreign_arguments_are_refused():
 
 @pytest.mark.parametrize(
     ("counts", "distortion"),
-    [([1000, 10, 1], 20.0), ([1000, 10, 1], 100.0), ([1000, 10, 1], 200.0), ([10**7, 10**4, 10], 8)],
+    [
+        ([1000, 10, 1], 20.0),
+        ([1000, 10, 1], 100.0),
+        ([1000, 10, 1], 200.0),
+        ([10**7, 10**4, 10], 8),
+    ],
 )
 def test_laws_beyond_single_precision_are_refused(counts, distortion):
     """Their rarest prices would be 0, whose logarithm is infinite."""
     steps = Steps.from_counts(counts)
-    with pytest.raises(PopSamplerError, match=r"1e-37 or more.*smaller distortion, for example 1\.0"):
+    with pytest.raises(
+        PopSamplerError, match=r"1e-37 or more.*smaller distortion, for example 1\.0"
+    ):
         Empirical(steps, distortion)
     assert Empirical(steps, 1.0).probs().min() > 0
 

@@ -68,7 +68,6 @@ def distance(counts, others):
     return np.abs(counts / counts.sum() - others / others.sum()).sum() / 2
 
 
-@pytest.mark.filterwarnings("ignore:A log-uniform law is far")
 @pytest.mark.parametrize("name", sorted(KEYS))
 def test_draws_follow_the_data(name, tmp_path):
     """Within 0.01 in total variation of counts that the test makes itself; log-uniform is not."""

@@ -97,9 +97,7 @@ def test_any_partitioning_of_lists(tmp_path_factory, rows, npartitions, split_ev
     rows = [[1], *rows]
     made = [np.array(row, object) if arrays and row is not None else row for row in rows]
     frame = pd.DataFrame({"item_id": pd.Series(made, dtype=object)})
-    workflow, encoded = encode(
-        frame, ["item_id"], out_path, npartitions, split_every=split_every
-    )
+    workflow, encoded = encode(frame, ["item_id"], out_path, npartitions, split_every=split_every)
     assert [list(row) for row in encoded["item_id"]] == ids_in_lists(rows)
     assert counts_file(out_path)[1] == sum(key is None for row in rows for key in row or ())
     for row, ids in zip([*rows, []], [*ids_in_lists(rows), []]):  # requests are often of one row

@@ -88,7 +88,8 @@ def _check_stored(keys: List[Any], nulls: bool) -> None:
     if not whole or nulls:
         if max(abs(key) for key in keys) >= EXACT:
             raise Refused("floats do not hold these integers")
-    elif not (min(keys) >= -(2**63) and max(keys) < 2**63) and not 0 <= min(keys) <= max(
-        keys
-    ) < 2**64:
+    elif (
+        not (min(keys) >= -(2**63) and max(keys) < 2**63)
+        and not 0 <= min(keys) <= max(keys) < 2**64
+    ):
         raise Refused("no integer dtype holds these")

@@ -53,6 +53,54 @@ def test_it_writes_a_table_numbers_and_a_picture(tmp_path, capsys):
     assert (tmp_path / "compare_laws.png").read_bytes().startswith(b"\x89PNG")
 
 
+RESULT = {
+    "learning": [
+        {"num_sampled": 20, "kl": {"reference": [0.1, 0.3], "ours, a": [0.01, 0.01]}},
+        {"num_sampled": 40, "kl": {"reference": [0.5, 0.5], "ours, a": [0.002, 0.004]}},
+    ],
+    "demo": {
+        "log_uniform": {"recall@20": [0.1, 0.2], "ndcg@20": [0.7, 0.7]},
+        "empirical": {"recall@20": [0.4, 0.6], "ndcg@20": [0.8, 0.8]},
+    },
+}
+
+
+def points(artist):
+    """What is under a line, or under an error bar's marks."""
+    line = artist if hasattr(artist, "get_xdata") else artist[0]
+    return list(line.get_xdata()), pytest.approx(list(line.get_ydata()))
+
+
+def bars(container):
+    """The ends of each error bar."""
+    return [segment[:, 1].tolist() for segment in container[2][0].get_segments()]
+
+
+def test_the_picture_shows_the_numbers_that_its_legend_names():
+    """Means by number of samples with their standard errors; by law every seed and the mean."""
+    pytest.importorskip("matplotlib")
+    learning, demo = compare_laws.drawn(RESULT).axes
+    handles, labels = learning.get_legend_handles_labels()
+    assert [text.get_text() for text in learning.get_legend().get_texts()] == labels
+    curves = dict(zip(labels, handles))
+    assert {name: points(curve) for name, curve in curves.items()} == {
+        "reference": ([20, 40], [0.2, 0.5]),
+        "ours, a": ([20, 40], [0.01, 0.003]),
+    }
+    assert np.allclose(bars(curves["reference"]), [[0.1, 0.3], [0.5, 0.5]])
+    assert np.allclose(bars(curves["ours, a"]), [[0.01, 0.01], [0.002, 0.004]])
+    assert (learning.get_xscale(), learning.get_yscale()) == ("log", "log")
+
+    means = demo.containers
+    assert [points(mean) for mean in means] == [([0.12], [0.15]), ([1.12], [0.5])]
+    assert np.allclose([bars(mean)[0] for mean in means], [[0.1, 0.2], [0.4, 0.6]])
+    seeds = [line for line in demo.get_lines() if line.get_color() == "0.7"]
+    assert [points(line) for line in seeds] == [([0, 0], [0.1, 0.2]), ([1, 1], [0.4, 0.6])]
+    assert [label.get_text() for label in demo.get_xticklabels()] == ["log-uniform", "empirical"]
+    (alone,) = compare_laws.drawn({**RESULT, "demo": {}}).axes
+    assert alone.get_title() == learning.get_title()
+
+
 def test_mean_and_standard_error():
     assert compare_laws.mean_error([1.0, 3.0]) == pytest.approx((2.0, 1.0))
     assert compare_laws.mean_error([5.0]) == (5.0, 0.0)

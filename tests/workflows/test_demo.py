@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from merlin_popsampler import PopSamplerError
+from tests.support.workflow_helpers import bytes_below
 
 ROOT = Path(__file__).parents[2]
 
@@ -117,6 +118,9 @@ def test_a_missing_file_is_refused(tmp_path):
     assert "not found" in printed
 
 
+COLUMNS = ("basket", "item", "when")
+
+
 def readers():
     sys.path.insert(0, str(ROOT / "workflows"))
     import preprocess
@@ -125,24 +129,139 @@ def readers():
 
 
 @pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("raw.parquet", "basket,item,when\n1,2,3\n"),
-        ("raw.csv", ""),
-        ("raw.csv", "basket,item,when\n1,2,half past nine\n"),
-    ],
+    ("name", "text"), [("raw.parquet", "basket,item,when\n1,2,3\n"), ("raw.csv", "")]
 )
 def test_a_file_that_cannot_be_read_is_refused(name, text, tmp_path):
     (tmp_path / name).write_text(text)
     with pytest.raises(PopSamplerError, match="Expected a readable"):
-        readers().read_interactions(tmp_path / name, ("basket", "item", "when"))
+        readers().read_interactions(tmp_path / name, COLUMNS)
+
+
+def read_csv(rows, folder, encoding="utf-8", **options):
+    """What becomes of lines of `basket,item,when`."""
+    path = folder / "raw.csv"
+    path.write_text("\n".join(["basket,item,when", *rows]), encoding=encoding)
+    return readers().read_interactions(path, COLUMNS, **options)
+
+
+def test_keys_of_a_csv_file_are_taken_as_they_are_written(tmp_path):
+    """Leading zeros, signs and spaces make other keys, in users as in items."""
+    rows = ["007,0108775015,1", "7,108775015,2", " 7,+1,3", "-0,1.0,4", "NA,NULL,5", "8,NaN,6"]
+    read = read_csv(rows, tmp_path)
+    assert read["session"].tolist() == ["007", "7", " 7", "-0", "NA", "8"]
+    assert read["item_id"].tolist() == ["0108775015", "108775015", "+1", "1.0", "NULL", "NaN"]
+    assert read["time"].tolist() == [1, 2, 3, 4, 5, 6]
+
+
+def test_numbers_are_numbers_where_nothing_is_lost(tmp_path):
+    """Words for a missing number leave a column of numbers one; an empty cell is missing in any."""
+    big = 10**18 - 1
+    read = read_csv([f"-1,{big},1", "0,7,2", "NA,7,3", "5,NULL,4", ",8,5", "5,,6"], tmp_path)
+    assert read["session"].tolist() == [-1, 0]
+    assert read["item_id"].tolist() == [big, 7]
+    assert read["item_id"].dtype == np.int64
+    assert read_csv(["x,y,1", "x,,2"], tmp_path)["item_id"].tolist() == ["y"]
+    longer = read_csv([f"1,{2**64},1", "2,3,2"], tmp_path)
+    assert longer["item_id"].tolist() == [str(2**64), "3"]
+
+
+@pytest.mark.parametrize("text", ["03/04/2021", "13/04/2021", "3 April 2021", "half past nine"])
+def test_days_that_can_be_read_in_two_ways_are_refused(text, tmp_path):
+    """A guess moves them silently: 03/04 may be in March or in April."""
+    with pytest.raises(PopSamplerError, match=r"Column 'when': .*--time-format '%d/%m/%Y'"):
+        read_csv([f"1,2,{text}", "1,3,04/04/2021"], tmp_path)
+
+
+def test_the_format_says_which_day_it_is(tmp_path):
+    dates = pd.date_range("2021-01-01", periods=400)
+    rows = [f"1,{i},{date:%d/%m/%Y}" for i, date in enumerate(dates)]
+    read = read_csv(rows, tmp_path, time_format="%d/%m/%Y")
+    assert read["time"].dt.tz_localize(None).tolist() == dates.tolist()
+    compact = read_csv(["1,2,20210304", "1,3,20201231"], tmp_path, time_format="%Y%m%d")
+    assert compact["time"].dt.strftime("%d.%m.%y").tolist() == ["04.03.21", "31.12.20"]
+    with pytest.raises(PopSamplerError, match="times of the format '%m/%d/%Y'"):
+        read_csv(rows, tmp_path, time_format="%m/%d/%Y")
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        ["2021-03-04", "2020-12-31"],
+        ["2021-03-04 10:00", "2021-03-04 09:59:59"],
+        ["2021-03-04T10:00:00.5Z", "2021-03-04T10:00:00Z"],
+        ["2021-03-04T10:00:00+02:00", "2021-03-04T09:00:00+02:00"],
+        ["1.5e9", "1.25e9"],
+    ],
+)
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_times_that_need_no_format(times, kind, tmp_path):
+    """ISO 8601 as text and numbers sort as they mean, from either kind of file."""
+    if kind == "csv":
+        read = read_csv([f"1,2,{times[0]}", f"1,3,{times[1]}"], tmp_path)
+    elif times[0] == "1.5e9":
+        pytest.skip("text of numbers is for csv files")
+    else:
+        frame = pd.DataFrame({"basket": [1, 1], "item": [2, 3], "when": times})
+        frame.to_parquet(tmp_path / "raw.parquet")
+        read = readers().read_interactions(tmp_path / "raw.parquet", COLUMNS)
+    assert read["time"].dtype != object
+    assert read.sort_values("time")["item_id"].tolist() == [3, 2]
+
+
+def test_other_encodings_are_asked_for(tmp_path):
+    with pytest.raises(PopSamplerError, match="--encoding"):
+        read_csv(["1,crème brûlée,1"], tmp_path, "latin-1")
+    read = readers().read_interactions(tmp_path / "raw.csv", COLUMNS, encoding="latin-1")
+    assert read["item_id"].tolist() == ["crème brûlée"]
+    with pytest.raises(PopSamplerError, match="no such encoding|unknown encoding"):
+        readers().read_interactions(tmp_path / "raw.csv", COLUMNS, encoding="latin-4711")
+
+
+def preprocess_here(rows, folder, *options):
+    """The whole script on lines of a csv file, in this process; the folder that it wrote."""
+    (folder / "raw.csv").write_text("\n".join(["basket,item,when", *rows]), encoding="utf-8")
+    arguments = ["--data", folder / "raw.csv", "--output", folder / "out", "--min-count", 1]
+    arguments += ["--user-col", "basket", "--item-col", "item", "--time-col", "when", *options]
+    readers().main([str(argument) for argument in arguments])
+    return folder / "out"
+
+
+ROWS = ["007,01,01/02/2021", "007,1,02/02/2021", "7,1,03/02/2021", "7,2,04/02/2021"]
+ALONE = ["8,1,05/02/2021"]
+LATER = ["9,01,01/03/2021", "9,2,02/03/2021"]
+OPTIONS = ("--time-format", "%d/%m/%Y", "--valid-share", 0.3)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_from_lines_to_sessions(tmp_path):
+    """Users and items apart as they are written; a session of one item is counted, not kept."""
+    out = preprocess_here([*ROWS, *ALONE, *LATER], tmp_path, *OPTIONS)
+    keys = pd.read_parquet(out / "vocabulary/categories/unique.item_id.parquet")["item_id"]
+    assert keys.tolist() == ["1", "01", "2"]
+    train = pd.concat(map(pd.read_parquet, (out / "train").glob("*.parquet")))
+    assert dict(zip(train["session"], map(list, train["item_id"]))) == {"007": [4, 3], "7": [3, 5]}
+    valid = pd.concat(map(pd.read_parquet, (out / "valid").glob("*.parquet")))
+    assert list(map(list, valid["item_id"])) == [[4, 5]]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("rows", "share", "part"),
+    [([*ROWS, "9,2,01/03/2021"], 0.3, "later"), ([*ALONE, *LATER], 0.6, "training")],
+)
+def test_a_part_without_pairs_is_refused_before_anything_is_removed(rows, share, part, tmp_path):
+    earlier = preprocess_here([*ROWS, *ALONE, *LATER], tmp_path, *OPTIONS)
+    before = bytes_below(earlier)
+    with pytest.raises(SystemExit, match=f"two or more items in the {part} part"):
+        preprocess_here(rows, tmp_path, "--time-format", "%d/%m/%Y", "--valid-share", share)
+    assert bytes_below(earlier) == before
 
 
 def test_large_ids_survive_missing_values(tmp_path):
     ids = pd.array([2**53 + 1, None, 2**53], dtype="Int64")
     frame = pd.DataFrame({"basket": [1, 1, 2], "item": ids, "when": [1, 2, 3]})
     frame.to_parquet(tmp_path / "raw.parquet")
-    read = readers().read_interactions(tmp_path / "raw.parquet", ("basket", "item", "when"))
+    read = readers().read_interactions(tmp_path / "raw.parquet", COLUMNS)
     assert read["item_id"].tolist() == [2**53 + 1, 2**53]
 
 
