@@ -69,9 +69,12 @@ def find_item_column(schema: "Schema", column: Optional[str] = None) -> "ColumnS
         return schema[column]
     tagged = [schema[name] for name in schema.column_names if _is_item_id(schema[name])]
     if not tagged:
+        known = [name for name in schema.column_names if PROPERTY in schema[name].properties]
+        instead = f" Or pass column={known[0]!r}." if known else ""
         raise SchemaError(
             "Expected a column tagged as item id. Received: none among "
-            f"{schema.column_names}. Tag it in the workflow (`>> TagAsItemID()`), or pass column=."
+            f"{schema.column_names}. Tag it in the workflow (`>> TagAsItemID()`), and pass that or "
+            f"the data set that it wrote: a data frame of it has lost the tags.{instead}"
         )
     if len(tagged) > 1 and not _one_joint_vocabulary(tagged):
         raise SchemaError(

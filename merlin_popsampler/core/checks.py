@@ -122,7 +122,7 @@ def batch_size(name: str, value: Any, size: int, unique: bool) -> int:
       >>> batch_size("num_sampled", 7, size=7, unique=True)
       7
     """
-    number = whole_number(name, value, 1, "Take some hundreds.")
+    number = whole_number(name, value, 1, "Take one, or more.")
     if unique and number > size:
         raise PopSamplerError(
             f"Expected at most {size} unique samples, the number of items. "

@@ -31,7 +31,8 @@ def integers(ids: Any) -> Any:
         ids = _tensor(ids)
     if not ids.dtype.is_integer:
         raise PopSamplerError(
-            f"Expected integer ids. Received: {ids.dtype.name}. Cast them to int64."
+            f"Expected integer ids. Received: {ids.dtype.name}. Cast whole numbers to int64, and "
+            "encode words."
         )
     return ids
 

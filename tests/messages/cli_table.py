@@ -1,0 +1,39 @@
+"""Messages of `cli` and their advice, followed."""
+
+from merlin_popsampler.cli.batch import draws_of_a_batch
+from merlin_popsampler.cli.compare import drift
+from merlin_popsampler.cli.pictures import plot
+from merlin_popsampler.ops.fitted_column import read_fitted_column
+from tests.messages.things import data
+from tests.support.messages import Entry
+from tests.support.workflow_helpers import saved
+
+
+def compared(folder, new_keys):
+    sides = saved(["tea", "tea", "jam"], folder / "a"), saved(new_keys, folder / "b")
+    return drift(*(read_fitted_column(str(side / "fit")) for side in sides))
+
+
+TABLE = {
+    "cli.batch": [
+        Entry(
+            "Pass fewer, or leave it out",
+            lambda _: draws_of_a_batch(4, 3),
+            [lambda _: draws_of_a_batch(3, 3), lambda _: draws_of_a_batch(None, 3)],
+        ),
+    ],
+    "cli.compare": [
+        Entry(
+            "Expected keys of one kind on both sides",
+            lambda folder: compared(folder, [7, 7, 8]),
+            [lambda folder: compared(folder, ["tea", "rye"])],
+        ),
+    ],
+    "cli.pictures": [
+        Entry(
+            "Expected a picture's path",
+            lambda folder: plot(read_fitted_column(data(folder)), str(folder / "out.nope")),
+            [lambda folder: plot(read_fitted_column(data(folder)), str(folder / "out.png"))],
+        ),
+    ],
+}

@@ -1,0 +1,201 @@
+"""Messages of `contract` and their advice, followed."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+from merlin.io import Dataset
+from merlin.schema import ColumnSchema, Schema, Tags
+from nvtabular import Workflow, ops
+
+from merlin_popsampler import FrequencyOrder, PopularityBasedSampler, read_popularity
+from merlin_popsampler.laws import Empirical, LogUniform
+from tests.messages.things import KEYS, data, encoder, frame, schema, stock_schema, workflow
+from tests.support.messages import Entry
+from tests.support.workflow_helpers import dataset, fitted
+
+PLAIN = Schema([ColumnSchema("item_id", [Tags.ITEM_ID], {}, np.int64)])
+
+
+def untagged(folder):
+    return fitted(["item_id"] >> encoder(folder), dataset(frame(), 1))
+
+
+def two_tagged(folder):
+    both = frame().assign(other=KEYS[::-1])
+    return fitted(["item_id", "other"] >> encoder(folder) >> ops.TagAsItemID(), dataset(both, 1))
+
+
+def counted(folder):
+    node = ["item_id"] >> ops.Categorify(out_path=str(folder / "fit"))
+    order = FrequencyOrder(out_path=str(folder / "fit"))
+    return fitted(node >> order >> ops.TagAsItemID(), dataset(frame(), 1))
+
+
+def lost_in_a_frame(folder):
+    """Tagged in the workflow, and handed on as a data frame."""
+    return Dataset(workflow(folder).transform(dataset(frame(), 1)).compute())
+
+
+def cut_domain(folder):
+    item = schema(folder)["item_id"]
+    return Schema([item.with_properties({"domain": {"min": 0, "max": 4, "name": "item_id"}})])
+
+
+def disordered(folder):
+    """A schema that says that its ids are not in order."""
+    node = ["item_id"] >> FrequencyOrder(on_violation="warn", out_path=str(folder / "fit"))
+    ids = pd.DataFrame({"item_id": [1, 2, 2]})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return fitted(node >> ops.TagAsItemID(), dataset(ids, 1)).output_schema
+
+
+def remapped(folder):
+    order = FrequencyOrder(on_violation="remap", out_path=str(folder / "fit"))
+    ids = pd.DataFrame({"item_id": [1, 2, 2]})
+    return fitted(["item_id"] >> order >> ops.TagAsItemID(), dataset(ids, 1)).output_schema
+
+
+def empty(folder):
+    node = ["item_id"] >> encoder(folder) >> ops.TagAsItemID()
+    return fitted(node, dataset(pd.DataFrame({"item_id": [None, None]}), 1)).output_schema
+
+
+def build(source, **settings):
+    return PopularityBasedSampler.from_schema(source, **{"max_num_samples": 2, **settings})
+
+
+def quietly(function, *arguments, **settings):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return function(*arguments, **settings)
+
+
+TABLE = {
+    "contract.metadata": [
+        Entry(
+            "Use FrequencyCategorify, or",
+            lambda folder: build(disordered(folder)),
+            [
+                lambda folder: build(schema(folder)),
+                lambda folder: build(remapped(folder)),
+            ],
+        ),
+        Entry(
+            "Fit the workflow on data that holds items",
+            lambda folder: build(empty(folder)),
+            [lambda folder: build(schema(folder))],
+        ),
+        Entry(
+            "Let FrequencyOrder count the ids first",
+            lambda folder: quietly(read_popularity, stock_schema(folder)).to_dict(),
+            [lambda folder: read_popularity(counted(folder)).to_dict()],
+        ),
+    ],
+    "contract.sampler_settings": [
+        Entry(
+            "Take one of these, or leave it out",
+            lambda _: PopularityBasedSampler(6, 3, 2, law=7),
+            [
+                lambda _: PopularityBasedSampler(6, 3, 2, law="log_uniform"),
+                lambda _: PopularityBasedSampler(6, 3, 2, law=LogUniform(4)),
+                lambda _: PopularityBasedSampler(6, 3, 2),
+            ],
+        ),
+        Entry(
+            "Build law, min_id and max_id from one schema",
+            lambda _: PopularityBasedSampler(6, 3, 2, law=LogUniform(7)),
+            [lambda folder: build(schema(folder))],
+        ),
+        Entry(
+            "Pass an integer of 64 bits",
+            lambda _: PopularityBasedSampler(6, 3, 2, seed="seventeen"),
+            [
+                lambda _: PopularityBasedSampler(6, 3, 2, seed=17),
+                lambda _: PopularityBasedSampler(6, 3, 2, seed=None),
+            ],
+        ),
+        Entry(
+            "law='uniform'",
+            lambda folder: build(disordered(folder)),
+            [lambda folder: build(disordered(folder), law="uniform")],
+        ),
+        Entry(
+            "expected the steps of its popularity",
+            lambda folder: quietly(build, stock_schema(folder), law="empirical"),
+            [
+                lambda folder: build(schema(folder), law="empirical"),
+                lambda folder: quietly(build, stock_schema(folder), law="log_uniform"),
+            ],
+        ),
+        Entry(
+            "Expected distortion only for the measured law",
+            lambda folder: build(schema(folder), law="uniform", distortion=0.5),
+            [
+                lambda folder: build(schema(folder), distortion=0.5),
+                lambda folder: build(
+                    schema(folder), law=Empirical(read_popularity(schema(folder)).curve, 0.5)
+                ),
+            ],
+        ),
+    ],
+    "contract.schema": [
+        Entry(
+            "without a schema",
+            lambda folder: read_popularity(Workflow(["item_id"] >> encoder(folder))),
+            [
+                lambda folder: read_popularity(workflow(folder)),
+                lambda folder: read_popularity(Dataset(data(folder), engine="parquet")),
+            ],
+        ),
+        Entry(
+            "Pass one of these names",
+            lambda folder: read_popularity(workflow(folder), "items"),
+            [lambda folder: read_popularity(workflow(folder), "item_id")],
+        ),
+        Entry(
+            "Expected a column tagged as item id",
+            lambda folder: read_popularity(untagged(folder)),
+            [
+                lambda folder: read_popularity(workflow(folder)),
+                lambda folder: read_popularity(untagged(folder), column="item_id"),
+            ],
+        ),
+        Entry(
+            "a data frame of it has lost the tags",
+            lambda folder: read_popularity(lost_in_a_frame(folder)),
+            [
+                lambda folder: read_popularity(workflow(folder)),
+                lambda folder: read_popularity(Dataset(data(folder), engine="parquet")),
+            ],
+        ),
+        Entry(
+            "Expected one column tagged as item id",
+            lambda folder: read_popularity(two_tagged(folder)),
+            [lambda folder: read_popularity(two_tagged(folder), column="item_id")],
+        ),
+        Entry(
+            "since models size the embedding table by it",
+            lambda folder: read_popularity(cut_domain(folder)),
+            [lambda folder: read_popularity(schema(folder))],
+        ),
+        Entry(
+            "or Categorify's own",
+            lambda _: read_popularity(PLAIN),
+            [
+                lambda folder: read_popularity(workflow(folder)),
+                lambda folder: read_popularity(counted(folder)),
+                lambda _: PopularityBasedSampler(max_id=9, min_id=3, max_num_samples=2),
+            ],
+        ),
+        Entry(
+            "to have it checked",
+            lambda folder: read_popularity(stock_schema(folder)),
+            [
+                lambda folder: read_popularity(workflow(folder)),
+                lambda folder: read_popularity(counted(folder)),
+            ],
+        ),
+    ],
+}

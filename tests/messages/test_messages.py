@@ -1,0 +1,96 @@
+"""The advice of a message is true: whoever follows it gets on."""
+
+import pytest
+
+pytest.importorskip("tensorflow")
+
+from tests.messages import cli_table, contract_table, core_table, ops_table, tf_table
+from tests.support.messages import (
+    Entry,
+    messages_of,
+    modules_with_messages,
+    said,
+    warned,
+    without_entry,
+)
+
+TABLES = (core_table, contract_table, ops_table, tf_table, cli_table)
+TABLE = {module: entries for table in TABLES for module, entries in table.TABLE.items()}
+ENTRIES = [
+    pytest.param(entry, id=f"{module}: {entry.says}")
+    for module, entries in TABLE.items()
+    for entry in entries
+]
+TO_COME = {
+    "contract.metadata",
+    "contract.sampler_settings",
+    "contract.schema",  # most of its messages are in the table
+    "core.laws",
+    "core.pieces",
+    "core.steps",
+    "ops.fit_files",
+    "ops.frequency_categorify",
+    "ops.frequency_order",
+    "ops.id_order",
+    "ops.keys",
+    "ops.nvtabular_compat",
+    "ops.storage",
+    "ops.vocabulary",
+}
+"""Modules of which not every message has an entry yet; every other module is complete."""
+MESSAGES = modules_with_messages()
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@pytest.mark.parametrize("module", sorted(set(MESSAGES) - TO_COME))
+def test_every_message_has_an_entry(module):
+    assert without_entry(MESSAGES[module], TABLE.get(module, [])) == []
+
+
+@pytest.mark.parametrize("module", sorted(TABLE))
+def test_every_entry_has_a_message(module):
+    assert [e.says for e in TABLE[module] if not any(e.says in t for t in MESSAGES[module])] == []
+
+
+def test_no_module_is_to_come_for_ever():
+    """A module whose messages all have entries, or are gone, leaves the list."""
+    complete = {
+        module
+        for module in TO_COME
+        if not without_entry(MESSAGES.get(module, []), TABLE.get(module, []))
+    }
+    assert complete - {"contract.schema"} == set()
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_its_advice_works(entry: Entry, tmp_path):
+    assert (entry.provoke is not None and bool(entry.cures)) != bool(entry.excepted)
+    if entry.provoke is None:
+        return
+    messages = said(entry.provoke, tmp_path / "provoked")
+    assert any(entry.says in message for message in messages), messages
+    for number, cure in enumerate(entry.cures):
+        messages = warned(cure, tmp_path / f"cured {number}")
+        assert not any(entry.says in message for message in messages)
+
+
+SOURCE = """
+advice = "Do this."
+def f(x):
+    raise SchemaError(f"Expected {x} one. Received: {x!r}. " "Do that.")
+    raise SchemaError(f"Column {x!r}: {error}") from error
+    warnings.warn("Mind " + f"the {x}.", stacklevel=2)
+    whole_number("n", x, 1, advice)
+    raise ValueError("foreign")
+"""
+
+
+def test_messages_are_read_from_the_source():
+    messages = messages_of(SOURCE)
+    assert [" ".join(text.split()) for text in messages] == [
+        "Expected {} one. Received: {}. Do that.",
+        "Mind the {}.",
+        "n Do this.",
+    ]
+    assert without_entry(messages, [Entry("Mind the"), Entry("Do this")]) == messages[:1]

@@ -1,0 +1,110 @@
+"""Every message of the package, read from its source, and what is known of one by a table."""
+
+import ast
+import re
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Optional, Sequence
+
+import merlin_popsampler
+from merlin_popsampler.errors import PopSamplerError
+
+PACKAGE = Path(merlin_popsampler.__file__).parent
+OURS = ("PopSamplerError", "SchemaError", "FrequencyOrderError")
+_GAP = "{}"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One message, and whether its advice is true.
+
+    Args:
+      says: words of the message that no other message of its module has.
+      provoke: raises it or warns of it; takes an empty folder. None where another test does.
+      cures: one for each way out that the message names; each gets on in a folder of its own.
+      excepted: why it is not provoked, or no way out tried, here.
+    """
+
+    says: str
+    provoke: Optional[Callable[[Path], Any]] = None
+    cures: Sequence[Callable[[Path], Any]] = ()
+    excepted: str = ""
+
+
+def messages_of(source: str) -> List[str]:
+    """The constant text of each message that a module raises or warns with, gaps as `{}`.
+
+    A message that only names a column before another's words has none of its own. The advice that
+    is handed to `whole_number` is a message of who hands it over.
+    """
+    tree = ast.parse(source)
+    found = []
+    for node in ast.walk(tree):
+        name = _called(node) if isinstance(node, ast.Call) else ""
+        if name in (*OURS, "warn", "whole_number"):
+            text = " ".join(_text(argument, tree) for argument in node.args)
+            if re.sub(r"Column|[^a-z]|\{\}", "", text):
+                found.append(text)
+    return found
+
+
+def modules_with_messages() -> Dict[str, List[str]]:
+    """Messages by the module's name inside the package, such as "core.laws"."""
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        messages = messages_of(path.read_text(encoding="utf-8"))
+        if messages:
+            found[".".join(path.relative_to(PACKAGE).with_suffix("").parts)] = messages
+    return found
+
+
+def without_entry(messages: Sequence[str], entries: Sequence[Entry]) -> List[str]:
+    """Messages that no entry speaks of."""
+    return [text for text in messages if not any(entry.says in text for entry in entries)]
+
+
+def said(function: Callable[[Path], Any], folder: Path) -> List[str]:
+    """What a call warns of, and in the end raises, in our words."""
+    folder.mkdir()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            function(folder)
+        except PopSamplerError as error:
+            return [*(str(warning.message) for warning in caught), str(error)]
+    return [str(warning.message) for warning in caught]
+
+
+def warned(function: Callable[[Path], Any], folder: Path) -> List[str]:
+    """What a call that gets on warns of."""
+    folder.mkdir()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        function(folder)
+    return [str(warning.message) for warning in caught]
+
+
+def _called(node: ast.Call) -> str:
+    return getattr(node.func, "attr", getattr(node.func, "id", ""))
+
+
+def _text(node: ast.AST, tree: ast.AST) -> str:
+    """Constant parts of an expression; a name stands for every text that is assigned to it."""
+    if isinstance(node, ast.Constant):
+        return node.value if isinstance(node.value, str) else ""
+    if isinstance(node, ast.JoinedStr):
+        return "".join(_text(part, tree) or _GAP for part in node.values)
+    if isinstance(node, ast.BinOp):
+        return _text(node.left, tree) + _text(node.right, tree)
+    if isinstance(node, ast.Name):
+        return " ".join(
+            _text(other.value, tree)
+            for other in ast.walk(tree)
+            if isinstance(other, ast.Assign) and _names(other) == [node.id]
+        )
+    return ""
+
+
+def _names(assignment: ast.Assign) -> List[str]:
+    return [getattr(target, "id", "") for target in assignment.targets]
