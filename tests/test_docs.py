@@ -87,7 +87,7 @@ def test_files_of_the_checkout_are_there(name):
     ],
 )
 def test_python_blocks_run(name, code):
-    for module in ("tensorflow", "nvtabular"):
+    for module in ("tensorflow", "nvtabular", "tensorflow_recommenders", "keras_rs"):
         if re.search(rf"^(?:import|from) {module}\b", code, re.MULTILINE):
             pytest.importorskip(module)
     exec(compile(code, name, "exec"), {})

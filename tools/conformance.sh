@@ -34,9 +34,6 @@ BY_DESIGN = {  # how the name of a test begins: the error, the reason
     "test_categorify_lists[vocabs1-": (PopSamplerError, "vocabs= brings an order and no counts"),
     "test_categorify_single_table": (PopSamplerError, "single_table= shifts ids off their order"),
     "test_categorify_inference": (AttributeError, "no encoder for servers: they use transform"),
-    "test_categorify_split_out[None-0-": (PopSamplerError, "two workflows on one out_path"),
-    "test_categorify_split_out[None-6-2": (PopSamplerError, "two workflows on one out_path"),
-    "test_categorify_split_out[3-0-": (PopSamplerError, "two workflows on one out_path"),
 }
 
 

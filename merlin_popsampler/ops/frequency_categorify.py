@@ -94,6 +94,7 @@ class FrequencyCategorify(FittedFiles, Categorify):  # type: ignore[misc]
     def fit(self, col_selector: Any, ddf: Any) -> Any:
         """Delayed counting, ordering and staging of every column's or group's vocabulary."""
         groups = self._groups(col_selector)
+        self._check_still_joint(groups)
         layouts = {group.name: self._layout(group) for group in groups}
         folder = self._begin([group.name for group in groups])
         self._note_joint(groups)
@@ -199,6 +200,18 @@ class FrequencyCategorify(FittedFiles, Categorify):  # type: ignore[misc]
                     "Encode them in separate operators."
                 )
         return groups
+
+    def _check_still_joint(self, groups: Iterable[KeyGroup]) -> None:
+        """Refuses to tear apart what was fitted jointly."""
+        single = [group.name for group in groups if not group.joint]
+        torn = [name for name in single if self.storage_name.get(name, name) != name]
+        if torn:
+            raise PopSamplerError(
+                f"Columns {torn}: expected their joint vocabulary "
+                f"{self.storage_name[torn[0]]!r}, as in the last fit. Received: each column alone, "
+                "as in a workflow that was loaded from JSON, which does not hold groups. Make the "
+                "workflow anew, with a new operator."
+            )
 
     def _note_joint(self, groups: Iterable[KeyGroup]) -> None:
         """Tells Categorify which columns share a vocabulary."""

@@ -150,6 +150,8 @@ def test_joint_vocabularies_and_maps_are_saved(frame, tmp_path):
     loaded = stored(workflow, tmp_path)
     pd.testing.assert_frame_equal(transformed_anew(loaded, frame), expected)
     assert popularity(loaded) == popularity(workflow)
+    with pytest.raises(PopSamplerError, match="'item_id', 'other'.*Make the workflow anew"):
+        loaded.fit(dataset(frame))
 
 
 def without_the_first(frame):
