@@ -5,6 +5,7 @@ objects are dataclasses and options of this package. What an operator knows of f
 the workflow's folder first.
 """
 
+from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from importlib import import_module
 from pathlib import Path
@@ -84,7 +85,8 @@ def _dataclass(name: str) -> Any:
     module, _, qualified = name.rpartition(".")
     found = None
     if module.split(".")[0] == _PACKAGE:
-        found = getattr(import_module(module), qualified, None)
+        with suppress(ImportError):
+            found = getattr(import_module(module), qualified, None)
     if not (isinstance(found, type) and is_dataclass(found)):
         raise PopSamplerError(
             f"Expected a workflow of this package's operators. Received: state of {name!r}. Save "

@@ -1,13 +1,16 @@
 """Messages of `ops` and their advice, followed."""
 
+import operator
 import warnings
 
 import pandas as pd
 from nvtabular import ops
 
 from merlin_popsampler import FrequencyOrder
+from merlin_popsampler.ops.encoders import Encoder
 from merlin_popsampler.ops.fitted_column import read_fitted_column
 from merlin_popsampler.ops.schema_file import read_schema_file
+from merlin_popsampler.ops.workflow_json import from_json, to_json
 from tests.messages.things import data, encoder, frame
 from tests.support.messages import Entry
 from tests.support.workflow_helpers import dataset, encode, fitted, saved
@@ -64,7 +67,79 @@ def joint(folder, **options):
     return encode(PAIRS, [["a", "b"]], str(folder), **options)
 
 
+def ordered(folder, node, given=None, **options):
+    order = FrequencyOrder(out_path=str(folder / "order"), **options)
+    return fitted(node >> order, dataset(frame() if given is None else given, 1))
+
+
+def moved(ids):
+    return ids + 1
+
+
+def longer(words):
+    return words + "!"
+
+
+def stock_joint(folder, **options):
+    node = [["a", "b"]] >> ops.Categorify(out_path=str(folder / "fit"))
+    return ordered(folder, node, PAIRS, on_violation="remap", **options)
+
+
+def branches(folder):
+    """Two vocabularies of one name, each column with a name of its own."""
+    plain = ["a"] >> encoder(folder / "a") >> ops.Rename(postfix="_1")
+    other = ["a"] >> ops.LambdaOp(longer) >> encoder(folder / "b") >> ops.Rename(postfix="_2")
+    return plain, other
+
+
+def orders_of_their_own(folder):
+    nodes = [
+        branch >> FrequencyOrder(out_path=str(folder / f"order {number}"))
+        for number, branch in enumerate(branches(folder))
+    ]
+    return fitted(nodes[0] + nodes[1], dataset(PAIRS, 1))
+
+
 TABLE = {
+    "ops.encoders": [
+        Entry(
+            "Change keys and repeat rows before the encoder",
+            lambda folder: ordered(folder, ["item_id"] >> encoder(folder) >> ops.LambdaOp(moved)),
+            [
+                lambda folder: ordered(
+                    folder, ["item_id"] >> ops.LambdaOp(longer) >> encoder(folder)
+                ),
+                lambda folder: ordered(
+                    folder, ["item_id"] >> encoder(folder), pd.concat([frame(), frame()])
+                ),
+                lambda folder: ordered(folder, ["item_id"] >> encoder(folder), frame()[:8]),
+            ],
+        ),
+    ],
+    "ops.id_groups": [
+        Entry(
+            "Name each jointly encoded column once",
+            lambda folder: stock_joint(folder, groups=[["a", "b"], ["b", "a"]]),
+            [lambda folder: stock_joint(folder, groups=[["a", "b"]])],
+        ),
+        Entry(
+            "Pass groups=",
+            stock_joint,
+            [lambda folder: stock_joint(folder, groups=[["a", "b"]])],
+        ),
+        Entry(
+            "a FrequencyOrder of its own",
+            lambda folder: ordered(folder, operator.add(*branches(folder)), PAIRS),
+            [orders_of_their_own],
+        ),
+    ],
+    "ops.workflow_json": [
+        Entry(
+            "the workflow anew, with this version",
+            lambda folder: from_json({"class": "merlin_popsampler.gone.Class", "fields": {}}),
+            [lambda folder: from_json(to_json(Encoder("item_id", 3, True)))],
+        ),
+    ],
     "ops.schema_file": [
         Entry(
             "Pass a schema that Merlin wrote",

@@ -67,6 +67,7 @@ def test_paths_are_text():
         "subprocess.Popen",
         "merlin_popsampler.ops.storage.write",
         "merlin_popsampler.No",
+        "merlin_popsampler.no.No",
     ],
 )
 def test_a_file_makes_nothing_but_our_dataclasses(name):
