@@ -70,7 +70,8 @@ class PopularityMetadata:
 
     def _kinds(self) -> Iterator[Tuple[str, str, bool]]:
         """Name of each field but the ids, what it should be, and whether it is."""
-        evidence, fit = self.evidence, self.fit
+        evidence: Any = self.evidence
+        fit = self.fit
         known = isinstance(evidence, str) and evidence in EVIDENCE
         curved = self.frequency_ordered is True and known and evidence in WRITTEN_EVIDENCE
         yield "frequency_ordered", "a bool", isinstance(self.frequency_ordered, bool)
@@ -184,7 +185,8 @@ class PopularityMetadata:
         """
         try:
             _check_written(fields)
-            metadata = cls(**{name: fields.get(name) for name in cls.__dataclass_fields__})
+            written: Any = {name: fields.get(name) for name in cls.__dataclass_fields__}
+            metadata = cls(**written)
             _check_total(fields.get("total"), metadata)
         except PopSamplerError as error:
             raise SchemaError(f"Column {column!r}: {error}") from error
@@ -205,10 +207,8 @@ def uncounted(counts: Ints, min_id: int) -> str:
     ids = min_id + np.flatnonzero(np.asarray(counts) == 0)
     if not len(ids):
         return ""
-    last = min_id + len(counts) - 1
-    return (
-        f"{len(ids)} of the ids from {min_id} to {last} (the first is {ids[0]}, the last {ids[-1]})"
-    )
+    total = f"{len(ids)} of the ids from {min_id} to {min_id + len(counts) - 1}"
+    return f"{total} (the first is {ids[0]}, the last {ids[-1]})"
 
 
 def _check_written(fields: Any) -> None:

@@ -67,8 +67,9 @@ def plan_draws(law: Law, num_sampled: int) -> DrawPlan:
             plan = split
     if min(plan.length, law.size) > _MOST:
         raise PopSamplerError(
-            f"Expected {num_sampled} distinct ids to take at most {_MOST} random numbers. Received: "
-            f"{law!r}, which takes more. Pass unique=False, or draw fewer by a flatter law."
+            f"Expected {num_sampled} distinct ids to take at most {_MOST} random numbers. "
+            f"Received: {law!r}, which takes more. "
+            "Pass unique=False, or draw fewer by a flatter law."
         )
     return plan
 

@@ -170,14 +170,13 @@ def _problem(starts: npt.NDArray[np.int64], masses: npt.NDArray[np.int64], size:
         return f"starts that do not run from 0 to below {size}"
     if (masses < lengths).any():
         return f"less than one count an id in step {int(np.argmax(masses < lengths))}"
-    if sum(masses.tolist()) >= _TOO_MANY:
-        return f"counts that sum to {sum(masses.tolist())}, beyond 64 bits"
     # Python integers: the products of 64-bit masses and lengths overflow.
     pairs = list(zip(masses.tolist(), lengths.tolist()))
     for i, ((mass, length), (mass2, length2)) in enumerate(zip(pairs, pairs[1:])):
         if mass2 * length > mass * length2:
             return f"step {i + 1} is higher than step {i}"
-    return ""
+    total = sum(masses.tolist())
+    return f"counts that sum to {total}, beyond 64 bits" if total >= _TOO_MANY else ""
 
 
 def _clean(counts: Any) -> npt.NDArray[np.int64]:

@@ -190,8 +190,8 @@ class PopularityBasedSampler(tf.keras.layers.Layer):  # type: ignore[misc]
         """Probability that one draw gives an id: what a correction of in-batch negatives needs.
 
         Ids that come from the data, not from this sampler, are there as often as they are popular:
-        with the measured law, undistorted, `(batch_size - 1) * probability(ids)` is how often each is expected
-        among the other rows of a batch.
+        with the measured law, undistorted, each is expected `(batch_size - 1) * probability(ids)`
+        times among the other rows of a batch.
 
         Args:
           ids: as for `expected_count`.
