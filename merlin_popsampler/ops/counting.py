@@ -9,13 +9,13 @@ import pandas as pd
 import pyarrow as pa
 from merlin.core import dispatch
 
-from .key_kinds import EXACT, KeyKind, canonical, merged, unusable, widened
+from .key_kinds import EXACT, KeyKind, canonical, filled, merged, unusable, widened, without
 from .keys import KeyGroup, Rows, all_null, is_list, key_frame, merged_rows
 
 SIZE = 0
 """Label of the column of occurrences: no word, since a key column may bear any."""
 
-_ARROW = {"word": pa.large_string(), "bytes": pa.large_binary()}
+_ARROW = {"word": pa.large_string(), "bytes": pa.large_binary(), "null": pa.null()}
 """Arrow's types for objects; those of the other families it finds by itself."""
 
 
@@ -102,13 +102,13 @@ def _count_rows(df: Any, columns: Tuple[str, ...], group: KeyGroup) -> Counts:
 def _canonical_part(keys: Any, column: str) -> Tuple[Any, Optional[KeyKind]]:
     """Canonical keys and their kind; nulls, as a part of a combination may be, stay in place."""
     null = keys.isna()
-    if not bool(null.any()):
-        return canonical(keys, column)
     if bool(null.all()):
         return keys.astype(object), None
-    filled, kind = canonical(keys.fillna(keys.dropna().iloc[0]), column)
+    values, kind = canonical(filled(keys, null), column)
+    if kind is None or not bool(null.any()):
+        return values, kind
     kind = kind.with_nulls()
-    return widened(filled, kind, column).where(~null), kind
+    return without(widened(values, kind, column), null), kind
 
 
 def _masked(keys: Any) -> bool:
@@ -129,7 +129,7 @@ def _distinct(
     objects = {}
     if dispatch.is_cpu_object(frame):
         for name, kind in zip(names, kinds):
-            if kind is not None and kind.dtype == "object":
+            if kind is None or kind.dtype == "object":
                 frame[name], objects[name] = _coded(frame[name], kind, name)
     totals = total(frame.groupby(names, dropna=False, sort=False)).rename(SIZE).reset_index()
     found: pd.DataFrame = dispatch.convert_data(totals, cpu=True, to_collection=False)
@@ -138,27 +138,29 @@ def _distinct(
     return found
 
 
-def _coded(keys: pd.Series, kind: KeyKind, column: str) -> Tuple[Any, Any]:
+def _coded(keys: pd.Series, kind: Optional[KeyKind], column: str) -> Tuple[Any, Any]:
     """Each key's place in an array of distinct keys, and that array, which ends with a null.
 
     pandas takes words for one that are equal up to a NUL; Arrow does not, and says at once what
     a file will not hold.
     """
+    family = "null" if kind is None else kind.family
     try:
-        coded = pa.array(keys, _ARROW.get(kind.family), from_pandas=True).dictionary_encode()
+        coded = pa.array(keys, _ARROW.get(family), from_pandas=True).dictionary_encode()
     except UnicodeEncodeError as error:
         raise unusable(column, f"words that are no Unicode ({error})", "Replace them.") from None
     except (ValueError, TypeError, OverflowError) as error:
-        raise unusable(column, f"{kind.family} keys that no file holds ({error})") from None
-    distinct = coded.dictionary.to_pandas().to_numpy(object)
-    return coded.indices.fill_null(-1).to_numpy(), np.append(distinct, None)
+        raise unusable(column, f"{family} keys that no file holds ({error})") from None
+    distinct = np.empty(len(coded.dictionary) + 1, object)
+    distinct[:-1] = coded.dictionary.to_pandas()
+    return coded.indices.fill_null(-1).to_numpy(), distinct
 
 
 def _add(parts: List[Counts], group: KeyGroup) -> Counts:
     kinds = tuple(_merged_kind(parts, place, key) for place, key in enumerate(group.keys))
-    filled = [part.frame for part in parts if len(part.frame)] or [parts[0].frame]
-    frame = pd.concat([_widened(part, group.keys, kinds) for part in filled], ignore_index=True)
-    if len(filled) > 1:
+    parted = [part.frame for part in parts if len(part.frame)] or [parts[0].frame]
+    frame = pd.concat([_widened(part, group.keys, kinds) for part in parted], ignore_index=True)
+    if len(parted) > 1:
         frame = _distinct(frame, kinds, lambda grouped: grouped[SIZE].sum())
     seen = {
         column: merged_rows([part.rows[column] for part in parts if column in part.rows], column)

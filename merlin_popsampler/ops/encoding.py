@@ -8,7 +8,7 @@ from merlin.io.worker import get_worker_cache
 from merlin_popsampler.core.domain import FIRST_OOV_ID, NULL_ID
 
 from .fit_folder import UNIQUE
-from .key_kinds import KeyKind, cast
+from .key_kinds import KeyKind, cast, filled, without
 from .keys import KeyGroup, all_null, is_list, key_frame
 from .vocabulary import Vocabulary, hash_buckets, read_keys
 
@@ -72,13 +72,13 @@ def _cast_part(keys: Any, kind: Optional[KeyKind], column: str) -> Tuple[Any, An
     """As `cast`, of a part of a combination, in which nulls may stand beside the keys."""
     null = keys.isna()
     if kind is None:  # the vocabulary knows nothing but nulls here
-        return keys.astype(object).where(null), null
+        return without(keys.astype(object), ~null), null
     if bool(null.all()):
         values, exact = type(keys)(_full(len(keys), 0, keys)).astype(kind.dtype), ~null
     else:
-        values, exact = cast(keys.fillna(keys.dropna().iloc[0]), kind, column)
+        values, exact = cast(filled(keys, null), kind, column)
         exact = ~null if exact is None else exact & ~null
-    return (values.where(~null), exact | null) if kind.holds_nulls else (values, exact)
+    return (without(values, null), exact | null) if kind.holds_nulls else (values, exact)
 
 
 def _key_names(group: KeyGroup) -> List[str]:

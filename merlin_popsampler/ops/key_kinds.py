@@ -1,6 +1,6 @@
 """What kind the keys of a column are, decided here alone, and exact casts within a kind."""
 
-import datetime
+import datetime as dt
 import decimal
 import operator
 from dataclasses import dataclass, replace
@@ -19,10 +19,10 @@ _TYPES = (
     ("word", (str,)),
     ("bytes", (bytes,)),
     ("decimal", (decimal.Decimal,)),
-    ("datetime", (datetime.datetime,)),
-    ("date", (datetime.date,)),
-    ("time", (datetime.time,)),
-    ("timedelta", (datetime.timedelta,)),
+    ("datetime", (dt.datetime,)),
+    ("date", (dt.date,)),
+    ("time", (dt.time,)),
+    ("timedelta", (dt.timedelta,)),
 )
 """Families of keys by their Python types; the first that fits (a bool is an int to Python)."""
 
@@ -151,6 +151,21 @@ def cast(keys: Any, kind: Optional[KeyKind], column: str) -> Tuple[Any, Any]:
     return _exactly(plain, kind.dtype)
 
 
+def filled(keys: Any, null: Any) -> Any:
+    """Keys without nulls, which are made the first of the keys; there must be one."""
+    keys = keys.copy()
+    # Not by fillna or where: pandas guesses the dtype of objects anew there.
+    keys[null] = keys[~null].iloc[0]
+    return keys
+
+
+def without(keys: Any, null: Any) -> Any:
+    """Keys with nulls put where they belong."""
+    keys = keys.copy()
+    keys[null] = None
+    return keys
+
+
 def widened(keys: Any, kind: KeyKind, column: str) -> Any:
     """Canonical keys of one family in the dtype of their merged kind.
 
@@ -223,7 +238,7 @@ def _family_of_type(found: type, column: str) -> str:
 
 def _check_floats(keys: Any, types: Set[type], column: str) -> None:
     """Refuses floats so large that different numbers have become one."""
-    narrow = min((np.dtype(found) for found in types), key=lambda dtype: dtype.itemsize)
+    narrow: Any = min((np.dtype(found) for found in types), key=lambda dtype: dtype.itemsize)
     bits = np.finfo(narrow).nmant + 1
     largest = keys.abs().max()
     if not largest < 2**bits:
@@ -258,27 +273,30 @@ def _wider(left: KeyKind, right: KeyKind) -> KeyKind:
 
 
 def _several_kinds(column: str, families: Iterable[str]) -> PopSamplerError:
-    return PopSamplerError(
+    error: PopSamplerError = PopSamplerError(
         f"Column {column!r}: expected keys of one kind, since no order and no equality holds "
         f"between kinds. Received: {' and '.join(sorted(families))}. Convert all of the column, "
         f"in all of its files, to one of them. {RAW_COLUMN}"
     )
+    return error
 
 
 def inexact(column: str, received: str, bits: int = 53) -> PopSamplerError:
     """The error for numbers that are, or elsewhere would be, rounded before we see them."""
-    return PopSamplerError(
+    error: PopSamplerError = PopSamplerError(
         f"Column {column!r}: expected floats, and integers beside nulls, of which a reader makes "
         f"floats, to be exact: below 2**{bits}. Received: {received}, where different numbers "
         "become one value. Store the column as words, or fill its nulls before it is read."
     )
+    return error
 
 
 def unusable(
     column: str, received: str, advice: str = "Convert the column to words."
 ) -> PopSamplerError:
     """The error for keys that are of no known kind, or that no file holds."""
-    return PopSamplerError(
+    error: PopSamplerError = PopSamplerError(
         f"Column {column!r}: expected numbers, words, bytes, bools, decimals, dates or times as "
         f"keys, or lists of these. Received: {received}. {advice}"
     )
+    return error

@@ -147,10 +147,11 @@ def _flat(rows: List[Any]) -> pd.Series:
 
 
 def _lists_and_keys(column: Any) -> PopSamplerError:
-    return PopSamplerError(
+    error: PopSamplerError = PopSamplerError(
         f"Column {column!r}: expected lists in all of its rows, or in none. Received: lists and "
         "single keys. Make lists of the single keys, or explode the lists."
     )
+    return error
 
 
 def _shown_lists(series: Any) -> Optional[bool]:

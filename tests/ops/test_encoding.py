@@ -1,8 +1,9 @@
 """Keys to ids, against dictionaries and a hash written out in plain Python."""
 
-from collections import Counter
 from pathlib import Path
 
+import dask
+import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,7 +11,7 @@ from merlin.io.worker import clean_worker_cache
 
 from merlin_popsampler import PopSamplerError
 from merlin_popsampler.ops import storage
-from merlin_popsampler.ops.counting import SIZE, Counts
+from merlin_popsampler.ops.counting import count_keys
 from merlin_popsampler.ops.encoding import as_lists, encode
 from merlin_popsampler.ops.fit_folder import FitFolder
 from merlin_popsampler.ops.keys import KeyGroup
@@ -24,10 +25,13 @@ JOINT = KeyGroup("a_b", ("a", "b"), joint=True)
 
 def vocabulary_of(keys, folder, group=ITEM, **layout):
     """The staged vocabulary of these keys, tuples for a combination."""
-    counts = Counter(keys)
-    rows = [key if isinstance(key, tuple) else (key,) for key in counts]
-    frame = pd.DataFrame(rows, columns=group.keys).assign(**{SIZE: list(counts.values())})
-    return stage(Counts(frame, 0), group, Layout(**layout), FitFolder(str(folder), "fit"))
+    rows = [key if isinstance(key, tuple) else (key,) for key in keys]
+    columns = group.columns if not group.joint else group.columns[:1]
+    frame = pd.DataFrame(rows, columns=columns)
+    one = KeyGroup(group.name, tuple(columns), group.joint)
+    counts = count_keys(dd.from_pandas(frame, npartitions=1), [one], {group.name: 8})
+    (counted,) = dask.compute(counts[group.name], scheduler="synchronous")
+    return stage(counted, group, Layout(**layout), FitFolder(str(folder), "fit"))
 
 
 def ids_of(frame, vocabulary, group=ITEM, columns=("item",), dtype="int64"):
@@ -93,7 +97,7 @@ def test_split_vocabularies_are_one(tmp_path, rng, split_out):
     ],
 )
 def test_lists(tmp_path, given, expected):
-    vocabulary = vocabulary_of([5, 5, 7], tmp_path)
+    vocabulary = vocabulary_of([[5, 5, 7]], tmp_path)
     frame = pd.DataFrame({"item": given}, index=range(9, 9 - len(given), -1))
     found = encode(frame, ITEM, ["item"], vocabulary, np.dtype("int32"))
     assert [list(row) for row in found] == expected
@@ -174,6 +178,52 @@ def test_unknown_combinations_are_hashed(tmp_path):
     expected = [ids.get(pair, 2 + bucket(*pair) % 7) for pair in given]
     frame = pd.DataFrame(given, columns=["left", "right"])
     assert ids_of(frame, vocabulary, PAIR, ("left", "right")) == expected
+
+
+@pytest.mark.parametrize("name", ["id", "order", "key 1", "_popsampler_id", "size"])
+def test_columns_of_any_name(tmp_path, name):
+    group = KeyGroup(f"{name}_b", (name, "b"), joint=False)
+    vocabulary = vocabulary_of([(1, 1), (1, 1), (2, 1)], tmp_path, group)
+    frame = pd.DataFrame({name: [2, 1, 5], "b": [1, 1, 1]})
+    assert ids_of(frame, vocabulary, group, (name, "b")) == [4, 3, 2]
+
+
+@pytest.mark.parametrize("num_buckets", [1, 997])
+def test_combinations_of_every_kind_in_any_company(tmp_path, num_buckets):
+    """A combination's id does not depend on the nulls and dtypes of the rows beside it."""
+    known = [(1, "a\0b"), (1, "a\0b"), (2, "a\0c"), (None, "a\0b"), (2, None)]
+    vocabulary = vocabulary_of(known, tmp_path, PAIR, num_buckets=num_buckets)
+    first = 2 + num_buckets
+    order = [known[0], (None, "a\0b"), (2, None), (2, "a\0c")]
+    ids = {key: first + rank for rank, key in enumerate(order)}
+    asked = [
+        *order,
+        (1, "a\0c"),
+        (None, "z"),
+        (2.5, "z"),
+        (2**53 + 1, None),
+        (2, "a"),
+        (None, None),
+    ]
+
+    def found(rows):
+        columns = {name: pd.Series(keys, dtype=object) for name, keys in zip("lr", zip(*rows))}
+        return ids_of(pd.DataFrame(columns), vocabulary, PAIR, ("l", "r"))
+
+    alone = [found([row])[0] for row in asked]
+    assert alone[:4] == [ids[row] for row in asked[:4]] and alone[-1] == 1
+    assert all(2 <= bucket < first for bucket in alone[4:-1])
+    assert found(asked) == alone and found(asked[::-1]) == alone[::-1]
+    numbers = pd.DataFrame({"l": [1.0, np.nan, 2.0], "r": ["a\0b", "a\0b", np.nan]})
+    assert ids_of(numbers, vocabulary, PAIR, ("l", "r")) == [ids[row] for row in order[:3]]
+
+
+def test_a_part_of_which_only_nulls_are_known(tmp_path):
+    vocabulary = vocabulary_of([(1, None), (2, None), (1, None)], tmp_path, PAIR)
+    frame = pd.DataFrame({"l": [1, 2, 1], "r": [None, None, "new"]})
+    assert ids_of(frame, vocabulary, PAIR, ("l", "r")) == [3, 4, 2]
+    frame = pd.DataFrame({"l": [1, 1], "r": [5, 6]})
+    assert ids_of(frame, vocabulary, PAIR, ("l", "r")) == [2, 2]
 
 
 def test_keys_that_the_dtype_cannot_hold_are_unknown(tmp_path):

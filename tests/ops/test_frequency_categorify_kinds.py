@@ -15,10 +15,10 @@ import pytest
 from merlin.io import Dataset
 
 from merlin_popsampler import FrequencyCategorify, PopSamplerError
-from tests.support.key_oracle import EXACT, Refused, fitted_ids, served_ids
+from tests.support.key_oracle import EXACT, RefusedError, fitted_ids, served_ids
 from tests.support.workflow_helpers import bytes_below, encode, fitted
 
-DAY = datetime.datetime(2020, 1, 2)
+DAY = datetime.datetime.fromisoformat("2020-01-02")
 TOKYO = datetime.timezone(datetime.timedelta(hours=9))
 D = decimal.Decimal
 KINDS = {
@@ -62,7 +62,7 @@ def answer(question):
     """What is answered, or that it is refused, whoever refuses."""
     try:
         return question()
-    except (Refused, PopSamplerError):
+    except (RefusedError, PopSamplerError):
         return "refused"
 
 

@@ -12,8 +12,8 @@ from merlin_popsampler.ops.keys import Rows
 
 
 def counted(ids, sizes, nulls=0):
-    rows = {"item_id": Rows(nulls, False, False, False, False)}
-    return Counts(pd.DataFrame({"item_id": ids, SIZE: sizes}), rows, (None,))
+    rows = Rows(nulls, is_list=False, bare=False, floating=False, large=False)
+    return Counts(pd.DataFrame({"item_id": ids, SIZE: sizes}), {"item_id": rows}, (None,))
 
 
 @pytest.mark.parametrize("counts", [[], [4], [4, 4, 1], [9, 1, 0, 1]])

@@ -1,11 +1,19 @@
-"""One key, one value, wherever it comes from."""
+"""Rows as keys, and what parts of a column show together."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from merlin_popsampler import PopSamplerError
-from merlin_popsampler.ops.keys import KeyGroup, all_null, canonical, cast_keys, elements, is_list
+from merlin_popsampler.ops.keys import (
+    KeyGroup,
+    Rows,
+    all_null,
+    elements,
+    is_list,
+    key_frame,
+    merged_rows,
+)
 
 
 def test_groups_name_their_keys():
@@ -15,63 +23,73 @@ def test_groups_name_their_keys():
 
 
 @pytest.mark.parametrize(
-    "rows, expected",
-    [([1, 2], False), (["ab", "c"], False), ([[1], [2]], True), ([None, [2]], True), ([], False)],
+    ("rows", "expected"),
+    [
+        ([1, 2], False),
+        (["ab", "c"], False),
+        ([[1], [2]], True),
+        ([np.array([1])], True),
+        ([None, [2]], True),
+        ([None, "a"], False),
+        ([(1, 2)], False),
+        ([None, None], None),
+        ([float("nan")], None),
+        ([], None),
+    ],
 )
-def test_lists_are_told_from_words(rows, expected):
-    assert is_list(pd.Series(rows, dtype=object if rows and rows[0] is None else None)) is expected
+def test_lists_are_told_from_keys_and_from_nothing(rows, expected):
+    series = pd.Series(rows, dtype=object if not rows or rows[0] is None else None)
+    assert is_list(series) is expected
+    known = True if expected is None else expected
+    assert is_list(series, known) is known
+    if expected is not None:
+        with pytest.raises(PopSamplerError, match="lists and single keys"):
+            is_list(series, not expected)
 
 
 def test_elements_of_lists():
-    flat = elements(pd.Series([[1, 2], None, [], [3]], index=[4, 3, 2, 1], name="a"))
-    assert flat.tolist() == [1, 2, 3] and flat.name == "a" and flat.index.tolist() == [0, 1, 2]
+    rows = pd.Series([[1, 2], None, [], [3]], index=[4, 3, 2, 1], name="a")
+    assert elements(rows, True).tolist() == [1, 2, 3]
+    with pytest.raises(PopSamplerError, match="'a'"):
+        elements(pd.Series([[1], "bc"], name="a"), True)
 
 
-@pytest.mark.parametrize(
-    "series, dtype",
-    [
-        (pd.Series([1.0, 2.0]), "int64"),
-        (pd.Series([1.0, 2.5]), "float64"),
-        (pd.Series([1.0, None]), "float64"),
-        (pd.Series([1, 2], dtype="Int32"), "int32"),
-        (pd.Series(["a"], dtype="string"), "object"),
-        (pd.Series([5, 6], dtype="category"), "int64"),
-        (pd.Series([5, None], dtype="category"), "float64"),
-    ],
-)
-def test_canonical_dtypes(series, dtype):
-    assert canonical(series, "item_id").dtype == dtype
+def test_elements_keep_what_they_are():
+    """One array for rows of two types would make 1 of True, and a float of an integer."""
+    mixed = pd.Series([np.array([2**53 + 1]), np.array([0.5]), np.array([True])])
+    assert [type(key) for key in elements(mixed, True)] == [np.int64, np.float64, np.bool_]
+    alike = pd.Series([np.array([1, 2], "int32"), np.array([3], "int32")])
+    assert elements(alike, True).dtype == "int32"
 
 
-@pytest.mark.parametrize("value", [2.0**53, -(2.0**53), 1e300, np.inf])
-def test_ambiguous_floats_are_refused(value):
-    with pytest.raises(PopSamplerError, match=r"'item_id'.*2\*\*53"):
-        canonical(pd.Series([1.0, value]), "item_id")
-    assert canonical(pd.Series([1.0, np.sign(value) * (2.0**53 - 1)]), "item_id").dtype == "int64"
-
-
-@pytest.mark.parametrize(
-    "keys, dtype, exact",
-    [
-        ([1.5, 2.0], "int64", [False, True]),
-        ([300, 3], "int8", [False, True]),
-        ([-1, 3], "uint8", [False, True]),
-        ([2**53 + 1, 3], "float64", [False, True]),
-        ([2.0, np.nan], "int64", [True, False]),
-    ],
-)
-def test_casts_say_what_they_hold(keys, dtype, exact):
-    cast, found = cast_keys(pd.Series(keys), np.dtype(dtype), "item_id")
-    assert cast.dtype == dtype and found.tolist() == exact
-
-
-def test_casts_between_kinds_are_refused():
-    with pytest.raises(PopSamplerError, match="'item_id'"):
-        cast_keys(pd.Series(["a"]), np.dtype("int64"), "item_id")
-    with pytest.raises(PopSamplerError, match="'item_id'"):
-        cast_keys(pd.Series([1]), np.dtype(object), "item_id")
+def test_frames_of_keys_have_an_index_of_their_own():
+    frame = pd.DataFrame({"a": [1, 2], "b": ["x", "y"]}, index=[7, 7])
+    keys = key_frame(frame, ["a", "b"], ["left", "right"], False)
+    assert keys.to_dict("list") == {"left": [1, 2], "right": ["x", "y"]}
+    assert keys.index.tolist() == [0, 1]
 
 
 def test_a_row_is_null_where_all_its_keys_are():
     frame = pd.DataFrame({"a": [None, None, 1], "b": [None, "x", "y"]})
-    assert all_null(frame).tolist() == [True, False, False]
+    assert all_null([frame["a"].isna(), frame["b"].isna()]).tolist() == [True, False, False]
+
+
+def part(nulls=0, is_list=False, bare=False, floating=False, large=False):
+    return Rows(nulls, is_list, bare, floating, large)
+
+
+def test_null_rows_are_keys_or_empty_lists_as_the_column_has_it():
+    unknown, lists, keys = part(2, None, True), part(1, True), part(1)
+    assert merged_rows([unknown, lists], "a") == part(1, True, True)
+    assert merged_rows([keys, unknown], "a") == part(3, False)
+    assert merged_rows([unknown, unknown], "a") == part(4, None, True)
+    assert merged_rows([part(is_list=None, bare=None), lists, unknown], "a").bare is False
+    with pytest.raises(PopSamplerError, match="'a'.*lists and single keys"):
+        merged_rows([lists, unknown, keys], "a")
+
+
+def test_large_integers_and_nulls_are_refused_where_they_are_one_column():
+    with pytest.raises(PopSamplerError, match=r"'a'.*2\*\*53"):
+        merged_rows([part(large=True), part(1, floating=True)], "a")
+    null_lists = part(1, None, floating=True)
+    assert merged_rows([part(is_list=True, large=True), null_lists], "a").large

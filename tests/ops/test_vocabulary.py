@@ -21,6 +21,12 @@ def test_combinations_with_nulls_first():
     assert by_frequency(frame, ["a", "b"]).index.tolist() == [2, 1, 0]
 
 
+def test_words_are_ordered_to_their_end():
+    """Of several columns pandas makes categories, in which words end at a NUL."""
+    frame = pd.DataFrame({"a": ["x\0b", "x\0a", "x"], "b": [1, 2, 3], SIZE: [1, 1, 1]})
+    assert by_frequency(frame, ["a", "b"])["b"].tolist() == [3, 2, 1]
+
+
 def test_buckets_are_a_function_of_the_key():
     keys = pd.DataFrame({"a": [5, 6, 5], "b": ["x", "y", "x"]}, index=[9, 4, 1])
     buckets = hash_buckets(keys, 1000)

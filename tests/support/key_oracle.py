@@ -9,10 +9,10 @@ from collections import Counter
 from typing import Any, Dict, Iterable, List, Optional
 
 EXACT = 2**53
-FIRST, LAST = datetime.datetime(1678, 1, 1), datetime.datetime(2262, 1, 1)
+FIRST, LAST = (datetime.datetime.fromisoformat(f"{year}-01-01") for year in (1678, 2262))
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """The package is to raise an error of its own."""
 
 
@@ -32,7 +32,7 @@ def fitted_ids(keys: Iterable[Any], min_id: int = 3, exact: int = EXACT) -> Dict
     if kind == "number":
         _check_stored(known, nulls=len(known) < len(keys))
     if kind == "word" and any("\ud800" <= letter <= "\udfff" for key in known for letter in key):
-        raise Refused("no file holds half a surrogate pair")
+        raise RefusedError("no file holds half a surrogate pair")
     counts = Counter(known)
     ordered = sorted(counts, key=lambda key: (-counts[key], key))
     return {key: min_id + rank for rank, key in enumerate(ordered)}
@@ -45,7 +45,7 @@ def served_ids(
     requests = list(requests)
     known = [key for key in requests if key is not None]
     if known and ids and kind_of_all(known, exact) != kind_of(next(iter(ids))):
-        raise Refused("another kind")
+        raise RefusedError("another kind")
     if known:
         kind_of_all(known, exact)
     return [1 if key is None else ids.get(key, 2) for key in requests]
@@ -54,9 +54,9 @@ def served_ids(
 def kind_of_all(keys: List[Any], exact: int = EXACT) -> str:
     kinds = {kind_of(key) for key in keys}
     if len(kinds) > 1:
-        raise Refused("several kinds")
+        raise RefusedError("several kinds")
     if any(isinstance(key, float) and not abs(key) < exact for key in keys):
-        raise Refused("floats that stand for several numbers")
+        raise RefusedError("floats that stand for several numbers")
     return kinds.pop()
 
 
@@ -68,7 +68,7 @@ def kind_of(key: Any) -> str:
         return "number"
     if isinstance(key, datetime.datetime):
         if not FIRST < key.replace(tzinfo=None) < LAST:
-            raise Refused("pandas has no such time")
+            raise RefusedError("pandas has no such time")
         return "datetime" if key.tzinfo is None else "zoned"
     for kind, of_type in (
         ("word", str),
@@ -79,7 +79,7 @@ def kind_of(key: Any) -> str:
     ):
         if isinstance(key, of_type):
             return kind
-    raise Refused(f"{type(key)} is no key")
+    raise RefusedError(f"{type(key)} is no key")
 
 
 def _check_stored(keys: List[Any], nulls: bool) -> None:
@@ -87,9 +87,9 @@ def _check_stored(keys: List[Any], nulls: bool) -> None:
     whole = all(key == int(key) for key in keys)
     if not whole or nulls:
         if max(abs(key) for key in keys) >= EXACT:
-            raise Refused("floats do not hold these integers")
+            raise RefusedError("floats do not hold these integers")
     elif (
         not (min(keys) >= -(2**63) and max(keys) < 2**63)
         and not 0 <= min(keys) <= max(keys) < 2**64
     ):
-        raise Refused("no integer dtype holds these")
+        raise RefusedError("no integer dtype holds these")
