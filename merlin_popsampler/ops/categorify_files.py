@@ -44,7 +44,7 @@ def copy_for_others(name: str, fitted: Fitted, folder: str) -> List[str]:
 
 
 def keys_of_others(root: str) -> Dict[str, str]:
-    """By vocabulary, where Categorify would have written its keys: in a folder, or its own in it."""
+    """By vocabulary, the keys that lie where Categorify writes them, below a folder or in it."""
     found = {}
     for folder in (root, f"{root}/{CATEGORIES}"):
         for file in storage.names_in(folder):
