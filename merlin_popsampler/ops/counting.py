@@ -15,7 +15,7 @@ from .keys import KeyGroup, Rows, all_null, is_list, key_frame, merged_rows
 SIZE = 0
 """Label of the column of occurrences: no word, since a key column may bear any."""
 
-_ARROW = {"word": pa.large_string(), "bytes": pa.large_binary(), "null": pa.null()}
+_ARROW = {"word": pa.large_string(), "bytes": pa.large_binary()}
 """Arrow's types for objects; those of the other families it finds by itself."""
 
 
