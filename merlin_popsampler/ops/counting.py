@@ -9,8 +9,9 @@ import pandas as pd
 import pyarrow as pa
 from merlin.core import dispatch
 
-from .key_kinds import EXACT, KeyKind, canonical, filled, merged, unusable, widened, without
-from .keys import KeyGroup, Rows, all_null, is_list, key_frame, merged_rows
+from .key_families import EXACT, unusable
+from .key_kinds import KeyKind, canonical, merged, widened
+from .keys import KeyGroup, Rows, all_null, filled, is_list, key_frame, merged_rows, without
 
 SIZE = 0
 """Label of the column of occurrences: no word, since a key column may bear any."""
@@ -158,7 +159,7 @@ def _coded(keys: pd.Series, kind: Optional[KeyKind], column: str) -> Tuple[Any, 
 
 def _add(parts: List[Counts], group: KeyGroup) -> Counts:
     kinds = tuple(_merged_kind(parts, place, key) for place, key in enumerate(group.keys))
-    parted = [part.frame for part in parts if len(part.frame)] or [parts[0].frame]
+    parted = [part for part in parts if len(part.frame)] or parts[:1]
     frame = pd.concat([_widened(part, group.keys, kinds) for part in parted], ignore_index=True)
     if len(parted) > 1:
         frame = _distinct(frame, kinds, lambda grouped: grouped[SIZE].sum())
@@ -175,13 +176,11 @@ def _merged_kind(parts: List[Counts], place: int, key: str) -> Optional[KeyKind]
     return kind.with_nulls() if kind is not None and nulls else kind
 
 
-def _widened(
-    frame: pd.DataFrame, keys: Sequence[str], kinds: Sequence[Optional[KeyKind]]
-) -> pd.DataFrame:
-    """The frame with key columns in their merged kinds' dtypes."""
-    frame = frame.copy(deep=False)
-    for key, kind in zip(keys, kinds):
-        if kind is not None:
-            null = bool(frame[key].isna().all())
-            frame[key] = frame[key].astype(kind.dtype) if null else widened(frame[key], kind, key)
+def _widened(part: Counts, keys: Sequence[str], kinds: Sequence[Optional[KeyKind]]) -> pd.DataFrame:
+    """The part's frame with key columns in the merged kinds' dtypes."""
+    frame = part.frame.copy(deep=False)
+    for key, kind, own in zip(keys, kinds, part.kinds):
+        if kind is not None and kind != own:
+            keys_of = frame[key]
+            frame[key] = keys_of.astype(kind.dtype) if own is None else widened(keys_of, kind, key)
     return frame

@@ -8,8 +8,8 @@ from merlin.io.worker import get_worker_cache
 from merlin_popsampler.core.domain import FIRST_OOV_ID, NULL_ID
 
 from .fit_folder import UNIQUE
-from .key_kinds import KeyKind, cast, filled, without
-from .keys import KeyGroup, all_null, is_list, key_frame
+from .key_kinds import KeyKind, cast
+from .keys import KeyGroup, all_null, filled, is_list, key_frame, without
 from .vocabulary import Vocabulary, hash_buckets, read_keys
 
 _ID = "id"

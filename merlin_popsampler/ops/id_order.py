@@ -16,7 +16,8 @@ from . import fit_folder, popularity_file
 from .counting import SIZE, Counts
 from .encoding import as_lists
 from .fit_folder import FitFolder, Fitted
-from .key_kinds import RAW_COLUMN, canonical
+from .key_families import RAW_COLUMN
+from .key_kinds import canonical
 from .keys import KeyGroup, elements, is_list
 
 LARGEST_ID = 10**9

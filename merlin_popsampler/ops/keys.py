@@ -12,7 +12,7 @@ from merlin.core import dispatch
 
 from merlin_popsampler.errors import PopSamplerError
 
-from .key_kinds import inexact
+from .key_families import inexact
 
 
 @dataclass(frozen=True)
@@ -136,6 +136,21 @@ def elements(series: Any, lists: bool) -> Any:
 def all_null(missing: Sequence[Any]) -> Any:
     """Whether every key of a row is missing, from bool series, one for each key column."""
     return reduce(operator.and_, missing)
+
+
+def filled(keys: Any, null: Any) -> Any:
+    """Keys without nulls, which are made the first of the keys; there must be one."""
+    keys = keys.copy()
+    # Not by fillna or where: pandas guesses the dtype of objects anew there.
+    keys[null] = keys[~null].iloc[0]
+    return keys
+
+
+def without(keys: Any, null: Any) -> Any:
+    """Keys with nulls put where they belong."""
+    keys = keys.copy()
+    keys[null] = None
+    return keys
 
 
 def _flat(rows: List[Any]) -> pd.Series:

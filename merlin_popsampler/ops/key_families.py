@@ -1,0 +1,159 @@
+"""Families of keys: of two of them no key is the same, nor comes before the other in order."""
+
+import datetime as dt
+import decimal
+import operator
+from typing import Any, Iterable, Set, Tuple
+
+import numpy as np
+import pandas as pd
+from merlin.core import dispatch
+
+from merlin_popsampler.errors import PopSamplerError
+
+_TYPES = (
+    ("bool", (bool, np.bool_)),
+    ("number", (int, float, np.integer, np.floating)),
+    ("word", (str,)),
+    ("bytes", (bytes,)),
+    ("decimal", (decimal.Decimal,)),
+    ("datetime", (dt.datetime,)),
+    ("date", (dt.date,)),
+    ("time", (dt.time,)),
+    ("timedelta", (dt.timedelta,)),
+)
+"""Families of keys by their Python types; the first that fits (a bool is an int to Python)."""
+
+_DTYPES = {
+    "b": "bool",
+    "i": "number",
+    "u": "number",
+    "f": "number",
+    "M": "datetime",
+    "m": "timedelta",
+}
+"""Families of keys by the kind of their NumPy dtype."""
+
+_STORED = {
+    "bool": "bool",
+    "datetime": "datetime64[ns]",
+    "datetime with zone": "datetime64[ns, UTC]",
+    "timedelta": "timedelta64[ns]",
+}
+"""Dtype of a family's keys; numbers have several, and all other families are objects."""
+
+RAW_COLUMN = (
+    "Where an operator leaves a partition without rows, Merlin hands on the raw column: filter the "
+    "data before the workflow, or leave no partition without rows."
+)
+"""Advice where other values are met than expected."""
+
+EXACT = 2 ** (np.finfo(np.float64).nmant + 1)
+"""Below this, each whole number has a float64 of its own."""
+
+
+def plain_keys(keys: Any, column: str) -> Tuple[Any, str]:
+    """Keys without categories, extension types and time zones, and their family.
+
+    Args:
+      keys: a series without nulls, and not empty.
+      column: name of the column, for messages.
+
+    Raises:
+      PopSamplerError: keys of several families or of none that is known, floats too large to tell
+        neighbours apart, or times that pandas does not hold.
+    """
+    dtype = keys.dtype
+    if hasattr(dtype, "categories"):
+        return plain_keys(keys.astype(dtype.categories.dtype), column)
+    if isinstance(getattr(dtype, "numpy_dtype", None), np.dtype):
+        keys = keys.astype(dtype.numpy_dtype)
+    elif not isinstance(dtype, np.dtype) and getattr(dtype, "kind", "O") != "M":
+        keys = keys.astype(object) if dispatch.is_cpu_object(keys) else keys
+    family = _family(keys, column)
+    stored = _STORED.get(family)
+    if stored is not None and str(keys.dtype) != stored:
+        try:
+            # objects of one column may each have a zone of their own
+            several = family.endswith("zone") and keys.dtype == object
+            keys = pd.to_datetime(keys, utc=True) if several else keys.astype(stored)
+        except ValueError as error:
+            raise unusable(column, f"{family} keys outside of {stored} ({error})") from None
+    return keys, family
+
+
+def _family(keys: Any, column: str) -> str:
+    """The one family of these keys."""
+    dtype = keys.dtype
+    if getattr(dtype, "kind", "O") in _DTYPES:
+        if dtype.kind == "f":
+            _check_floats(keys, {dtype.type}, column)
+        return _DTYPES[dtype.kind] + (" with zone" if hasattr(dtype, "tz") else "")
+    if not dispatch.is_cpu_object(keys):
+        return "decimal" if str(dtype).startswith("decimal") else "word"
+    # The types themselves: pandas' infer_dtype takes a date and a datetime for two dates.
+    types = set(map(type, keys.values))
+    families = {_family_of_type(found, column) for found in types}
+    if families in ({"datetime"}, {"time"}):
+        families = {f"{next(iter(families))}{zone}" for zone in _zones(keys)}
+    if len(families) > 1:
+        raise several_families(column, families)
+    if "time with zone" in families:
+        raise unusable(column, "times with a zone, but without a date")
+    floats = {found for found in types if issubclass(found, (float, np.floating))}
+    if floats:
+        _check_floats(keys[keys.map(type).isin(floats)], floats, column)
+    return families.pop()
+
+
+def _zones(keys: Any) -> Set[str]:
+    """Whether there are keys without and with a time zone, as a family's names tell it."""
+    zoned = keys.map(operator.attrgetter("tzinfo")).notna()
+    return {" with zone" if zone else "" for zone in zoned.unique()}
+
+
+def _family_of_type(found: type, column: str) -> str:
+    for family, types in _TYPES:
+        if issubclass(found, types):
+            return family
+    raise unusable(column, f"keys of type {found.__name__}")
+
+
+def _check_floats(keys: Any, types: Set[type], column: str) -> None:
+    """Refuses floats so large that different numbers have become one."""
+    narrow: Any = min((np.dtype(found) for found in types), key=lambda dtype: dtype.itemsize)
+    bits = np.finfo(narrow).nmant + 1
+    largest = keys.abs().max()
+    if not largest < 2**bits:
+        raise inexact(column, f"{narrow} keys up to {float(largest):.17g}", bits)
+
+
+def several_families(column: str, families: Iterable[str]) -> PopSamplerError:
+    """The error for keys of several families in one column."""
+    error: PopSamplerError = PopSamplerError(
+        f"Column {column!r}: expected keys of one kind, since no order and no equality holds "
+        f"between kinds. Received: {' and '.join(sorted(families))}. Convert all of the column, "
+        f"in all of its files, to one of them. {RAW_COLUMN}"
+    )
+    return error
+
+
+def inexact(column: str, received: str, bits: int = 53) -> PopSamplerError:
+    """The error for numbers that are, or elsewhere would be, rounded before we see them."""
+    error: PopSamplerError = PopSamplerError(
+        f"Column {column!r}: expected floats, and integers beside nulls, of which a reader makes "
+        f"floats, to be exact: below 2**{bits}. Received: {received}, where different numbers "
+        "become one value. Store the column as words, or fill its nulls before it is read."
+    )
+    return error
+
+
+def unusable(
+    column: str, received: str, advice: str = "Convert the column to words."
+) -> PopSamplerError:
+    """The error for keys that are of no known kind, or that no file holds."""
+    error: PopSamplerError = PopSamplerError(
+        f"Column {column!r}: expected numbers, words, bytes, bools, decimals, dates or times as "
+        f"keys, or lists of these. Received: {received}. {advice}"
+    )
+    return error
