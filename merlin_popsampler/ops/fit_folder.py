@@ -265,7 +265,7 @@ def _read(folder: FitFolder) -> Dict[str, Fitted]:
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise PopSamplerError(
             f"Expected the manifest of a fit in {path}. Received: {type(error).__name__}, {error}. "
-            "Remove that folder, or fit again with this version of merlin_popsampler."
+            "Remove that folder, and fit again with this version of merlin_popsampler."
         ) from error
 
 

@@ -155,21 +155,6 @@ def test_a_file_system_that_is_empty_there(capsys):
     assert "none of these" in capsys.readouterr().err
 
 
-def test_ids_that_are_no_encoders_are_matched_by_rank(tmp_path, capsys):
-    """An id that the encoder never gave shows that its keys are not those of these ids."""
-
-    def save(name):
-        ids = ["item_id"] >> FrequencyCategorify(out_path=str(tmp_path / name))
-        shifted = ids >> ops.LambdaOp(lambda column: column + 100)
-        order = FrequencyOrder(out_path=str(tmp_path / name))
-        node = shifted >> order >> ops.TagAsItemID()
-        fitted(node, dataset(frame_of(OLD), 1)).save(str(tmp_path / name / "workflow"))
-        return str(tmp_path / name / "workflow")
-
-    found, _ = reported(capsys, "compare", save("a"), save("b"))
-    assert found["matched_by"] == "rank"
-
-
 def test_what_follows_the_encoder_reads_the_same_from_the_operators_own_folder(tmp_path, capsys):
     path = saved_workflow(tmp_path, OLD, "remap", one_place=False)
     saved, code = reported(capsys, "inspect", path)

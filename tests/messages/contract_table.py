@@ -9,6 +9,7 @@ from merlin.schema import ColumnSchema, Schema, Tags
 from nvtabular import Workflow, ops
 
 from merlin_popsampler import FrequencyOrder, PopularityBasedSampler, read_popularity
+from merlin_popsampler.contract.metadata import PopularityMetadata
 from merlin_popsampler.laws import Empirical, LogUniform
 from tests.messages.things import KEYS, data, encoder, frame, schema, stock_schema, workflow
 from tests.support.messages import Entry
@@ -40,6 +41,15 @@ def lost_in_a_frame(folder):
 def cut_domain(folder):
     item = schema(folder)["item_id"]
     return Schema([item.with_properties({"domain": {"min": 0, "max": 4, "name": "item_id"}})])
+
+
+def without_dict(folder):
+    """A domain that is none."""
+    return Schema([schema(folder)["item_id"].with_properties({"domain": 7})])
+
+
+def measured(count):
+    return PopularityMetadata.from_counts(np.array([count, count]), 3, "counted", 2).to_dict()
 
 
 def disordered(folder):
@@ -75,6 +85,11 @@ def quietly(function, *arguments, **settings):
 TABLE = {
     "contract.metadata": [
         Entry(
+            "Write the data set anew",
+            lambda _: PopularityMetadata.from_dict({"version": 1}, "item_id"),
+            [lambda folder: read_popularity(Dataset(data(folder), engine="parquet"))],
+        ),
+        Entry(
             "Use FrequencyCategorify, or",
             lambda folder: build(disordered(folder)),
             [
@@ -86,6 +101,11 @@ TABLE = {
             "Fit the workflow on data that holds items",
             lambda folder: build(empty(folder)),
             [lambda folder: build(schema(folder))],
+        ),
+        Entry(
+            "Divide them by one number",
+            lambda _: measured(2**53),
+            [lambda _: measured(2**53 // 1024)],
         ),
         Entry(
             "Let FrequencyOrder count the ids first",
@@ -117,7 +137,16 @@ TABLE = {
             ],
         ),
         Entry(
-            "law='uniform'",
+            "or pass law='uniform'",
+            lambda folder: build(disordered(folder), law="log_uniform"),
+            [
+                lambda folder: build(schema(folder), law="log_uniform"),
+                lambda folder: build(remapped(folder), law="log_uniform"),
+                lambda folder: build(disordered(folder), law="uniform"),
+            ],
+        ),
+        Entry(
+            "Or name the law to use all the same, as law='uniform'",
             lambda folder: build(disordered(folder)),
             [lambda folder: build(disordered(folder), law="uniform")],
         ),
@@ -174,6 +203,11 @@ TABLE = {
             "Expected one column tagged as item id",
             lambda folder: read_popularity(two_tagged(folder)),
             [lambda folder: read_popularity(two_tagged(folder), column="item_id")],
+        ),
+        Entry(
+            "Fit the workflow that wrote the schema anew",
+            lambda folder: read_popularity(without_dict(folder)),
+            [lambda folder: read_popularity(schema(folder))],
         ),
         Entry(
             "since models size the embedding table by it",

@@ -10,6 +10,7 @@ from tests.messages.things import schema
 from tests.support.messages import Entry
 
 STEPS = Steps.from_counts([9, 4, 4, 1])
+LARGE = PopularityBasedSampler(2 * 10**9)
 
 TABLE = {
     "core.checks": [
@@ -17,6 +18,21 @@ TABLE = {
             "to be a whole number",
             lambda _: whole_number("x", 0.5, 0, "Pass a whole number."),
             excepted="the advice is the caller's, an entry of its module",
+        ),
+        Entry(
+            "A law needs at least one item",
+            lambda _: LogUniform(0),
+            [lambda _: LogUniform(IdDomain(3, 6).size)],
+        ),
+        Entry(
+            "Ask for the ids that you need",
+            lambda _: LARGE.get_distribution_probs(),
+            [lambda _: LARGE.probability([2 * 10**9]), lambda _: LARGE.law.prob([7])],
+        ),
+        Entry(
+            "Pass a flat list of them",
+            lambda _: Steps(["first"], [5], 1),
+            [lambda _: Steps([0], [5], 1)],
         ),
         Entry(
             "Take one, or more.",
@@ -44,7 +60,22 @@ TABLE = {
             [lambda _: LogUniform(IdDomain(3, 7).size)],
         ),
     ],
+    "core.draw_plan": [
+        Entry(
+            "or draw fewer by a flatter law",
+            lambda _: PopularityBasedSampler(2**31 - 1, max_num_samples=2**31, law="uniform"),
+            [
+                lambda _: PopularityBasedSampler(2**31 - 1, 0, 9, law="uniform", unique=False),
+                lambda _: PopularityBasedSampler(2**31 - 1, 0, 9, law="uniform"),
+            ],
+        ),
+    ],
     "core.laws": [
+        Entry(
+            "Expected the steps of a popularity curve",
+            lambda _: Empirical([5, 1]),
+            [lambda _: Empirical(Steps.from_counts([5, 1]))],
+        ),
         Entry(
             "Choose another",
             lambda _: register_law(type("Mine", (LogUniform,), {"name": "uniform"})),
@@ -94,8 +125,27 @@ TABLE = {
             lambda _: Pieces([0, 2], [0.2, 0.8], 4),
             [lambda _: Pieces([0, 2], [0.8, 0.2], 4)],
         ),
+        Entry(
+            "Take a flatter law",
+            lambda _: Empirical(Steps.from_counts([10**4, 1]), 20.0),
+            [lambda _: Empirical(Steps.from_counts([10**4, 1]), 1.0)],
+        ),
     ],
     "core.steps": [
+        Entry(
+            "It is the number of ids",
+            lambda _: Steps([0], [5], -1),
+            [lambda _: Steps([0], [5], 1)],
+        ),
+        Entry(
+            "Divide them by one number",
+            lambda _: Steps.from_counts([2**62, 2**62]),
+            [lambda _: Steps.from_counts([2**62 // 1024, 2**62 // 1024])],
+        ),
+        Entry(
+            "not a list of first id:count",
+            excepted="the reason inside the message on steps that cannot be read",
+        ),
         Entry(
             "Build them with Steps.from_counts",
             lambda _: Steps([0, 1], [1, 5], 2),

@@ -1,17 +1,19 @@
 """Messages of `ops` and their advice, followed."""
 
 import operator
+import shutil
 import warnings
 
 import pandas as pd
-from nvtabular import ops
+from merlin.io.worker import clean_worker_cache
+from nvtabular import Workflow, ops
 
-from merlin_popsampler import FrequencyOrder
+from merlin_popsampler import FrequencyCategorify, FrequencyOrder
 from merlin_popsampler.ops.encoders import Encoder
 from merlin_popsampler.ops.fitted_column import read_fitted_column
 from merlin_popsampler.ops.schema_file import read_schema_file
 from merlin_popsampler.ops.workflow_json import from_json, to_json
-from tests.messages.things import data, encoder, frame
+from tests.messages.things import data, encoder, frame, workflow
 from tests.support.messages import Entry
 from tests.support.workflow_helpers import dataset, encode, fitted, saved
 
@@ -61,6 +63,44 @@ def with_counts(folder, of):
     saved(["tea", "jam", "jam", "rye"], folder / "b")
     counts = next((folder / of / "fit").rglob("popularity.item_id.parquet"))
     return read_fitted_column(str(folder / "a" / "data"), counts_path=str(counts))
+
+
+def with_file(folder, name):
+    """With a counts file that is none: not there, cut short, or one of keys."""
+    saved(["tea", "tea", "jam"], folder / "a")
+    (folder / "cut.parquet").write_bytes(b"PAR1")
+    frame().to_parquet(folder / "keys.parquet")
+    return read_fitted_column(str(folder / "a" / "data"), counts_path=str(folder / name))
+
+
+def transformed(folder, change):
+    """What a workflow makes of data whose vocabulary somebody has changed since the fit."""
+    made = workflow(folder)
+    for file in (folder / "fit").rglob("unique.*"):
+        change(file)
+    clean_worker_cache()
+    return made.transform(dataset(frame(), 1)).compute()
+
+
+def saved_and_loaded(folder):
+    workflow(folder).save(str(folder / "saved"))
+    for file in (folder / "fit").rglob("unique.*"):
+        file.unlink()
+    clean_worker_cache()
+    loaded = Workflow.load(str(folder / "saved"))
+    return loaded.transform(dataset(frame(), 1)).compute()
+
+
+def with_manifest(folder, text):
+    """An out_path with a fit whose manifest says something else; None removes it and fits again."""
+    workflow(folder)
+    (manifest,) = (folder / "fit").rglob("manifest.json")
+    if text is None:
+        shutil.rmtree(manifest.parent)
+        workflow(folder)
+    else:
+        manifest.write_text(text)
+    return str(folder / "fit")
 
 
 def joint(folder, **options):
@@ -180,7 +220,50 @@ TABLE = {
             [lambda folder: with_counts(folder, of="a")],
         ),
     ],
+    "ops.storage": [
+        Entry(
+            "Name the place where it is now",
+            lambda folder: with_file(folder, "nothing.parquet"),
+            [lambda folder: with_counts(folder, of="a")],
+        ),
+        Entry(
+            "Was it cut short, or written over? Fit again.",
+            lambda folder: with_file(folder, "cut.parquet"),
+            [lambda folder: with_counts(folder, of="a")],
+        ),
+    ],
+    "ops.popularity_file": [
+        Entry(
+            "Expected a counts file",
+            lambda folder: with_file(folder, "keys.parquet"),
+            [lambda folder: with_counts(folder, of="a")],
+        ),
+    ],
+    "ops.fit_folder": [
+        Entry(
+            "Received: no file",
+            lambda folder: transformed(folder, lambda file: file.unlink()),
+            [saved_and_loaded, lambda folder: transformed(folder, lambda _: None)],
+        ),
+        Entry(
+            "Received: one of digest",
+            lambda folder: transformed(folder, lambda file: file.write_bytes(b"other")),
+            [saved_and_loaded, lambda folder: transformed(folder, lambda _: None)],
+        ),
+        Entry(
+            "Remove that folder, and fit again",
+            lambda folder: read_fitted_column(with_manifest(folder, "{}")),
+            [
+                lambda folder: read_fitted_column(with_manifest(folder, None)),
+            ],
+        ),
+    ],
     "ops.column_options": [
+        Entry(
+            "Leave it out for the default",
+            lambda _: FrequencyCategorify(num_buckets=-1),
+            [lambda _: FrequencyCategorify()],
+        ),
         Entry(
             "Give it under the group's name",
             lambda folder: joint(folder, freq_threshold={"a": 1, "b": 2}),

@@ -90,11 +90,16 @@ def _called(node: ast.Call) -> str:
 
 
 def _text(node: ast.AST, tree: ast.AST) -> str:
-    """Constant parts of an expression; a name stands for every text that is assigned to it."""
+    """Constant parts of an expression.
+
+    A name stands for every text that is assigned to it, a call for what the function returns.
+    """
     if isinstance(node, ast.Constant):
         return node.value if isinstance(node.value, str) else ""
     if isinstance(node, ast.JoinedStr):
         return "".join(_text(part, tree) or _GAP for part in node.values)
+    if isinstance(node, ast.Call):
+        return " ".join(_text(other, tree) for other in _returned(_called(node), tree))
     if isinstance(node, ast.BinOp):
         return _text(node.left, tree) + _text(node.right, tree)
     if isinstance(node, ast.Name):
@@ -104,6 +109,17 @@ def _text(node: ast.AST, tree: ast.AST) -> str:
             if isinstance(other, ast.Assign) and _names(other) == [node.id]
         )
     return ""
+
+
+def _returned(function: str, tree: ast.AST) -> List[ast.expr]:
+    """What a function of the module returns."""
+    return [
+        node.value
+        for definition in ast.walk(tree)
+        if isinstance(definition, ast.FunctionDef) and definition.name == function
+        for node in ast.walk(definition)
+        if isinstance(node, ast.Return) and node.value is not None
+    ]
 
 
 def _names(assignment: ast.Assign) -> List[str]:

@@ -1,0 +1,285 @@
+"""Messages of the operators, of their keys and of their ids, and their advice, followed."""
+
+import shutil
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from merlin.io import Dataset
+from nvtabular import ColumnSelector, ops
+
+from merlin_popsampler import FrequencyCategorify, FrequencyOrder
+from tests.messages.things import encoder, frame
+from tests.support.messages import Entry
+from tests.support.workflow_helpers import dataset, fitted
+
+WIDE = pd.DataFrame({"item_id": np.repeat(np.arange(200), 2)})
+PAIRS = pd.DataFrame({"a": list("xxy"), "b": list("yzz"), "c": list("zzx")})
+IDS = pd.DataFrame({"item_id": [1, 2, 2]})
+LISTS = pd.DataFrame({"item_id": [["tea"], ["jam", "tea"]]})
+
+
+def fit(node, data, parts=1):
+    """A workflow that was fitted, and applied to what it was fitted on."""
+    made = fitted(node, dataset(data, parts))
+    made.transform(dataset(data, parts)).compute()
+    return made
+
+
+def encode(folder, data, columns=("item_id",), **options):
+    return fit(list(columns) >> encoder(folder, **options), data)
+
+
+def order(folder, data=IDS, before=None, columns=("item_id",), **options):
+    counted = FrequencyOrder(out_path=str(folder / "fit"), **options)
+    nodes = list(columns) if before is None else before
+    return fit(nodes >> counted, data)
+
+
+def stock(folder, **options):
+    return ["item_id"] >> ops.Categorify(out_path=str(folder / "fit"), **options)
+
+
+def unfitted(folder):
+    return encoder(folder).transform(ColumnSelector(["item_id"]), frame())
+
+
+def fit_files(folder, files):
+    """On lists of words, one Parquet file for each of several lists of rows."""
+    paths = [str(folder / f"{number}.parquet") for number in range(len(files))]
+    for path, rows in zip(paths, files):
+        column = pa.array(rows, pa.list_(pa.string()))
+        pq.write_table(pa.table({"item_id": column}), path)
+    data = Dataset(paths, engine="parquet")
+    return fitted(["item_id"] >> encoder(folder), data)
+
+
+def taken(folder, own=False):
+    """Beside stock Categorify, which writes under the same names."""
+    fit(stock(folder), frame())
+    return encode(folder / "own" if own else folder, frame())
+
+
+def other_keys(folder, keys):
+    made = encode(folder, frame())
+    return made.transform(dataset(pd.DataFrame({"item_id": keys}), 1)).compute()
+
+
+def as_object(keys):
+    return pd.DataFrame({"item_id": pd.Series(keys, dtype=object)})
+
+
+def later_ids(folder, ids):
+    """A workflow that renumbers, on ids that come later."""
+    made = order(folder, on_violation="remap")
+    return made.transform(dataset(pd.DataFrame({"item_id": ids}), 1)).compute()
+
+
+def same_name(folder, one_operator):
+    """Two branches of one column, one of them without its first rows."""
+    whole = ["item_id"]
+    part = ["item_id"] >> ops.LambdaOp(lambda keys: keys + "s")
+    one = encoder(folder)
+    two = one if one_operator else encoder(folder)
+    renamed = part >> two >> ops.Rename(postfix="_s")
+    return fit((whole >> one) + renamed, frame())
+
+
+def two_workflows(folder, one, other=None):
+    """Fitted on different data, both alive."""
+    first = fit(["item_id"] >> one, frame())
+    return first, fit(["item_id"] >> (other or one), frame()[3:])
+
+
+def many_fits(folder, clear):
+    """More than ten in one out_path, those of other operators removed on the way or not."""
+    for number in range(12):
+        if clear:
+            shutil.rmtree(folder / "fit", ignore_errors=True)
+        encode(folder, frame()[number % 5 :])
+
+
+TABLE = {
+    "ops.frequency_categorify": [
+        Entry(
+            "By default it is",
+            lambda _: FrequencyCategorify(steps=0),
+            [lambda _: FrequencyCategorify(steps=256)],
+        ),
+        Entry(
+            "give this operator an out_path of its own",
+            taken,
+            [lambda folder: taken(folder, own=True)],
+        ),
+        Entry(
+            "Expected single_table=False",
+            lambda _: FrequencyCategorify(single_table=True),
+            [lambda folder: encode(folder, PAIRS, [["a", "b"]])],
+        ),
+        Entry(
+            "Expected no vocabs",
+            lambda _: FrequencyCategorify(vocabs={"item_id": pd.Series(["tea", "jam", "milk"])}),
+            [
+                lambda folder: order(
+                    folder,
+                    frame(),
+                    stock(folder, vocabs={"item_id": pd.Series(["jam", "milk", "tea"])}),
+                    on_violation="remap",
+                )
+            ],
+        ),
+        Entry(
+            "Expected an integer dtype for ids",
+            lambda _: FrequencyCategorify(dtype="float32"),
+            [
+                lambda folder: encode(folder, frame(), dtype="int32"),
+                lambda folder: encode(folder, frame(), dtype="int64"),
+                lambda folder: encode(folder, frame()),
+            ],
+        ),
+        Entry(
+            "expected max_size to be at least",
+            lambda folder: encode(folder, frame(), max_size=2),
+            [lambda folder: encode(folder, frame(), max_size=3)],
+        ),
+        Entry("Fit the workflow first", unfitted, [lambda folder: encode(folder, frame())]),
+        Entry(
+            "Pass a wider dtype, or max_size",
+            lambda folder: encode(folder, WIDE, dtype="int8"),
+            [
+                lambda folder: encode(folder, WIDE, dtype="int16"),
+                lambda folder: encode(folder, WIDE, dtype="int8", max_size=100),
+            ],
+        ),
+        Entry(
+            "Put another file first, or leave these out",
+            lambda folder: fit_files(folder, [[[], None], [["tea"]]]),
+            [
+                lambda folder: fit_files(folder, [[["tea"]], [[], None]]),
+                lambda folder: fit_files(folder, [[["tea"]]]),
+            ],
+        ),
+        Entry(
+            "Expected each column in one joint group",
+            lambda folder: encode(folder, PAIRS, [["a", "b"], ["b", "c"]]),
+            [
+                lambda folder: (
+                    encode(folder / "1", PAIRS, [["a", "b"]]),
+                    encode(folder / "2", PAIRS, [["b", "c"]]),
+                )
+            ],
+        ),
+    ],
+    "ops.frequency_order": [
+        Entry(
+            "By default it is",
+            lambda _: FrequencyOrder(steps=0),
+            [lambda _: FrequencyOrder(steps=256)],
+        ),
+        Entry(
+            "Leave it at its default,",
+            lambda _: FrequencyOrder(mode="guess"),
+            [lambda _: FrequencyOrder(mode="count")],
+        ),
+        Entry(
+            "Leave mode at its default.",
+            lambda _: FrequencyOrder("vocabulary", on_violation="remap"),
+            [lambda _: FrequencyOrder(on_violation="remap")],
+        ),
+        Entry(
+            "were never seen",
+            lambda folder: order(folder, pd.DataFrame({"item_id": [1, 1, 3]})),
+            excepted="it says what was done, since a filter may be meant to leave gaps",
+        ),
+        Entry(
+            "or pass on_violation='remap'",
+            order,
+            [
+                lambda folder: order(folder, on_violation="remap"),
+                lambda folder: encode(folder, IDS),
+            ],
+        ),
+    ],
+    "ops.id_order": [
+        Entry(
+            "Fill or encode them first",
+            lambda folder: later_ids(folder, pd.array([1, None], "Int64")),
+            [lambda folder: later_ids(folder, np.array([1, 0]))],
+        ),
+        Entry(
+            "Encode the column first",
+            lambda folder: order(folder, frame()),
+            [lambda folder: order(folder, frame(), ["item_id"] >> encoder(folder))],
+        ),
+    ],
+    "ops.keys": [
+        Entry(
+            "Make lists of the single keys, or explode the lists",
+            lambda folder: encode(folder, as_object([["tea"], "jam"])),
+            [
+                lambda folder: encode(folder, as_object([["tea"], ["jam"]])),
+                lambda folder: encode(folder, as_object(["tea", "jam"])),
+            ],
+        ),
+        Entry(
+            "Explode the lists, or encode each column by itself",
+            lambda folder: encode(
+                folder, LISTS.assign(b=["x", "y"]), [["item_id", "b"]], encode_type="combo"
+            ),
+            [
+                lambda folder: encode(
+                    folder,
+                    LISTS.assign(b=["x", "y"]).explode("item_id"),
+                    [["item_id", "b"]],
+                    encode_type="combo",
+                ),
+                lambda folder: encode(folder, LISTS.assign(b=["x", "y"]), ["item_id", "b"]),
+            ],
+        ),
+    ],
+    "ops.key_kinds": [
+        Entry(
+            "Convert all of the column",
+            lambda folder: encode(folder, as_object([1, "tea"])),
+            [lambda folder: encode(folder, as_object(["1", "tea"]))],
+        ),
+        Entry(
+            "Store the column as words, or fill its nulls",
+            lambda folder: encode(folder, pd.DataFrame({"item_id": [2.0**53, np.nan]})),
+            [
+                lambda folder: encode(folder, as_object([str(2**53), None])),
+                lambda folder: encode(folder, pd.DataFrame({"item_id": [2**53, 0]})),
+            ],
+        ),
+        Entry(
+            "expected numbers, words, bytes",
+            lambda folder: encode(folder, as_object([1 + 2j, 3j])),
+            [lambda folder: encode(folder, as_object([str(1 + 2j), str(3j)]))],
+        ),
+        Entry(
+            "Transform the kind of data that the workflow was fitted on",
+            lambda folder: other_keys(folder, [1, 2]),
+            [lambda folder: other_keys(folder, ["tea", "unheard of"])],
+        ),
+    ],
+    "ops.fit_files": [
+        Entry(
+            "Expected one vocabulary of each name",
+            lambda folder: same_name(folder, one_operator=True),
+            [
+                lambda folder: same_name(folder, one_operator=False),
+            ],
+        ),
+        Entry(
+            "expected an operator of its own in each workflow",
+            lambda folder: two_workflows(folder, encoder(folder)),
+            [lambda folder: two_workflows(folder, encoder(folder), encoder(folder))],
+        ),
+        Entry(
+            "Remove those that no running process",
+            lambda folder: many_fits(folder, clear=False),
+            [lambda folder: many_fits(folder, clear=True)],
+        ),
+    ],
+}
