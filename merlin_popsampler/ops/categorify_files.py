@@ -8,8 +8,6 @@ import io
 import re
 from typing import Dict, List, Mapping
 
-import pyarrow.parquet as pq
-
 from . import storage
 from .fit_folder import CATEGORIES, MARK, META, UNIQUE, Fitted
 
@@ -72,4 +70,6 @@ def _is_free(path: str) -> bool:
 
 
 def _metadata(content: bytes) -> Mapping[bytes, bytes]:
+    import pyarrow.parquet as pq
+
     return pq.read_metadata(io.BytesIO(content)).metadata or {}

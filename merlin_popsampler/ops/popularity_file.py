@@ -1,20 +1,26 @@
 """The table of a `popularity.*` file: one row for each id from 0 on, and its count."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import pandas as pd
 
 from merlin_popsampler.core.pieces import Ints
 from merlin_popsampler.errors import PopSamplerError
 
 from . import storage
 
+if TYPE_CHECKING:
+    import pandas as pd
 
-def counts_table(counts: Ints) -> pd.DataFrame:
+
+def counts_table(counts: Ints) -> "pd.DataFrame":
     """The table of a `popularity.*` file: the counts of the ids from 0 on."""
+    import pandas as pd  # where a table is made: a report on a schema alone has no use for it
+
     return pd.DataFrame({"id": np.arange(len(counts)), "count": counts.astype(np.int64)})
 
 
-def counts_of(frame: pd.DataFrame, path: str) -> Ints:
+def counts_of(frame: "pd.DataFrame", path: str) -> Ints:
     """Counts of the ids from 0 on, int64 `[max_id + 1]`, of a `popularity.*` file's table.
 
     Raises:

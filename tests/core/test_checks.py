@@ -52,6 +52,6 @@ def test_a_batch_of_distinct_draws_is_at_most_the_catalog():
     for value in (0, -1, True):
         for unique in (True, False):
             with pytest.raises(
-                PopSamplerError, match="num to be a whole number >= 1.*some hundreds"
+                PopSamplerError, match="num to be a whole number >= 1.*one, or more"
             ):
                 batch_size("num", value, size=5, unique=unique)
