@@ -153,8 +153,7 @@ def test_truncation_follows_the_order(frame, out_path, options, kept, split_out)
 
 
 def test_buckets_hold_what_they_stand_for(frame, out_path):
-    with pytest.warns(UserWarning, match="hash-based"):
-        workflow, encoded = encode(frame, ["item_id"], out_path, num_buckets=4, max_size=20)
+    workflow, encoded = encode(frame, ["item_id"], out_path, num_buckets=4, max_size=20)
     found = popularity(workflow)
     assert (found["min_id"], found["max_id"]) == (6, 19)
     assert counts_file(out_path) == np.bincount(encoded["item_id"], minlength=20).tolist()
