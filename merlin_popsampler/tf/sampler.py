@@ -182,9 +182,7 @@ class PopularityBasedSampler(tf.keras.layers.Layer):  # type: ignore[misc]
           inclusion probability if `unique`, else `max_num_samples * p`; 1.0 (a correction of 0) for
           ids never drawn.
         """
-        if is_symbolic(ids):
-            return self(ids, answer="expected_count")
-        return self._priced(ids, self._table, 1.0)
+        return self._answer("expected_count", ids)
 
     def probability(self, ids: Any) -> tf.Tensor:
         """Probability that one draw gives an id: what a correction of in-batch negatives needs.
@@ -199,9 +197,7 @@ class PopularityBasedSampler(tf.keras.layers.Layer):  # type: ignore[misc]
         Returns:
           float32 of the ids' shape, ragged where they are; 0.0 for ids never drawn.
         """
-        if is_symbolic(ids):
-            return self(ids, answer="probability")
-        return self._priced(ids, self._one_draw, 0.0)
+        return self._answer("probability", ids)
 
     def sampled_values(self, true_ids: Any) -> Tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Draws and prices, as the `sampled_values` of `tf.nn.sampled_softmax_loss`.
@@ -214,7 +210,19 @@ class PopularityBasedSampler(tf.keras.layers.Layer):  # type: ignore[misc]
           Sampled ids (int64 `[max_num_samples]`), expected counts of the true ids and of the
           sampled ids (float32 of their shapes).
         """
-        return self(true_ids) if is_symbolic(true_ids) else self._drawn_and_priced(true_ids)
+        answer: Tuple[tf.Tensor, tf.Tensor, tf.Tensor] = self._answer("sampled_values", true_ids)
+        return answer
+
+    def _answer(self, answer: str, ids: Any) -> Any:
+        """By a call where ids are inputs of a model in the making, so that it has this layer."""
+        return self(ids, answer=answer) if is_symbolic(ids) else self._answer_now(answer, ids)
+
+    def _answer_now(self, answer: str, ids: Any) -> Any:
+        if answer == "sampled_values":
+            return self._drawn_and_priced(ids)
+        if answer == "probability":
+            return self._priced(ids, self._one_draw, 0.0)
+        return self._priced(ids, self._table, 1.0)
 
     def _priced(self, ids: Any, table: PriceTable, outside: float) -> tf.Tensor:
         self._traced |= not tf.executing_eagerly()
@@ -231,7 +239,7 @@ class PopularityBasedSampler(tf.keras.layers.Layer):  # type: ignore[misc]
         sampled = self.sample_ids()
         # Priced together: for so few ids, the number of ops is what costs.
         flat = tf.concat([sampled, tf.cast(tf.reshape(true_ids, [-1]), tf.int64)], 0)
-        counts = self.expected_count(flat)
+        counts = self._priced(flat, self._table, 1.0)
         true_counts = tf.reshape(counts[self._max_num_samples :], tf.shape(true_ids))
         true_counts = tf.ensure_shape(true_counts, true_ids.shape)
         return sampled, true_counts, counts[: self._max_num_samples]
@@ -269,7 +277,7 @@ class PopularityBasedSampler(tf.keras.layers.Layer):  # type: ignore[misc]
             interfaces.check_no_squeeze(inputs.id, self._max_num_samples)
             return interfaces.sampled_candidate(inputs, self.sample_ids(), self.max_id)
         if not isinstance(inputs, Mapping):
-            return getattr(self, answer)(inputs)
+            return self._answer_now(answer, inputs)
         name = self.item_id_feature_name
         interfaces.check_inputs(inputs, name)
         interfaces.check_no_squeeze(inputs["embeddings"], self._max_num_samples)
