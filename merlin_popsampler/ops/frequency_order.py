@@ -7,7 +7,7 @@ import dask
 import numpy as np
 from merlin.schema import ColumnSchema, Schema
 
-from merlin_popsampler.contract.metadata import PROPERTY, PopularityMetadata, uncounted
+from merlin_popsampler.contract.metadata import PROPERTY, PopularityMetadata
 from merlin_popsampler.contract.schema import with_popularity
 from merlin_popsampler.core.checks import whole_number
 from merlin_popsampler.core.pieces import Ints
@@ -202,7 +202,6 @@ class FrequencyOrder(FittedFiles, StatOperator):  # type: ignore[misc]
         name = domain.get("name") or col_schema.name
         min_id = self._id_groups.encoders[col_schema.name].reserved
         sizes = read_sizes(str(path), name, min_id)
-        _warn_of_gaps(col_schema.name, uncounted(sizes, min_id))
         metadata = PopularityMetadata.from_counts(sizes, min_id, "vocabulary", self.steps)
         _check_belongs(col_schema, metadata, sizes)
         violation = violation_of(sizes, min_id)
@@ -213,7 +212,12 @@ class FrequencyOrder(FittedFiles, StatOperator):  # type: ignore[misc]
     def _check(self, name: str, found: Order) -> None:
         if found.violation and self.on_violation != "remap":
             self._report(name, found.violation)
-        _warn_of_gaps(name, found.gaps)
+        if found.gaps:
+            warnings.warn(
+                f"Column {name!r}: {found.gaps} were never seen; each counts as seen once, so that "
+                "it can be drawn and priced.",
+                stacklevel=2,
+            )
 
     def _report(self, name: str, violation: str) -> None:
         message = (
@@ -234,15 +238,6 @@ class FrequencyOrder(FittedFiles, StatOperator):  # type: ignore[misc]
         if most is not None:
             check_unchanged(column.name, passed_counts(self.fits[name]), most)
         self._largest[column.name] = LARGEST_ID if most is None else len(most) - 1
-
-
-def _warn_of_gaps(name: str, gaps: str) -> None:
-    if gaps:
-        warnings.warn(
-            f"Column {name!r}: {gaps} were never seen; each counts as seen once, so that it can be "
-            "drawn and priced.",
-            stacklevel=2,
-        )
 
 
 def _with_room(
