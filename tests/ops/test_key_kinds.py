@@ -62,6 +62,13 @@ def test_ambiguous_floats_are_refused(value, dtype):
     assert canonical(fine, "item_id")[1] == number("int64")
 
 
+def test_the_narrowest_float_of_a_column_sets_the_limit():
+    keys = pd.Series([np.float32(2**24), 0.5], dtype=object)
+    with pytest.raises(PopSamplerError, match=r"'item_id'.*2\*\*24"):
+        canonical(keys, "item_id")
+    assert canonical(pd.Series([2.0**24, 0.5], dtype=object), "item_id")[1] == number("float64")
+
+
 @pytest.mark.parametrize(
     ("keys", "dtype", "exact"),
     [
