@@ -55,6 +55,12 @@ def fit_files(folder, files):
     return fitted(["item_id"] >> encoder(folder), data)
 
 
+def no_longer_joint(folder, one, other=None):
+    """First as a group, then each column by itself."""
+    first = fit([["a", "b"]] >> one, PAIRS)
+    return first, fit(["a", "b"] >> (other or one), PAIRS)
+
+
 def taken(folder, own=False):
     """Beside stock Categorify, which writes under the same names."""
     fit(stock(folder), frame())
@@ -159,6 +165,11 @@ TABLE = {
                 lambda folder: fit_files(folder, [[["tea"]], [[], None]]),
                 lambda folder: fit_files(folder, [[["tea"]]]),
             ],
+        ),
+        Entry(
+            "Make the workflow anew, with a new operator",
+            lambda folder: no_longer_joint(folder, encoder(folder)),
+            [lambda folder: no_longer_joint(folder, encoder(folder), encoder(folder))],
         ),
         Entry(
             "Expected each column in one joint group",

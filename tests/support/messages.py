@@ -43,7 +43,8 @@ def messages_of(source: str) -> List[str]:
     for node in ast.walk(tree):
         name = _called(node) if isinstance(node, ast.Call) else ""
         if name in (*OURS, "warn", "whole_number"):
-            text = " ".join(_text(argument, tree) for argument in node.args)
+            words = " ".join(_text(argument, tree) for argument in node.args).split()
+            text = " ".join(words)
             if re.sub(r"Column|[^a-z]|\{\}", "", text):
                 found.append(text)
     return found
@@ -90,25 +91,32 @@ def _called(node: ast.Call) -> str:
 
 
 def _text(node: ast.AST, tree: ast.AST) -> str:
-    """Constant parts of an expression.
-
-    A name stands for every text that is assigned to it, a call for what the function returns.
-    """
+    """Constant parts of an expression."""
     if isinstance(node, ast.Constant):
         return node.value if isinstance(node.value, str) else ""
     if isinstance(node, ast.JoinedStr):
         return "".join(_text(part, tree) or _GAP for part in node.values)
-    if isinstance(node, ast.Call):
-        return " ".join(_text(other, tree) for other in _returned(_called(node), tree))
+    return " ".join(_text(part, tree) for part in _parts(node, tree))
+
+
+def _parts(node: ast.AST, tree: ast.AST) -> List[ast.expr]:
+    """What an expression's text is made of.
+
+    A name stands for everything that is assigned to it, a call for what the function returns.
+    """
     if isinstance(node, ast.BinOp):
-        return _text(node.left, tree) + _text(node.right, tree)
+        return [node.left, node.right]
+    if isinstance(node, ast.FormattedValue) and isinstance(node.value, ast.IfExp):
+        return [node.value.body, node.value.orelse]
+    if isinstance(node, ast.Call):
+        return _returned(_called(node), tree)
     if isinstance(node, ast.Name):
-        return " ".join(
-            _text(other.value, tree)
+        return [
+            other.value
             for other in ast.walk(tree)
             if isinstance(other, ast.Assign) and _names(other) == [node.id]
-        )
-    return ""
+        ]
+    return []
 
 
 def _returned(function: str, tree: ast.AST) -> List[ast.expr]:
