@@ -147,7 +147,7 @@ def test_joint_vocabularies_and_maps_are_saved(frame, tmp_path):
     kept = joint >> ops.Filter(without_the_first)
     workflow = fitted(kept >> order, frame)
     expected = workflow.transform(frame)
-    assert order.fits["item_id_other"].map_digest is not None
+    assert order.fits["item_id_other"].remaps
     loaded = stored(workflow, tmp_path)
     pd.testing.assert_frame_equal(transformed_anew(loaded, frame), expected)
     assert popularity(loaded) == popularity(workflow)
