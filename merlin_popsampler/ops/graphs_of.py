@@ -3,7 +3,7 @@
 import gc
 import sys
 import weakref
-from typing import Dict
+from typing import Any, Dict
 
 from merlin.dag import Graph
 
@@ -16,7 +16,7 @@ class GraphsOf:
     """
 
     def __init__(self) -> None:
-        self._graphs: weakref.WeakSet[Graph] = weakref.WeakSet()
+        self._graphs: Any = weakref.WeakSet()
 
     def add_caller(self) -> None:
         """Notes the graph whose constructor has called the caller of this."""
