@@ -6,7 +6,8 @@ Categorify wrote.
 
 import io
 import re
-from typing import Dict, List, Mapping
+import warnings
+from typing import Dict, Mapping
 
 from . import storage
 from .fit_folder import CATEGORIES, MARK, META, UNIQUE, Fitted
@@ -16,29 +17,30 @@ _LONGEST = 200
 """Bytes of a name that leave room for what Categorify puts around it."""
 
 
-def copy_for_others(name: str, fitted: Fitted, folder: str) -> List[str]:
-    """Copies a vocabulary's files; what lies there and is no such copy stays as it is.
+def copy_for_others(fits: Mapping[str, Fitted], root: str) -> None:
+    """Copies the files of vocabularies, by name, to Categorify's folder of a root.
 
-    Args:
-      name: the vocabulary's. One that is no file's name gets no copies.
-      fitted: whose files.
-      folder: where to.
-
-    Returns:
-      Paths that are taken by the files of others.
+    A name that is no file's gets no copies, and files that are no such copies stay, with a warning.
     """
-    if "/" in name or not name.isprintable() or len(name.encode()) > _LONGEST:
-        return []
-    taken = []
-    for kind, files in fitted.files.items():
-        target = f"{folder}/{kind}.{name}.parquet"
-        if not _is_free(target):
-            taken.append(target)
+    folder, taken = f"{storage.absolute(root)}/{CATEGORIES}", []
+    for name, fitted in fits.items():
+        if "/" in name or not name.isprintable() or len(name.encode()) > _LONGEST:
             continue
-        storage.remove(target)
-        for file, content in zip(files, fitted.read(kind)):
-            storage.write_bytes("/".join([target, *file.split("/")[1:]]), content)
-    return taken
+        for kind, files in fitted.files.items():
+            target = f"{folder}/{kind}.{name}.parquet"
+            if not _is_free(target):
+                taken.append(target)
+                continue
+            storage.remove(target)
+            for file, content in zip(files, fitted.read(kind)):
+                storage.write_bytes("/".join([target, *file.split("/")[1:]]), content)
+    if taken:
+        warnings.warn(
+            "The vocabularies were not copied under Categorify's own names, since files of others "
+            f"are there: {taken}. Nothing of ours needs the copies. If something else does, give "
+            "this operator an out_path of its own.",
+            stacklevel=4,
+        )
 
 
 def keys_of_others(root: str) -> Dict[str, str]:

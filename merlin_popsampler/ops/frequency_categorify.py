@@ -15,7 +15,7 @@ from merlin_popsampler.core.domain import FIRST_OOV_ID
 from merlin_popsampler.core.steps import MAX_STEPS
 from merlin_popsampler.errors import PopSamplerError
 
-from . import fit_folder, storage
+from . import fit_folder
 from .categorify_files import copy_for_others
 from .column_options import DEFAULTS, PerColumn, checked_option, option_of
 from .counting import Counts, count_keys
@@ -118,13 +118,13 @@ class FrequencyCategorify(FittedFiles, Categorify):  # type: ignore[misc]
     def fit_finalize(self, stats: Dict[str, Vocabulary]) -> None:
         """Takes the vocabularies in use, and copies them for those who read Categorify's files."""
         super().fit_finalize(stats)
-        self._copy_for_others(str(self.out_path), stats)
+        copy_for_others(stats, str(self.out_path))
 
     def set_storage_path(self, new_path: Any, copy: bool = False) -> None:
         """See `FittedFiles.set_storage_path`."""
         super().set_storage_path(new_path, copy)
         if copy:
-            self._copy_for_others(str(new_path), self.fits)
+            copy_for_others(self.fits, str(new_path))
 
     def transform(self, col_selector: Any, df: Any) -> Any:
         """Encodes a frame's columns. Empty frames, null columns and any index are fine."""
@@ -271,18 +271,6 @@ class FrequencyCategorify(FittedFiles, Categorify):  # type: ignore[misc]
         """Tells Categorify where the vocabularies are."""
         super()._use(fits)
         self.categories = {name: found.path(fit_folder.UNIQUE) for name, found in fits.items()}
-
-    def _copy_for_others(self, root: str, fits: Dict[str, Vocabulary]) -> None:
-        folder, taken = f"{storage.absolute(root)}/{fit_folder.CATEGORIES}", []
-        for name, found in fits.items():
-            taken += copy_for_others(name, found, folder)
-        if taken:
-            warnings.warn(
-                "The vocabularies were not copied under Categorify's own names, since files of "
-                f"others are there: {taken}. Nothing of ours needs the copies. If something else "
-                "does, give this operator an out_path of its own.",
-                stacklevel=3,
-            )
 
 
 def _stage(

@@ -107,16 +107,18 @@ def many_fits(folder, clear):
 
 
 TABLE = {
+    "ops.categorify_files": [
+        Entry(
+            "give this operator an out_path of its own",
+            taken,
+            [lambda folder: taken(folder, own=True)],
+        ),
+    ],
     "ops.frequency_categorify": [
         Entry(
             "By default it is",
             lambda _: FrequencyCategorify(steps=0),
             [lambda _: FrequencyCategorify(steps=256)],
-        ),
-        Entry(
-            "give this operator an out_path of its own",
-            taken,
-            [lambda folder: taken(folder, own=True)],
         ),
         Entry(
             "Expected single_table=False",

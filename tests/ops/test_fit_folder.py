@@ -134,14 +134,14 @@ NOBODY = 2**22 + 1
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        (named(NOW, OURS, os.getpid()), True),
-        (named(NOW, OURS, os.getppid()), False),
-        (named(NOW, OURS, 1), False),
-        (named(NOW, OURS, NOBODY), True),
-        (named(NOW, "other-host", NOBODY), False),
-        (named(LONG_AGO, "other-host", NOBODY), True),
-        (named(LONG_AGO, OURS, 1), True),
-        ("mine", False),
+        pytest.param(named(NOW, OURS, os.getpid()), True, id="this process"),
+        pytest.param(named(NOW, OURS, os.getppid()), False, id="another"),
+        pytest.param(named(NOW, OURS, 1), False, id="the first"),
+        pytest.param(named(NOW, OURS, NOBODY), True, id="none"),
+        pytest.param(named(NOW, "other-host", NOBODY), False, id="of another host"),
+        pytest.param(named(LONG_AGO, "other-host", NOBODY), True, id="of long ago"),
+        pytest.param(named(LONG_AGO, OURS, 1), True, id="for too long"),
+        pytest.param("mine", False, id="no writer"),
     ],
 )
 def test_fits_that_were_given_up(tmp_path, name, expected):
