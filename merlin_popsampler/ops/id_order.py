@@ -160,8 +160,8 @@ def remapped(ids: Any, order: Order, largest: int) -> Any:
         problem = _problem_of(whole, largest)
         if problem:
             raise FrequencyOrderError(
-                f"Column {ids.name!r}: expected ids, whole numbers from 0 to {largest}. "
-                f"Received: {problem}. {RAW_COLUMN}"
+                f"Column {ids.name!r}: expected ids as in the fit, whole numbers from 0 to "
+                f"{largest}. Received: {problem}. {RAW_COLUMN}"
             )
         old = whole.astype("int64").values
         table = _map_table(order, ids)

@@ -1,5 +1,7 @@
 """Messages of the operators, of their keys and of their ids, and their advice, followed."""
 
+import contextlib
+import os
 import shutil
 
 import numpy as np
@@ -7,9 +9,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from merlin.io import Dataset
-from nvtabular import ColumnSelector, ops
+from nvtabular import ColumnSelector, Workflow, ops
 
-from merlin_popsampler import FrequencyCategorify, FrequencyOrder
+from merlin_popsampler import FrequencyCategorify, FrequencyOrder, PopSamplerError
 from tests.messages.things import encoder, frame
 from tests.support.messages import Entry
 from tests.support.workflow_helpers import dataset, fitted
@@ -106,6 +108,62 @@ def many_fits(folder, clear):
         encode(folder, frame()[number % 5 :])
 
 
+def kept(folder, rows):
+    """Filtered after the encoder: Merlin hands the raw column on where no row is left."""
+    keep = pd.DataFrame({"keep": [number in rows for number in range(6)]})
+    keys = pd.DataFrame({"item_id": np.array([7, 7, 7, 8, 8, 9], "int32")})
+    node = ["item_id"] >> encoder(folder)
+    node = (node + ["keep"] >> ops.Filter(lambda df: df[df["keep"]]))["item_id"]
+    node = node >> FrequencyOrder(on_violation="remap", out_path=str(folder / "fit"))
+    return node, pd.concat([keys, keep], axis=1)
+
+
+def in_two_parts(folder, rows):
+    node, data = kept(folder, rows)
+    return fit(node, data, parts=2)
+
+
+def filtered_later(folder, before_the_workflow):
+    """Fitted on all rows, applied to some of which the filter leaves none."""
+    node, data = kept(folder, range(2, 6))
+    made = fit(node, data)
+    later = pd.DataFrame({"item_id": [700, 7], "keep": [False, True]})
+    if before_the_workflow:
+        return made.transform(later[later["keep"]])
+    return made.transform(later[~later["keep"]])
+
+
+def failed(folder, then):
+    """An order whose second fit is refused; then what a user may do."""
+    made = order(folder, pd.DataFrame({"item_id": [0, 0, 1]}))
+    made.save(str(folder / "saved"))
+    with contextlib.suppress(PopSamplerError):
+        made.fit(dataset(pd.DataFrame({"item_id": [0, 1, 1]}), 1))
+    return then(made, folder).transform(pd.DataFrame({"item_id": [0, 1]}))
+
+
+def audited(folder, spoil, **options):
+    """Data that stock Categorify encoded, whose vocabulary is spoiled before it is audited."""
+    made = fit(stock(folder), frame())
+    encoded = made.transform(dataset(frame(), 1))
+    encoded.schema = made.output_schema
+    path = made.output_schema["item_id"].properties["cat_path"]
+    spoil(path)
+    options = options or {"mode": "vocabulary"}
+    return fitted(["item_id"] >> FrequencyOrder(out_path=str(folder / "fit"), **options), encoded)
+
+
+def replaced(**columns):
+    index = columns.pop("index", pd.RangeIndex(3, 3 + len(next(iter(columns.values())))))
+    return lambda path: pd.DataFrame(columns, index).to_parquet(path)
+
+
+AUDIT_CURES = [
+    lambda folder: audited(folder, lambda _: None, mode="count"),
+    lambda folder: audited(folder, lambda _: None),
+]
+"""To count, or to fit the encoder again."""
+
 TABLE = {
     "ops.categorify_files": [
         Entry(
@@ -201,6 +259,23 @@ TABLE = {
             [lambda _: FrequencyOrder(on_violation="remap")],
         ),
         Entry(
+            "Fit the workflow again, or load the one that was saved",
+            lambda folder: failed(folder, lambda made, _: made),
+            [
+                lambda folder: failed(
+                    folder, lambda made, _: made.fit(dataset(pd.DataFrame({"item_id": [0, 1]}), 1))
+                ),
+                lambda folder: failed(
+                    folder, lambda _, folder: Workflow.load(str(folder / "saved"))
+                ),
+            ],
+        ),
+        Entry(
+            "Was it written over? Fit the encoder again",
+            lambda folder: audited(folder, replaced(item_id=["x"], item_id_size=[9])),
+            [lambda folder: audited(folder, lambda _: None)],
+        ),
+        Entry(
             "were never seen",
             lambda folder: order(folder, pd.DataFrame({"item_id": [1, 1, 3]})),
             excepted="it says what was done, since a filter may be meant to leave gaps",
@@ -215,6 +290,16 @@ TABLE = {
         ),
     ],
     "ops.id_order": [
+        Entry(
+            "expected ids of one dtype in every partition",
+            lambda folder: in_two_parts(folder, range(3)),
+            [lambda folder: in_two_parts(folder, range(1, 6))],
+        ),
+        Entry(
+            "expected ids as in the fit",
+            lambda folder: filtered_later(folder, before_the_workflow=False),
+            [lambda folder: filtered_later(folder, before_the_workflow=True)],
+        ),
         Entry(
             "Fill or encode them first",
             lambda folder: later_ids(folder, pd.array([1, None], "Int64")),
@@ -251,7 +336,7 @@ TABLE = {
             ],
         ),
     ],
-    "ops.key_kinds": [
+    "ops.key_families": [
         Entry(
             "Convert all of the column",
             lambda folder: encode(folder, as_object([1, "tea"])),
@@ -270,6 +355,8 @@ TABLE = {
             lambda folder: encode(folder, as_object([1 + 2j, 3j])),
             [lambda folder: encode(folder, as_object([str(1 + 2j), str(3j)]))],
         ),
+    ],
+    "ops.key_kinds": [
         Entry(
             "Transform the kind of data that the workflow was fitted on",
             lambda folder: other_keys(folder, [1, 2]),
@@ -293,6 +380,29 @@ TABLE = {
             "Remove those that no running process",
             lambda folder: many_fits(folder, clear=False),
             [lambda folder: many_fits(folder, clear=True)],
+        ),
+    ],
+    "ops.nvtabular_compat": [
+        Entry("Install nvtabular 23.6 or 23.8", excepted="it says to install something"),
+    ],
+    "ops.vocabulary": [
+        Entry(
+            "was the folder moved or removed",
+            lambda folder: audited(folder, os.remove),
+            AUDIT_CURES,
+        ),
+        Entry(
+            "as vocabs= leaves them",
+            lambda folder: audited(folder, replaced(item_id=["tea", "milk", "jam"])),
+            AUDIT_CURES,
+        ),
+        Entry(
+            "whose ids the encoder shifts",
+            lambda folder: audited(
+                folder,
+                replaced(item_id=["tea"], item_id_size=[9], index=pd.RangeIndex(5, 6)),
+            ),
+            AUDIT_CURES,
         ),
     ],
 }
