@@ -14,6 +14,11 @@ def frame(rng):
 def memory():
     """A file system that is no folder of this machine, empty before and after."""
     fs = fsspec.filesystem("memory")
+    _empty(fs)
     yield fs
+    _empty(fs)
+
+
+def _empty(fs):
     fs.store.clear()
     fs.pseudo_dirs[:] = [""]
