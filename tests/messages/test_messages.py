@@ -24,7 +24,11 @@ from tests.support.messages import (
 TABLES = (core_table, contract_table, ops_table, operators_table, tf_table, cli_table)
 TABLE = {module: entries for table in TABLES for module, entries in table.TABLE.items()}
 ENTRIES = [
-    pytest.param(entry, id=f"{module}: {entry.says}")
+    pytest.param(
+        entry,
+        id=f"{module}: {entry.says}",
+        marks=[pytest.mark.merlin_models] if "merlin_models" in module else [],
+    )
     for module, entries in TABLE.items()
     for entry in entries
 ]
