@@ -86,6 +86,7 @@ def _count_rows(df: Any, columns: Tuple[str, ...], group: KeyGroup) -> Counts:
     bare = [None if not len(df) else of is None or (of and not len(keys)) for of in shown]
     missing = [keys[key].isna() for key in group.keys]
     floating = [bool(of.any()) and not _masked(keys[key]) for key, of in zip(group.keys, missing)]
+    dtypes = [frozenset([str(keys[key].dtype)] if len(keys) else ()) for key in group.keys]
     null = all_null(missing)
     nulls = int(null.sum())
     if nulls:
@@ -96,7 +97,7 @@ def _count_rows(df: Any, columns: Tuple[str, ...], group: KeyGroup) -> Counts:
         kinds.append(kind)
     frame = _distinct(keys, kinds, lambda grouped: grouped.size())
     large = [kind is not None and _large(frame[key]) for key, kind in zip(group.keys, kinds)]
-    found = zip(columns, [nulls] + [0] * len(columns), shown, bare, floating, large)
+    found = zip(columns, [nulls] + [0] * len(columns), shown, bare, floating, large, dtypes)
     return Counts(frame, {column: Rows(*seen) for column, *seen in found}, tuple(kinds))
 
 

@@ -101,8 +101,7 @@ def _counts(column: ColumnSchema, encoder: Encoder) -> Optional[Ints]:
         return None
     found = fit_folder.fitted_at(path)
     if found is not None:  # FrequencyCategorify's
-        counts_path = found.path(fit_folder.POPULARITY)
-        return popularity_file.counts_of(found.table(fit_folder.POPULARITY), counts_path)
+        return popularity_file.counts_of_fit(found)
     try:
         sizes = read_sizes(path, encoder.vocabulary, encoder.reserved)
     except FrequencyOrderError:  # a vocabulary that was given brings no counts

@@ -274,11 +274,12 @@ def _checked(path: str, digest: str) -> bytes:
         "Load the workflow that was saved, or fit again. A fit that is to outlast the operator's "
         "next two must be saved."
     )
-    if not storage.exists(path):
+    try:
+        content = storage.read_bytes(path)
+    except PopSamplerError:
         raise PopSamplerError(
             f"Expected the file that was fitted at {path}. Received: no file. {what_to_do}"
-        )
-    content = storage.read_bytes(path)
+        ) from None
     found = storage.digest_of(content)
     if found != digest:
         raise PopSamplerError(

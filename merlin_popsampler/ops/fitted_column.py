@@ -211,13 +211,12 @@ def _column(
 ) -> FittedColumn:
     """The column, its counts read and checked."""
     if counts_path is not None:
-        table = storage.read_table(counts_path)
+        counts = popularity_file.counts_of(storage.read_table(counts_path), counts_path)
     elif fits.last is not None:
         counts_path = fits.last.path(fit_folder.POPULARITY)
-        table = fits.last.table(fit_folder.POPULARITY)
+        counts = popularity_file.counts_of_fit(fits.last)
     else:
         return FittedColumn(name, metadata, None, fits)
-    counts = popularity_file.counts_of(table, counts_path)
     expected, digest = metadata.domain.cardinality, popularity_file.counts_digest(counts)
     if len(counts) != expected or metadata.digest not in (None, digest):
         raise PopSamplerError(

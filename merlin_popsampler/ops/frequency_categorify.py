@@ -50,8 +50,8 @@ class FrequencyCategorify(FittedFiles, Categorify):  # type: ignore[misc]
     Raises:
       PopSamplerError: arguments that contradict frequency order, a `dtype` that is no integer, or
         numbers out of their range.
-        From `fit`: a `dtype` too small for the ids, keys that are ambiguous, or a vocabulary file
-        that belongs to another operator; files of an earlier fit are untouched then.
+        From `fit`: a `dtype` too small for the ids, or keys that are ambiguous; the earlier fit
+        serves on then. From `set_storage_path` and `transform`: files that are not the fit's.
 
     Examples:
       `["item_id"] >> FrequencyCategorify(freq_threshold=5) >> TagAsItemID()`

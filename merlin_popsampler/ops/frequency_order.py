@@ -22,9 +22,7 @@ from .id_groups import IdGroups
 from .id_order import (
     LARGEST_ID,
     Order,
-    dtypes_of,
     measure,
-    of_one_dtype,
     passed_counts,
     remapped,
     violation_of,
@@ -64,10 +62,10 @@ class FrequencyOrder(FittedFiles, StatOperator):  # type: ignore[misc]
       out_path: counts and maps are written to its folder `frequency_order`.
 
     Raises:
-      PopSamplerError: arguments that contradict each other, or files of another operator in the
-        way. From `fit`: FrequencyOrderError for ids out of order, negative, null, fractional or
-        above 1e9, ids that the encoder cannot have given, columns of one vocabulary with a map
-        each, or an encoder's vocabulary that is missing or has no counts.
+      PopSamplerError: arguments that contradict each other. From `fit`: FrequencyOrderError for
+        ids out of order, negative, null, fractional or above 1e9, ids that the encoder cannot have
+        given, columns of one vocabulary with a map each, or an encoder's vocabulary that is missing
+        or has no counts.
 
     Examples:
       >>> import pandas as pd
@@ -115,16 +113,10 @@ class FrequencyOrder(FittedFiles, StatOperator):  # type: ignore[misc]
         folder = self._begin([group.name for group in groups])
         self._unproven.update({group.name: len(group.columns) for group in groups})
         counts = count_keys(ddf, groups, {group.name: 8 for group in groups})
-        dtypes = [
-            dask.delayed(dtypes_of)(part, col_selector.names)
-            for part in ddf.to_delayed(optimize_graph=False)
-        ]
         return dask.delayed(dict)(
             [
                 dask.delayed(measure)(
-                    dask.delayed(of_one_dtype)(counts[group.name], dtypes, group)
-                    if self._id_groups.reserved(group)
-                    else counts[group.name],
+                    counts[group.name],
                     group.name,
                     self._id_groups.reserved(group),
                     self.on_violation == "remap",

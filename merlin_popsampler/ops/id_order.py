@@ -1,7 +1,7 @@
 """The order of ids that were counted, and the map that puts ids in order."""
 
 from dataclasses import dataclass, replace
-from typing import Any, Dict, Sequence, Tuple
+from typing import Any, Tuple
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,7 @@ from .encoding import as_lists
 from .fit_folder import FitFolder, Fitted
 from .key_families import RAW_COLUMN
 from .key_kinds import canonical
-from .keys import KeyGroup, elements, is_list
+from .keys import elements, is_list
 
 LARGEST_ID = 10**9
 """No embedding table has more rows; larger ids are keys that were never encoded."""
@@ -48,7 +48,14 @@ class Order(Fitted):
 def measure(
     counts: Counts, name: str, reserved: int, remap: bool, steps: int, folder: FitFolder
 ) -> Tuple[str, Order]:
-    """Order of counted ids, with its files in the fit's folder."""
+    """Order of counted ids, with its files in the fit's folder.
+
+    Raises:
+      FrequencyOrderError: what is no id, or, where an encoder reserves ids, partitions that differ
+        in dtype.
+    """
+    if reserved:
+        _check_dtypes(counts)
     dense = _dense_counts(counts, name, reserved)
     seen = reserved + np.flatnonzero(dense[reserved:])
     first, stop = (seen[0], seen[-1] + 1) if len(seen) else (reserved, reserved)
@@ -78,8 +85,7 @@ def measure(
 
 def passed_counts(order: Order) -> Ints:
     """Counts of the ids as they came in, int64 `[last id that was seen + 1]`."""
-    path = order.path(fit_folder.POPULARITY)
-    counts = popularity_file.counts_of(order.table(fit_folder.POPULARITY), path)
+    counts = popularity_file.counts_of_fit(order)
     if not order.remaps:
         return counts
     new_ids = order.table(fit_folder.MAP)["new_id"].to_numpy()
@@ -88,26 +94,14 @@ def passed_counts(order: Order) -> Ints:
     return np.concatenate((counts[: order.first_mapped], found))
 
 
-def dtypes_of(df: Any, columns: Sequence[str]) -> Dict[str, str]:
-    """By column, the dtype of a partition's ids, where it has any."""
-    ids = {column: elements(df[column], bool(is_list(df[column]))) for column in columns}
-    return {column: str(values.dtype) for column, values in ids.items() if len(values)}
-
-
-def of_one_dtype(counts: Counts, dtypes: Sequence[Dict[str, str]], group: KeyGroup) -> Counts:
-    """The counts, where an encoder made the ids of every partition.
-
-    Raises:
-      FrequencyOrderError: a column's partitions differ in dtype.
-    """
-    for column in group.columns:
-        found = sorted({partition[column] for partition in dtypes if column in partition})
-        if len(found) > 1:
+def _check_dtypes(counts: Counts) -> None:
+    """Refuses ids of which an encoder cannot have made every partition."""
+    for column, rows in counts.rows.items():
+        if len(rows.dtypes) > 1:
             raise FrequencyOrderError(
                 f"Column {column!r}: expected ids of one dtype in every partition, as an encoder "
-                f"gives them. Received: {' and '.join(found)}. {RAW_COLUMN}"
+                f"gives them. Received: {' and '.join(sorted(rows.dtypes))}. {RAW_COLUMN}"
             )
-    return counts
 
 
 def _dense_counts(counts: Counts, name: str, reserved: int) -> Ints:

@@ -4,7 +4,7 @@ import itertools
 import operator
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any, List, Optional, Sequence, Tuple
+from typing import Any, FrozenSet, List, Optional, Sequence, Tuple
 
 import numpy as np
 import pandas as pd
@@ -47,6 +47,7 @@ class Rows:
       bare: whether the first part that has rows has no list element; None where none has rows.
       floating: whether there are nulls beside which a reader makes floats of integers.
       large: whether there are integers that floats would not hold.
+      dtypes: of the keys, as each part with any held them.
     """
 
     nulls: int
@@ -54,6 +55,7 @@ class Rows:
     bare: Optional[bool]
     floating: bool
     large: bool
+    dtypes: FrozenSet[str]
 
 
 def merged_rows(parts: Sequence[Rows], column: str) -> Rows:
@@ -71,11 +73,12 @@ def merged_rows(parts: Sequence[Rows], column: str) -> Rows:
         raise _lists_and_keys(column)
     lists = shown.pop() if shown else None
     bare = next((part.bare for part in parts if part.bare is not None), None)
+    dtypes = frozenset(dtype for part in parts for dtype in part.dtypes)
     parts = [part for part in parts if part.is_list or not lists]
     floating, large = any(part.floating for part in parts), any(part.large for part in parts)
     if floating and large:
         raise inexact(column, "larger integers beside nulls")
-    return Rows(sum(part.nulls for part in parts), lists, bare, floating, large)
+    return Rows(sum(part.nulls for part in parts), lists, bare, floating, large, dtypes)
 
 
 def is_list(series: Any, of_column: Optional[bool] = None) -> Optional[bool]:

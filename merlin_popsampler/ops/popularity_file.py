@@ -8,6 +8,7 @@ from merlin_popsampler.core.pieces import Ints
 from merlin_popsampler.errors import PopSamplerError
 
 from . import storage
+from .fit_folder import POPULARITY, Fitted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,6 +36,11 @@ def counts_of(frame: "pd.DataFrame", path: str) -> Ints:
         )
     counts: Ints = frame["count"].to_numpy(np.int64)
     return counts
+
+
+def counts_of_fit(fitted: Fitted) -> Ints:
+    """Counts of the ids from 0 on that a fit wrote, see `counts_of`."""
+    return counts_of(fitted.table(POPULARITY), fitted.path(POPULARITY))
 
 
 def counts_digest(counts: Ints) -> str:

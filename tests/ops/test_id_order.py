@@ -12,7 +12,7 @@ from merlin_popsampler.ops.keys import Rows
 
 
 def counted(ids, sizes, nulls=0):
-    rows = Rows(nulls, is_list=False, bare=False, floating=False, large=False)
+    rows = Rows(nulls, is_list=False, bare=False, floating=False, large=False, dtypes=frozenset())
     return Counts(pd.DataFrame({"item_id": ids, SIZE: sizes}), {"item_id": rows}, (None,))
 
 

@@ -75,7 +75,7 @@ def test_a_row_is_null_where_all_its_keys_are():
 
 
 def part(nulls=0, is_list=False, bare=False, floating=False, large=False):
-    return Rows(nulls, is_list, bare, floating, large)
+    return Rows(nulls, is_list, bare, floating, large, frozenset(["int64"]))
 
 
 def test_null_rows_are_keys_or_empty_lists_as_the_column_has_it():

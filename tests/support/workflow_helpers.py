@@ -109,13 +109,15 @@ def vocabulary(out_path: str, name: str = "item_id") -> pd.DataFrame:
 
 def last_counts(folder: Any, name: str = "item_id") -> List[int]:
     """Counts of the ids from 0 on, in the last fit below a folder."""
-    frame = pd.read_parquet(fit_folders(folder)[-1] / f"popularity.{name}.parquet")
-    assert frame["id"].tolist() == list(range(len(frame)))
-    return frame["count"].tolist()
+    return _counts(fit_folders(folder)[-1] / f"popularity.{name}.parquet")
 
 
 def counts_file(out_path: str, name: str = "item_id") -> List[int]:
-    frame = pd.read_parquet(f"{out_path}/categories/popularity.{name}.parquet")
+    return _counts(Path(out_path) / "categories" / f"popularity.{name}.parquet")
+
+
+def _counts(path: Path) -> List[int]:
+    frame = pd.read_parquet(path)
     assert frame["id"].tolist() == list(range(len(frame)))
     return frame["count"].tolist()
 
