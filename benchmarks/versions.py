@@ -32,12 +32,14 @@ CASES = [
 ]
 
 
-def curve() -> str:
-    """A falling staircase of 256 steps over the items, as a schema carries it."""
+def steps_of_items() -> Any:
+    """A falling staircase of 256 steps over the items."""
+    from merlin_popsampler.laws import Steps
+
     starts = np.unique(np.geomspace(1, ITEMS, 256).astype(np.int64)) - 1
     heights = (10**9 // (starts + 10)).astype(np.int64)
     masses = heights * np.diff(starts, append=ITEMS)
-    return ",".join(f"{start}:{mass}" for start, mass in zip(starts.tolist(), masses.tolist()))
+    return Steps(starts, masses, ITEMS)
 
 
 def serve() -> None:
@@ -47,10 +49,11 @@ def serve() -> None:
     import tensorflow as tf
 
     from merlin_popsampler import PopularityBasedSampler
+    from merlin_popsampler.laws import Empirical
 
     laws: Dict[str, Any] = {
         "log_uniform": "log_uniform",
-        "empirical": {"name": "empirical", "size": ITEMS, "steps": curve(), "distortion": 1.0},
+        "empirical": Empirical(steps_of_items()),
     }
     true_ids = tf.random.stateless_uniform([4096, 1], (1, 2), 3, ITEMS + 3, tf.int64)
     steps = []

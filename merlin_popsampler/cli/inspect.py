@@ -22,9 +22,9 @@ def summary(column: FittedColumn) -> Dict[str, Any]:
     """
     metadata = column.metadata
     result: Dict[str, Any] = {"column": column.name, **asdict(metadata)}
-    steps = result.pop("steps")
+    del result["steps"]
     result["items"] = metadata.domain.size
-    result["num_steps"] = len(steps.split(",")) if steps else 0
+    result["num_steps"] = 0 if metadata.steps is None else len(metadata.curve)
     has_law = bool(metadata.frequency_ordered and metadata.domain.size)
     if has_law and column.measured:
         counts = column.item_counts

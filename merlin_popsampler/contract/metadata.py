@@ -33,8 +33,8 @@ class PopularityMetadata:
       frequency_ordered: whether the counts never rise from `min_id` to `max_id`.
       evidence: "vocabulary" (the encoder's own counts), "counted" (the ids that passed a node) or
         "assumed" (nobody counted; such metadata is never written into a schema).
-      steps: the popularity curve as text, `"first id:count of the whole step,..."` (see
-        `steps.Steps`); None where there is no order or where it was assumed.
+      steps: the popularity curve as text, `"first id:count of the whole step,...,first id after
+        them"` (see `steps.Steps`); None where there is no order or where it was assumed.
       digest: of the counts file, so that a report can tell whether a file belongs to the schema.
       fit: distance of each law to the counts, `{"log_uniform": {"tv", "kl"}, "steps": {...}}`, KL
         from the data to the law in nats; None where there is no order.
@@ -149,8 +149,8 @@ class PopularityMetadata:
     def to_dict(self) -> Dict[str, Any]:
         """A dict of plain numbers, strings and dicts, which Merlin's schema files can carry.
 
-        With the steps goes their sum, `total`, the one thing that is said twice: it tells whether
-        their text is whole, since text that was cut short is a curve as well.
+        What the steps say is said twice, so that a change of one is noticed: their first id and
+        the one that closes them are those of the range, and their sum is `total`.
 
         Raises:
           PopSamplerError: evidence that was not measured.
@@ -223,11 +223,11 @@ def _check_written(fields: Any) -> None:
 
 
 def _check_total(total: Any, metadata: PopularityMetadata) -> None:
-    """Refuses steps whose text is not whole."""
+    """Refuses steps whose counts somebody changed."""
     if metadata.steps is None:
         expected, fine = "absent where there are no steps", total is None
     else:
-        expected = f"{metadata.curve.total}, the sum of the steps (was their text cut?)"
+        expected = f"{metadata.curve.total}, the sum of the steps (was one of them changed?)"
         fine = is_number(total) and total == metadata.curve.total
     if not fine:
         raise SchemaError(_unexpected("total", expected, total))

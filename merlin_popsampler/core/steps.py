@@ -17,7 +17,7 @@ MAX_STEPS = 256
 """Most steps of a curve unless somebody says otherwise: within 0.003 of the data, under 6 KB."""
 _TOO_MANY = 2**63
 """What the sum of all counts must not reach, since they are summed in 64 bits."""
-_TEXT = re.compile(r"[0-9]+:[0-9]+(,[0-9]+:[0-9]+)*")
+_TEXT = re.compile(r"([0-9]+:[0-9]+,)+[0-9]+")
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +41,7 @@ class Steps:
       >>> steps.starts.tolist(), steps.masses.tolist(), steps.heights.tolist()
       ([0, 1, 3], [5, 6, 1], [5.0, 3.0, 1.0])
       >>> steps.to_text(IdDomain(3, 6))
-      '3:5,4:6,6:1'
+      '3:5,4:6,6:1,7'
     """
 
     starts: npt.NDArray[np.int64]
@@ -125,13 +125,17 @@ class Steps:
 
     @classmethod
     def parse(cls, text: Any, domain: IdDomain) -> "Steps":
-        """Steps written as `"first id:count of the whole step,..."` for the ids of `domain`.
+        """Steps written as `"first id:count of the whole step,...,first id after them"`.
+
+        Args:
+          text: as `to_text` writes it, `""` where there are no ids.
+          domain: the ids that the steps must fill.
 
         Raises:
-          SchemaError: garbage, or steps that rise or do not fill the domain.
+          SchemaError: garbage, or steps that rise, do not fill the domain or end elsewhere.
 
         Examples:
-          >>> Steps.parse("3:5,4:6,6:1", IdDomain(3, 6)) == Steps.from_counts([5, 3, 3, 1])
+          >>> Steps.parse("3:5,4:6,6:1,7", IdDomain(3, 6)) == Steps.from_counts([5, 3, 3, 1])
           True
         """
         try:
@@ -139,24 +143,33 @@ class Steps:
                 return cls(np.zeros(0, np.int64), np.zeros(0, np.int64), domain.size)
             if not isinstance(text, str) or not _TEXT.fullmatch(text):
                 raise PopSamplerError("not a list of first id:count")
-            pairs = np.array([pair.split(":") for pair in text.split(",")]).astype(np.int64)
+            *steps, end = text.split(",")
+            after = domain.id(domain.size)
+            if end != str(after):
+                raise PopSamplerError(f"an end at {shown(end)} instead of {after}")
+            pairs = np.array([step.split(":") for step in steps]).astype(np.int64)
             return cls(domain.rank(pairs[:, 0]), pairs[:, 1], domain.size)
         except (ValueError, OverflowError) as error:
             raise SchemaError(
-                'Expected steps "first id:count of the whole step,..." that fall from id '
-                f"{domain.min_id} to id {domain.max_id}. Received: {shown(text)} ({error}) "
+                'Expected steps "first id:count of the whole step,...,first id after them" that '
+                f"fall from id {domain.min_id} to id {domain.max_id}. "
+                f"Received: {shown(text)} ({error}) "
                 "Run the preprocessing workflow again and do not edit its schema."
             ) from None
 
     def to_text(self, domain: IdDomain) -> str:
-        """The steps as one string with the ids of `domain`; `parse` is its inverse."""
+        """The steps as one string with the ids of `domain`; `parse` is its inverse.
+
+        The first id after them closes it, which tells text that was cut or is of another range.
+        """
         if domain.size != self.size:
             raise PopSamplerError(
                 f"Expected a domain of {self.size} ids. Received: {domain}. "
                 "Pass the domain whose ids were counted."
             )
         firsts = domain.id(self.starts).tolist()
-        return ",".join(f"{first}:{mass}" for first, mass in zip(firsts, self.masses.tolist()))
+        steps = [f"{first}:{mass}" for first, mass in zip(firsts, self.masses.tolist())]
+        return ",".join([*steps, str(domain.id(self.size))]) if steps else ""
 
 
 def _problem(starts: npt.NDArray[np.int64], masses: npt.NDArray[np.int64], size: int) -> str:

@@ -79,21 +79,13 @@ def read(fields):
     return None
 
 
-def agrees(fields, metadata):
-    """Whether nothing was read that is not there: a changed total and steps may well agree."""
-    return metadata.to_dict() == {k: v for k, v in fields.items() if v is not None}
-
-
 @pytest.mark.parametrize("name", FIELDS)
 def test_one_field_of_another_value(name):
     refused = 0
     for field, other in REPLACED:
         if field == name:
-            fields = damaged((name, other))
-            metadata = read(fields)
-            # One item less is another contract, and nothing in it tells that it is the wrong one.
-            shorter = name == "max_id" and metadata is not None and agrees(fields, metadata)
-            assert metadata is None or same_prices(metadata) or shorter, other
+            metadata = read(damaged((name, other)))
+            assert metadata is None or same_prices(metadata), other
             refused += metadata is None
     assert refused > 20 or name == "digest"
 
@@ -108,10 +100,8 @@ def test_one_field_less(name):
 @settings(max_examples=1500)
 @given(ONE, ONE)
 def test_two_fields_of_other_values(one, other):
-    """Two changes can make another contract; then it must be one without a contradiction."""
-    fields = damaged(one, other)
-    metadata = read(fields)
-    assert metadata is None or same_prices(metadata) or agrees(fields, metadata)
+    metadata = read(damaged(one, other))
+    assert metadata is None or same_prices(metadata)
 
 
 DOMAIN = ENCODER["domain"]
@@ -145,6 +135,5 @@ def test_columns_of_damaged_properties(change, in_contract):
         assert 3 <= found["min_id"] <= found["max_id"]
         if contract:
             metadata = PopularityMetadata.from_dict(properties["popularity"], "item_id")
-            shorter = metadata.max_id < 14 and agrees(properties["popularity"], metadata)
-            assert same_prices(metadata) or shorter
+            assert same_prices(metadata)
             assert (law.size, found["max_id"]) == (metadata.domain.size, metadata.max_id)

@@ -154,8 +154,8 @@ DOMAIN = IdDomain(3, 9)
         ({"name": ["uniform"], "size": 7}, "law's name"),
         ({"name": "uniform", "size": "a"}, "size"),
         ({"name": "log_uniform", "size": 2**70}, "size"),
-        ({"name": "empirical", "size": 7, "steps": "0:9", "distortion": "a"}, "distortion"),
-        ({"name": "empirical", "size": 7, "steps": "0:9,1:6", "distortion": 500.0}, "1e-37"),
+        ({"name": "empirical", "size": 7, "steps": "0:9,7", "distortion": "a"}, "distortion"),
+        ({"name": "empirical", "size": 7, "steps": "0:9,1:6,7", "distortion": 500.0}, "1e-37"),
         (LogUniform(8), "over the 7 ids 3 to 9"),
         (LogUniform(6), "over the 7 ids 3 to 9"),
         ({"name": "zipf", "size": 7}, "'zipf'"),
@@ -164,8 +164,8 @@ DOMAIN = IdDomain(3, 9)
         ({"name": "uniform", "size": 7, "more": 1}, "more"),
         ({"name": "uniform", "size": 6.5}, "size"),
         ({"name": "uniform", "size": 8}, "over the 7 ids"),
-        ({"name": "empirical", "size": 7, "steps": "0:1,9:1"}, "steps"),
-        ({"name": "empirical", "steps": "0:1"}, "size"),
+        ({"name": "empirical", "size": 7, "steps": "0:1,9:1,7"}, "steps"),
+        ({"name": "empirical", "steps": "0:1,1"}, "size"),
     ],
 )
 def test_what_is_no_law_of_these_ids_is_refused(law, message):

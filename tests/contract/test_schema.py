@@ -109,7 +109,7 @@ def test_sources(tmp_path, with_loader):
 
         sources.append(Loader(written, batch_size=4))
     found = [read_popularity(source) for source in sources]
-    assert found[0].steps == "3:8,4:8"
+    assert found[0].steps == "3:8,4:8,6"
     assert all(metadata == found[0] for metadata in found)
 
 

@@ -24,7 +24,7 @@ def staircase(steps):
 
 def test_the_example_of_the_schema_contract():
     steps = Steps.from_counts([5, 3, 3, 1])
-    assert steps.to_text(IdDomain(3, 6)) == "3:5,4:6,6:1"
+    assert steps.to_text(IdDomain(3, 6)) == "3:5,4:6,6:1,7"
     assert steps.starts.tolist() == [0, 1, 3]
     assert steps.masses.tolist() == [5, 6, 1]
     assert (steps.size, steps.total, len(steps)) == (4, 12, 3)
@@ -84,6 +84,8 @@ def test_an_empty_catalog():
     assert (steps.size, len(steps), steps.total) == (0, 0, 0)
     assert steps.to_text(IdDomain(3, 2)) == ""
     assert Steps.parse("", IdDomain(3, 2)) == steps
+    with pytest.raises(SchemaError, match="not a list"):
+        Steps.parse("3", IdDomain(3, 2))
 
 
 def test_gaps_count_as_seen_once_and_are_not_a_rise():
@@ -125,7 +127,7 @@ def test_hashes_tell_steps_apart():
 def test_steps_differ_from_others():
     steps = Steps.from_counts([3, 1])
     assert steps != Steps.from_counts([3, 2])
-    assert steps != "0:3,1:1"
+    assert steps != "0:3,1:1,2"
     with pytest.raises(ValueError, match="read-only"):
         steps.masses[0] = 9
 
@@ -133,22 +135,30 @@ def test_steps_differ_from_others():
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("3:5,4:6,6:4", "higher"),  # the last step rises
-        ("4:5,5:2", "from 0"),  # not the first id
-        ("3:5,7:1", "below 4"),  # beyond the last id
-        ("3:5,5:4,4:1", "from 0"),  # not in order
-        ("3:5,3:4", "from 0"),
-        ("3:5,4:2", "less than one"),  # two counts for three ids
-        ("3:0", "less than one"),
+        ("3:5,4:6,6:4,7", "higher"),  # the last step rises
+        ("4:5,5:2,7", "from 0"),  # not the first id
+        ("3:5,7:1,7", "below 4"),  # beyond the last id
+        ("3:5,5:4,4:1,7", "from 0"),  # not in order
+        ("3:5,3:4,7", "from 0"),
+        ("3:5,4:2,7", "less than one"),  # two counts for three ids
+        ("3:0,7", "less than one"),
         ("", "no steps"),
+        ("7", "not a list"),
+        ("3:5", "not a list"),
         ("3:5,", "not a list"),
-        ("3:5;4:7", "not a list"),
-        ("3:5.0", "not a list"),
-        ("3:-5", "not a list"),
-        (" 3:5", "not a list"),
-        ("3:5\n", "not a list"),
-        ("\u0663:5", "not a list"),  # an Arabic 3
-        (f"3:{10**30}", ""),  # larger than an int64
+        ("3:5,7,", "not a list"),
+        ("3:5;7", "not a list"),
+        ("3:5.0,7", "not a list"),
+        ("3:-5,7", "not a list"),
+        (" 3:5,7", "not a list"),
+        ("3:5,7\n", "not a list"),
+        ("\u0663:5,7", "not a list"),  # an Arabic 3
+        ("3:5,\u0667", "not a list"),
+        ("3:5,6", "an end at '6' instead of 7"),
+        ("3:5,8", "an end at '8' instead of 7"),
+        ("3:5,07", "an end at '07' instead of 7"),
+        (f"3:5,{'7' * 9999}", "an end at '7{59}... instead of 7"),
+        (f"3:{10**30},7", ""),  # larger than an int64
         (None, "not a list"),
         (7.0, "not a list"),
     ],

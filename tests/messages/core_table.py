@@ -147,6 +147,10 @@ TABLE = {
             excepted="the reason inside the message on steps that cannot be read",
         ),
         Entry(
+            "an end at",
+            excepted="the reason inside the message on steps that cannot be read",
+        ),
+        Entry(
             "Build them with Steps.from_counts",
             lambda _: Steps([0, 1], [1, 5], 2),
             [lambda _: Steps.from_counts([5, 1])],
@@ -158,7 +162,7 @@ TABLE = {
         ),
         Entry(
             "Run the preprocessing workflow again",
-            lambda _: Steps.parse("3:1,4:5", IdDomain(3, 4)),
+            lambda _: Steps.parse("3:1,4:5,5", IdDomain(3, 4)),
             [lambda folder: read_popularity(schema(folder)).curve],
         ),
         Entry(

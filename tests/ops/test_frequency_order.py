@@ -79,7 +79,7 @@ def test_remapped_ids_are_ordered_by_count_then_by_old_id(tmp_path):
     workflow = fitted(node, ids)
     new = {12: 5, 5: 6, 6: 7, 9: 8, 7: 9}
     assert emitted(workflow, ids).tolist() == [new[i] for i in ids["item_id"]]
-    assert popularity(workflow)["steps"] == "5:3,6:6,9:1"
+    assert popularity(workflow)["steps"] == "5:3,6:6,9:1,10"
     assert last_counts(tmp_path) == [0] * 5 + [3, 2, 2, 2, 1]
     # Ids never seen in the fit stay apart from all others, inside the range and outside of it.
     later = workflow.transform(pd.DataFrame({"item_id": list(range(16))}))["item_id"]
@@ -104,7 +104,7 @@ def test_row_numbers_of_a_query(first, tmp_path):
     node = ["item_id"] >> FrequencyOrder(out_path=str(tmp_path)) >> ops.TagAsItemID()
     found = read_popularity(fitted(node, ids))
     assert (found.min_id, found.max_id, found.evidence) == (first, first + 3, "counted")
-    assert found.steps == f"{first}:9,{first + 1}:10,{first + 3}:1"
+    assert found.steps == f"{first}:9,{first + 1}:10,{first + 3}:1,{first + 4}"
 
 
 def test_gaps_count_as_seen_once(tmp_path):
@@ -112,7 +112,7 @@ def test_gaps_count_as_seen_once(tmp_path):
     seldom = r"2 of the ids from 1 to 5 \(the first is 3, the last 4\) were never seen"
     with pytest.warns(UserWarning, match=seldom):
         workflow = fitted(["item_id"] >> FrequencyOrder(out_path=str(tmp_path)), ids)
-    assert popularity(workflow)["steps"] == "1:3,2:2,3:3"
+    assert popularity(workflow)["steps"] == "1:3,2:2,3:3,6"
     assert last_counts(tmp_path) == [0, 3, 2, 0, 0, 1]  # the file keeps what was seen
 
 

@@ -101,4 +101,4 @@ def test_ids_made_elsewhere_may_differ_in_width(tmp_path):
     parts = [pd.DataFrame({"item_id": np.array([0, 0, 1], dtype)}) for dtype in ("i4", "i8")]
     data = Dataset(dd.from_map(lambda part: part, parts, enforce_metadata=False), cpu=True)
     workflow = fitted(["item_id"] >> FrequencyOrder(out_path=str(tmp_path)), data)
-    assert workflow.output_schema["item_id"].properties["popularity"]["steps"] == "0:4,1:2"
+    assert workflow.output_schema["item_id"].properties["popularity"]["steps"] == "0:4,1:2,2"

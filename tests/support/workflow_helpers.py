@@ -138,8 +138,9 @@ def check_contract(found, ids, reserved):
     known = np.maximum(counts[seen[0] :], 1)
     assert found["frequency_ordered"] == bool((np.diff(known) <= 0).all())
     if found["frequency_ordered"]:
-        total = sum(int(step.split(":")[1]) for step in found["steps"].split(","))
-        assert total == known.sum()
+        *steps, end = found["steps"].split(",")
+        assert sum(int(step.split(":")[1]) for step in steps) == known.sum()
+        assert int(end) == seen[-1] + 1
     else:
         assert "steps" not in found and "fit" not in found
 
