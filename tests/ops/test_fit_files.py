@@ -91,6 +91,15 @@ def test_one_name_twice_is_refused(tmp_path):
     operator._begin(["b", "c"])
 
 
+def test_a_fit_is_complete_only_once_all_of_it_is_checked(tmp_path):
+    """Other processes read whatever has a manifest, however short the while."""
+    operator, seen = StandIn(tmp_path), []
+    operator._check = lambda *_: seen.append(fit_folders(tmp_path))
+    fit(operator, {"a": 1, "b": 2})
+    assert seen == [[], []]
+    assert len(fit_folders(tmp_path)) == 1
+
+
 @pytest.mark.parametrize("refused", ["a", "b"])
 def test_a_refused_fit_changes_nothing(tmp_path, refused):
     """Whichever it is about: what is fine is not taken in use either."""
