@@ -1,0 +1,175 @@
+"""Logits of one positive and of sampled candidates for each row, and their loss: no state.
+
+The order of the steps is the point. Scores are divided by the temperature first; then the log of
+the number of times that each candidate is expected among the samples is subtracted, so that the sum
+over the samples estimates the sum over the catalog; then what is no negative of a row is masked.
+"""
+
+from typing import Any, NamedTuple, Optional, Tuple
+
+import tensorflow as tf
+
+from merlin_popsampler.core.domain import IdDomain
+
+LARGEST_SCORE = 1e30
+"""Scores are cut here, far beyond what any loss can tell apart, so that none is infinite."""
+MASKED = -3e38
+"""Logit of what is no candidate: below any score, and exp of it is 0 beside any."""
+
+
+class Candidates(NamedTuple):
+    """Items to be scored.
+
+    Attributes:
+      vectors: floats `[n, dim]`.
+      ids: integers `[n]`.
+      counts: float32 `[n]`, positive: how often each id is expected among the negatives of a row.
+    """
+
+    vectors: tf.Tensor
+    ids: tf.Tensor
+    counts: tf.Tensor
+
+
+def contrastive_logits(
+    query: tf.Tensor,
+    positive: Candidates,
+    negative: Candidates,
+    domain: IdDomain,
+    temperature: Any = 1.0,
+    excluded_ids: Any = None,
+    correct_positive: bool = True,
+) -> tf.Tensor:
+    """Corrected logits of each row's positive, then of all negatives.
+
+    With `s_d = <query, item d> / temperature` and `n_d` the expected count of d, the cross-entropy
+    of a row with positive y is
+
+        -s_y + log n_y + log(e^s_y / n_y + sum over sampled d != y of e^s_d / n_d)    corrected
+        -s_y + log(e^s_y + sum over sampled d != y of e^s_d / n_d)                    uncorrected
+
+    The first is the loss of telling the positive from the samples, all of them at the price of a
+    sample; over all scores it is least where the loss of the full softmax is. The second estimates
+    the loss of the full softmax itself: the positive is in the sum with certainty, the others as
+    often as they are expected. Its gradient is that of the loss without the positive in the sum,
+    times 1 - P(y) as a constant.
+
+    Args:
+      query: floats `[rows, dim]`.
+      positive: one item a row, `rows` of them.
+      negative: the samples that all rows share, `num_sampled` of them, repeats allowed.
+      domain: the ids that stand for an item; samples of others are masked.
+      temperature: positive number or scalar; scores are divided by it.
+      excluded_ids: integers `[rows, n]`, dense (padded with ids that stand for no item) or ragged:
+        ids that are no negatives of a row, its history for example. Its positive never is one.
+      correct_positive: whether the positive's count is subtracted as well.
+
+    Returns:
+      float32 `[rows, 1 + num_sampled]`, whatever the dtype of the vectors, finite for finite
+      vectors; what is masked is `MASKED`, or below it by no more than a score.
+
+    References:
+      Bengio, Senecal 2008, "Adaptive Importance Sampling to Accelerate Training of a Neural
+      Probabilistic Language Model", section III. Khrylchenko et al. 2025, "Correcting the LogQ
+      Correction: Revisiting Sampled Softmax for Large-Scale Retrieval", section 3.
+    """
+    query = tf.cast(query, tf.float32) / tf.cast(temperature, tf.float32)
+    true_scores = tf.reduce_sum(query * tf.cast(positive.vectors, tf.float32), -1, keepdims=True)
+    scores = tf.matmul(query, tf.cast(negative.vectors, tf.float32), transpose_b=True)
+    true_logits = finite(true_scores)
+    if correct_positive:
+        true_logits -= tf.math.log(positive.counts)[:, None]
+    # A row that is added to all, so that reserved ids cost no mask of their own.
+    discount = tf.where(is_item(negative.ids, domain), tf.math.log(negative.counts), -MASKED)
+    logits = tf.where(
+        is_no_negative(positive.ids, negative.ids, excluded_ids), MASKED, finite(scores) - discount
+    )
+    return tf.concat([true_logits, logits], 1)
+
+
+def cross_entropy(logits: tf.Tensor) -> tf.Tensor:
+    """Loss of each row, nats: the positive's logit stands first. float32 `[rows]`."""
+    labels = tf.zeros(tf.shape(logits)[:1], tf.int32)
+    return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
+
+
+def one_positive_a_row(query: tf.Tensor, true_ids: Any) -> Tuple[tf.Tensor, tf.Tensor, Any]:
+    """Rows of one positive each, of a batch in which a query has several.
+
+    Args:
+      query: floats `[batch, dim]`.
+      true_ids: integers `[batch, num_true]`, dense (padded with ids that stand for no item) or
+        ragged.
+
+    Returns:
+      The query `[rows, dim]` and the positive `[rows]` of each row, and all the positives of its
+      query, dense or ragged `[rows, num_true]`, for `contrastive_logits` to exclude.
+    """
+    positives, batch_row = flat(true_ids)
+    return tf.gather(query, batch_row), positives, tf.gather(true_ids, batch_row)
+
+
+def is_item(ids: tf.Tensor, domain: IdDomain) -> tf.Tensor:
+    """Whether ids stand for items: a row whose positive does not has nothing to learn."""
+    return (ids >= domain.min_id) & (ids <= domain.max_id)
+
+
+def row_weights(counting: tf.Tensor) -> tf.Tensor:
+    """What to multiply row losses by in training, so that their mean is one over rows that count.
+
+    With R replicas, n rows on this one and C rows that count on all of them, a row that counts
+    weighs `R n / C`: Keras divides the sum over a replica's rows by n, adds up the replicas and
+    divides by R. Sample weights that multiply afterwards do not change C.
+
+    Args:
+      counting: bool `[rows]`, the rows that count.
+
+    Returns:
+      float32 `[rows]`; zeros where no row counts at all.
+    """
+    weights = tf.cast(counting, tf.float32)
+    total, rows = tf.reduce_sum(weights), tf.cast(tf.size(weights), tf.float32)
+    context = tf.distribute.get_replica_context()
+    if context is not None and context.num_replicas_in_sync > 1:
+        total = context.all_reduce(tf.distribute.ReduceOp.SUM, total)
+        rows *= context.num_replicas_in_sync
+    return tf.stop_gradient(weights * tf.math.divide_no_nan(rows, total))
+
+
+def finite(scores: tf.Tensor) -> tf.Tensor:
+    """Scores without infinities; what is no number stays none, for all to see."""
+    return tf.clip_by_value(scores, -LARGEST_SCORE, LARGEST_SCORE)
+
+
+def is_no_negative(true_ids: tf.Tensor, sampled_ids: tf.Tensor, excluded_ids: Any) -> tf.Tensor:
+    """Whether a sample is the row's positive, or excluded for it: bool `[rows, num_sampled]`."""
+    true_ids, sampled_ids = tf.cast(true_ids, tf.int64), tf.cast(sampled_ids, tf.int64)
+    hits = true_ids[:, None] == sampled_ids[None, :]
+    if excluded_ids is None:
+        return hits
+    return hits | _among(excluded_ids, sampled_ids, tf.size(true_ids))
+
+
+def _among(excluded_ids: Any, sampled_ids: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+    """Which samples are among a row's excluded ids: bool `[rows, num_sampled]`.
+
+    Each excluded id is looked up among the sorted samples, since a comparison of all pairs would
+    take memory for rows x excluded x samples.
+    """
+    values, row = flat(excluded_ids)
+    values, ordered = tf.cast(values, tf.int64), tf.sort(sampled_ids)
+    place = tf.minimum(tf.searchsorted(ordered, values), tf.size(ordered) - 1)
+    found = tf.cast(tf.equal(tf.gather(ordered, place), values), tf.int32)
+    marked = tf.scatter_nd(
+        tf.stack([row, place], 1), found, tf.stack([rows, tf.size(ordered)])
+    )
+    # Repeats of an id share the place of the first.
+    return tf.gather(marked, tf.searchsorted(ordered, sampled_ids), axis=1) > 0
+
+
+def flat(ids: Any) -> Tuple[tf.Tensor, tf.Tensor]:
+    """The ids of a matrix, dense or ragged, one after the other, and the row (int32) of each."""
+    if isinstance(ids, tf.RaggedTensor):
+        return ids.flat_values, tf.cast(ids.value_rowids(), tf.int32)
+    rows = tf.broadcast_to(tf.range(tf.shape(ids)[0])[:, None], tf.shape(ids))
+    return tf.reshape(ids, [-1]), tf.reshape(rows, [-1])

@@ -1,0 +1,207 @@
+"""Negatives from several sources at one price: samplers, and the other rows of the batch."""
+
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
+
+import tensorflow as tf
+
+from merlin_popsampler.contract.sampler_settings import (
+    LawLike,
+    arguments_from_schema,
+    law_over,
+)
+from merlin_popsampler.core.domain import IdDomain
+from merlin_popsampler.core.laws import Empirical
+from merlin_popsampler.core.prices import price_table
+from merlin_popsampler.errors import PopSamplerError
+
+from .ids import integers
+from .logits import Candidates, is_item
+from .prices import expected_count
+from .sampler import PopularityBasedSampler
+
+Source = Union[PopularityBasedSampler, "InBatch"]
+
+
+@tf.keras.utils.register_keras_serializable(package="merlin_popsampler")
+class InBatch(tf.keras.layers.Layer):  # type: ignore[misc]
+    """The positives of a batch's other rows as negatives of a row.
+
+    They come as the data has them, so the measured law is the only one that prices them: among the
+    other `rows - 1`, id d is expected `(rows - 1) p(d)` times, wherever it may come from.
+
+    Args:
+      max_id: last id that stands for an item, inclusive.
+      min_id: first one, inclusive.
+      law: the measured law of the data, `laws.Empirical` undistorted, or its configuration.
+      **kwargs: Keras's arguments of a layer.
+
+    Raises:
+      PopSamplerError: another law, or one over other ids.
+    """
+
+    def __init__(self, max_id: int, min_id: int = 0, *, law: LawLike, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.domain = IdDomain(min_id, max_id)
+        self.law = law_over(law, self.domain)
+        if not isinstance(self.law, Empirical) or self.law.distortion != 1.0:
+            raise PopSamplerError(
+                "Expected the measured law for in-batch negatives, which come as often as the data "
+                f"has them. Received: {self.law!r}. Encode with FrequencyCategorify, or count with "
+                "FrequencyOrder, and use InBatch.from_schema."
+            )
+        self._one_draw = price_table(self.law, 1, unique=False)
+        self.built = True
+
+    @classmethod
+    def from_schema(cls, schema: Any, column: Optional[str] = None) -> "InBatch":
+        """In-batch negatives of a data set.
+
+        Args:
+          schema: a Merlin Schema, Dataset, Loader or fitted Workflow.
+          column: name of the item id's column; None finds the one tagged so.
+
+        Raises:
+          SchemaError: what `read_popularity` raises, and no measured steps.
+        """
+        found = arguments_from_schema(schema, column, 1.0, {"law": Empirical.name})
+        return cls(found["max_id"], found["min_id"], law=found["law"])
+
+    def expected_count(self, ids: Any, rows: Any) -> tf.Tensor:
+        """How often ids are expected among the other rows of a batch.
+
+        Args:
+          ids: integers of any shape.
+          rows: integer scalar, the rows of the batch that count.
+
+        Returns:
+          float32 of the ids' shape, `(rows - 1) p(id)`; 0.0 for ids that stand for no item.
+        """
+        others = tf.cast(tf.maximum(rows - 1, 0), tf.float32)
+        return others * expected_count(self._one_draw, self.domain.rank(integers(ids)), 0.0)
+
+    def get_config(self) -> Dict[str, Any]:
+        return {
+            **super().get_config(),
+            "max_id": self.domain.max_id,
+            "min_id": self.domain.min_id,
+            "law": self.law.get_config(),
+        }
+
+
+@tf.keras.utils.register_keras_serializable(package="merlin_popsampler")
+class Mixture(tf.keras.layers.Layer):  # type: ignore[misc]
+    """Negatives of several sources, each priced by what all sources together bring.
+
+    An id is expected as often as the sum over the sources says, whichever of them it came from: so
+    the sum over all candidates of `exp(score) / expected count`, repeats kept, is an unbiased
+    estimate of the sum of `exp(score)` over the catalog without the row's positive.
+
+    Args:
+      sources: one or more `PopularityBasedSampler`, and at most one `InBatch`, over the same ids.
+      **kwargs: Keras's arguments of a layer.
+
+    Raises:
+      PopSamplerError: no source, another kind of source, two `InBatch`, different ids.
+    """
+
+    def __init__(self, sources: Sequence[Source], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.sources = _checked(sources)
+        self.domain = self.sources[0].domain
+        self.built = True
+
+    @property
+    def in_batch(self) -> Optional[InBatch]:
+        """The source that is the batch itself, if it is one of them."""
+        return next((source for source in self.sources if isinstance(source, InBatch)), None)
+
+    @property
+    def samplers(self) -> List[PopularityBasedSampler]:
+        """The sources that draw."""
+        return [source for source in self.sources if not isinstance(source, InBatch)]
+
+    def sample_ids(self) -> tf.Tensor:
+        """The next draws of all samplers: int64 `[sum of max_num_samples]`; in-batch draws none."""
+        drawn = [sampler.sample_ids() for sampler in self.samplers]
+        return tf.concat(drawn, 0) if drawn else tf.zeros([0], tf.int64)
+
+    def expected_count(self, ids: Any, rows: Any) -> tf.Tensor:
+        """How often ids are expected among the negatives of a row.
+
+        Args:
+          ids: integers of any shape.
+          rows: integer scalar, the rows of the batch that count; samplers do not ask for it.
+
+        Returns:
+          float32 of the ids' shape, positive: 1.0, no correction, for ids that are never a
+          negative.
+        """
+        outside = ~is_item(integers(ids), self.domain)
+        counts = [sampler.expected_count(ids) for sampler in self.samplers]
+        counts += [] if self.in_batch is None else [self.in_batch.expected_count(ids, rows)]
+        total = tf.add_n(counts)
+        return tf.where(outside | (total <= 0.0), 1.0, total)
+
+    def candidates(
+        self,
+        true_ids: tf.Tensor,
+        true_vectors: tf.Tensor,
+        lookup: Callable[[tf.Tensor], tf.Tensor],
+    ) -> Tuple[Candidates, Candidates]:
+        """Draws, looks up and prices: each row's positive, and the negatives that all rows share.
+
+        Args:
+          true_ids: integers `[rows]`, one positive a row.
+          true_vectors: floats `[rows, dim]`, theirs.
+          lookup: vectors `[n, dim]` of the ids `[n]` that were drawn.
+        """
+        true_ids = tf.cast(integers(true_ids), tf.int64)
+        sampled_ids = self.sample_ids()
+        rows = tf.math.count_nonzero(is_item(true_ids, self.domain), dtype=tf.int32)
+        ids = tf.concat([true_ids, sampled_ids], 0)
+        counts = self.expected_count(ids, rows)
+        vectors = [true_vectors]
+        if self.samplers:
+            vectors.append(tf.cast(lookup(sampled_ids), true_vectors.dtype))
+        everything = Candidates(tf.concat(vectors, 0), ids, counts)
+        here = tf.size(true_ids)
+        positive = Candidates(true_vectors, true_ids, counts[:here])
+        return positive, everything if self.in_batch else Candidates(
+            vectors[-1], sampled_ids, counts[here:]
+        )
+
+    def get_config(self) -> Dict[str, Any]:
+        sources = [tf.keras.utils.serialize_keras_object(source) for source in self.sources]
+        return {**super().get_config(), "sources": sources}
+
+    @classmethod
+    def from_config(cls, config: Dict[str, Any]) -> "Mixture":
+        sources = map(tf.keras.utils.deserialize_keras_object, config["sources"])
+        return cls(**{**config, "sources": list(sources)})
+
+
+def as_mixture(negatives: Any) -> Mixture:
+    """Negatives as callers give them: a source, several, or a mixture of them."""
+    if isinstance(negatives, Mixture):
+        return negatives
+    return Mixture(negatives if isinstance(negatives, (list, tuple)) else [negatives])
+
+
+def _checked(sources: Any) -> List[Source]:
+    """The sources, if they can be mixed."""
+    sources = list(sources) if isinstance(sources, (list, tuple)) else [sources]
+    kinds = [type(source).__name__ for source in sources]
+    fine = all(isinstance(source, (PopularityBasedSampler, InBatch)) for source in sources)
+    if not (sources and fine and kinds.count("InBatch") <= 1):
+        raise PopSamplerError(
+            "Expected one PopularityBasedSampler or more, and at most one InBatch, as sources of "
+            f"negatives. Received: {kinds}. Build each by its from_schema."
+        )
+    domains = {source.domain for source in sources}
+    if len(domains) > 1:
+        ranges = sorted(f"{domain.min_id} to {domain.max_id}" for domain in domains)
+        raise PopSamplerError(
+            f"Expected sources over the same ids. Received: {', '.join(ranges)}. "
+            "Build all of them from one schema."
+        )
+    return sources

@@ -1,0 +1,168 @@
+"""SampledSoftmax: a Keras layer that trains on sampled negatives and evaluates on all items."""
+
+from typing import Any, Dict, Optional
+
+import tensorflow as tf
+
+from merlin_popsampler.core.checks import whole_number
+from merlin_popsampler.errors import PopSamplerError
+
+from . import stream
+from .ids import integers, is_symbolic
+from .item_table import item_vectors
+from .logits import contrastive_logits, cross_entropy, is_item, row_weights
+from .negatives import as_mixture
+from .seen_mean import SeenMean
+from .whole_catalog import score_catalog
+
+
+@tf.keras.utils.register_keras_serializable(package="merlin_popsampler")
+class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
+    """Cross-entropy of each row's item: over samples in training, over the catalog in evaluation.
+
+    In training the loss is `contrastive_logits`'s, and rows whose positive stands for no item
+    (padding, null, out of vocabulary) have none: those that count are scaled up, so that the mean
+    that Keras takes is over them alone. In evaluation nothing is scaled, and the layer's metrics,
+    `cross_entropy` and `recall_at_<top_k>`, are means over the rows that count, of the full softmax
+    and of ranks among all items. (In training they are NaN, since nobody ranks there.)
+
+    Args:
+      negatives: a `PopularityBasedSampler`, an `InBatch`, a list of these, or a `Mixture`.
+      temperature: positive number; scores are divided by it.
+      correct_positive: see `contrastive_logits`.
+      top_k: of the recall.
+      **kwargs: Keras's arguments of a layer.
+
+    Raises:
+      PopSamplerError: what `Mixture` raises; a temperature or top_k that is none.
+
+    Examples:
+      A loss for `Model.fit`, the same under Keras 2 and 3:
+
+      >>> users, items = tf.keras.Input([], dtype="int64"), tf.keras.Input([], dtype="int64")
+      >>> queries = tf.keras.layers.Embedding(50, 8)(users)
+      >>> table = tf.keras.layers.Embedding(sampler.max_id + 1, 8)
+      >>> losses = SampledSoftmax(sampler, temperature=0.1)(queries, items, table)
+      >>> model = tf.keras.Model([users, items], losses)
+      >>> model.compile("adam", loss=lambda _, losses: losses)
+      >>> history = model.fit([user_ids, item_ids], item_ids, sample_weight=weights, verbose=0)
+    """
+
+    def __init__(
+        self,
+        negatives: Any,
+        temperature: float = 1.0,
+        *,
+        correct_positive: bool = True,
+        top_k: int = 20,
+        **kwargs: Any,
+    ) -> None:
+        stream.check_backend()
+        # Losses are float32 under every policy, and a table is not cast to look a few rows up.
+        super().__init__(autocast=False, **{"dtype": "float32", **kwargs})
+        self.negatives = as_mixture(negatives)
+        self.temperature = _positive("temperature", temperature)
+        self.correct_positive = bool(correct_positive)
+        self.top_k = whole_number("top_k", top_k, 1, "Pass how many of the best items count.")
+        self._cross_entropy = SeenMean(name="cross_entropy")
+        self._recall = SeenMean(name=f"recall_at_{self.top_k}")
+
+    def __call__(
+        self, queries: Any, true_ids: Any, item_table: Any, *args: Any, **kwargs: Any
+    ) -> Any:
+        """Keras takes tensors alone by position, and a layer that is only asked for its rows it
+        would neither track nor train."""
+        if isinstance(item_table, tf.keras.layers.Layer):
+            if not item_table.built:
+                item_table.build((None,))
+            if not self.built:
+                self._item_table = item_table
+        elif is_symbolic(queries):
+            raise PopSamplerError(
+                "Expected an Embedding layer as item_table, since a functional model can neither "
+                f"train nor save a variable. Received: {type(item_table).__name__}. Pass "
+                "tf.keras.layers.Embedding(max_id + 1, dim)."
+            )
+        return super().__call__(queries, true_ids, *args, item_table=item_table, **kwargs)
+
+    def call(
+        self,
+        queries: Any,
+        true_ids: Any,
+        item_table: Any = None,
+        excluded_ids: Any = None,
+        training: Optional[bool] = None,
+    ) -> tf.Tensor:
+        """Loss of each row.
+
+        Args:
+          queries: floats `[batch, dim]`.
+          true_ids: integers `[batch]` or `[batch, 1]`, the item of each row.
+          item_table: the items' vectors `[max_id + 1 or more, dim]`, a variable, a tensor or an
+            `Embedding` layer, which then is trained with this layer.
+          excluded_ids: integers `[batch, n]`, dense or ragged: what is no negative of a row.
+          training: whether to sample; else the whole catalog is scored, without gradients, in
+            blocks of 64 MB.
+
+        Returns:
+          float32 `[batch]`, nats, 0 where the item is none.
+
+        Raises:
+          PopSamplerError: ids of another shape or kind, a table with too few rows.
+        """
+        domain = self.negatives.domain
+        table = item_vectors(item_table, domain.cardinality)
+        ids = _one_a_row(true_ids)
+        counting = is_item(ids, domain)
+        # An id that stands for no item may lie outside of the table.
+        safe_ids = tf.where(counting, ids, domain.min_id)
+        if not training:
+            return self._evaluated(queries, safe_ids, table, excluded_ids, counting)
+        positive, negative = self.negatives.candidates(
+            ids, tf.nn.embedding_lookup(table, safe_ids), lambda ids: tf.nn.embedding_lookup(table, ids)
+        )
+        logits = contrastive_logits(
+            queries,
+            positive,
+            negative,
+            domain,
+            self.temperature,
+            excluded_ids,
+            self.correct_positive,
+        )
+        return tf.where(counting, cross_entropy(logits), 0.0) * row_weights(counting)
+
+    def _evaluated(
+        self, queries: Any, ids: Any, table: Any, excluded_ids: Any, counting: Any
+    ) -> tf.Tensor:
+        losses, rank = score_catalog(
+            queries, ids, table, self.negatives.domain, self.temperature, excluded_ids
+        )
+        weights = tf.cast(counting, tf.float32)
+        self._cross_entropy.update_state(losses, weights)
+        self._recall.update_state(tf.cast(rank < self.top_k, tf.float32), weights)
+        return tf.where(counting, losses, 0.0)
+
+    def get_config(self) -> Dict[str, Any]:
+        return {
+            **super().get_config(),
+            "negatives": tf.keras.utils.serialize_keras_object(self.negatives),
+            "temperature": self.temperature,
+            "correct_positive": self.correct_positive,
+            "top_k": self.top_k,
+        }
+
+    @classmethod
+    def from_config(cls, config: Dict[str, Any]) -> "SampledSoftmax":
+        negatives = tf.keras.utils.deserialize_keras_object(config["negatives"])
+        return cls(**{**config, "negatives": negatives})
+
+
+def _one_a_row(true_ids: Any) -> tf.Tensor:
+    ids = integers(true_ids)
+    if isinstance(ids, tf.RaggedTensor) or ids.shape.rank not in (1, 2) or ids.shape[1:] not in ([], [1]):
+        raise PopSamplerError(
+            f"Expected one item a row, ids [batch] or [batch, 1]. Received: {ids.shape}. "
+            "Repeat the rows whose query has several: one_positive_a_row does."
+        )
+    return tf.reshape(tf.cast(ids, tf.int64), [-1])
