@@ -55,6 +55,23 @@ def is_number(value: Any) -> bool:
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
+def positive_number(name: str, value: Any, advice: str) -> float:
+    """The value as a float.
+
+    Raises:
+      PopSamplerError: no number, one that is not finite, or one that is not above 0.
+
+    Examples:
+      >>> positive_number("temperature", 1, "Pass 1.0.")
+      1.0
+    """
+    if not (is_number(value) and 0.0 < value < np.inf):
+        raise PopSamplerError(
+            f"Expected {name} to be a finite number above 0. Received: {value!r}. {advice}"
+        )
+    return float(value)
+
+
 def catalog_size(size: Any) -> int:
     """The number of items of a catalog: from 1 to 2**53, the ids that a schema can carry.
 

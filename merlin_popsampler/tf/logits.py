@@ -11,8 +11,9 @@ import tensorflow as tf
 
 from merlin_popsampler.core.domain import IdDomain
 
-LARGEST_SCORE = 1e30
-"""Scores are cut here, far beyond what any loss can tell apart, so that none is infinite."""
+_LARGEST = 1e15
+"""Components of vectors are cut here, so that no score of theirs is infinite, or no number: it is
+1e30 times the width at most, far beyond what a loss can tell apart."""
 MASKED = -3e38
 """Logit of what is no candidate: below any score, and exp of it is 0 beside any."""
 
@@ -73,16 +74,15 @@ def contrastive_logits(
       Probabilistic Language Model", section III. Khrylchenko et al. 2025, "Correcting the LogQ
       Correction: Revisiting Sampled Softmax for Large-Scale Retrieval", section 3.
     """
-    query = tf.cast(query, tf.float32) / tf.cast(temperature, tf.float32)
-    true_scores = tf.reduce_sum(query * tf.cast(positive.vectors, tf.float32), -1, keepdims=True)
-    scores = tf.matmul(query, tf.cast(negative.vectors, tf.float32), transpose_b=True)
-    true_logits = finite(true_scores)
+    query = tempered(query, temperature)
+    true_logits = tf.reduce_sum(query * bounded(positive.vectors), -1, keepdims=True)
+    scores = tf.matmul(query, bounded(negative.vectors), transpose_b=True)
     if correct_positive:
         true_logits -= tf.math.log(positive.counts)[:, None]
     # A row that is added to all, so that reserved ids cost no mask of their own.
     discount = tf.where(is_item(negative.ids, domain), tf.math.log(negative.counts), -MASKED)
     logits = tf.where(
-        is_no_negative(positive.ids, negative.ids, excluded_ids), MASKED, finite(scores) - discount
+        is_no_negative(positive.ids, negative.ids, excluded_ids), MASKED, scores - discount
     )
     return tf.concat([true_logits, logits], 1)
 
@@ -136,9 +136,14 @@ def row_weights(counting: tf.Tensor) -> tf.Tensor:
     return tf.stop_gradient(weights * tf.math.divide_no_nan(rows, total))
 
 
-def finite(scores: tf.Tensor) -> tf.Tensor:
-    """Scores without infinities; what is no number stays none, for all to see."""
-    return tf.clip_by_value(scores, -LARGEST_SCORE, LARGEST_SCORE)
+def bounded(vectors: Any) -> tf.Tensor:
+    """Vectors in float32 whose scores are finite; what is no number stays none, for all to see."""
+    return tf.clip_by_value(tf.cast(vectors, tf.float32), -_LARGEST, _LARGEST)
+
+
+def tempered(query: Any, temperature: Any) -> tf.Tensor:
+    """Queries whose scores are those of `query` divided by the temperature, as `bounded` vectors."""
+    return bounded(tf.cast(query, tf.float32) / tf.cast(temperature, tf.float32))
 
 
 def is_no_negative(true_ids: tf.Tensor, sampled_ids: tf.Tensor, excluded_ids: Any) -> tf.Tensor:

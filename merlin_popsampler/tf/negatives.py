@@ -171,12 +171,12 @@ class Mixture(tf.keras.layers.Layer):  # type: ignore[misc]
         )
 
     def get_config(self) -> Dict[str, Any]:
-        sources = [tf.keras.utils.serialize_keras_object(source) for source in self.sources]
+        sources = [tf.keras.layers.serialize(source) for source in self.sources]
         return {**super().get_config(), "sources": sources}
 
     @classmethod
     def from_config(cls, config: Dict[str, Any]) -> "Mixture":
-        sources = map(tf.keras.utils.deserialize_keras_object, config["sources"])
+        sources = map(tf.keras.layers.deserialize, config["sources"])
         return cls(**{**config, "sources": list(sources)})
 
 

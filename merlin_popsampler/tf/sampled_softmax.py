@@ -4,7 +4,7 @@ from typing import Any, Dict, Optional
 
 import tensorflow as tf
 
-from merlin_popsampler.core.checks import whole_number
+from merlin_popsampler.core.checks import positive_number, whole_number
 from merlin_popsampler.errors import PopSamplerError
 
 from . import stream
@@ -61,29 +61,43 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
         # Losses are float32 under every policy, and a table is not cast to look a few rows up.
         super().__init__(autocast=False, **{"dtype": "float32", **kwargs})
         self.negatives = as_mixture(negatives)
-        self.temperature = _positive("temperature", temperature)
+        self.temperature = positive_number(
+            "temperature", temperature, "Pass 1.0 for scores as they are."
+        )
         self.correct_positive = bool(correct_positive)
         self.top_k = whole_number("top_k", top_k, 1, "Pass how many of the best items count.")
+        self._item_table: Any = None
         self._cross_entropy = SeenMean(name="cross_entropy")
         self._recall = SeenMean(name=f"recall_at_{self.top_k}")
 
     def __call__(
-        self, queries: Any, true_ids: Any, item_table: Any, *args: Any, **kwargs: Any
+        self, queries: Any, true_ids: Any, item_table: Any = None, *args: Any, **kwargs: Any
     ) -> Any:
-        """Keras takes tensors alone by position, and a layer that is only asked for its rows it
-        would neither track nor train."""
+        """See `call`. An `Embedding` layer becomes a part of this one, and is no argument any more:
+        Keras would neither train nor share nor save a layer that is one."""
         if isinstance(item_table, tf.keras.layers.Layer):
-            if not item_table.built:
-                item_table.build((None,))
-            if not self.built:
-                self._item_table = item_table
-        elif is_symbolic(queries):
+            self._adopt(item_table)
+            item_table = None
+        elif item_table is not None and is_symbolic(queries):
             raise PopSamplerError(
                 "Expected an Embedding layer as item_table, since a functional model can neither "
                 f"train nor save a variable. Received: {type(item_table).__name__}. Pass "
                 "tf.keras.layers.Embedding(max_id + 1, dim)."
             )
         return super().__call__(queries, true_ids, *args, item_table=item_table, **kwargs)
+
+    def _adopt(self, layer: Any) -> None:
+        if self._item_table is None:
+            # A loader looks for variables to fill, before anybody calls.
+            if not layer.built:
+                layer.build((None,))
+            self._item_table = layer
+        elif self._item_table is not layer:
+            raise PopSamplerError(
+                f"Expected the layer {self._item_table.name!r} as item_table, with which "
+                f"{self.name!r} was called first. Received: {layer.name!r}. Make a SampledSoftmax "
+                "for each table."
+            )
 
     def call(
         self,
@@ -98,8 +112,9 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
         Args:
           queries: floats `[batch, dim]`.
           true_ids: integers `[batch]` or `[batch, 1]`, the item of each row.
-          item_table: the items' vectors `[max_id + 1 or more, dim]`, a variable, a tensor or an
-            `Embedding` layer, which then is trained with this layer.
+          item_table: the items' vectors `[max_id + 1 or more, dim]`: an `Embedding` layer, which
+            becomes a part of this layer, trained and saved with it; or a variable or tensor, whose
+            owner you are (not in a functional model).
           excluded_ids: integers `[batch, n]`, dense or ragged: what is no negative of a row.
           training: whether to sample; else the whole catalog is scored, without gradients, in
             blocks of 64 MB.
@@ -111,7 +126,9 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
           PopSamplerError: ids of another shape or kind, a table with too few rows.
         """
         domain = self.negatives.domain
-        table = item_vectors(item_table, domain.cardinality)
+        table = item_vectors(
+            self._item_table if item_table is None else item_table, domain.cardinality
+        )
         ids = _one_a_row(true_ids)
         counting = is_item(ids, domain)
         # An id that stands for no item may lie outside of the table.
@@ -146,7 +163,9 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
     def get_config(self) -> Dict[str, Any]:
         return {
             **super().get_config(),
-            "negatives": tf.keras.utils.serialize_keras_object(self.negatives),
+            "negatives": tf.keras.layers.serialize(self.negatives),
+            "item_table": self._item_table
+            and tf.keras.layers.serialize(self._item_table),
             "temperature": self.temperature,
             "correct_positive": self.correct_positive,
             "top_k": self.top_k,
@@ -154,8 +173,13 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
 
     @classmethod
     def from_config(cls, config: Dict[str, Any]) -> "SampledSoftmax":
-        negatives = tf.keras.utils.deserialize_keras_object(config["negatives"])
-        return cls(**{**config, "negatives": negatives})
+        config = dict(config)
+        table = config.pop("item_table")
+        config["negatives"] = tf.keras.layers.deserialize(config["negatives"])
+        layer = cls(**config)
+        if table:
+            layer._adopt(tf.keras.layers.deserialize(table))
+        return layer
 
 
 def _one_a_row(true_ids: Any) -> tf.Tensor:

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from merlin_popsampler.core.domain import IdDomain
 
-from .logits import MASKED, finite, is_no_negative
+from .logits import MASKED, bounded, is_no_negative, tempered
 
 BLOCK_BYTES = 2**26
 """Size of one float32 matrix of scores, 64 MB; a few of that size live at a time."""
@@ -35,11 +35,10 @@ def score_catalog(
       better score than the positive's (int32 `[rows]`, 0 for the best).
     """
     # A matrix of rows x catalog would not fit; what is kept of a block is two numbers a row.
-    query = tf.stop_gradient(tf.cast(query, tf.float32) / tf.cast(temperature, tf.float32))
+    query = tf.stop_gradient(tempered(query, temperature))
     item_vectors = tf.stop_gradient(item_vectors)
     true_ids = tf.cast(true_ids, tf.int64)
-    true_vectors = tf.cast(tf.gather(item_vectors, true_ids), tf.float32)
-    true_scores = finite(tf.reduce_sum(query * true_vectors, 1))
+    true_scores = tf.reduce_sum(query * bounded(tf.gather(item_vectors, true_ids)), 1)
     rows = query.shape[0] or tf.shape(query)[0]
     block = tf.clip_by_value(BLOCK_BYTES // (4 * tf.maximum(rows, 1)), 1, domain.size)
 
@@ -48,7 +47,7 @@ def score_catalog(
         start = domain.id(tf.minimum(first, domain.size - block))
         ids = tf.cast(start, tf.int64) + tf.range(tf.cast(block, tf.int64))
         vectors = tf.slice(item_vectors, [start, 0], [block, item_vectors.shape[1]])
-        scores = finite(tf.matmul(query, tf.cast(vectors, tf.float32), transpose_b=True))
+        scores = tf.matmul(query, bounded(vectors), transpose_b=True)
         masked = is_no_negative(true_ids, ids, excluded_ids)
         masked |= (ids < tf.cast(domain.id(first), tf.int64))[None, :]
         scores = tf.where(masked, MASKED, scores)

@@ -1,0 +1,140 @@
+"""Negatives of several sources: one price, and what it makes an unbiased estimate of."""
+
+import numpy as np
+import pytest
+
+tf = pytest.importorskip("tensorflow")
+
+from merlin_popsampler import PopSamplerError
+from merlin_popsampler.core.domain import IdDomain
+from merlin_popsampler.tf.logits import contrastive_logits
+from merlin_popsampler.tf.negatives import InBatch, Mixture, as_mixture
+from tests.conftest import SEED
+from tests.support.small_catalog import LAWS, ORACLES, sampler
+
+DOMAIN = IdDomain(3, 14)
+PROBS = ORACLES["empirical"]
+ROWS = 6
+TRIALS = 8000
+
+
+def in_batch(**settings):
+    return InBatch(**{"max_id": 14, "min_id": 3, "law": LAWS["empirical"], **settings})
+
+
+SOURCES = {
+    "samples": lambda: [sampler(law=LAWS["empirical"], seed=SEED)],
+    "samples, repeats": lambda: [sampler(law=LAWS["distorted"], unique=False, seed=SEED)],
+    "in-batch": lambda: [in_batch()],
+    "both": lambda: [sampler(law=LAWS["empirical"], seed=SEED), in_batch()],
+    "three": lambda: [
+        in_batch(),
+        sampler(law=LAWS["uniform"], max_num_samples=3, seed=SEED),
+        sampler(law=LAWS["log_uniform"], seed=SEED + 1),
+    ],
+}
+
+
+class PricedApart(Mixture):
+    """The wrong price: each candidate at that of its own source."""
+
+    def candidates(self, true_ids, true_vectors, lookup):
+        parts = [Mixture([source]) for source in self.sources]
+        found = [part.candidates(true_ids, true_vectors, lookup) for part in parts]
+        negatives = [negative for _, negative in found]
+        return found[0][0], type(negatives[0])(*(tf.concat(part, 0) for part in zip(*negatives)))
+
+
+class EveryRowCounts(Mixture):
+    """Another wrong price: the row itself and those that do not count among the others."""
+
+    def expected_count(self, ids, rows):
+        return super().expected_count(ids, ROWS + 1)
+
+
+def sums_over_candidates(mixture, true_id):
+    """Sum of `exp(score) / price` over the candidates of a row with this positive, many times."""
+    rng = np.random.default_rng(SEED)
+    scores = tf.constant(np.random.default_rng(3).normal(size=15), tf.float32)[:, None]
+    batches = rng.choice(np.arange(3, 15), p=PROBS, size=[TRIALS, ROWS])
+    batches[:, 0] = true_id
+    batches[:, 5] = 1  # a row that does not count
+
+    def one(true_ids):
+        positive, negative = mixture.candidates(
+            true_ids, tf.gather(scores, true_ids), lambda ids: tf.gather(scores, ids)
+        )
+        logits = contrastive_logits(tf.ones([ROWS, 1]), positive, negative, DOMAIN)
+        return tf.reduce_sum(tf.exp(logits[0, 1:]))
+
+    loop = tf.function(
+        lambda: tf.map_fn(one, tf.constant(batches), tf.float32, parallel_iterations=1)
+    )
+    others = np.delete(np.arange(3, 15), true_id - 3)
+    return loop().numpy().astype(np.float64), np.exp(scores.numpy()[others, 0]).sum()
+
+
+def deviation(mixture, true_id):
+    sums, expected = sums_over_candidates(mixture, true_id)
+    return (sums.mean() - expected) / (sums.std() / np.sqrt(len(sums)))
+
+
+@pytest.mark.parametrize("true_id", [3, 8])
+@pytest.mark.parametrize("sources", SOURCES)
+def test_the_candidates_estimate_the_sum_over_all_items_but_the_positive(sources, true_id):
+    assert abs(deviation(Mixture(SOURCES[sources]()), true_id)) < 5
+
+
+@pytest.mark.parametrize("wrong", [PricedApart, EveryRowCounts])
+@pytest.mark.parametrize("sources", ["both", "three"])
+def test_wrong_prices_are_told(wrong, sources):
+    assert abs(deviation(wrong(SOURCES[sources]()), 8)) > 5
+
+
+def test_an_id_costs_the_same_whatever_it_came_by():
+    both = Mixture(SOURCES["both"]())
+    ids = np.arange(16)
+    alone = both.samplers[0].expected_count(ids).numpy()
+    expected = alone.copy()
+    expected[3:15] += 4 * PROBS
+    np.testing.assert_allclose(both.expected_count(ids, 5), expected, rtol=1e-5)
+    np.testing.assert_array_equal(both.expected_count(ids, 5)[:3], [1, 1, 1])
+    vectors = tf.zeros([3, 2])
+    positive, negative = both.candidates(
+        tf.constant([3, 0, 14]), vectors, lambda ids: tf.ones([5, 2])
+    )
+    assert negative.ids.shape == [8] and positive.ids.numpy().tolist() == [3, 0, 14]
+    np.testing.assert_array_equal(negative.vectors[:, 0], [0, 0, 0, 1, 1, 1, 1, 1])
+    np.testing.assert_array_equal(negative.counts, both.expected_count(negative.ids, 2))
+
+
+def test_one_row_has_no_other_rows():
+    alone = Mixture([in_batch()])
+    for rows in (0, 1):
+        np.testing.assert_array_equal(alone.expected_count([3, 14, 0], rows), [1, 1, 1])
+
+
+def test_a_mixture_is_the_same_after_its_configuration():
+    mixture = Mixture(SOURCES["three"]())
+    again = Mixture.from_config(mixture.get_config())
+    ids = np.arange(16)
+    np.testing.assert_array_equal(again.expected_count(ids, 7), mixture.expected_count(ids, 7))
+    np.testing.assert_array_equal(again.sample_ids(), mixture.sample_ids())
+    assert as_mixture(mixture) is mixture
+    assert [type(source) for source in as_mixture(SOURCES["both"]()).sources] == [
+        type(source) for source in SOURCES["both"]()
+    ]
+
+
+def test_what_cannot_be_mixed_is_refused():
+    for sources in ([], [in_batch(), in_batch()], ["in-batch"], [object()]):
+        with pytest.raises(PopSamplerError, match="at most one InBatch"):
+            Mixture(sources)
+    with pytest.raises(PopSamplerError, match="same ids"):
+        Mixture([sampler(), sampler(max_id=15)])
+
+
+@pytest.mark.parametrize("law", ["log_uniform", "uniform", "distorted"])
+def test_in_batch_negatives_have_the_datas_law(law):
+    with pytest.raises(PopSamplerError, match="measured law"):
+        in_batch(law=LAWS[law])
