@@ -6,12 +6,12 @@ What lies where, and what may import what (each from those before it, frameworks
 - `core`: the mathematics, NumPy and the standard library alone;
 - `contract`: what a Merlin schema carries, and what a sampler takes from it;
 - `ops`: NVTabular's side, the operators and the files of their fits;
-- `tf`: TensorFlow's side, the Keras layer that draws and prices;
+- `tf`: TensorFlow's side, the Keras layers that draw, price and train;
 - `cli`: reports from the command line, behind `python -m merlin_popsampler`;
 - `laws`: the public door to the laws of `core`.
 
 Importing this package loads neither TensorFlow nor NVTabular nor cuDF: each public name brings
-what it needs on first use. A program that has TensorFlow loaded gets the sampler's class registered
+what it needs on first use. A program that has TensorFlow loaded gets the layers' classes registered
 at once, since a saved model can only find registered classes.
 """
 
@@ -63,4 +63,4 @@ def __dir__() -> List[str]:
 
 
 if "tensorflow" in sys.modules and hasattr(sys.modules["tensorflow"], "keras"):
-    import_module(".tf.sampler", __name__)
+    import_module(".tf.sampled_softmax", __name__)

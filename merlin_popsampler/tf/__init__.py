@@ -1,4 +1,4 @@
-"""TensorFlow's side: the Keras layer, and the functions by which it draws and prices.
+"""TensorFlow's side: the Keras layers, and the functions by which they draw, price and score.
 
 Here lives whatever holds a tensor. It interprets the tables of `core` and builds none of its own.
 It may import `errors`, `core`, `contract` and TensorFlow; never NVTabular, dask or pandas. What
@@ -9,11 +9,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .logits import contrastive_logits
+    from .negatives import InBatch, Mixture
+    from .sampled_softmax import SampledSoftmax
     from .sampler import PopularityBasedSampler
 
-__all__ = ["PopularityBasedSampler"]
+__all__ = ["InBatch", "Mixture", "PopularityBasedSampler", "SampledSoftmax", "contrastive_logits"]
 
-_HOMES = {"PopularityBasedSampler": "sampler"}
+_HOMES = {
+    "InBatch": "negatives",
+    "Mixture": "negatives",
+    "PopularityBasedSampler": "sampler",
+    "SampledSoftmax": "sampled_softmax",
+    "contrastive_logits": "logits",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -142,7 +142,7 @@ def bounded(vectors: Any) -> tf.Tensor:
 
 
 def tempered(query: Any, temperature: Any) -> tf.Tensor:
-    """Queries whose scores are those of `query` divided by the temperature, as `bounded` vectors."""
+    """Queries, as `bounded` vectors, whose scores are divided by the temperature."""
     return bounded(tf.cast(query, tf.float32) / tf.cast(temperature, tf.float32))
 
 
@@ -165,9 +165,7 @@ def _among(excluded_ids: Any, sampled_ids: tf.Tensor, rows: tf.Tensor) -> tf.Ten
     values, ordered = tf.cast(values, tf.int64), tf.sort(sampled_ids)
     place = tf.minimum(tf.searchsorted(ordered, values), tf.size(ordered) - 1)
     found = tf.cast(tf.equal(tf.gather(ordered, place), values), tf.int32)
-    marked = tf.scatter_nd(
-        tf.stack([row, place], 1), found, tf.stack([rows, tf.size(ordered)])
-    )
+    marked = tf.scatter_nd(tf.stack([row, place], 1), found, tf.stack([rows, tf.size(ordered)]))
     # Repeats of an id share the place of the first.
     return tf.gather(marked, tf.searchsorted(ordered, sampled_ids), axis=1) > 0
 

@@ -189,19 +189,19 @@ def as_mixture(negatives: Any) -> Mixture:
 
 def _checked(sources: Any) -> List[Source]:
     """The sources, if they can be mixed."""
-    sources = list(sources) if isinstance(sources, (list, tuple)) else [sources]
-    kinds = [type(source).__name__ for source in sources]
-    fine = all(isinstance(source, (PopularityBasedSampler, InBatch)) for source in sources)
-    if not (sources and fine and kinds.count("InBatch") <= 1):
+    checked: List[Source] = list(sources) if isinstance(sources, (list, tuple)) else [sources]
+    kinds = [type(source).__name__ for source in checked]
+    fine = all(isinstance(source, (PopularityBasedSampler, InBatch)) for source in checked)
+    if not (checked and fine and kinds.count("InBatch") <= 1):
         raise PopSamplerError(
             "Expected one PopularityBasedSampler or more, and at most one InBatch, as sources of "
             f"negatives. Received: {kinds}. Build each by its from_schema."
         )
-    domains = {source.domain for source in sources}
+    domains = {source.domain for source in checked}
     if len(domains) > 1:
         ranges = sorted(f"{domain.min_id} to {domain.max_id}" for domain in domains)
         raise PopSamplerError(
             f"Expected sources over the same ids. Received: {', '.join(ranges)}. "
             "Build all of them from one schema."
         )
-    return sources
+    return checked

@@ -73,8 +73,10 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
     def __call__(
         self, queries: Any, true_ids: Any, item_table: Any = None, *args: Any, **kwargs: Any
     ) -> Any:
-        """See `call`. An `Embedding` layer becomes a part of this one, and is no argument any more:
-        Keras would neither train nor share nor save a layer that is one."""
+        """See `call`. An `Embedding` layer becomes a part of this one, and is no argument any more.
+
+        Keras would neither train nor share nor save a layer that is an argument.
+        """
         if isinstance(item_table, tf.keras.layers.Layer):
             self._adopt(item_table)
             item_table = None
@@ -136,7 +138,9 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
         if not training:
             return self._evaluated(queries, safe_ids, table, excluded_ids, counting)
         positive, negative = self.negatives.candidates(
-            ids, tf.nn.embedding_lookup(table, safe_ids), lambda ids: tf.nn.embedding_lookup(table, ids)
+            ids,
+            tf.nn.embedding_lookup(table, safe_ids),
+            lambda ids: tf.nn.embedding_lookup(table, ids),
         )
         logits = contrastive_logits(
             queries,
@@ -164,8 +168,7 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
         return {
             **super().get_config(),
             "negatives": tf.keras.layers.serialize(self.negatives),
-            "item_table": self._item_table
-            and tf.keras.layers.serialize(self._item_table),
+            "item_table": self._item_table and tf.keras.layers.serialize(self._item_table),
             "temperature": self.temperature,
             "correct_positive": self.correct_positive,
             "top_k": self.top_k,
@@ -184,7 +187,11 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
 
 def _one_a_row(true_ids: Any) -> tf.Tensor:
     ids = integers(true_ids)
-    if isinstance(ids, tf.RaggedTensor) or ids.shape.rank not in (1, 2) or ids.shape[1:] not in ([], [1]):
+    if (
+        isinstance(ids, tf.RaggedTensor)
+        or ids.shape.rank not in (1, 2)
+        or ids.shape[1:] not in ([], [1])
+    ):
         raise PopSamplerError(
             f"Expected one item a row, ids [batch] or [batch, 1]. Received: {ids.shape}. "
             "Repeat the rows whose query has several: one_positive_a_row does."

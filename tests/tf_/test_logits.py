@@ -1,4 +1,4 @@
-"""The loss of sampled candidates: against loops in NumPy, TensorFlow's own, and the full softmax."""
+"""The loss of sampled candidates: against loops in NumPy, TensorFlow's, and the full softmax."""
 
 import numpy as np
 import pytest

@@ -1,0 +1,100 @@
+"""Cross-entropy and rank among all items, in blocks: against the whole matrix in NumPy."""
+
+import numpy as np
+import pytest
+
+tf = pytest.importorskip("tensorflow")
+
+from merlin_popsampler.core.domain import IdDomain
+from merlin_popsampler.tf import whole_catalog
+from merlin_popsampler.tf.whole_catalog import score_catalog
+from tests.conftest import SEED
+
+DOMAIN = IdDomain(3, 102)
+EXCLUDED = [[4, 5, 102], [], [99], [0, 1, 2, 103], [50, 50]]
+
+
+def numbers():
+    rng = np.random.default_rng(SEED)
+    return rng.normal(size=(5, 4)), rng.normal(size=(110, 4)), np.array([3, 102, 60, 60, 7])
+
+
+def by_hand(query, vectors, true_ids, temperature, excluded):
+    losses, ranks = [], []
+    for row, true_id in enumerate(true_ids):
+        score = {item: query[row] @ vectors[item] / temperature for item in range(3, 103)}
+        others = [score[d] for d in score if d != true_id and d not in excluded[row]]
+        total = np.logaddexp.reduce([score[true_id], *others])
+        losses.append(total - score[true_id])
+        ranks.append(sum(other > score[true_id] for other in others))
+    return losses, ranks
+
+
+@pytest.mark.parametrize("block", [1, 7, 50, 100, 1000])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_blocks_of_any_size_answer_as_the_whole_matrix(monkeypatch, block, compiled):
+    monkeypatch.setattr(whole_catalog, "BLOCK_BYTES", block * 4 * 5)
+    query, vectors, true_ids = numbers()
+
+    @tf.function(jit_compile=compiled)
+    def graph(query, true_ids):
+        excluded = tf.ragged.constant(EXCLUDED, dtype=tf.int64).to_tensor()
+        return score_catalog(query, true_ids, tf.constant(vectors), DOMAIN, 0.3, excluded)
+
+    losses, ranks = graph(query, tf.constant(true_ids))
+    expected_losses, expected_ranks = by_hand(query, vectors, true_ids, 0.3, EXCLUDED)
+    np.testing.assert_allclose(losses, expected_losses, rtol=1e-5)
+    np.testing.assert_array_equal(ranks, expected_ranks)
+    assert losses.dtype == tf.float32 and ranks.dtype == tf.int32
+
+
+def test_batches_of_unknown_size_and_ragged_exclusions(monkeypatch):
+    monkeypatch.setattr(whole_catalog, "BLOCK_BYTES", 300)
+    query, vectors, true_ids = numbers()
+    signature = [tf.TensorSpec([None, 4]), tf.TensorSpec([None], tf.int32)]
+    signature.append(tf.RaggedTensorSpec([None, None], tf.int64))
+    graph = tf.function(
+        lambda query, ids, excluded: score_catalog(
+            query, ids, tf.constant(vectors, tf.float32), DOMAIN, 1.0, excluded
+        ),
+        signature,
+    )
+    found = graph(
+        tf.cast(query, tf.float32),
+        tf.cast(true_ids, tf.int32),
+        tf.ragged.constant(EXCLUDED, dtype=tf.int64),
+    )
+    expected = by_hand(query, vectors, true_ids, 1.0, EXCLUDED)
+    np.testing.assert_allclose(found[0], expected[0], rtol=1e-5)
+    np.testing.assert_array_equal(found[1], expected[1])
+    nothing = graph(
+        tf.zeros([0, 4]),
+        tf.zeros([0], tf.int32),
+        tf.RaggedTensor.from_row_lengths(tf.zeros([0], tf.int64), tf.zeros([0], tf.int64)),
+    )
+    assert [part.shape for part in nothing] == [[0], [0]]
+
+
+def test_no_matrix_is_larger_than_a_block():
+    query, items = tf.zeros([512, 8]), tf.zeros([1_000_000, 8])
+    domain = IdDomain(0, 999_999)
+    graph = tf.function(lambda ids: score_catalog(query, ids, items, domain)).get_concrete_function(
+        tf.TensorSpec([512], tf.int64)
+    )
+    bodies = [graph.graph, *(function.graph for function in graph.graph._functions.values())]
+    sizes = [
+        np.prod(tensor.shape)
+        for body in bodies
+        for operation in body.get_operations()
+        for tensor in operation.outputs
+        if tensor.shape.is_fully_defined() and tensor.shape != items.shape
+    ]
+    assert len(bodies) > 1 and max(sizes) * 4 == whole_catalog.BLOCK_BYTES
+
+
+def test_of_equal_scores_none_is_better_and_one_item_is_always_first():
+    losses, ranks = score_catalog(tf.ones([2, 1]), [3, 9], tf.ones([110, 1]), DOMAIN)
+    np.testing.assert_allclose(losses, np.log(100), rtol=1e-6)
+    np.testing.assert_array_equal(ranks, [0, 0])
+    losses, ranks = score_catalog(tf.ones([1, 1]), [3], tf.ones([4, 1]), IdDomain(3, 3))
+    assert losses.numpy().tolist() == [0.0] and ranks.numpy().tolist() == [0]
