@@ -5,7 +5,7 @@ the number of times that each candidate is expected among the samples is subtrac
 over the samples estimates the sum over the catalog; then what is no negative of a row is masked.
 """
 
-from typing import Any, NamedTuple, Optional, Tuple
+from typing import Any, NamedTuple, Tuple
 
 import tensorflow as tf
 

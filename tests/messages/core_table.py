@@ -1,7 +1,7 @@
 """Messages of `core` and their advice, followed."""
 
 from merlin_popsampler import read_popularity
-from merlin_popsampler.core.checks import batch_size, whole_number
+from merlin_popsampler.core.checks import batch_size, positive_number, whole_number
 from merlin_popsampler.core.domain import IdDomain
 from merlin_popsampler.core.laws import distance, law_from_config
 from merlin_popsampler.laws import Empirical, LogUniform, Pieces, Steps, register_law
@@ -17,6 +17,11 @@ TABLE = {
         Entry(
             "to be a whole number",
             lambda _: whole_number("x", 0.5, 0, "Pass a whole number."),
+            excepted="the advice is the caller's, an entry of its module",
+        ),
+        Entry(
+            "to be a finite number above 0",
+            lambda _: positive_number("x", 0, "Pass 1.0."),
             excepted="the advice is the caller's, an entry of its module",
         ),
         Entry(

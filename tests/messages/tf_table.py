@@ -5,9 +5,13 @@ import warnings
 import tensorflow as tf
 
 from merlin_popsampler.core.laws import LogUniform
+from merlin_popsampler.tf.logits import one_positive_a_row
 from merlin_popsampler.tf.merlin_models.interfaces import check_no_squeeze
+from merlin_popsampler.tf.negatives import InBatch, Mixture
 from merlin_popsampler.tf.ranks import draw_ranks
+from merlin_popsampler.tf.sampled_softmax import SampledSoftmax
 from merlin_popsampler.tf.sampler import PopularityBasedSampler
+from tests.messages.things import schema
 from tests.support.messages import Entry
 
 SPARSE = tf.sparse.from_dense(tf.constant([[3, 0], [4, 5]], tf.int64))
@@ -17,6 +21,23 @@ RAGGED = tf.ragged.constant([[3], [4, 5]], dtype=tf.int64)
 def sampler(**settings):
     settings = {"max_id": 14, "min_id": 3, "max_num_samples": 5, "seed": 17, **settings}
     return PopularityBasedSampler(**settings)
+
+
+SOFTMAX = SampledSoftmax(sampler())
+
+
+def embedding():
+    return tf.keras.layers.Embedding(15, 2)
+
+
+def symbolic():
+    return tf.keras.Input([2]), tf.keras.Input([], dtype="int64")
+
+
+def losses(table, queries=None, true_ids=(3, 4), layer=None):
+    layer = layer or SampledSoftmax(sampler())
+    queries = tf.zeros([2, 2]) if queries is None else queries
+    return layer(queries, true_ids, table, training=True)
 
 
 def draw(algorithm):
@@ -64,6 +85,75 @@ TABLE = {
             [
                 lambda _: sampler().expected_count([3, 4, 5]),
                 lambda _: sampler().expected_count(RAGGED),
+            ],
+        ),
+    ],
+    "tf.item_table": [
+        Entry(
+            "Expected item vectors",
+            lambda _: losses(tf.zeros([14, 2])),
+            [lambda _: losses(tf.keras.layers.Embedding(sampler().max_id + 1, 2))],
+        ),
+    ],
+    "tf.negatives": [
+        Entry(
+            "Expected the measured law for in-batch negatives",
+            lambda _: InBatch(14, 3, law="log_uniform"),
+            [lambda folder: InBatch.from_schema(schema(folder))],
+        ),
+        Entry(
+            "and at most one InBatch",
+            lambda _: Mixture(["in-batch"]),
+            [
+                lambda folder: Mixture(
+                    [
+                        InBatch.from_schema(schema(folder)),
+                        PopularityBasedSampler.from_schema(schema(folder), max_num_samples=2),
+                    ]
+                )
+            ],
+        ),
+        Entry(
+            "Expected sources over the same ids",
+            lambda _: Mixture([sampler(), sampler(max_id=15)]),
+            [
+                lambda folder: Mixture(
+                    [
+                        PopularityBasedSampler.from_schema(schema(folder), max_num_samples=num)
+                        for num in (1, 2)
+                    ]
+                )
+            ],
+        ),
+    ],
+    "tf.sampled_softmax": [
+        Entry(
+            "Pass 1.0 for scores as they are",
+            lambda _: SampledSoftmax(sampler(), temperature=0),
+            [lambda _: SampledSoftmax(sampler(), temperature=1.0)],
+        ),
+        Entry(
+            "Pass how many of the best items count",
+            lambda _: SampledSoftmax(sampler(), top_k=0),
+            [lambda _: SampledSoftmax(sampler(), top_k=20)],
+        ),
+        Entry(
+            "Expected an Embedding layer as item_table",
+            lambda _: losses(tf.Variable(tf.zeros([15, 2])), *symbolic()),
+            [lambda _: losses(tf.keras.layers.Embedding(14 + 1, 2), *symbolic())],
+        ),
+        Entry(
+            "Make a SampledSoftmax for each table",
+            lambda _: [losses(table, layer=SOFTMAX) for table in (embedding(), embedding())],
+            [lambda _: [losses(table) for table in (embedding(), embedding())]],
+        ),
+        Entry(
+            "Expected one item a row",
+            lambda _: losses(embedding(), tf.zeros([2, 2]), [[3, 4], [5, 0]]),
+            [
+                lambda _: losses(
+                    embedding(), *one_positive_a_row(tf.zeros([2, 2]), [[3, 4], [5, 0]])[:2]
+                )
             ],
         ),
     ],

@@ -36,13 +36,13 @@ def messages_of(source: str) -> List[str]:
     """The constant text of each message that a module raises or warns with, gaps as `{}`.
 
     A message that only names a column before another's words has none of its own. The advice that
-    is handed to `whole_number` is a message of who hands it over.
+    is handed to `whole_number` and the like is a message of who hands it over.
     """
     tree = ast.parse(source)
     found = []
     for node in ast.walk(tree):
         name = _called(node) if isinstance(node, ast.Call) else ""
-        if name in (*OURS, "warn", "whole_number"):
+        if name in (*OURS, "warn", "whole_number", "positive_number"):
             words = " ".join(_text(argument, tree) for argument in node.args).split()
             text = " ".join(words)
             if re.sub(r"Column|[^a-z]|\{\}", "", text):
