@@ -159,9 +159,10 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
         losses, rank = score_catalog(
             queries, ids, table, self.negatives.domain, self.temperature, excluded_ids
         )
-        weights = tf.cast(counting, tf.float32)
-        self._cross_entropy.update_state(losses, weights)
-        self._recall.update_state(tf.cast(rank < self.top_k, tf.float32), weights)
+        if not tf.distribute.in_cross_replica_context():  # where a model is built, not run
+            weights = tf.cast(counting, tf.float32)
+            self._cross_entropy.update_state(losses, weights)
+            self._recall.update_state(tf.cast(rank < self.top_k, tf.float32), weights)
         return tf.where(counting, losses, 0.0)
 
     def get_config(self) -> Dict[str, Any]:

@@ -39,8 +39,7 @@ def score_catalog(
     item_vectors = tf.stop_gradient(item_vectors)
     true_ids = tf.cast(true_ids, tf.int64)
     true_scores = tf.reduce_sum(query * bounded(tf.gather(item_vectors, true_ids)), 1)
-    rows = query.shape[0] or tf.shape(query)[0]
-    block = tf.clip_by_value(BLOCK_BYTES // (4 * tf.maximum(rows, 1)), 1, domain.size)
+    block = _block_of(query, domain.size)
 
     def score_block(first: tf.Tensor, log_sum: tf.Tensor, better: tf.Tensor) -> Tuple[Any, ...]:
         # The last block ends with the catalog, and masks what the one before it has scored.
@@ -62,3 +61,11 @@ def score_catalog(
         lambda first, *_: first < domain.size, score_block, start, parallel_iterations=1
     )
     return log_sum - true_scores, better
+
+
+def _block_of(query: tf.Tensor, size: int) -> Any:
+    """Items of a block: a number, which XLA wants, where the number of rows is one."""
+    rows = query.shape[0]
+    if rows is not None:
+        return min(max(BLOCK_BYTES // (4 * max(rows, 1)), 1), size)
+    return tf.clip_by_value(BLOCK_BYTES // (4 * tf.maximum(tf.shape(query)[0], 1)), 1, size)
