@@ -89,16 +89,16 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
         return super().__call__(queries, true_ids, *args, item_table=item_table, **kwargs)
 
     def _adopt(self, layer: Any) -> None:
-        if self._item_table is None:
+        if self._item_table is None and not self.built:
             # A loader looks for variables to fill, before anybody calls.
             if not layer.built:
                 layer.build((None,))
             self._item_table = layer
         elif self._item_table is not layer:
+            first = "a variable" if self._item_table is None else repr(self._item_table.name)
             raise PopSamplerError(
-                f"Expected the layer {self._item_table.name!r} as item_table, with which "
-                f"{self.name!r} was called first. Received: {layer.name!r}. Make a SampledSoftmax "
-                "for each table."
+                f"Expected as item_table of {self.name!r} what it was first called with, {first}. "
+                f"Received: {layer.name!r}. Make a SampledSoftmax for each table."
             )
 
     def call(

@@ -1,5 +1,6 @@
 """SampledSoftmax in every way of training, evaluating and saving that a Keras model has."""
 
+import doctest
 import json
 
 import numpy as np
@@ -79,7 +80,8 @@ def test_a_batch_in_which_no_row_counts_teaches_nothing(training):
     query, table = (tf.Variable(values) for values in vectors())
     layer = SampledSoftmax(sampler())
     with tf.GradientTape() as tape:
-        losses = layer(query, [0, 1, 2, 15, -3, 10**12], table, training=training)
+        true_ids = np.array([0, 1, 2, 15, -3, 10**12])
+        losses = layer(query, true_ids, table, training=training)
         loss = tf.reduce_mean(losses)
     np.testing.assert_array_equal(losses, np.zeros(6))
     if training:
@@ -93,7 +95,7 @@ def test_recall_counts_the_rows_with_fewer_better_items():
     table = np.zeros((15, 1), np.float32)
     table[3:, 0] = np.arange(12, 0, -1)  # id 3 is best
     layer = SampledSoftmax(sampler(), top_k=3)
-    for true_ids in ([3, 4, 5, 6], [0, 14, 3, 1]):
+    for true_ids in np.array([[3, 4, 5, 6], [0, 14, 3, 1]]):
         layer(np.ones((4, 1), np.float32), true_ids, tf.constant(table), training=False)
     assert {metric.name: float(metric.result()) for metric in layer.metrics}[
         "recall_at_3"
@@ -125,6 +127,22 @@ def test_a_model_learns_and_reports_what_all_items_say():
     expected = full_losses(query, table[:15], items[items > 2], 0.5)
     assert after["cross_entropy"] == pytest.approx(expected.mean(), rel=1e-4)
     assert after["loss"] == pytest.approx(expected.sum() / len(items), rel=1e-4)
+
+
+def test_the_docstrings_example_trains():
+    users, items = data()
+    names = {
+        "tf": tf,
+        "SampledSoftmax": SampledSoftmax,
+        "sampler": sampler(),
+        "user_ids": users,
+        "item_ids": items,
+        "weights": np.ones(len(users)),
+    }
+    (example,) = doctest.DocTestFinder(recurse=False).find(SampledSoftmax, "it", globs=names)
+    result = doctest.DocTestRunner().run(example, clear_globs=False)
+    assert (result.attempted, result.failed) == (7, 0)
+    assert np.isfinite(example.globs["history"].history["loss"]).all()
 
 
 FORMATS = ["keras", "h5", "weights.h5", *([] if KERAS3 else ["tf", "checkpoint"])]
@@ -346,6 +364,8 @@ def test_what_it_cannot_use_is_refused():
             layer(query, ids, tf.constant(table), training=True)
     with pytest.raises(PopSamplerError, match="functional model"):
         layer(tf.keras.Input([4]), tf.keras.Input([], dtype="int64"), tf.Variable(table))
-    layer(query, TRUE_IDS, EMBEDDING(15, 4), training=True)
-    with pytest.raises(PopSamplerError, match="called first"):
-        layer(query, TRUE_IDS, EMBEDDING(15, 4), training=True)
+    for first in (EMBEDDING(15, 4), tf.constant(table)):
+        layer = SampledSoftmax(sampler())
+        layer(query, TRUE_IDS, first, training=True)
+        with pytest.raises(PopSamplerError, match="first called with"):
+            layer(query, TRUE_IDS, EMBEDDING(15, 4), training=True)

@@ -36,9 +36,10 @@ def test_blocks_of_any_size_answer_as_the_whole_matrix(monkeypatch, block, compi
     monkeypatch.setattr(whole_catalog, "BLOCK_BYTES", block * 4 * 5)
     query, vectors, true_ids = numbers()
 
+    excluded = tf.ragged.constant(EXCLUDED, dtype=tf.int64).to_tensor()
+
     @tf.function(jit_compile=compiled)
     def graph(query, true_ids):
-        excluded = tf.ragged.constant(EXCLUDED, dtype=tf.int64).to_tensor()
         return score_catalog(query, true_ids, tf.constant(vectors), DOMAIN, 0.3, excluded)
 
     losses, ranks = graph(query, tf.constant(true_ids))
