@@ -15,7 +15,7 @@ def test_the_example(capsys):
     names = {}
     exec(compile(code, str(README), "exec"), names)
     assert capsys.readouterr().out.splitlines()[-1] == "3 6 empirical"
-    assert names["loss"].shape == (2,)
+    assert names["losses"].shape == (2,)
     assert all(loss > 0 for loss in names["loss"].numpy())
 
 
