@@ -16,7 +16,7 @@ def test_the_example(capsys):
     exec(compile(code, str(README), "exec"), names)
     assert capsys.readouterr().out.splitlines()[-1] == "3 6 empirical"
     assert names["losses"].shape == (2,)
-    assert all(loss > 0 for loss in names["loss"].numpy())
+    assert all(loss > 0 for loss in names["losses"].numpy())
 
 
 def test_the_first_screen():
