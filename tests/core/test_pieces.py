@@ -5,6 +5,7 @@ import pytest
 
 from merlin_popsampler.core.pieces import Pieces
 from merlin_popsampler.errors import PopSamplerError
+from tests.conftest import SEED
 
 FLAT = Pieces([0, 1, 3, 7], [0.4, 0.3, 0.2, 0.1], 10)
 CURVED = Pieces([0], [1.0], 50, shift=2.7)
@@ -33,6 +34,27 @@ def test_the_inverse_has_the_mass_of_each_rank(pieces):
     share = np.bincount(pieces.inverse(grid), minlength=pieces.size) / len(grid)
     np.testing.assert_allclose(share, pieces.dense(), atol=1.01 / len(grid))
     assert pieces.inverse([0.0, 1 - 2.0**-53]).tolist() == [0, pieces.size - 1]
+
+
+def test_what_rounding_makes_of_a_uniform_stays_inside_its_piece():
+    rng = np.random.default_rng(SEED)
+    for size in rng.integers(2, 3000, 400).tolist():
+        starts = np.unique(np.append(0, rng.integers(0, size, 20)))
+        heights = np.sort(rng.random(len(starts)))[::-1] + 0.01
+        masses = heights * np.diff(starts, append=size)
+        pieces = Pieces(starts, masses / masses.sum(), size)
+        ends = np.nextafter(pieces.cdf[1:], 0.0)
+        assert pieces.inverse(ends).tolist() == [*(starts[1:] - 1), size - 1]
+        assert pieces.inverse(pieces.cdf[:-1]).tolist() == starts.tolist()
+    for size in (2 ** rng.uniform(1, 53, 400)).astype(int).tolist():
+        curved = Pieces([0], [1.0], size, shift=float(rng.random() * 10))
+        assert 0 <= size - 1 - curved.inverse([np.nextafter(1.0, 0.0)])[0] <= 1e-13 * size
+
+
+def test_uniforms_of_single_precision_are_the_numbers_that_they_are():
+    uniforms = np.random.default_rng(SEED).random(1000).astype(np.float32)
+    far = Pieces([0], [1.0], 2**40, shift=1.0)
+    assert far.inverse(uniforms).tolist() == far.inverse(uniforms.astype(float)).tolist()
 
 
 @pytest.mark.parametrize("pieces", [FLAT, CURVED, Pieces([0], [1.0], 10**6, shift=0.25)])
@@ -120,6 +142,7 @@ def test_arrays_cannot_be_changed():
         (([0, 1], [0.6, 0.5], 2), "sum to 1.1"),
         (([0], [0.5], 2), "sum to 0.5"),
         (([0, 1, 3], [0.5, 0.2, 0.3], 4), "piece 2 likelier"),
+        (([0, 1, 2], [1 - 2.1e-6, 1e-6, 1.1e-6], 3), "piece 2 likelier"),
         (([0], [1.0], 2, 0.0), "shift 0.0 of 1"),
         (([0], [1.0], 2, -1.0), "shift -1.0 of 1"),
         (([0], [1.0], 2, float("inf")), "shift inf of 1"),
