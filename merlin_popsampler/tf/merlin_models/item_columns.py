@@ -1,0 +1,245 @@
+"""Columns of an item table: read from a data set, kept in memory or in files, gathered by row.
+
+Row 0 stands for every id without an item, and holds zeros, or an empty list; item `id` has row
+`id - min_id + 1`.
+"""
+
+import os
+from pathlib import Path
+from typing import Any, Dict, NamedTuple, Optional, Tuple
+from urllib.parse import quote
+
+import numpy as np
+import tensorflow as tf
+
+from merlin_popsampler.core.checks import shown
+from merlin_popsampler.core.domain import IdDomain
+from merlin_popsampler.core.pieces import Ints
+from merlin_popsampler.errors import PopSamplerError
+
+Array = Any
+"""A NumPy array, a tensor, or a memory-mapped array."""
+
+
+class Column(NamedTuple):
+    """One feature of all items.
+
+    Args:
+      name: of the feature.
+      values: `[rows]`, or `[rows, length]` of lists that are all of one length; of other lists the
+        elements of all rows, one row after the other.
+      splits: int64 `[rows + 1]`, where each row's elements begin and end; None where the rows of
+        `values` are the items'.
+    """
+
+    name: str
+    values: Array
+    splits: Optional[Array] = None
+
+    def at(self, rows: tf.Tensor) -> Dict[str, tf.Tensor]:
+        """The rows in the form of Merlin's Loader.
+
+        Lists of varying length take only operations that a GPU has; ragged tensors' have none.
+        """
+        if self.splits is None:
+            return {self.name: _take(self.values, rows)}
+        starts = _take(self.splits, rows)
+        lengths = _take(self.splits, rows + 1) - starts
+        offsets = tf.concat([tf.zeros([1], tf.int64), tf.cumsum(lengths)], 0)
+        places = tf.repeat(starts - offsets[:-1], lengths) + tf.range(offsets[-1])
+        return {
+            f"{self.name}__values": _take(self.values, places),
+            f"{self.name}__offsets": offsets,
+        }
+
+    def without_items(self) -> "Column":
+        """The same feature of a table that has row 0 alone."""
+        dtype = tf.as_dtype(self.values.dtype)
+        if self.splits is None:
+            return Column(self.name, tf.zeros([1, *self.values.shape[1:]], dtype))
+        return Column(self.name, tf.zeros([0], dtype), tf.zeros([2], tf.int64))
+
+
+def _take(array: Array, places: tf.Tensor) -> tf.Tensor:
+    if isinstance(array, tf.Tensor):
+        return tf.gather(array, places)
+    taken = tf.numpy_function(
+        lambda at: np.asarray(array[at]), [places], array.dtype, stateful=False
+    )
+    taken.set_shape([*places.shape, *array.shape[1:]])
+    return taken
+
+
+class Store:
+    """Arrays of a table: tensors in memory as far as they fit, memory-mapped files otherwise.
+
+    Args:
+      max_bytes: that all tensors together may take.
+      folder: for the files, one `.npy` an array; those of an earlier table are replaced.
+    """
+
+    def __init__(self, max_bytes: int, folder: Any) -> None:
+        self.max_bytes, self.left, self.folder = max_bytes, max_bytes, folder
+
+    def keep(self, column: Column) -> Column:
+        """The column with its arrays where they are to stay.
+
+        Raises:
+          PopSamplerError: an array that does not fit into memory, and no folder.
+        """
+        values = self._kept(f"{column.name}.values", column.values)
+        if column.splits is None:
+            return Column(column.name, values)
+        return Column(column.name, values, self._kept(f"{column.name}.splits", column.splits))
+
+    def _kept(self, name: str, array: Array) -> Array:
+        if array.nbytes <= self.left:
+            self.left -= array.nbytes
+            return tf.convert_to_tensor(array)
+        if self.folder is None:
+            raise PopSamplerError(
+                f"Expected features of {self.max_bytes:,} bytes at most. Received: {name!r} of "
+                f"{array.nbytes:,} bytes, with {self.left:,} left. Pass folder='...' for what does "
+                "not fit, to be read from files there, or a larger max_bytes."
+            )
+        path = Path(self.folder) / f"{quote(name, safe='')}.npy"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_suffix(f".unfinished{os.getpid()}")
+        with unfinished.open("wb") as file:
+            np.save(file, array)
+        # A table that is in use keeps the file that it has mapped, though it has no name any more.
+        unfinished.replace(path)
+        return np.load(path, mmap_mode="r")
+
+
+def read_ids(items: Any, id_name: str, domain: IdDomain) -> tf.DType:
+    """Checks that the items have one row for each id of the domain; returns the ids' type.
+
+    Rows of reserved ids are passed over: any number of unknown items may share one.
+
+    Args:
+      items: Merlin Dataset.
+      id_name: name of the item-id column.
+      domain: of the ids that need a row.
+
+    Raises:
+      PopSamplerError: ids that are not encoded, lie above the domain, have no row or several.
+    """
+    ids = np.concatenate([_numbers(frame[id_name]) for frame in items.to_iter(columns=[id_name])])
+    if ids.dtype.kind not in "iu":
+        raise PopSamplerError(
+            f"Column {id_name!r}: expected encoded ids, whole numbers. Received: {ids.dtype}. "
+            "Pass what the fitted workflow makes of the items, Workflow.transform(items)."
+        )
+    above = np.unique(ids[ids > domain.max_id])
+    if len(above):
+        raise PopSamplerError(
+            f"Column {id_name!r}: expected ids up to {domain.max_id}. Received: {_some(above)}. "
+            "Encode the items by the workflow that encoded the training data."
+        )
+    counts = np.bincount(_rows(ids, domain), minlength=domain.size + 1)[1:]
+    missing = domain.id(np.flatnonzero(counts == 0))
+    if len(missing):
+        raise PopSamplerError(
+            f"Column {id_name!r}: expected a row for each id from {domain.min_id} to "
+            f"{domain.max_id}, since each can be drawn. Received: none for {_some(missing)}. Add "
+            "rows for these items; what is not known of them may be null before the workflow."
+        )
+    several = domain.id(np.flatnonzero(counts > 1))
+    if len(several):
+        raise PopSamplerError(
+            f"Column {id_name!r}: expected one row an id. Received: several for {_some(several)}. "
+            "Keep one row of each item, drop_duplicates(subset=[...]) before the workflow."
+        )
+    return tf.as_dtype(ids.dtype)
+
+
+def read_column(items: Any, id_name: str, column: Any, domain: IdDomain) -> Column:
+    """One feature of all items, as NumPy arrays.
+
+    Args:
+      items: Merlin Dataset that `read_ids` has passed.
+      id_name: name of the item-id column.
+      column: the feature's ColumnSchema; its shape says what the Loader makes of lists.
+      domain: of the ids that have a row; other rows are left out.
+
+    Raises:
+      PopSamplerError: missing values, values that are no numbers, or lists of other lengths than
+        the schema says.
+    """
+    frames = items.to_iter(columns=[id_name, column.name])
+    parts = [_elements(frame, id_name, column, domain) for frame in frames]
+    row, lengths = (np.concatenate([part[k] for part in parts]) for k in (0, 1))
+    # A part of empty lists has no type of its own.
+    values = np.concatenate([part[2] for part in parts if len(part[2])] or [np.zeros(0, np.int64)])
+    if values.dtype.kind not in "iufb":
+        raise PopSamplerError(
+            f"Column {column.name!r}: expected numbers, or lists of numbers. Received: "
+            f"{values.dtype}, such as {shown(values[0])}. Encode it in the workflow, or leave it "
+            "out: columns=[...]."
+        )
+    sizes = np.zeros(domain.size + 1, np.int64)
+    sizes[row] = lengths
+    splits = np.concatenate([[0], np.cumsum(sizes)])
+    before = np.cumsum(lengths) - lengths
+    by_row = np.empty_like(values)
+    by_row[np.repeat(splits[row] - before, lengths) + np.arange(len(values))] = values
+    if column.shape.is_list and column.shape.is_ragged:
+        return Column(column.name, by_row, splits)
+    return Column(column.name, _dense(by_row, column, sizes[1:]))
+
+
+def _elements(frame: Any, id_name: str, column: Any, domain: IdDomain) -> Tuple[Ints, Ints, Array]:
+    """Of the rows with an item: their places in the table, lengths, and elements in this order."""
+    from merlin.core import dispatch
+
+    frame = frame[(frame[id_name] >= domain.min_id) & (frame[id_name] <= domain.max_id)]
+    rows = _rows(_numbers(frame[id_name]), domain)
+    values, lengths = _present(frame[column.name], column.name), np.ones(len(rows), np.int64)
+    if column.shape.is_list:
+        values, offsets = dispatch.pull_apart_list(values)
+        values, lengths = _present(values, column.name), np.diff(_numbers(offsets).astype(np.int64))
+    return rows, lengths, _numbers(values)
+
+
+def _present(values: Any, name: str) -> Any:
+    """The series, if no value is missing."""
+    missing = int(values.isna().sum())
+    if missing:
+        raise PopSamplerError(
+            f"Column {name!r}: expected a value of each item. Received: {missing} missing values. "
+            "Fill them in the workflow (`>> FillMissing()`), or encode them (Categorify has an id "
+            "for null)."
+        )
+    return values
+
+
+def _dense(values: Array, column: Any, lengths: Ints) -> Array:
+    """Numbers, or lists of one length, with row 0 before them."""
+    if column.shape.is_list:
+        length = int(column.shape.dims[1].max)
+        if (lengths != length).any():
+            raise PopSamplerError(
+                f"Column {column.name!r}: expected lists of {length} values, as the schema says. "
+                f"Received: lists of {_some(np.unique(lengths))}. Mend the schema's shape, or the "
+                "lists (`>> ListSlice(..., pad=True)`)."
+            )
+        values = values.reshape(-1, length)
+    return np.concatenate([np.zeros_like(values[:1]), values])
+
+
+def _rows(ids: Ints, domain: IdDomain) -> Ints:
+    """Row of each id in the table, 0 where it has none."""
+    ids = ids.astype(np.int64)
+    inside = (ids >= domain.min_id) & (ids <= domain.max_id)
+    return np.where(inside, domain.rank(ids) + 1, 0)
+
+
+def _numbers(values: Any) -> Array:
+    return values.to_numpy()
+
+
+def _some(numbers: Array) -> str:
+    """The first of the numbers, and how many there are."""
+    listed = ", ".join(map(str, numbers[:5].tolist()))
+    return listed if len(numbers) <= 5 else f"{listed} and {len(numbers) - 5} others"
