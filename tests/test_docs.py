@@ -87,7 +87,8 @@ def test_files_of_the_checkout_are_there(name):
     ],
 )
 def test_python_blocks_run(name, code):
-    for module in ("tensorflow", "nvtabular", "tensorflow_recommenders", "keras_rs"):
+    optional = ("tensorflow", "nvtabular", "merlin.models", "tensorflow_recommenders", "keras_rs")
+    for module in optional:
         if re.search(rf"^(?:import|from) {module}\b", code, re.MULTILINE):
             pytest.importorskip(module)
     exec(compile(code, name, "exec"), {})

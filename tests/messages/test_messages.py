@@ -7,6 +7,7 @@ pytest.importorskip("tensorflow")
 from tests.messages import (
     cli_table,
     contract_table,
+    contrastive_table,
     core_table,
     operators_table,
     ops_table,
@@ -21,7 +22,15 @@ from tests.support.messages import (
     without_entry,
 )
 
-TABLES = (core_table, contract_table, ops_table, operators_table, tf_table, cli_table)
+TABLES = (
+    core_table,
+    contract_table,
+    ops_table,
+    operators_table,
+    tf_table,
+    contrastive_table,
+    cli_table,
+)
 TABLE = {module: entries for table in TABLES for module, entries in table.TABLE.items()}
 ENTRIES = [
     pytest.param(

@@ -2,16 +2,25 @@
 
 import warnings
 
+import numpy as np
+import pandas as pd
 import tensorflow as tf
+from merlin.io import Dataset
+from merlin.schema import Schema
 
+from merlin_popsampler.contract.metadata import PopularityMetadata
+from merlin_popsampler.contract.schema import with_popularity
+from merlin_popsampler.core.domain import IdDomain
 from merlin_popsampler.core.laws import LogUniform
 from merlin_popsampler.tf.logits import one_positive_a_row
 from merlin_popsampler.tf.merlin_models.interfaces import check_no_squeeze
+from merlin_popsampler.tf.merlin_models.item_features import ItemFeatures, required
 from merlin_popsampler.tf.negatives import InBatch, Mixture
 from merlin_popsampler.tf.ranks import draw_ranks
 from merlin_popsampler.tf.sampled_softmax import SampledSoftmax
 from merlin_popsampler.tf.sampler import PopularityBasedSampler
 from tests.messages.things import schema
+from tests.support.item_tables import frame_of, schema_of, table_of
 from tests.support.messages import Entry
 
 SPARSE = tf.sparse.from_dense(tf.constant([[3, 0], [4, 5]], tf.int64))
@@ -62,6 +71,41 @@ def compiled_again():
         warnings.simplefilter("ignore")
         layer.set_max_num_samples(3)
     assert tf.function(layer.sample_ids)().shape == [3]
+
+
+ITEMS = frame_of(10)
+
+
+def schema_with(digest):
+    """The schema of the ten items, from a fit of this digest."""
+    metadata = PopularityMetadata(3, 12, False, "counted", digest=digest)
+    schema = schema_of(ITEMS)
+    return Schema([with_popularity(schema["item"], metadata), *schema.remove_col("item")])
+
+
+def of_fits(ours, theirs):
+    """The table of items of one fit, for the schema of another."""
+    items = Dataset(ITEMS, cpu=True, schema=schema_with(theirs))
+    return ItemFeatures.from_dataset(items, schema_with(ours))
+
+
+def written(folder):
+    """A folder of the ten items."""
+    Dataset(ITEMS, cpu=True, schema=schema_with("a")).to_parquet(str(folder))
+    return folder
+
+
+def ten(frame=ITEMS, **options):
+    """The table of ten items, ids 3 to 12."""
+    return table_of(frame, 1, **{"domain": IdDomain(3, 12), **options})
+
+
+def without_one(column):
+    return ITEMS.assign(**{column: ITEMS[column].mask(ITEMS["item"] == 5)})
+
+
+def lists(length):
+    return ITEMS.assign(pair=[np.arange(length)] * len(ITEMS))
 
 
 TABLE = {
@@ -182,6 +226,76 @@ TABLE = {
                 lambda _: check_no_squeeze(tf.zeros([2, 3]), 2),
                 lambda _: sampler(max_num_samples=1).sample_ids(),
             ],
+        ),
+    ],
+    "tf.merlin_models.item_columns": [
+        Entry(
+            "to be read from files there",
+            lambda _: ten(max_bytes=100),
+            [lambda path: ten(max_bytes=100, folder=path), lambda _: ten(max_bytes=10_000)],
+        ),
+        Entry(
+            "Pass what the fitted workflow makes of the items",
+            lambda _: ten(ITEMS.assign(item=[*"abcdefghij"])),
+            [lambda _: ten(ITEMS.assign(item=np.arange(3, 13)))],
+        ),
+        Entry(
+            "Encode the items by the workflow that encoded the training data",
+            lambda _: ten(ITEMS.assign(item=ITEMS["item"] + 1)),
+            [lambda _: ten()],
+        ),
+        Entry("Add rows for these items", lambda _: ten(ITEMS[:9]), [lambda _: ten()]),
+        Entry(
+            "Keep one row of each item",
+            lambda _: ten(pd.concat([ITEMS, ITEMS[:1]])),
+            [lambda _: ten(pd.concat([ITEMS, ITEMS[:1]]).drop_duplicates(subset=["item"]))],
+        ),
+        Entry(
+            "Encode it in the workflow, or leave it out",
+            lambda _: ten(ITEMS.assign(color="red")),
+            [
+                lambda _: ten(ITEMS.assign(color=3)),
+                lambda _: ten(ITEMS.assign(color="red"), columns=["item", "price"]),
+            ],
+        ),
+        Entry(
+            "Fill them in the workflow",
+            lambda _: ten(without_one("price")),
+            [
+                lambda _: ten(without_one("price").fillna({"price": 0})),
+                lambda _: ten(without_one("color").fillna({"color": 1})),
+            ],
+        ),
+        Entry("Mend the schema's shape", lambda _: ten(lists(3)), [lambda _: ten(lists(2))]),
+    ],
+    "tf.merlin_models.item_features": [
+        Entry(
+            "Pass the folder that Dataset.to_parquet wrote",
+            ItemFeatures.from_dataset,
+            [lambda path: ItemFeatures.from_dataset(written(path)), lambda _: of_fits("a", "a")],
+        ),
+        Entry(
+            "take both from one fit",
+            lambda _: ten().check_serves(IdDomain(3, 13)),
+            [lambda _: ten().check_serves(sampler(max_id=12).domain)],
+        ),
+        Entry(
+            "pass them to set_item_features(table)",
+            lambda _: required(None),
+            [lambda _: required(ten()).features([3, 4])],
+        ),
+        Entry(
+            "Put these into the item table",
+            lambda _: ten().select(["brand"]),
+            [
+                lambda _: ten(ITEMS.assign(price=ITEMS["color"])).select(["price"]),
+                lambda _: ten().select(ITEMS.columns),
+            ],
+        ),
+        Entry(
+            "Transform the items with the workflow that wrote the schema",
+            lambda _: of_fits("a", "b"),
+            [lambda _: of_fits("a", "a")],
         ),
     ],
     "tf.ranks": [

@@ -1,0 +1,72 @@
+"""Merlin Models' settings of a contrastive output, where they contradict the loss or each other."""
+
+from typing import Any
+
+from merlin.models.tf.transforms.bias import PopularityLogitsCorrection
+from merlin.models.utils.constants import MIN_FLOAT
+from merlin.schema import ColumnSchema, Schema
+
+from merlin_popsampler.errors import PopSamplerError
+from merlin_popsampler.tf.negatives import InBatch, Mixture, as_mixture
+
+EVALUATIONS = ("catalog", "candidates")
+ALWAYS = {
+    "downscore_false_negatives": True,
+    "false_negative_score": MIN_FLOAT,
+    "logq_sampling_correction": True,
+}
+"""What Merlin Models lets its users choose, and this loss is wrong without."""
+
+
+def check_settings(settings: Any) -> None:
+    """Refuses settings of Merlin Models that this loss does not have.
+
+    Args:
+      settings: values by the names of `ALWAYS`.
+    """
+    for name, value in ALWAYS.items():
+        if settings[name] != value:
+            raise PopSamplerError(
+                f"Expected {name}={value}, since the loss corrects for the sampling and masks a "
+                f"row's own positive. Received: {settings[name]!r}. Leave it out, or use Merlin "
+                "Models' own ContrastiveOutput."
+            )
+
+
+def check_evaluation(evaluate_on: str, post: Any) -> None:
+    """Refuses another kind of evaluation, and a `post` for which there is nothing to process."""
+    if evaluate_on not in EVALUATIONS:
+        raise PopSamplerError(
+            f"Expected evaluate_on to be one of {EVALUATIONS}. Received: {evaluate_on!r}. "
+            "Choose 'catalog' for exact results."
+        )
+    if isinstance(post, PopularityLogitsCorrection):
+        raise PopSamplerError(
+            "Expected no PopularityLogitsCorrection as post, which would correct a second time. "
+            "Received: one. Leave it out."
+        )
+    if post is not None and evaluate_on == "catalog":
+        raise PopSamplerError(
+            "Expected no post where an evaluation is on the whole catalog, whose scores are never "
+            f"there at once. Received: {type(post).__name__}. Choose evaluate_on='candidates'."
+        )
+
+
+def negatives_of(negative_samplers: Any, column: ColumnSchema) -> Mixture:
+    """Negatives as Merlin Models' users give them: "in-batch" is a name for the column's `InBatch`.
+
+    Args:
+      negative_samplers: a source of negatives, its name, several of both, or a `Mixture`.
+      column: schema of the item id.
+
+    Raises:
+      SchemaError: in-batch negatives of a column without measured steps.
+      PopSamplerError: what `Mixture` raises.
+    """
+
+    def source(given: Any) -> Any:
+        return InBatch.from_schema(Schema([column]), column.name) if given == "in-batch" else given
+
+    if isinstance(negative_samplers, (list, tuple)):
+        return as_mixture([source(given) for given in negative_samplers])
+    return as_mixture(source(negative_samplers))

@@ -1,0 +1,52 @@
+"""The form in which a positive's log-probability goes to Keras's loss and to Merlin's metrics.
+
+Both get one matrix: a row's first column is its positive, and the target says 1 there. A row whose
+positive stands for no item has no 1 at all.
+"""
+
+from typing import Any
+
+import tensorflow as tf
+
+from merlin_popsampler.tf.logits import row_weights
+
+PLACES = 1000
+"""Places of a ranking that top-k metrics can tell apart."""
+
+
+@tf.keras.utils.register_keras_serializable(package="merlin_popsampler")
+class CandidateCrossEntropy(tf.keras.losses.Loss):  # type: ignore[misc]
+    """Minus the log-probability of each row's positive, a mean over the rows that have one.
+
+    The mean is over the rows of all replicas; sample weights multiply without changing their
+    number. It expects outputs `[rows, columns]` whose first column is that log-probability, and
+    targets of that shape with 1 in the first column of the rows that count.
+    """
+
+    def call(self, y_true: Any, y_pred: Any) -> tf.Tensor:
+        counting = y_true[:, 0] > 0.0
+        return tf.where(counting, -y_pred[:, 0], 0.0) * row_weights(counting)
+
+
+def targets_of(counting: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
+    """Targets of outputs `[rows, columns]`: 1 in the first column of the rows that count."""
+    first = tf.cast(counting, outputs.dtype)[:, None]
+    return tf.pad(first, [[0, 0], [0, tf.shape(outputs)[1] - 1]])
+
+
+def ranked(losses: tf.Tensor, better: tf.Tensor, num_items: int) -> tf.Tensor:
+    """Outputs of which top-k metrics find the positive at its place among all items.
+
+    Args:
+      losses: float32 `[rows]`, nats.
+      better: int32 `[rows]`, items that score better than the positive.
+      num_items: of the catalog.
+
+    Returns:
+      float32 `[rows, 1 + PLACES]`, or fewer columns for fewer items: the log-probability of the
+      positive, then a number above it for each better item, and below it for the others.
+    """
+    places = tf.range(min(num_items - 1, PLACES))
+    losses = losses[:, None]
+    others = tf.where(places[None, :] < better[:, None], 1.0, -2.0 * losses - 1.0)
+    return tf.concat([-losses, others], 1)

@@ -1,0 +1,97 @@
+"""Messages of `tf.merlin_models`' contrastive output and their advice, followed.
+
+Merlin Models is imported when an entry is tried, since not every environment has it.
+"""
+
+from tests.support.messages import Entry
+
+
+def output(to_call="item", negatives=None, **settings):
+    from merlin_popsampler.tf.merlin_models import ContrastiveOutput
+    from tests.support import contrastive_models as models
+
+    to_call = models.ITEM if to_call == "item" else to_call
+    return ContrastiveOutput(to_call, negatives or models.sampler(), **settings)
+
+
+def merlins(**settings):
+    import merlin.models.tf as mm
+
+    from tests.support.contrastive_models import ITEM
+
+    return mm.ContrastiveOutput(ITEM, "in-batch", **settings)
+
+
+def correction():
+    import tensorflow as tf
+    from merlin.models.tf.transforms.bias import PopularityLogitsCorrection
+
+    from tests.support.contrastive_models import ITEM, MAX_ID
+
+    return PopularityLogitsCorrection(tf.ones([MAX_ID + 1]), schema=ITEM)
+
+
+def block():
+    import tensorflow as tf
+
+    return tf.keras.layers.Activation("linear")
+
+
+def with_tower(given=True, later=False):
+    import tensorflow as tf
+
+    from tests.support import contrastive_models as models
+
+    tower = models.items_tower()
+    tower({"item": tf.constant([3]), "brand": tf.constant([1])})
+    settings = {"candidate": tower} if given else {}
+    made = output(None, schema=models.ITEM, item_features=models.features(), **settings)
+    if later:
+        made.set_candidate(tower)
+    inputs = {"query": tf.zeros([2, 4]), "candidate": tf.zeros([2, 4])}
+    return made(inputs, features={"item": tf.constant([3, 4])}, training=True)
+
+
+TABLE = {
+    "tf.merlin_models.contrastive": [
+        Entry(
+            "Pass what scores are to be divided by",
+            lambda _: output(logits_temperature=0.0),
+            [lambda _: output(logits_temperature=0.1)],
+        ),
+        Entry(
+            "Pass how many of the best items count",
+            lambda _: output(top_k=0),
+            [lambda _: output(top_k=1)],
+        ),
+    ],
+    "tf.merlin_models.contrastive_settings": [
+        Entry(
+            "since the loss corrects for the sampling",
+            lambda _: output(logq_sampling_correction=False),
+            [lambda _: output(), lambda _: merlins(logq_sampling_correction=False)],
+        ),
+        Entry(
+            "Expected evaluate_on to be one of",
+            lambda _: output(evaluate_on="all"),
+            [lambda _: output(evaluate_on="catalog")],
+        ),
+        Entry(
+            "which would correct a second time",
+            lambda _: output(post=correction(), evaluate_on="candidates"),
+            [lambda _: output(evaluate_on="candidates")],
+        ),
+        Entry(
+            "whose scores are never there at once",
+            lambda _: output(post=block()),
+            [lambda _: output(post=block(), evaluate_on="candidates")],
+        ),
+    ],
+    "tf.merlin_models.item_tower": [
+        Entry(
+            "Expected the item tower",
+            lambda _: with_tower(given=False),
+            [lambda _: with_tower(), lambda _: with_tower(given=False, later=True)],
+        ),
+    ],
+}
