@@ -38,7 +38,7 @@ venv-mutants: ## .venv-mutants: mutmut, NVTabular, no TensorFlow
 
 demo: venv ## raw grocery transactions to trained models, compared with popularity
 	.venv/bin/python workflows/preprocess.py --output $(OUT)/demo
-	.venv/bin/python workflows/train.py --data $(OUT)/demo --output $(OUT)/demo/results $(ARGS)
+	.venv/bin/python workflows/train.py --data $(OUT)/demo --output $(OUT)/demo/results --epochs 2 $(ARGS)
 
 notebook: venv ## execute examples/quickstart.ipynb anew, into out/; a cell that fails fails it
 	@mkdir -p $(OUT)

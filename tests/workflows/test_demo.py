@@ -73,15 +73,26 @@ def test_the_vocabulary_knows_the_training_part_alone(preprocessed):
 @pytest.mark.merlin_models
 def test_models_learn_and_beat_popularity(preprocessed, tmp_path):
     folder, _ = preprocessed
-    arguments = ("--epochs", 12, "--num-sampled", 60, "--batch-size", 128, "--dim", 32)
+    arguments = ("--epochs", 12, "--num-sampled", 60, "--batch-size", 512, "--dim", 32)
     printed = run("train.py", "--data", folder, "--output", tmp_path, *arguments)
     results = json.loads((tmp_path / "results.json").read_text())
     assert list(results) == ["popularity", "retrieval", "session"]
     for model in ("retrieval", "session"):
+        check_curve(results[model])
         assert results[model]["recall@20"] > 1.5 * results["popularity"]["recall@20"]
         assert 0 < results[model]["ndcg@20"] <= results[model]["recall@20"] <= 1
         assert (tmp_path / model / "saved_model.pb").exists()
     assert "times popularity" in printed
+    assert (tmp_path / "training_curve.png").stat().st_size > 10_000
+
+
+def check_curve(row):
+    """Recall of the held-out sessions, from before training to the last epoch."""
+    recalls = {found["epoch"]: found["recall@20"] for found in row["curve"]}
+    assert list(recalls) == sorted(recalls)
+    assert min(recalls) == 0 < max(recalls) == row["epochs"] <= 12
+    assert recalls[row["best_epoch"]] == max(recalls.values()) > 1.5 * recalls[0]
+    assert row["seconds"] > 0
 
 
 @pytest.mark.merlin_models
@@ -126,6 +137,13 @@ def readers():
     import preprocess
 
     return preprocess
+
+
+def trainer():
+    sys.path.insert(0, str(ROOT / "workflows"))
+    import train
+
+    return train
 
 
 @pytest.mark.parametrize(
@@ -242,6 +260,7 @@ def test_from_lines_to_sessions(tmp_path):
     assert keys.tolist() == ["1", "01", "2"]
     train = pd.concat(map(pd.read_parquet, (out / "train").glob("*.parquet")))
     assert dict(zip(train["session"], map(list, train["item_id"]))) == {"007": [4, 3], "7": [3, 5]}
+    assert dict(zip(train["session"], train["ended"])) == {"007": 1, "7": 3}
     valid = pd.concat(map(pd.read_parquet, (out / "valid").glob("*.parquet")))
     assert list(map(list, valid["item_id"])) == [[4, 5]]
 
@@ -283,6 +302,62 @@ def test_a_session_is_ordered_by_time_and_its_ties_at_random():
     times = timed.set_index(["session", "item_id"])["time"]
     rows = train.sort_values("position")[["session", "item_id"]]
     assert times.loc[list(map(tuple, rows.values))].is_monotonic_increasing
+
+
+@pytest.mark.merlin_models
+def test_what_is_held_out_is_neither_trained_on_nor_reported(preprocessed, tmp_path, monkeypatch):
+    """And in an epoch every item of the other sessions is a positive.
+
+    The baskets are numbered as they come, so the last tenth are those of the highest numbers.
+    """
+    folder, _ = preprocessed
+    train = trainer()
+    measured, trained = [], []
+    evaluate, examples = train.evaluate, train.Examples.__call__
+
+    def recorded(scorer, queries, positives, domain, name):
+        if name == "retrieval":
+            measured.append(sorted([*query, last] for query, last in zip(queries, positives)))
+        return evaluate(scorer, queries, positives, domain, name=name)
+
+    def fed(self, *inputs):
+        features, positives = examples(self, *inputs)
+        trained.append(positives.numpy().ravel())
+        return features, positives
+
+    monkeypatch.setattr(train, "evaluate", recorded)
+    monkeypatch.setattr(train.Examples, "__call__", fed)
+    arguments = ["--data", folder, "--output", tmp_path, "--epochs", 1, "--models", "retrieval"]
+    train.main([str(argument) for argument in arguments])
+
+    sessions = pd.concat(map(pd.read_parquet, (folder / "train").glob("*.parquet")))
+    sessions = list(map(list, sessions.sort_values("session")["item_id"]))
+    reported = pd.concat(map(pd.read_parquet, (folder / "valid").glob("*.parquet")))["item_id"]
+    cut = len(sessions) - len(sessions) // 10
+    held_out = sorted(sessions[cut:])
+    assert measured == [held_out, held_out, sorted(map(list, reported))]
+    fed_to_it = np.concatenate(trained[1:])  # before it trains, Merlin looks at a batch
+    assert sorted(fed_to_it) == sorted(np.concatenate(sessions[:cut]))
+
+
+@pytest.mark.merlin_models
+def test_the_picture_shows_the_curves():
+    curve = [{"epoch": 3 * i, "recall@20": r, "ndcg@20": 0} for i, r in enumerate((0.1, 0.3, 0.2))]
+    row = {"curve": curve, "best_epoch": 3}
+    results = {"popularity": {"recall@20": 0.1}, "retrieval": row, "session": row}
+    (axis,) = trainer().drawn(results).axes
+    lines = [line.get_xydata().tolist() for line in axis.get_lines()]
+    assert lines == [[[0, 0.1], [3, 0.3], [6, 0.2]], [[3, 0.3]]] * 2
+    assert [text.get_text() for text in axis.get_legend().get_texts()] == ["retrieval", "session"]
+    assert "recall@20" in axis.get_ylabel()
+
+
+@pytest.mark.merlin_models
+@pytest.mark.parametrize("flag", ["--minutes", "--epochs"])
+def test_a_limit_of_nothing_is_refused(flag, capsys):
+    with pytest.raises(SystemExit):
+        trainer().parse_args(["--data", "in", "--output", "out", flag, "0"])
+    assert f"Expected {flag}" in capsys.readouterr().err
 
 
 @pytest.mark.merlin_models

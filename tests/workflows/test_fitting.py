@@ -1,0 +1,134 @@
+"""When training stops, and with which weights, on a model whose measure is told beforehand."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "workflows"))
+pytest.importorskip("tqdm")
+tf = pytest.importorskip("tensorflow")
+
+import fitting
+
+RATE = 1e-5
+"""So small that every batch moves the weight by nearly as much."""
+
+
+class Counter(tf.keras.layers.Layer):
+    """Counts the batches, as a sampler's stream does: in a weight that is not trained."""
+
+    def build(self, input_shape):
+        self.count = self.add_weight(
+            name="count", shape=(), dtype="float32", initializer="zeros", trainable=False
+        )
+
+    def call(self, inputs, training=False):
+        if training:
+            self.count.assign(self.count + 1)
+        return inputs
+
+
+class Trained:
+    """A weight that every batch changes, fitted with these recalls as the measurements."""
+
+    def __init__(self, recalls, batches=fitting.STEPS, seconds=1e6, epochs=100):
+        self.counter, self.dense = Counter(), tf.keras.layers.Dense(1, use_bias=False)
+        model = tf.keras.Sequential([self.counter, self.dense])
+        model.compile(optimizer=tf.keras.optimizers.SGD(RATE), loss="mse")
+        model.build((None, 1))
+        self.seen = []
+        results = iter(recalls)
+
+        def measure():
+            self.seen.append(self.weight())
+            return {"recall@20": next(results)}
+
+        self.fitting = fitting.UntilNoBetter(measure, seconds)
+        ones = np.ones((batches, 1), np.float32)
+        model.fit(
+            ones, ones + 100, batch_size=1, epochs=epochs, verbose=0, callbacks=[self.fitting]
+        )
+        self.curve = [row["recall@20"] for row in self.fitting.curve]
+
+    def weight(self):
+        return float(self.dense.kernel[0, 0])
+
+
+def test_training_stops_by_itself_with_the_best_weights():
+    trained = Trained([0.1, 0.2, 0.5, 0.4, 0.49, 0.2, 0.9])
+    assert trained.curve == [0.1, 0.2, 0.5, 0.4, 0.49, 0.2]
+    assert [row["epoch"] for row in trained.fitting.curve] == [0, 1, 2, 3, 4, 5]
+    assert trained.fitting.best["epoch"] == 2
+    assert len(set(trained.seen)) == 6
+    assert trained.weight() == trained.seen[2]
+
+
+def test_what_is_no_better_is_taken_back_and_tried_in_smaller_steps():
+    trained = Trained([0.1, 0.5, 0.4, 0.4, 0.6, 0.5, 0.5, 0.5])
+    assert trained.curve[-1] == 0.5
+    best = trained.seen[1]
+    first, second, third = (trained.seen[i] - best for i in (2, 3, 4))
+    assert second == pytest.approx(fitting.SLOWER * first, rel=0.05)
+    assert third == pytest.approx(fitting.SLOWER**2 * first, rel=0.05)
+    assert trained.weight() == trained.seen[4]
+
+
+def test_what_is_hardly_better_is_kept_but_ends_training():
+    """A step that does not show yet must not be lost, and a plateau must not go on for ever."""
+    trained = Trained([0.5, 0.5, 0.504, 0.508, 0.9])
+    assert trained.curve == [0.5, 0.5, 0.504, 0.508]
+    assert trained.weight() == trained.seen[3]
+    first, second = np.diff(trained.seen)[:2]
+    assert second == pytest.approx(fitting.SLOWER * first, rel=0.05)
+
+
+def test_nothing_recalled_is_no_gain():
+    assert Trained([0.0] * 9).curve == [0.0] * 4
+
+
+def test_epochs_of_few_batches_are_measured_together():
+    trained = Trained([0.3, 0.1, 0.1, 0.1], batches=fitting.STEPS // 5 + 1)
+    assert [row["epoch"] for row in trained.fitting.curve] == [0, 5, 10, 15]
+    assert trained.weight() == trained.seen[0]
+
+
+def test_the_last_epochs_are_measured_whatever_their_number():
+    trained = Trained([0.1, 0.2, 0.3], batches=fitting.STEPS // 2, epochs=3)
+    assert [row["epoch"] for row in trained.fitting.curve] == [0, 2, 3]
+    assert trained.weight() == trained.seen[2]
+
+
+@pytest.mark.parametrize(("recalls", "best"), [([0.1, 0.5], 1), ([0.5, 0.1], 0)])
+def test_the_end_of_the_time_keeps_the_best_so_far(recalls, best):
+    trained = Trained(recalls, seconds=0)
+    assert float(trained.counter.count) == 1  # batches
+    assert trained.curve == recalls
+    assert trained.weight() == trained.seen[best]
+
+
+def test_a_stream_of_draws_never_goes_back():
+    trained = Trained([0.5, 0.4, 0.3, 0.2])
+    assert float(trained.counter.count) == 3 * fitting.STEPS
+
+
+def test_the_bar_shows_the_measure(monkeypatch):
+    shown = []
+
+    class Bar:
+        def set_postfix(self, values, refresh):
+            shown.append(values)
+
+        def update(self):
+            pass
+
+        def close(self):
+            shown.append("closed")
+
+    monkeypatch.setattr(fitting, "bar", lambda **options: Bar())
+    Trained([0.1, 0.5, 0.25], epochs=2)
+    assert shown[0]["recall@20"] == "0.1000"
+    assert shown[-2]["recall@20"] == "0.5000" == shown[-2]["best"]
+    assert float(shown[-2]["loss"]) > 0
+    assert shown[-1] == "closed"

@@ -1,0 +1,88 @@
+"""Query layers ask in training as they do later, and a new model recommends the popular items."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from merlin.schema import ColumnSchema, Tags
+
+from merlin_popsampler import PopularityMetadata
+from merlin_popsampler.core.domain import IdDomain
+from merlin_popsampler.laws import Steps
+from tests.support.small_catalog import COUNTS
+
+pytestmark = pytest.mark.merlin_models
+sys.path.insert(0, str(Path(__file__).parents[2] / "workflows"))
+pytest.importorskip("tqdm")
+pytest.importorskip("merlin.models.tf")
+
+import models
+import tensorflow as tf
+
+LENGTHS = (2, 5, 3)
+
+
+def vectors_of(rng):
+    """Item vectors of three sessions, in `[items, 4]`, and ragged by session."""
+    items = rng.normal(size=(sum(LENGTHS), 4)).astype(np.float32)
+    return np.split(items, np.cumsum(LENGTHS)[:-1]), tf.RaggedTensor.from_row_lengths(
+        items, LENGTHS
+    )
+
+
+def asked(layer, *queries):
+    """What the layer makes of sessions when it recommends."""
+    rows = tf.RaggedTensor.from_row_lengths(np.concatenate(queries), [len(q) for q in queries])
+    return layer(rows, training=False).numpy()
+
+
+def test_every_item_is_asked_for_by_the_others(rng):
+    layer = models.MeanOfOthers()
+    sessions, ragged = vectors_of(rng)
+    others = [np.delete(items, i, axis=0) for items in sessions for i in range(len(items))]
+    trained = layer(ragged, training=True).numpy()
+    assert np.allclose(trained, asked(layer, *others), atol=1e-6)
+    assert np.allclose(trained[:2], sessions[0][::-1], atol=1e-6)
+    assert np.allclose(asked(layer, *sessions), [items.mean(axis=0) for items in sessions])
+
+
+def test_every_item_but_the_first_is_asked_for_by_those_before_it(rng):
+    layer = models.NextItem(3)
+    sessions, ragged = vectors_of(rng)
+    before = [items[:i] for items in sessions for i in range(1, len(items))]
+    trained = layer(ragged, training=True).numpy()
+    assert np.allclose(trained, asked(layer, *before), atol=1e-6)
+    assert trained.shape == (sum(LENGTHS) - len(LENGTHS), 3)
+    popular = tf.RaggedTensor.from_row_lengths(ragged.values + [0, 0, 0, 9], LENGTHS)
+    assert np.allclose(trained, layer(popular, training=True))
+
+
+@pytest.mark.parametrize("layer", [models.MeanOfOthers(), models.NextItem(3)], ids=models.MODELS)
+def test_a_batch_may_have_no_session(layer):
+    nothing = tf.RaggedTensor.from_row_lengths(tf.zeros([0, 4]), tf.constant([], tf.int64))
+    assert len(layer(nothing, training=True)) == 0
+
+
+def test_a_new_model_recommends_the_popular():
+    """The 1 that every query ends with meets the logarithm of each item's share."""
+    domain = IdDomain(3, 14)
+    popularity = PopularityMetadata(
+        3, 14, True, "counted", Steps.from_counts(COUNTS).to_text(domain)
+    )
+    column = ColumnSchema("item_id", tags=[Tags.CATEGORICAL, Tags.ITEM_ID], dtype=np.int64)
+    items = models.popular_items(
+        column.with_properties({"domain": {"min": 0, "max": 14, "name": "item_id"}}), popularity, 4
+    )
+    query = models.WithOne()(tf.zeros([1, 4]))
+    scores = tf.matmul(query, items.table.embeddings, transpose_b=True).numpy()[0]
+    assert np.allclose(scores[3:], np.log(np.array(COUNTS) / sum(COUNTS)), atol=1e-5)
+    assert 0 < np.abs(items.table.embeddings[:, :4]).max() <= 0.05
+    assert items.table.trainable
+
+
+def test_layers_come_back_from_their_configuration():
+    for layer in (models.MeanOfOthers(), models.NextItem(7), models.WithOne()):
+        config = tf.keras.layers.serialize(layer)
+        again = tf.keras.layers.deserialize(config)
+        assert again.get_config() == layer.get_config()

@@ -1,0 +1,86 @@
+"""Which sessions train, which are held out, and which of their items serve as positives."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from merlin_popsampler import PopSamplerError
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "workflows"))
+pytest.importorskip("tqdm")
+tf = pytest.importorskip("tensorflow")
+
+import sessions
+
+
+def written(folder, number, rng):
+    """Sessions in two files, in an order that says nothing of time; and when each ended."""
+    ended = rng.permutation(number) * 7
+    lists = [[3 + i, 4 + i] for i in range(number)]
+    frame = pd.DataFrame({"item_id": lists, "session": range(number), "ended": ended})
+    frame[: number // 3].to_parquet(folder / "part_0.parquet")
+    frame[number // 3 :].to_parquet(folder / "part_1.parquet")
+    return frame
+
+
+@pytest.mark.parametrize(("number", "held_out"), [(2, 1), (19, 1), (400, 40)])
+def test_the_sessions_that_ended_last_are_held_out(number, held_out, tmp_path, rng):
+    frame = written(tmp_path, number, rng)
+    found = sessions.read_sessions(tmp_path, after=sessions.last_to_train(tmp_path))
+    last = frame.sort_values("ended").index[-held_out:]
+    assert sorted(ids[0] - 3 for ids in found) == sorted(last)
+    assert len(sessions.read_sessions(tmp_path)) == number
+
+
+def test_so_many_are_enough_to_hold_out(tmp_path, rng, monkeypatch):
+    monkeypatch.setattr(sessions, "MOST_HELD_OUT", 11)
+    written(tmp_path, 400, rng)
+    assert len(sessions.read_sessions(tmp_path, after=sessions.last_to_train(tmp_path))) == 11
+
+
+def test_one_session_cannot_train_and_be_held_out(tmp_path, rng):
+    written(tmp_path, 1, rng)
+    with pytest.raises(PopSamplerError, match=r"two or more sessions .* Received: 1\."):
+        sessions.last_to_train(tmp_path)
+
+
+@pytest.mark.parametrize("columns", [None, ["item_id", "session"]])
+def test_what_preprocess_did_not_write_is_refused(columns, tmp_path, rng):
+    """Nothing, or data of a version that did not say when a session ended."""
+    if columns:
+        written(tmp_path, 4, rng)[columns].to_parquet(tmp_path / "part_0.parquet")
+    with pytest.raises(PopSamplerError, match=r"preprocess\.py first"):
+        sessions.read_sessions(tmp_path)
+
+
+def batch(lists, ended):
+    splits = np.concatenate([[0], np.cumsum([len(ids) for ids in lists])])
+    return {
+        "item_id__values": tf.constant(np.concatenate(lists).astype(np.int64)),
+        "item_id__offsets": tf.constant(splits),
+        "ended": tf.constant(ended),
+    }
+
+
+@pytest.mark.parametrize(
+    ("first", "positives"), [(0, [3, 9, 4, 4, 7]), (1, [9, 4, 7])], ids=["others", "next"]
+)
+def test_every_item_of_a_session_that_trains_is_a_positive(first, positives):
+    """Not of one held out (ended after 5), nor ids that are no item, nor an item left alone."""
+    lists = [[3, 1, 9, 4], [5, 6, 8], [2, 8], [4, 7]]
+    examples = sessions.Examples(until=5, min_id=3, first=first)
+    features, targets = examples(batch(lists, [5, 6, 1, 2]))
+    assert sorted(features) == ["item_id__offsets", "item_id__values"]
+    assert features["item_id__values"].numpy().tolist() == [3, 9, 4, 4, 7]
+    assert features["item_id__offsets"].numpy().tolist() == [0, 3, 5]
+    assert targets.shape == (len(positives), 1)
+    assert targets.numpy().ravel().tolist() == positives
+
+
+def test_a_batch_may_have_nothing_to_train_on():
+    features, targets = sessions.Examples(until=0, min_id=3, first=1)(batch([[3, 4]], [1]))
+    assert features["item_id__offsets"].numpy().tolist() == [0]
+    assert targets.shape == (0, 1)
