@@ -209,14 +209,15 @@ class ContrastiveOutput(contrastive.ContrastiveOutput):  # type: ignore[misc]
         if testing and self.evaluate_on == "catalog":
             losses, better = self._on_catalog(query, ids, counting)
             outputs, stored = ranked(losses, better, self.negative_samplers.domain.size), None
+            found = better < self.top_k
         else:
             positive, negative = self._candidates(inputs, ids, counting, training)
             outputs = self._on_candidates(query, positive, negative)
-            better = tf.math.count_nonzero(outputs[:, 1:] > outputs[:, :1], 1, dtype=tf.int32)
+            found = tf.math.in_top_k(tf.zeros_like(ids, tf.int32), outputs, self.top_k)
             stored = negative.ids[:, None] if self.store_negative_ids else None
         weights = tf.cast(counting, tf.float32)
         self._cross_entropy.update_state(-outputs[:, 0], weights)
-        self._recall.update_state(tf.cast(better < self.top_k, tf.float32), weights)
+        self._recall.update_state(tf.cast(found, tf.float32), weights)
         return Prediction(outputs, targets_of(counting, outputs), negative_candidate_ids=stored)
 
     def _true_ids(self, features: Any, targets: Any) -> tf.Tensor:
