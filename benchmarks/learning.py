@@ -90,7 +90,6 @@ def divergence(make: Callable[[], Loss], seed: int, steps: int) -> float:
     optimizer, loss = tf.keras.optimizers.Adam(rates), make()
     cumulated = tf.constant(np.cumsum(probs)[:-1])
 
-    @tf.function
     def train() -> None:
         for step in tf.range(steps):
             uniforms = tf.random.stateless_uniform([BATCH], [seed, step], dtype=tf.float64)
@@ -101,7 +100,7 @@ def divergence(make: Callable[[], Loss], seed: int, steps: int) -> float:
             optimizer.apply_gradients([(gradient, table)])
 
     optimizer.build([table])
-    train()
+    tf.function(train)()
     scores = table.numpy()[:, 0].astype(np.float64) / TEMPERATURE
     log_probs = scores - np.logaddexp.reduce(scores)
     return float(np.sum(probs * (np.log(probs) - log_probs)))
