@@ -32,6 +32,8 @@ def sampler(**settings):
     return PopularityBasedSampler(**settings)
 
 
+# Keras 3 takes tensors alone by position.
+IDS, PAIRS = tf.constant([3, 4]), tf.constant([[3, 4], [5, 0]])
 SOFTMAX = SampledSoftmax(sampler())
 
 
@@ -43,7 +45,7 @@ def symbolic():
     return tf.keras.Input([2]), tf.keras.Input([], dtype="int64")
 
 
-def losses(table, queries=None, true_ids=(3, 4), layer=None):
+def losses(table, queries=None, true_ids=IDS, layer=None):
     layer = layer or SampledSoftmax(sampler())
     queries = tf.zeros([2, 2]) if queries is None else queries
     return layer(queries, true_ids, table, training=True)
@@ -193,12 +195,8 @@ TABLE = {
         ),
         Entry(
             "Expected one item a row",
-            lambda _: losses(embedding(), tf.zeros([2, 2]), [[3, 4], [5, 0]]),
-            [
-                lambda _: losses(
-                    embedding(), *one_positive_a_row(tf.zeros([2, 2]), [[3, 4], [5, 0]])[:2]
-                )
-            ],
+            lambda _: losses(embedding(), tf.zeros([2, 2]), PAIRS),
+            [lambda _: losses(embedding(), *one_positive_a_row(tf.zeros([2, 2]), PAIRS)[:2])],
         ),
     ],
     "tf.merlin_models.interfaces": [
