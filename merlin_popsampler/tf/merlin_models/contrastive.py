@@ -63,13 +63,19 @@ class ContrastiveOutput(contrastive.ContrastiveOutput):  # type: ignore[misc]
       negative_samplers: a `PopularityBasedSampler`, an `InBatch`, "in-batch" for the one of the
         target's schema, a list of these, or a `Mixture`. Merlin's own samplers have no prices for
         this loss and are refused.
-      target_name, pre, name, query_name, candidate_name, store_negative_ids: as in Merlin Models.
+      target_name: as in Merlin Models.
+      pre: as in Merlin Models.
       post: as in Merlin Models, given log-probabilities; with `evaluate_on="candidates"` alone.
       logits_temperature: positive number; scores are divided by it before they are corrected.
+      name: as in Merlin Models.
       default_loss: None for the one described.
       default_metrics_fn: function without arguments that gives further metrics.
-      downscore_false_negatives, false_negative_score, logq_sampling_correction: as in Merlin
-        Models, but fixed: accidental hits are masked and samples corrected for.
+      downscore_false_negatives: fixed: accidental hits are masked.
+      false_negative_score: fixed, as they are masked.
+      query_name: as in Merlin Models.
+      candidate_name: as in Merlin Models.
+      store_negative_ids: as in Merlin Models.
+      logq_sampling_correction: fixed: samples are corrected for.
       correct_positive: see `contrastive_logits`.
       candidate: the item tower, an `Encoder`. Where a model makes it itself, as
         `MatrixFactorizationModelV2` does, give it afterwards: `set_candidate`.
