@@ -31,6 +31,8 @@ class IdDomain:
       >>> domain = IdDomain(3, 10)
       >>> domain.size, domain.cardinality, domain.rank(3), domain.id(7)
       (8, 11, 0, 10)
+      >>> domain.contains(3), domain.contains(11)
+      (True, False)
     """
 
     min_id: int
@@ -57,6 +59,10 @@ class IdDomain:
     def cardinality(self) -> int:
         """Rows that an embedding table needs to hold every id from 0 to `max_id`."""
         return self.max_id + 1
+
+    def contains(self, ids: Any) -> Any:
+        """Whether ids stand for an item, for numbers, arrays, series and tensors alike."""
+        return (ids >= self.min_id) & (ids <= self.max_id)
 
     def rank(self, ids: Any) -> Any:
         """Ids to ranks (0 = most frequent), for numbers, arrays and tensors alike."""

@@ -80,7 +80,7 @@ def contrastive_logits(
     if correct_positive:
         true_logits -= tf.math.log(positive.counts)[:, None]
     # A row that is added to all, so that reserved ids cost no mask of their own.
-    discount = tf.where(is_item(negative.ids, domain), tf.math.log(negative.counts), -MASKED)
+    discount = tf.where(domain.contains(negative.ids), tf.math.log(negative.counts), -MASKED)
     logits = tf.where(
         is_no_negative(positive.ids, negative.ids, excluded_ids), MASKED, scores - discount
     )
@@ -107,11 +107,6 @@ def one_positive_a_row(query: tf.Tensor, true_ids: Any) -> Tuple[tf.Tensor, tf.T
     """
     positives, batch_row = flat(true_ids)
     return tf.gather(query, batch_row), positives, tf.gather(true_ids, batch_row)
-
-
-def is_item(ids: tf.Tensor, domain: IdDomain) -> tf.Tensor:
-    """Whether ids stand for items: a row whose positive does not has nothing to learn."""
-    return (ids >= domain.min_id) & (ids <= domain.max_id)
 
 
 def row_weights(counting: tf.Tensor) -> tf.Tensor:

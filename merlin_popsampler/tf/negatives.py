@@ -15,7 +15,7 @@ from merlin_popsampler.core.prices import price_table
 from merlin_popsampler.errors import PopSamplerError
 
 from .ids import integers
-from .logits import Candidates, is_item
+from .logits import Candidates
 from .prices import expected_count
 from .sampler import PopularityBasedSampler
 
@@ -136,7 +136,7 @@ class Mixture(tf.keras.layers.Layer):  # type: ignore[misc]
           float32 of the ids' shape, positive: 1.0, no correction, for ids that are never a
           negative.
         """
-        outside = ~is_item(integers(ids), self.domain)
+        outside = ~self.domain.contains(integers(ids))
         counts = [sampler.expected_count(ids) for sampler in self.samplers]
         counts += [] if self.in_batch is None else [self.in_batch.expected_count(ids, rows)]
         total = tf.add_n(counts)
@@ -157,18 +157,17 @@ class Mixture(tf.keras.layers.Layer):  # type: ignore[misc]
         """
         true_ids = tf.cast(integers(true_ids), tf.int64)
         sampled_ids = self.sample_ids()
-        rows = tf.math.count_nonzero(is_item(true_ids, self.domain), dtype=tf.int32)
+        rows = tf.math.count_nonzero(self.domain.contains(true_ids), dtype=tf.int32)
         ids = tf.concat([true_ids, sampled_ids], 0)
         counts = self.expected_count(ids, rows)
-        vectors = [true_vectors]
-        if self.samplers:
-            vectors.append(tf.cast(lookup(sampled_ids), true_vectors.dtype))
-        everything = Candidates(tf.concat(vectors, 0), ids, counts)
         here = tf.size(true_ids)
         positive = Candidates(true_vectors, true_ids, counts[:here])
-        return positive, everything if self.in_batch else Candidates(
-            vectors[-1], sampled_ids, counts[here:]
-        )
+        if not self.samplers:
+            return positive, positive
+        vectors = tf.cast(lookup(sampled_ids), true_vectors.dtype)
+        if self.in_batch is None:
+            return positive, Candidates(vectors, sampled_ids, counts[here:])
+        return positive, Candidates(tf.concat([true_vectors, vectors], 0), ids, counts)
 
     def get_config(self) -> Dict[str, Any]:
         sources = [tf.keras.layers.serialize(source) for source in self.sources]
@@ -182,9 +181,7 @@ class Mixture(tf.keras.layers.Layer):  # type: ignore[misc]
 
 def as_mixture(negatives: Any) -> Mixture:
     """Negatives as callers give them: a source, several, or a mixture of them."""
-    if isinstance(negatives, Mixture):
-        return negatives
-    return Mixture(negatives if isinstance(negatives, (list, tuple)) else [negatives])
+    return negatives if isinstance(negatives, Mixture) else Mixture(negatives)
 
 
 def _checked(sources: Any) -> List[Source]:

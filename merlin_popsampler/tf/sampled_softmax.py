@@ -10,7 +10,7 @@ from merlin_popsampler.errors import PopSamplerError
 from . import stream
 from .ids import integers, is_symbolic
 from .item_table import item_vectors
-from .logits import contrastive_logits, cross_entropy, is_item, row_weights
+from .logits import contrastive_logits, cross_entropy, row_weights
 from .negatives import as_mixture
 from .seen_mean import SeenMean
 from .whole_catalog import score_catalog
@@ -132,7 +132,7 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
             self._item_table if item_table is None else item_table, domain.cardinality
         )
         ids = _one_a_row(true_ids)
-        counting = is_item(ids, domain)
+        counting = domain.contains(ids)
         # An id that stands for no item may lie outside of the table.
         safe_ids = tf.where(counting, ids, domain.min_id)
         if not training:

@@ -11,7 +11,7 @@ tf = pytest.importorskip("tensorflow")
 from merlin_popsampler import PopSamplerError
 from merlin_popsampler.tf import InBatch, SampledSoftmax
 from tests.conftest import SEED
-from tests.support.processes import run_python
+from tests.support.processes import run_python, run_two_workers
 from tests.support.small_catalog import LAWS, sampler
 
 KERAS3 = hasattr(tf.keras, "Variable")
@@ -300,48 +300,28 @@ def test_replicas_take_the_step_of_one_device_and_price_by_their_own_rows():
 
 
 WORKERS = """
-import json, os, socket, subprocess, sys
-if "TF_CONFIG" not in os.environ:
-    sockets = [socket.socket() for _ in range(2)]
-    for s in sockets:
-        s.bind(("localhost", 0))
-    hosts = ["localhost:%d" % s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    workers = []
-    for index in range(2):
-        task = {"cluster": {"worker": hosts}, "task": {"type": "worker", "index": index}}
-        env = {**os.environ, "TF_CONFIG": json.dumps(task)}
-        workers.append(subprocess.Popen([sys.executable, __file__], env=env, text=True,
-                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE))
-    answers = [w.communicate(timeout=200) for w in workers]
-    assert all(w.returncode == 0 for w in workers), answers
-    (losses0, ids0), (losses1, ids1) = (json.loads(out.splitlines()[-1]) for out, _ in answers)
-    assert ids0 != ids1
-    print(json.dumps([losses0, losses1]))
-else:
-    import tensorflow as tf
-    strategy = tf.distribute.MultiWorkerMirroredStrategy()
-    from merlin_popsampler.tf import PopularityBasedSampler, SampledSoftmax
-    from tests.tf_.test_sampled_softmax import TRUE_IDS, vectors
-    query, table = vectors()
-    index = json.loads(os.environ["TF_CONFIG"])["task"]["index"]
-    rows = slice(0, 3) if index == 0 else slice(3, 6)
-    with strategy.scope():
-        exact = SampledSoftmax(PopularityBasedSampler(14, 3, 12, seed=1))
-        few = PopularityBasedSampler(14, 3, 5, seed=1)
-    def step():
-        return exact(query[rows], TRUE_IDS[rows], tf.constant(table), training=True)
-    losses = strategy.experimental_local_results(strategy.run(tf.function(step)))[0]
-    ids = strategy.experimental_local_results(strategy.run(tf.function(few.sample_ids)))[0]
-    print(json.dumps([losses.numpy().tolist(), ids.numpy().tolist()]))
+from merlin_popsampler.tf import PopularityBasedSampler, SampledSoftmax
+from tests.tf_.test_sampled_softmax import TRUE_IDS, vectors
+query, table = vectors()
+index = json.loads(os.environ["TF_CONFIG"])["task"]["index"]
+rows = slice(0, 3) if index == 0 else slice(3, 6)
+with strategy.scope():
+    exact = SampledSoftmax(PopularityBasedSampler(14, 3, 12, seed=1))
+    few = PopularityBasedSampler(14, 3, 5, seed=1)
+def step():
+    return exact(query[rows], TRUE_IDS[rows], tf.constant(table), training=True)
+losses = strategy.experimental_local_results(strategy.run(tf.function(step)))[0]
+ids = strategy.experimental_local_results(strategy.run(tf.function(few.sample_ids)))[0]
+print(json.dumps([losses.numpy().tolist(), ids.numpy().tolist()]))
 """
 
 
 def test_workers_share_the_mean_over_the_rows_that_count_and_draw_their_own_ids():
     """Two processes under MultiWorkerMirroredStrategy, over this machine's loopback."""
     query, table = vectors()
-    losses = np.array(json.loads(run_python(WORKERS)))
+    (losses0, ids0), (losses1, ids1) = run_two_workers(WORKERS)
+    assert ids0 != ids1
+    losses = np.array([losses0, losses1])
     counting = np.isin(TRUE_IDS, np.arange(3, 15))
     expected = full_losses(query, table, np.where(counting, TRUE_IDS, 3)) * counting
     # Keras takes the mean of each worker's three rows, adds them up and halves the sum.

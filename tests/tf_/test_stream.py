@@ -17,7 +17,7 @@ from merlin_popsampler.tf import stream
 from merlin_popsampler.tf.ranks import draw_ranks
 from merlin_popsampler.tf.sampler import PopularityBasedSampler
 from tests.support.draws import batches_drawn
-from tests.support.processes import run_python
+from tests.support.processes import run_python, run_two_workers
 
 ROOT = Path(__file__).parents[2]
 
@@ -215,38 +215,18 @@ with strategy.scope():
 def test_each_worker_draws_its_own_ids():
     """Two processes under MultiWorkerMirroredStrategy, over this machine's loopback."""
     code = """
-import json, os, socket, subprocess, sys
-if "TF_CONFIG" not in os.environ:
-    sockets = [socket.socket() for _ in range(2)]
-    for s in sockets:
-        s.bind(("localhost", 0))
-    hosts = ["localhost:%d" % s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    workers = []
-    for index in range(2):
-        task = {"cluster": {"worker": hosts}, "task": {"type": "worker", "index": index}}
-        env = {**os.environ, "TF_CONFIG": json.dumps(task)}
-        workers.append(subprocess.Popen([sys.executable, __file__], env=env, text=True,
-                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE))
-    answers = [w.communicate(timeout=150) for w in workers]
-    assert all(w.returncode == 0 for w in workers), answers
-    (own0, shared0), (own1, shared1) = (json.loads(out.splitlines()[-1]) for out, _ in answers)
+from merlin_popsampler.tf.sampler import PopularityBasedSampler as P
+answer = []
+for shared in (False, True):
+    with strategy.scope():
+        sampler = P(402, 3, 20, 17, share_across_replicas=shared)
+    ids = strategy.run(tf.function(sampler.sample_ids))
+    answer.append(strategy.experimental_local_results(ids)[0].numpy().tolist())
+print(json.dumps(answer))
+"""
+    (own0, shared0), (own1, shared1) = run_two_workers(code)
     assert own0 != own1
     assert shared0 == shared1
-else:
-    import tensorflow as tf
-    strategy = tf.distribute.MultiWorkerMirroredStrategy()
-    from merlin_popsampler.tf.sampler import PopularityBasedSampler as P
-    answer = []
-    for shared in (False, True):
-        with strategy.scope():
-            sampler = P(402, 3, 20, 17, share_across_replicas=shared)
-        ids = strategy.run(tf.function(sampler.sample_ids))
-        answer.append(strategy.experimental_local_results(ids)[0].numpy().tolist())
-    print(json.dumps(answer))
-"""
-    run_python(code)
 
 
 def place_of(monkeypatch, seed, replica=0, worker=0, shared=False):

@@ -10,7 +10,7 @@ from merlin.models.utils.constants import MIN_FLOAT
 
 from merlin_popsampler.core.checks import positive_number, whole_number
 from merlin_popsampler.tf.ids import integers
-from merlin_popsampler.tf.logits import Candidates, contrastive_logits, is_item
+from merlin_popsampler.tf.logits import Candidates, contrastive_logits
 from merlin_popsampler.tf.negatives import Mixture
 from merlin_popsampler.tf.seen_mean import SeenMean
 from merlin_popsampler.tf.whole_catalog import score_catalog
@@ -209,7 +209,7 @@ class ContrastiveOutput(contrastive.ContrastiveOutput):  # type: ignore[misc]
         query = inputs[self.query_name] if isinstance(inputs, dict) else inputs
         query = getattr(query, "flat_values", query)
         ids = self._true_ids(features, targets)
-        counting = is_item(ids, self.negative_samplers.domain)
+        counting = self.negative_samplers.domain.contains(ids)
         # A row without an item has nothing to learn, whatever the loss.
         query = tf.where(counting[:, None], query, tf.zeros_like(query))
         if testing and self.evaluate_on == "catalog":

@@ -193,7 +193,7 @@ def _elements(frame: Any, id_name: str, column: Any, domain: IdDomain) -> Tuple[
     """Of the rows with an item: their places in the table, lengths, and elements in this order."""
     from merlin.core import dispatch
 
-    frame = frame[(frame[id_name] >= domain.min_id) & (frame[id_name] <= domain.max_id)]
+    frame = frame[domain.contains(frame[id_name])]
     rows = _rows(_numbers(frame[id_name]), domain)
     values, lengths = _present(frame[column.name], column.name), np.ones(len(rows), np.int64)
     if column.shape.is_list:
@@ -231,8 +231,7 @@ def _dense(values: Array, column: Any, lengths: Ints) -> Array:
 def _rows(ids: Ints, domain: IdDomain) -> Ints:
     """Row of each id in the table, 0 where it has none."""
     ids = ids.astype(np.int64)
-    inside = (ids >= domain.min_id) & (ids <= domain.max_id)
-    return np.where(inside, domain.rank(ids) + 1, 0)
+    return np.where(domain.contains(ids), domain.rank(ids) + 1, 0)
 
 
 def _numbers(values: Any) -> Array:

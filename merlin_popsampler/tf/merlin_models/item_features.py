@@ -145,8 +145,7 @@ class ItemFeatures:
         ids = tf.reshape(tf.cast(integers(ids), tf.int64), [-1])
         # Merlin loses the length of a batch of lists, and refuses numbers whose length it knows.
         ids = tf.compat.v1.placeholder_with_default(ids, [None])
-        is_item = (ids >= self.domain.min_id) & (ids <= self.domain.max_id)
-        rows = tf.where(is_item, self.domain.rank(ids) + 1, 0)
+        rows = tf.where(self.domain.contains(ids), self.domain.rank(ids) + 1, 0)
         saving = is_saving()
         batch: Dict[str, tf.Tensor] = {}
         for name in self.columns:
