@@ -66,7 +66,8 @@ def losses(seed: int) -> Dict[str, Callable[[], Loss]]:
                 for chosen in (ids, sampled)
             )
             query = tf.ones([BATCH, 1])
-            return cross_entropy(contrastive_logits(query, rows, others, layer.domain, TEMPERATURE))
+            logits = contrastive_logits(query, rows, others, layer.domain, TEMPERATURE)
+            return cross_entropy(*logits)
 
         return loss
 

@@ -3,7 +3,7 @@
 import os
 import statistics
 import time
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict, List, Mapping
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -36,7 +36,7 @@ def compiled(step: Callable[[tf.Tensor], tf.Tensor]) -> Any:
 
 
 def race(
-    steps: Dict[str, Callable[[tf.Tensor], tf.Tensor]],
+    steps: Mapping[str, Callable[[tf.Tensor], tf.Tensor]],
     calls: int,
     rounds: int,
     base: str,

@@ -40,8 +40,8 @@ def contrastive_logits(
     temperature: Any = 1.0,
     excluded_ids: Any = None,
     correct_positive: bool = True,
-) -> tf.Tensor:
-    """Corrected logits of each row's positive, then of all negatives.
+) -> Tuple[tf.Tensor, tf.Tensor]:
+    """Corrected logits of each row's positive, and of all negatives: what `cross_entropy` takes.
 
     With `s_d = <query, item d> / temperature` and `n_d` the expected count of d, the cross-entropy
     of a row with positive y is
@@ -66,8 +66,8 @@ def contrastive_logits(
       correct_positive: whether the positive's count is subtracted as well.
 
     Returns:
-      float32 `[rows, 1 + num_sampled]`, whatever the dtype of the vectors, finite for finite
-      vectors; what is masked is `MASKED`, or below it by no more than a score.
+      float32 `[rows]` and `[rows, num_sampled]`, whatever the dtype of the vectors, finite for
+      finite vectors; what is masked differs from `MASKED` by no more than a score.
 
     References:
       Bengio, Senecal 2008, "Adaptive Importance Sampling to Accelerate Training of a Neural
@@ -75,22 +75,19 @@ def contrastive_logits(
       Correction: Revisiting Sampled Softmax for Large-Scale Retrieval", section 3.
     """
     query = tempered(query, temperature)
-    true_logits = tf.reduce_sum(query * bounded(positive.vectors), -1, keepdims=True)
-    scores = tf.matmul(query, bounded(negative.vectors), transpose_b=True)
+    true_logits = tf.reduce_sum(query * bounded(positive.vectors), 1)
     if correct_positive:
-        true_logits -= tf.math.log(positive.counts)[:, None]
-    # A row that is added to all, so that reserved ids cost no mask of their own.
+        true_logits -= tf.math.log(positive.counts)
+    scores = tf.matmul(query, bounded(negative.vectors), transpose_b=True)
+    # What is masked is discounted beyond any score: one pass over the matrix, and none backwards.
     discount = tf.where(domain.contains(negative.ids), tf.math.log(negative.counts), -MASKED)
-    logits = tf.where(
-        is_no_negative(positive.ids, negative.ids, excluded_ids), MASKED, scores - discount
-    )
-    return tf.concat([true_logits, logits], 1)
+    masked = is_no_negative(positive.ids, negative.ids, excluded_ids)
+    return true_logits, scores - tf.where(masked, -MASKED, discount)
 
 
-def cross_entropy(logits: tf.Tensor) -> tf.Tensor:
-    """Loss of each row, nats: the positive's logit stands first. float32 `[rows]`."""
-    labels = tf.zeros(tf.shape(logits)[:1], tf.int32)
-    return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
+def cross_entropy(true_logits: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """Loss of each row of `contrastive_logits`, nats: float32 `[rows]`."""
+    return tf.nn.softplus(tf.reduce_logsumexp(logits, 1) - true_logits)
 
 
 def one_positive_a_row(query: tf.Tensor, true_ids: Any) -> Tuple[tf.Tensor, tf.Tensor, Any]:

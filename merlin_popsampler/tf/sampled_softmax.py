@@ -151,7 +151,7 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
             excluded_ids,
             self.correct_positive,
         )
-        return tf.where(counting, cross_entropy(logits), 0.0) * row_weights(counting)
+        return tf.where(counting, cross_entropy(*logits), 0.0) * row_weights(counting)
 
     def _evaluated(
         self, queries: Any, ids: Any, table: Any, excluded_ids: Any, counting: Any

@@ -64,8 +64,8 @@ def sums_over_candidates(mixture, true_id):
         positive, negative = mixture.candidates(
             true_ids, tf.gather(scores, true_ids), lambda ids: tf.gather(scores, ids)
         )
-        logits = contrastive_logits(tf.ones([ROWS, 1]), positive, negative, DOMAIN)
-        return tf.reduce_sum(tf.exp(logits[0, 1:]))
+        _, logits = contrastive_logits(tf.ones([ROWS, 1]), positive, negative, DOMAIN)
+        return tf.reduce_sum(tf.exp(logits[0]))
 
     loop = tf.function(
         lambda: tf.map_fn(one, tf.constant(batches), tf.float32, parallel_iterations=1)

@@ -19,7 +19,7 @@ from .contrastive_settings import check_evaluation, check_settings, negatives_of
 from .evaluation_mean import EvaluationMean
 from .interfaces import check_item_weights
 from .item_tower import ItemTower
-from .log_probabilities import CandidateCrossEntropy, ranked, targets_of
+from .log_probabilities import CandidateCrossEntropy, log_probabilities, ranked, targets_of
 from .saving import is_saving
 
 
@@ -268,7 +268,7 @@ class ContrastiveOutput(contrastive.ContrastiveOutput):  # type: ignore[misc]
             self.logits_temperature,
             correct_positive=self.correct_positive,
         )
-        return tf.nn.log_softmax(logits)
+        return log_probabilities(*logits)
 
     def _on_catalog(
         self, query: tf.Tensor, ids: tf.Tensor, counting: tf.Tensor

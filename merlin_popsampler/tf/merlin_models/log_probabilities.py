@@ -8,10 +8,12 @@ from typing import Any
 
 import tensorflow as tf
 
-from merlin_popsampler.tf.logits import row_weights
+from merlin_popsampler.tf.logits import cross_entropy, row_weights
 
 PLACES = 1000
 """Places of a ranking that top-k metrics can tell apart."""
+_LOSSES = "_popsampler_losses"
+"""Attribute of outputs: minus their first column."""
 
 
 @tf.keras.utils.register_keras_serializable(package="merlin_popsampler")
@@ -25,7 +27,24 @@ class CandidateCrossEntropy(tf.keras.losses.Loss):  # type: ignore[misc]
 
     def call(self, y_true: Any, y_pred: Any) -> tf.Tensor:
         counting = y_true[:, 0] > 0.0
-        return tf.where(counting, -y_pred[:, 0], 0.0) * row_weights(counting)
+        losses = getattr(y_pred, _LOSSES, None)
+        losses = -y_pred[:, 0] if losses is None else losses
+        return tf.where(counting, losses, 0.0) * row_weights(counting)
+
+
+def log_probabilities(true_logits: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """Log-probabilities of each row's candidates, the positive first: float32 `[rows, 1 + n]`.
+
+    Args:
+      true_logits: float32 `[rows]`, of the positives.
+      logits: float32 `[rows, n]`, of the others.
+    """
+    losses = cross_entropy(true_logits, logits)
+    outputs = tf.concat([-losses[:, None], logits - (losses + true_logits)[:, None]], 1)
+    # As Keras's softmax leaves its logits to Keras's loss: a gradient through one column of the
+    # matrix would be a matrix itself.
+    setattr(outputs, _LOSSES, losses)
+    return outputs
 
 
 def targets_of(counting: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:

@@ -107,6 +107,22 @@ def test_the_loss_is_the_formula_over_the_rows_that_count(sources, correct):
     assert loss_of(prediction, weights) == pytest.approx(weighted, rel=1e-5)
 
 
+def test_a_step_of_training_differentiates_the_losses_alone():
+    """Not the matrix of log-probabilities that they are a column of."""
+    seen = []
+
+    class Watched(CandidateCrossEntropy):
+        def call(self, y_true, y_pred):
+            loss = super().call(y_true, y_pred)
+            seen.append(tf.gradients(tf.reduce_sum(loss), y_pred))
+            return loss
+
+    model, _ = with_a_table()
+    model.compile("sgd", loss=Watched())
+    model.fit(loader(), steps_per_epoch=1, verbose=0)
+    assert seen and all(gradients == [None] for gradients in seen)
+
+
 def test_the_corrected_loss_is_tensorflow_s_with_the_same_draws():
     temperature, ids = 0.3, [3, 3, 9, 14]
     output = output_on(logits_temperature=temperature)
