@@ -38,7 +38,7 @@ venv-mutants: ## .venv-mutants: mutmut, NVTabular, no TensorFlow
 
 demo: venv ## raw grocery transactions to trained models, compared with popularity
 	.venv/bin/python workflows/preprocess.py --output $(OUT)/demo
-	.venv/bin/python workflows/train.py --data $(OUT)/demo --output $(OUT)/demo/results --epochs 2 $(ARGS)
+	.venv/bin/python workflows/train.py --data $(OUT)/demo --output $(OUT)/demo/results --epochs 1 $(ARGS)
 
 notebook: venv ## execute examples/quickstart.ipynb anew, into out/; a cell that fails fails it
 	@mkdir -p $(OUT)
@@ -73,8 +73,9 @@ wheel: venv-lint ## build the wheel and import it from an empty folder
 release-check: venv-lint ## that, then every test against the installed wheel, under both sets of pins
 	@tools/release_check.sh all $(ARGS)
 
-conformance: venv ## NVTabular's own tests with our encoder in place of its own; ARGS=/path/to/NVTabular, a clone
-	tools/conformance.sh $(ARGS)
+conformance: venv ## Merlin Models' own tests with our classes in place of theirs; NVTABULAR=/path/to/a/clone, its too
+	tools/conformance.sh merlin-models
+	$(if $(NVTABULAR),tools/conformance.sh nvtabular $(NVTABULAR))
 
 mutants: venv-mutants ## do the tests of contract and core notice changed code? out/mutants/report.md
 	.venv-mutants/bin/python tools/mutants.py --workers $(WORKERS) --output $(OUT)/mutants $(ARGS)

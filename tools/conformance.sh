@@ -1,54 +1,49 @@
 #!/usr/bin/env bash
-# Runs NVTabular's own tests of Categorify, and of workflows, with FrequencyCategorify in Categorify's place.
+# Runs other people's own tests with our classes in the place of theirs.
 #
-#   tools/conformance.sh /path/to/NVTabular [python]
+#   tools/conformance.sh nvtabular /path/to/NVTabular    its tests of Categorify, and of workflows
+#   tools/conformance.sh merlin-models                   its tests of contrastive output, sampling, retrieval models
 #
-# The first argument is a clone of https://github.com/NVIDIA-Merlin/NVTabular, bare or not, which has the tag of
-# the NVTabular that is installed; python is the interpreter of .venv (`make venv`) unless another one is named.
-# The tests are taken out of the clone into a temporary folder. Those that cannot pass are listed below, each
-# with its error and its reason; the exit status is 0 only if exactly these fail, and for that error.
+# The path is a clone of https://github.com/NVIDIA-Merlin/NVTabular, bare or not, which has the tag of the NVTabular
+# that is installed; Merlin Models' tests come with its source package, by pip. They go into a temporary folder.
+# Those that cannot pass are listed in tools/conformance/, each with its error and its reason; the exit status is 0
+# only if exactly these fail, and for that error.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-clone=$(cd "${1:?a clone of NVTabular}" && pwd)
-python=${2:-$root/.venv/bin/python}
-readonly TAG=v23.08.00
+python=$root/.venv/bin/python
+readonly NVTABULAR=v23.08.00 MERLIN_MODELS=23.12.0
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-mkdir "$work/plugin"
-git -C "$clone" archive "$TAG" tests pytest.ini | tar -x -C "$work"
+mkdir "$work/stubs"
+# Their conftest and helpers import these, for benchmarks and reports that none of the tests runs.
+for module in asvdb git fiddle wandb; do
+  printf 'def __getattr__(name):\n    return None\n' >"$work/stubs/$module.py"
+done
 
-# Their conftest imports it for benchmarks that no test runs; no package index has it.
-printf '%s\n' 'ASVDb = BenchmarkInfo = utils = None' >"$work/plugin/asvdb.py"
-
-cat >"$work/plugin/in_its_place.py" <<'PYTHON'
-import nvtabular.ops
-import pytest
-
-from merlin_popsampler import FrequencyCategorify, PopSamplerError
-
-nvtabular.ops.Categorify = FrequencyCategorify
-
-BY_DESIGN = {  # how the name of a test begins: the error, the reason
-    "test_categorify_lists[vocabs1-": (PopSamplerError, "vocabs= brings an order and no counts"),
-    "test_categorify_single_table": (PopSamplerError, "single_table= shifts ids off their order"),
-    "test_categorify_inference": (AttributeError, "no encoder for servers: they use transform"),
-}
-
-
-def pytest_itemcollected(item):
-    for start, (error, reason) in BY_DESIGN.items():
-        if item.name.startswith(start):
-            item.add_marker(pytest.mark.xfail(raises=error, reason=reason, strict=True))
-
-
-def pytest_collection_finish(session):
-    names = [item.name for item in session.items]
-    absent = [start for start in BY_DESIGN if not any(name.startswith(start) for name in names)]
-    if absent:
-        raise pytest.UsageError(f"Expected tests of these names: {absent}. Which NVTabular is this?")
-PYTHON
+choice=()
+case ${1:-} in
+nvtabular)
+  clone=$(cd "${2:?a clone of NVTabular}" && pwd)
+  git -C "$clone" archive "$NVTABULAR" tests pytest.ini | tar -x -C "$work"
+  plugin=nvtabular_tests
+  tests=(tests/unit/ops/test_categorify.py tests/unit/workflow)
+  ;;
+merlin-models)
+  "$python" -m venv "$work/pip"
+  "$work/pip/bin/python" -m pip --quiet download --no-deps --no-binary :all: --dest "$work" "merlin-models==$MERLIN_MODELS"
+  tar -xzf "$work"/merlin*models-*.tar.gz -C "$work" --strip-components 1 --wildcards '*/tests' '*/pytest.ini'
+  plugin=merlin_models_tests
+  tests=(tests/unit/tf/outputs/test_contrastive.py tests/unit/tf/outputs/test_sampling.py
+    tests/unit/tf/prediction_tasks/test_sampling.py tests/unit/tf/models/test_retrieval.py)
+  # They read a data set that does not come with the package.
+  choice=(-k "not advanced_options")
+  ;;
+*)
+  sed -n '2,5p' "$0" >&2
+  exit 2
+  ;;
+esac
 cd "$work"
-PYTHONPATH=$root:$work/plugin "$python" -m pytest -p in_its_place -W ignore -rxX \
-  tests/unit/ops/test_categorify.py tests/unit/workflow
+PYTHONPATH=$root:$root/tools/conformance:$work/stubs "$python" -m pytest -p "$plugin" -W ignore -rxX "${choice[@]}" "${tests[@]}"

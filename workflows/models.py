@@ -5,7 +5,7 @@ their order; otherwise one vector a session, which asks for what is not in it. S
 much as it holds items, where a copy of the session for each of them would cost their square.
 """
 
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 import merlin.models.tf as mm
 import numpy as np
@@ -13,11 +13,13 @@ import pandas as pd
 import tensorflow as tf
 from evaluate import Array, Scorer
 from merlin.schema import ColumnSchema, Schema
-from sessions import ITEM
+from sessions import ITEM, READ
 
-from merlin_popsampler import PopularityBasedSampler, PopularityMetadata
+from merlin_popsampler import PopularityMetadata
+from merlin_popsampler.core.domain import PADDING_ID, IdDomain
+from merlin_popsampler.tf.merlin_models import ContrastiveOutput, ItemFeatures
 
-MODELS = ("retrieval", "session")
+MODELS = ("retrieval", "session", "two-tower")
 DROPOUT = 0.3
 _registered = tf.keras.utils.register_keras_serializable(package="popsampler.workflows")
 
@@ -28,7 +30,19 @@ class MeanOfOthers(tf.keras.layers.Layer):  # type: ignore[misc]
 
     From ragged `[sessions, (items), dim]` to `[sessions, dim]`, in training `[items, dim]`. There
     every session must have two items or more.
+
+    Args:
+      each: whether a vector for each item is what is wanted beside training, too: a two-tower
+        model compares it with the item's own, whatever it is called for.
+      **kwargs: Keras's arguments of a layer.
     """
+
+    def __init__(self, each: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.each = each
+
+    def get_config(self) -> Dict[str, Any]:
+        return {**super().get_config(), "each": self.each}
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return tf.TensorShape([None, input_shape[-1]])
@@ -36,7 +50,7 @@ class MeanOfOthers(tf.keras.layers.Layer):  # type: ignore[misc]
     def call(self, items: tf.RaggedTensor, training: bool = False) -> tf.Tensor:
         sums = tf.reduce_sum(items, axis=1)
         lengths = tf.cast(items.row_lengths(), sums.dtype)[:, None]
-        if not training:
+        if not (training or self.each):
             return sums / lengths
         session = items.value_rowids()
         return (tf.gather(sums, session) - items.values) / (tf.gather(lengths, session) - 1)
@@ -64,7 +78,8 @@ class NextItem(tf.keras.layers.Layer):  # type: ignore[misc]
         # One step more than the longest session has: a batch may have none left to read.
         padded = tf.pad(items.to_tensor()[..., :-1], [[0, 0], [0, 1], [0, 0]])
         lengths, steps = items.row_lengths(), tf.shape(padded)[1]
-        states = self.reader(padded, mask=tf.sequence_mask(lengths, steps))
+        # Without a mask, which costs a third more: what is padded comes after all that is read.
+        states = self.reader(padded)
         if training:
             return tf.boolean_mask(states, tf.sequence_mask(lengths - 1, steps))
         return tf.gather(states, lengths - 1, batch_dims=1)
@@ -96,34 +111,92 @@ def popular_items(item: ColumnSchema, popularity: PopularityMetadata, dim: int) 
 
 
 def build_model(
-    name: str, schema: Schema, sampler: PopularityBasedSampler, items: mm.EmbeddingTable
+    name: str,
+    schema: Schema,
+    negatives: Any,
+    popularity: PopularityMetadata,
+    dim: int,
+    item_schema: Optional[Schema] = None,
+    features: Optional[ItemFeatures] = None,
 ) -> Any:
-    """The model of that name: its query layer, against the table of items to find."""
-    dim = items.dim - 1
-    if name == "retrieval":
-        read, query = mm.Embeddings(schema, dim=dim, sequence_combiner=None), MeanOfOthers()
-    else:
+    """The model of that name.
+
+    Args:
+      name: one of `MODELS`.
+      schema: of the sessions, with the list of item ids.
+      negatives: what a `ContrastiveOutput` takes.
+      popularity: of the items.
+      dim: width of the vectors, beside their log popularity.
+      item_schema: of the items' ids and features, for "two-tower".
+      features: of all items, for "two-tower".
+    """
+    item = schema.select_by_name([ITEM])
+    items = popular_items(item[ITEM], popularity, dim)
+    inputs = Schema([item[ITEM].with_name(READ)])
+    if name == "session":
+        items.add_feature(inputs[READ])
         read, query = items, NextItem(dim)
-    inputs = mm.InputBlockV2(schema, categorical=read)
-    output = mm.ContrastiveOutput(
-        to_call=items, negative_samplers=sampler, logq_sampling_correction=True
+    else:
+        read = mm.Embeddings(inputs, dim=dim, sequence_combiner=None)
+        query = MeanOfOthers(each=item_schema is not None)
+    encoder = mm.Encoder(
+        mm.InputBlockV2(inputs, categorical=read),
+        query,
+        tf.keras.layers.Dropout(DROPOUT),
+        WithOne(),
     )
-    encoder = mm.Encoder(inputs, query, tf.keras.layers.Dropout(DROPOUT), WithOne())
-    return mm.RetrievalModelV2(query=encoder, output=output)
+    if item_schema is None:
+        return mm.RetrievalModelV2(query=encoder, output=ContrastiveOutput(items, negatives))
+    tower = item_tower(item_schema, items)
+    output = ContrastiveOutput(
+        None, negatives, schema=item, candidate=tower, item_features=features
+    )
+    return mm.TwoTowerModelV2(encoder, tower, outputs=output)
 
 
-def model_scorer(model: Any, items: mm.EmbeddingTable) -> Scorer:
-    """Scores of all ids: the queries' vectors times theirs."""
+def item_tower(schema: Schema, items: mm.EmbeddingTable) -> mm.Encoder:
+    """An item's vector: its own row of the table, plus a vector of each of its features.
+
+    So a rare item starts from what is known of its like, and a common one goes its own way.
+    """
+    tables = {
+        column.name: mm.EmbeddingTable(items.dim, column, sequence_combiner="mean")
+        for column in schema.remove_col(ITEM)
+    }
+    inputs = mm.ParallelBlock({ITEM: items, **tables}, schema=schema)
+    return mm.Encoder(mm.InputBlockV2(schema, categorical=inputs, aggregation="element-wise-sum"))
+
+
+def item_vectors(model: Any, features: Optional[ItemFeatures], domain: IdDomain) -> tf.Tensor:
+    """Vectors of the ids from 0 to `max_id`, as a model finds items by them."""
+    if features is None:
+        return model.last.to_call.embeddings
+    ids = tf.range(domain.cardinality, dtype=tf.int64)
+    blocks = [
+        model.candidate_encoder(features.features(ids[i : i + 4096]))
+        for i in range(0, domain.cardinality, 4096)
+    ]
+    return tf.concat(blocks, 0)
+
+
+def model_scorer(model: Any, features: Optional[ItemFeatures], domain: IdDomain) -> Scorer:
+    """Scores of all ids by a model as it is now: the queries' vectors times theirs."""
+    vectors = tf.constant(item_vectors(model, features, domain))
+    encoder = model.encoder if features is None else model.query_encoder
 
     def score(queries: List[Array]) -> Array:
+        if features is not None:  # each item's others are the query: something to be the last
+            queries = [np.append(ids, PADDING_ID) for ids in queries]
         offsets = np.concatenate([[0], np.cumsum([len(ids) for ids in queries])])
-        features = {
-            f"{ITEM}__values": tf.constant(np.concatenate(queries)),
-            f"{ITEM}__offsets": tf.constant(offsets),
-        }
-        scores: Array = tf.matmul(
-            model.encoder(features), items.table.embeddings, transpose_b=True
-        ).numpy()
+        asking = encoder(
+            {
+                f"{READ}__values": tf.constant(np.concatenate(queries)),
+                f"{READ}__offsets": tf.constant(offsets),
+            }
+        )
+        if features is not None:
+            asking = tf.gather(asking, offsets[1:] - 1)
+        scores: Array = tf.matmul(asking, vectors, transpose_b=True).numpy()
         return scores
 
     return score

@@ -1,7 +1,7 @@
 """The sessions that preprocess.py wrote: which train, which are held out, and what they ask for."""
 
 from pathlib import Path
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 import pandas as pd
@@ -11,8 +11,11 @@ from evaluate import Array
 from merlin.schema import Schema
 
 from merlin_popsampler import PopSamplerError
+from merlin_popsampler.tf.merlin_models import ItemFeatures
 
 ITEM = "item_id"
+READ = "session_items"
+"""The column of ids that a query reads, beside the ids to find."""
 ENDED = "ended"
 HELD_OUT = 0.1
 """Share of the training sessions, the last to end, that say when to stop."""
@@ -30,10 +33,13 @@ class Examples:
       until: `ended` of the last session that trains.
       min_id: first id that stands for an item.
       first: position of a session's first item that serves as a positive.
+      features: of all items: those of the positives become features, and there are no targets.
     """
 
-    def __init__(self, until: int, min_id: int, first: int) -> None:
-        self.until, self.min_id, self.first = until, min_id, first
+    def __init__(
+        self, until: int, min_id: int, first: int, features: Optional[ItemFeatures] = None
+    ) -> None:
+        self.until, self.min_id, self.first, self.features = until, min_id, first, features
 
     def compute_output_schema(self, schema: Schema) -> Schema:
         return schema.select_by_name([ITEM])
@@ -45,8 +51,11 @@ class Examples:
         sessions = tf.ragged.boolean_mask(sessions, tf.reshape(inputs[ENDED], [-1]) <= self.until)
         sessions = tf.ragged.boolean_mask(sessions, sessions >= self.min_id)
         sessions = tf.ragged.boolean_mask(sessions, sessions.row_lengths() > 1)
-        features = {f"{ITEM}__values": sessions.values, f"{ITEM}__offsets": sessions.row_splits}
-        return features, sessions[:, self.first :].values[:, None]
+        read = {f"{READ}__values": sessions.values, f"{READ}__offsets": sessions.row_splits}
+        positives = sessions[:, self.first :].values
+        if self.features is None:
+            return read, positives[:, None]
+        return {**read, **self.features.features(positives)}, None
 
 
 def read_sessions(folder: Path, after: int = -1) -> List[Array]:

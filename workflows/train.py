@@ -1,11 +1,13 @@
-"""Two Merlin models trained with sampled negatives, scored against the popularity baseline.
+"""Three Merlin models trained with sampled negatives, scored against the popularity baseline.
 
 - `retrieval`: the mean of the item vectors of a session's other items asks for the one left out.
 - `session`: a recurrent network reads the session's items in order and asks for the next one (the
   items to find share the table of the items read).
+- `two-tower`: asks as `retrieval` does, and an item's vector adds what is known of the item to the
+  row of its own; where preprocess.py wrote a table of items.
 
-Both train through Merlin's Loader on what preprocess.py wrote, with a sampler that configures
-itself from the schema, and with the logQ correction. Every item of a session serves as a positive.
+All train through Merlin's Loader on what preprocess.py wrote, with negatives that configure
+themselves from the schema. Every item of a session serves as a positive.
 The training sessions that ended last are held out: each model trains until their last items are
 recalled no better, and keeps its best weights. They are not the sessions that are reported.
 
@@ -21,7 +23,7 @@ import sys
 import time
 import warnings
 from pathlib import Path
-from typing import Any, Dict, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 warnings.filterwarnings("ignore")
@@ -34,7 +36,7 @@ import tensorflow as tf
 from evaluate import Scorer, evaluate, leave_last_out, popularity_scorer
 from fitting import METRIC, UntilNoBetter
 from merlin.io import Dataset
-from models import MODELS, build_model, model_scorer, popular_items
+from models import MODELS, build_model, model_scorer
 from sessions import ENDED, ITEM, Examples, last_to_train, read_sessions
 
 from merlin_popsampler import (
@@ -43,6 +45,7 @@ from merlin_popsampler import (
     PopularityMetadata,
     read_popularity,
 )
+from merlin_popsampler.tf.merlin_models import ItemFeatures
 
 LAWS = ("auto", "empirical", "log_uniform", "uniform")
 
@@ -53,26 +56,39 @@ def fit(
     """Trains a model of `MODELS`; returns it, its scorer, and how the training went."""
     tf.keras.utils.set_random_seed(args.seed)
     domain = popularity.domain
-    sampler = PopularityBasedSampler.from_schema(
-        data.schema, law=args.law, max_num_samples=min(args.num_sampled, domain.size)
-    )
-    schema = data.schema.select_by_name([ITEM])
-    items = popular_items(schema[ITEM], popularity, args.dim)
-    model = build_model(name, schema, sampler, items)
-    model.compile(optimizer=tf.keras.optimizers.Adam(args.learning_rate), metrics=[])
-    scorer = model_scorer(model, items)
+    negatives: Any = "in-batch"
+    if args.negatives == "sampled":
+        negatives = PopularityBasedSampler.from_schema(
+            data.schema, law=args.law, max_num_samples=min(args.num_sampled, domain.size)
+        )
+    item_schema = features = None
+    if name == "two-tower":
+        features = ItemFeatures.from_dataset(args.data / "items", domain=domain)
+        item_schema = Dataset(str(args.data / "items" / "*.parquet"), engine="parquet").schema
+    model = build_model(name, data.schema, negatives, popularity, args.dim, item_schema, features)
+    model.compile(optimizer=tf.keras.optimizers.Adam(args.learning_rate))
+
+    def scorer() -> Scorer:
+        return model_scorer(model, features, domain)
 
     until = last_to_train(folder)
     held_out = read_sessions(folder, after=until)
     queries, positives = leave_last_out(held_out)
-    examples = Examples(until, domain.min_id, first=0 if name == "retrieval" else 1)
+    examples = Examples(
+        until, domain.min_id, first=1 if name == "session" else 0, features=features
+    )
     sessions = max(1, args.batch_size // round(np.mean([len(ids) for ids in held_out])))
     loader = mm.Loader(data, batch_size=sessions, shuffle=True).map(examples)
     fitting = UntilNoBetter(
-        lambda: evaluate(scorer, queries, positives, domain, name=name), 60 * args.minutes, name
+        lambda: evaluate(scorer(), queries, positives, domain, name=name), 60 * args.minutes, name
     )
     model.fit(loader, epochs=args.epochs, verbose=0, callbacks=[fitting])
-    return model, scorer, fitting
+    return model, scorer(), fitting
+
+
+def possible(folder: Path) -> List[str]:
+    """The models that a folder has data for: two towers want the items' features."""
+    return [name for name in MODELS if name != "two-tower" or (folder / "items").exists()]
 
 
 def train(args: argparse.Namespace) -> Dict[str, Dict[str, Any]]:
@@ -91,7 +107,7 @@ def train(args: argparse.Namespace) -> Dict[str, Dict[str, Any]]:
     results: Dict[str, Dict[str, Any]] = {
         "popularity": evaluate(baseline, queries, positives, domain, name="popularity")
     }
-    for name in args.models:
+    for name in args.models or possible(args.data):
         began = time.perf_counter()
         model, scorer, fitting = fit(name, data, args.data / "train", popularity, args)
         results[name] = {
@@ -120,7 +136,7 @@ def drawn(results: Dict[str, Dict[str, Any]]) -> Any:
 
     figure = Figure(figsize=(6.4, 4.2))
     axis = figure.subplots()
-    for (name, row), colour in zip(list(results.items())[1:], ("#d95f02", "#1b9e77")):
+    for (name, row), colour in zip(list(results.items())[1:], ("#d95f02", "#1b9e77", "#7570b3")):
         epochs, recalls = zip(*((found["epoch"], found[METRIC]) for found in row["curve"]))
         axis.plot(epochs, recalls, ".-", color=colour, label=name)
         best = row["best_epoch"]
@@ -142,9 +158,10 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     add = parser.add_argument
     add("--data", type=Path, required=True, help="folder that preprocess.py wrote")
     add("--output", type=Path, required=True, help="folder for results.json and the models")
-    add("--models", nargs="+", choices=MODELS, default=list(MODELS), help="which to train")
+    add("--models", nargs="+", choices=MODELS, help="which to train (all)")
     add("--epochs", type=int, default=1000, help="at most, of each model [%(default)s]")
     add("--minutes", type=float, default=60, help="at most, for each model [%(default)s]")
+    add("--negatives", choices=("sampled", "in-batch"), default="sampled", help="[%(default)s]")
     add("--num-sampled", type=int, default=1000, help="negatives of a batch [%(default)s]")
     add("--law", choices=LAWS, default="auto", help="law of the negatives [%(default)s]")
     add("--batch-size", type=int, default=2048, help="positives of a batch, about [%(default)s]")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -46,10 +47,13 @@ def preprocessed(tmp_path_factory):
     frame.loc[len(frame)] = (10**6, "new", 10**6)
     frame.loc[len(frame)] = (10**6, "newer", 10**6)
     frame.to_csv(folder / "raw.csv", index=False)
+    items = frame[["product"]].drop_duplicates()
+    items["group"] = items["product"].str.split("-").str[0]
+    items.to_csv(folder / "items.csv", index=False)
     columns = ("--user-col", "basket", "--item-col", "product", "--time-col", "when")
-    printed = run(
-        "preprocess.py", "--data", folder / "raw.csv", "--output", folder / "out", *columns
-    )
+    files = ("--data", folder / "raw.csv", "--items", folder / "items.csv")
+    features = ("--item-features", "group")
+    printed = run("preprocess.py", *files, *features, "--output", folder / "out", *columns)
     return folder / "out", printed
 
 
@@ -76,14 +80,27 @@ def test_models_learn_and_beat_popularity(preprocessed, tmp_path):
     arguments = ("--epochs", 4, "--num-sampled", 60, "--batch-size", 512, "--dim", 32)
     printed = run("train.py", "--data", folder, "--output", tmp_path, *arguments)
     results = json.loads((tmp_path / "results.json").read_text())
-    assert list(results) == ["popularity", "retrieval", "session"]
-    for model in ("retrieval", "session"):
+    assert list(results) == ["popularity", "retrieval", "session", "two-tower"]
+    for model in ("retrieval", "session", "two-tower"):
         check_curve(results[model])
         assert results[model]["recall@20"] > 1.5 * results["popularity"]["recall@20"]
         assert 0 < results[model]["ndcg@20"] <= results[model]["recall@20"] <= 1
         assert (tmp_path / model / "saved_model.pb").exists()
     assert "times popularity" in printed
     assert (tmp_path / "training_curve.png").stat().st_size > 10_000
+
+
+@pytest.mark.merlin_models
+def test_two_towers_want_a_table_of_items(preprocessed, tmp_path):
+    folder, _ = preprocessed
+    shutil.copytree(folder / "train", tmp_path / "train")
+    assert trainer().possible(folder) == ["retrieval", "session", "two-tower"]
+    assert trainer().possible(tmp_path) == ["retrieval", "session"]
+    shutil.copytree(folder / "valid", tmp_path / "valid")
+    arguments = ("--data", tmp_path, "--output", tmp_path / "o", "--models", "two-tower")
+    printed = run("train.py", *arguments, fine=False)
+    assert "Expected parquet files in" in printed
+    assert "Traceback" not in printed
 
 
 def check_curve(row):

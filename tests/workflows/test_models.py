@@ -45,6 +45,7 @@ def test_every_item_is_asked_for_by_the_others(rng):
     assert np.allclose(trained, asked(layer, *others), atol=1e-6)
     assert np.allclose(trained[:2], sessions[0][::-1], atol=1e-6)
     assert np.allclose(asked(layer, *sessions), [items.mean(axis=0) for items in sessions])
+    assert np.array_equal(models.MeanOfOthers(each=True)(ragged), trained)
 
 
 def test_every_item_but_the_first_is_asked_for_by_those_before_it(rng):
@@ -58,7 +59,7 @@ def test_every_item_but_the_first_is_asked_for_by_those_before_it(rng):
     assert np.allclose(trained, layer(popular, training=True))
 
 
-@pytest.mark.parametrize("layer", [models.MeanOfOthers(), models.NextItem(3)], ids=models.MODELS)
+@pytest.mark.parametrize("layer", [models.MeanOfOthers(), models.NextItem(3)], ids=["mean", "next"])
 def test_a_batch_may_have_no_session(layer):
     nothing = tf.RaggedTensor.from_row_lengths(tf.zeros([0, 4]), tf.constant([], tf.int64))
     assert len(layer(nothing, training=True)) == 0
@@ -82,7 +83,7 @@ def test_a_new_model_recommends_the_popular():
 
 
 def test_layers_come_back_from_their_configuration():
-    for layer in (models.MeanOfOthers(), models.NextItem(7), models.WithOne()):
+    for layer in (models.MeanOfOthers(each=True), models.NextItem(7), models.WithOne()):
         config = tf.keras.layers.serialize(layer)
         again = tf.keras.layers.deserialize(config)
         assert again.get_config() == layer.get_config()

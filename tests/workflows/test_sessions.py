@@ -73,14 +73,31 @@ def test_every_item_of_a_session_that_trains_is_a_positive(first, positives):
     lists = [[3, 1, 9, 4], [5, 6, 8], [2, 8], [4, 7]]
     examples = sessions.Examples(until=5, min_id=3, first=first)
     features, targets = examples(batch(lists, [5, 6, 1, 2]))
-    assert sorted(features) == ["item_id__offsets", "item_id__values"]
-    assert features["item_id__values"].numpy().tolist() == [3, 9, 4, 4, 7]
-    assert features["item_id__offsets"].numpy().tolist() == [0, 3, 5]
+    assert sorted(features) == ["session_items__offsets", "session_items__values"]
+    assert features["session_items__values"].numpy().tolist() == [3, 9, 4, 4, 7]
+    assert features["session_items__offsets"].numpy().tolist() == [0, 3, 5]
     assert targets.shape == (len(positives), 1)
     assert targets.numpy().ravel().tolist() == positives
 
 
+def test_features_of_the_positives_take_the_place_of_targets():
+    class Squares:
+        def features(self, ids):
+            return {"item_id": ids, "square": ids * ids}
+
+    examples = sessions.Examples(until=5, min_id=3, first=0, features=Squares())
+    inputs, targets = examples(batch([[3, 1, 9, 4]], [5]))
+    assert targets is None
+    assert sorted(inputs) == [
+        "item_id",
+        "session_items__offsets",
+        "session_items__values",
+        "square",
+    ]
+    assert inputs["square"].numpy().tolist() == [9, 81, 16]
+
+
 def test_a_batch_may_have_nothing_to_train_on():
     features, targets = sessions.Examples(until=0, min_id=3, first=1)(batch([[3, 4]], [1]))
-    assert features["item_id__offsets"].numpy().tolist() == [0]
+    assert features["session_items__offsets"].numpy().tolist() == [0]
     assert targets.shape == (0, 1)
