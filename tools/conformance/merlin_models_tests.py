@@ -6,10 +6,10 @@ in-batch negatives are priced by it. It is a flat one, since that data draws its
 
 from typing import Any
 
-import merlin.datasets.synthetic as synthetic
 import merlin.models.tf as mm
 import numpy as np
 from by_design import marked
+from merlin.datasets import synthetic
 from merlin.models.tf.models import retrieval
 from merlin.models.tf.outputs.sampling import popularity
 from merlin.schema import Schema, Tags
@@ -32,6 +32,7 @@ def measured(column: Any) -> Any:
 
 
 def generate_data(*args: Any, **kwargs: Any) -> Any:
+    """Synthetic data as theirs, with measured curves."""
     made = generated(*args, **kwargs)
     for data in made if isinstance(made, tuple) else (made,):
         data.schema = Schema([measured(column) for column in data.schema])

@@ -31,6 +31,7 @@ from tests.support.contrastive_models import (
     with_towers,
 )
 from tests.support.draws import batches_drawn
+from tests.support.processes import run_python
 
 STEPS = -(-ROWS // BATCH)
 
@@ -193,6 +194,36 @@ def test_a_model_is_saved_without_the_table_and_serves_without_it(trained, tmp_p
     before = batches_drawn(source)
     reloaded.fit(rows(), verbose=0)
     assert batches_drawn(source) == before + STEPS
+
+
+FRESH = """
+import merlin.models.tf as mm
+import tensorflow as tf
+from merlin_popsampler.tf.merlin_models import ContrastiveOutput
+from tests.support.contrastive_models import BATCH, dataset, features
+
+model = tf.keras.models.load_model({folder!r})
+model.compile(tf.keras.optimizers.SGD(0.5), run_eagerly=True)
+model.model_outputs[0].set_item_features(features())
+rows = mm.Loader(dataset(), BATCH, shuffle=False)
+found = model.evaluate(rows, return_dict=True, verbose=0)["cross_entropy"]
+print("results", found, model.fit(rows, verbose=0).history["loss"][0])
+"""
+
+
+def test_two_towers_go_on_in_a_fresh_process(tmp_path):
+    model, _ = with_towers([sampler(), "in-batch"], logits_temperature=0.4)
+    model.compile(tf.keras.optimizers.SGD(0.5), run_eagerly=True)
+    model.fit(rows(), verbose=0)
+    model.save(str(tmp_path / "model"))
+    printed = run_python(FRESH.format(folder=str(tmp_path / "model")))
+    found = [float(number) for number in printed.split("results")[1].split()]
+    wanted = [evaluated(model)["cross_entropy"], model.fit(rows(), verbose=0).history["loss"][0]]
+    np.testing.assert_allclose(found, wanted, rtol=1e-5)
+    serving = tf.saved_model.load(str(tmp_path / "model")).signatures["serving_default"]
+    graph = serving.graph.as_graph_def().SerializeToString()
+    assert b"MatMul" in graph  # of the towers
+    assert b"RngReadAndSkip" not in graph
 
 
 def test_a_configuration_holds_the_tower(trained):
