@@ -10,35 +10,41 @@ import warnings
 from typing import Dict, Mapping
 
 from . import storage
-from .fit_folder import CATEGORIES, MARK, META, UNIQUE, Fitted
+from .fit_folder import CATEGORIES, MARK, META, UNIQUE, FitFolder, Fitted
 
 _KEYS = re.compile(rf"{UNIQUE}\.(.+)\.parquet")
 _LONGEST = 200
 """Bytes of a name that leave room for what Categorify puts around it."""
 
 
-def copy_for_others(fits: Mapping[str, Fitted], root: str) -> None:
+def copy_for_others(fits: Mapping[str, Fitted], beside: FitFolder) -> None:
     """Copies the files of vocabularies, by name, to Categorify's folder of a root.
 
     A name that is no file's gets no copies, and files that are no such copies stay, with a warning.
+
+    Args:
+      fits: what is copied.
+      beside: a new folder in the root, to write in before anybody sees it.
     """
-    folder, taken = f"{storage.absolute(root)}/{CATEGORIES}", []
+    taken = []
     for name, fitted in fits.items():
         if "/" in name or not name.isprintable() or len(name.encode()) > _LONGEST:
             continue
         for kind, files in fitted.files.items():
-            target = f"{folder}/{kind}.{name}.parquet"
-            if not _is_free(target):
-                taken.append(target)
-                continue
-            storage.remove(target)
-            for file, content in zip(files, fitted.read(kind)):
-                storage.write_bytes("/".join([target, *file.split("/")[1:]]), content)
+            target = f"{beside.root}/{CATEGORIES}/{kind}.{name}.parquet"
+            names = ("/".join(file.split("/")[1:]) for file in files)
+            try:
+                if _is_free(target):
+                    storage.put(target, zip(names, fitted.read(kind)), beside.path)
+                else:
+                    taken.append(target)
+            except OSError as error:
+                taken.append(f"{target} ({error})")
     if taken:
         warnings.warn(
             "The vocabularies were not copied under Categorify's own names, since files of others "
-            f"are there: {taken}. Nothing of ours needs the copies. If something else does, give "
-            "this operator an out_path of its own.",
+            f"are there, or none can be written: {taken}. Nothing of ours needs the copies. If "
+            "something else does, give this operator an out_path of its own.",
             stacklevel=4,
         )
 
@@ -62,13 +68,16 @@ def meta_beside(path: str) -> str:
 
 def _is_free(path: str) -> bool:
     """Whether there is nothing at a path, or copies of ours alone."""
-    if not storage.exists(path):
-        return True
-    parts = [f"{path}/{name}" for name in storage.names_in(path)] or [path]
+    if storage.is_file(path):
+        return _is_copy(path)
+    return all(_is_copy(f"{path}/{name}") for name in storage.names_in(path))
+
+
+def _is_copy(path: str) -> bool:
     try:
-        return all(MARK in _metadata(storage.read_bytes(part)) for part in parts)
+        return MARK in _metadata(storage.read_bytes(path))
     except (ValueError, OSError):  # no parquet, or a folder in the folder
-        return False
+        return not storage.exists(path)
 
 
 def _metadata(content: bytes) -> Mapping[bytes, bytes]:

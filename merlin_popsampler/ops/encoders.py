@@ -12,7 +12,7 @@ from merlin_popsampler.core.domain import NULL_ID, PADDING_ID
 from merlin_popsampler.core.pieces import Ints
 from merlin_popsampler.errors import FrequencyOrderError
 
-from . import fit_folder, popularity_file, storage
+from . import fit_places, popularity_file, storage
 from .categorify_files import meta_beside
 from .vocabulary import read_sizes
 
@@ -99,7 +99,7 @@ def _counts(column: ColumnSchema, encoder: Encoder) -> Optional[Ints]:
     path = column.properties.get("cat_path")
     if path is None or not storage.exists(path):
         return None
-    found = fit_folder.fitted_at(path)
+    found = fit_places.fitted_at(path)
     if found is not None:  # FrequencyCategorify's
         return popularity_file.counts_of_fit(found)
     try:

@@ -3,12 +3,13 @@
 import os
 import warnings
 import weakref
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, ClassVar, Dict, List, Set
+from typing import Any, ClassVar, Dict, Iterator, List, Set
 
 from merlin_popsampler.errors import PopSamplerError
 
-from . import fit_folder, storage
+from . import fit_folder, fit_places, storage
 from .fit_folder import FitFolder
 from .graphs_of import GraphsOf
 
@@ -75,10 +76,12 @@ class FittedFiles:
                 f"Expected one vocabulary of each name. Received: several named {twice} in one "
                 "operator. Use one operator per branch, or rename the columns."
             )
-        root = storage.absolute(str(self.out_path))
-        for folder in fit_folder.abandoned(root, self.subfolder, _in_use()):
-            storage.remove(folder.path)
-        folder = fit_folder.new_folder(root, self.subfolder)
+        return self._new_folder(storage.absolute(str(self.out_path)), names)
+
+    def _new_folder(self, root: str, names: List[str]) -> FitFolder:
+        """A folder below a root that is removed unless it is completed."""
+        fit_places.remove_abandoned(root, self.subfolder, _in_use())
+        folder = fit_places.new_folder(root, self.subfolder)
         self._under_way[folder] = names
         return folder
 
@@ -89,6 +92,8 @@ class FittedFiles:
                 self._check(name, found)
                 self._check_shared(name, found)
             fit_folder.complete(stats)
+            self._copy(stats)
+            self._warn_of_many()
         except BaseException:
             self._withdraw()
             raise
@@ -99,7 +104,6 @@ class FittedFiles:
         self._use({**self.fits, **stats})
         self._stale -= set(stats)
         self._remove_older()
-        self._warn_of_many()
 
     def clear(self) -> None:
         """Begins anew: what was fitted serves until the next fit has come to its end."""
@@ -121,10 +125,12 @@ class FittedFiles:
         if copy:
             for found in self.fits.values():
                 found.check_files()
-            fits = {
-                name: fit_folder.saved(name, found, str(new_path))
-                for name, found in self.fits.items()
-            }
+            root = storage.absolute(str(new_path))
+            with self._beside(root) as folder:
+                fits = {
+                    name: fit_places.saved(name, found, folder) for name, found in self.fits.items()
+                }
+            self._copy(fits)
         else:
             self.out_path = str(new_path)
             root = storage.absolute(self.out_path)
@@ -147,18 +153,31 @@ class FittedFiles:
     def _check(self, name: str, found: Any) -> None:
         """Raises where what a fit found must not be taken in use."""
 
+    def _copy(self, fits: Dict[str, Any]) -> None:
+        """Copies files for others than this package, below the root where they lie."""
+
     def _use(self, fits: Dict[str, Any]) -> None:
         self.fits = fits
+
+    @contextmanager
+    def _beside(self, root: str) -> Iterator[FitFolder]:
+        """A folder to write in what is moved to its place below a root once it is whole."""
+        folder = self._new_folder(root, [])
+        try:
+            yield folder
+        finally:
+            self._under_way.pop(folder, None)
+            fit_folder.remove(folder)
 
     def _withdraw(self) -> None:
         """Takes back what was fitted since `clear`; the earlier fit serves."""
         fresh = {found.folder for found in self._fresh.values()}.intersection(self._written)
-        for folder in fresh:
-            storage.remove(folder.path)
-        self._written = [folder for folder in self._written if folder not in fresh]
-        _give_up(self._under_way, os.getpid())
         self._use(self._before)
         self._stale = set(self.fits)
+        for folder in fresh:
+            fit_folder.remove(folder)
+        self._written = [folder for folder in self._written if folder not in fresh]
+        _give_up(self._under_way, os.getpid())
 
     def _check_shared(self, name: str, found: Any) -> None:
         """Refuses to change the ids of another workflow that holds this very object."""
@@ -173,11 +192,11 @@ class FittedFiles:
     def _remove_older(self) -> None:
         older = set(self._written[:-_KEPT]) - _in_use()
         for folder in older:
-            storage.remove(folder.path)
+            fit_folder.remove(folder)
         self._written = [folder for folder in self._written if folder not in older]
 
     def _warn_of_many(self) -> None:
-        folder, number = fit_folder.fits_in(str(self.out_path), self.subfolder)
+        folder, number = fit_places.fits_in(str(self.out_path), self.subfolder)
         if number > _MANY:
             warnings.warn(
                 f"{number} fits lie in {folder}. Remove those that no running process and no "
@@ -190,7 +209,7 @@ def _give_up(under_way: Dict[FitFolder, List[str]], process: int) -> None:
     """Removes the folders of fits that will not be completed, unless a fork says so."""
     while under_way and os.getpid() == process:
         folder, _ = under_way.popitem()
-        storage.remove(folder.path)
+        fit_folder.remove(folder)
 
 
 _LIVE: "weakref.WeakSet[FittedFiles]" = weakref.WeakSet()

@@ -1,44 +1,27 @@
-"""Folders of fits: the only module that knows where they lie and what is in them.
+"""The folder of one fit: the only module that knows what is in it.
 
-    <out_path>/categories/.fits/<time>-<host>-<process>-<number>/          of FrequencyCategorify
-    <out_path>/frequency_order/.fits/<time>-<host>-<process>-<number>/     of FrequencyOrder
-    <save>/popsampler/<digest of the manifest>/                            in a saved workflow
-        unique.<name>.parquet       keys in the order of their ids, or a folder of part.<n>.parquet
-        meta.<name>.parquet         where padding, null, unknown keys and keys begin
-        popularity.<name>.parquet   counts of all ids from 0 on
-        map.<name>.parquet          old ids and new ones, where ids were put in order
-        manifest.json               all these files with their digests, and the contracts
+    unique.<name>.parquet       keys in the order of their ids, or a folder of part.<n>.parquet
+    meta.<name>.parquet         where padding, null, unknown keys and keys begin
+    popularity.<name>.parquet   counts of all ids from 0 on
+    map.<name>.parquet          old ids and new ones, where ids were put in order
+    manifest.json               all these files with their digests, and the contracts
 
-A folder is written by one fit, the manifest last, and never changed: what has no manifest is on its
-way, or was given up. `<name>` is the column's, or that of the group of columns which share the
-vocabulary, in letters that every file system keeps apart.
+A folder is written by one fit, the manifest last, never changed, and removed manifest first: what
+has no manifest is on its way, or was given up. `<name>` is the column's, or that of the group of
+columns which share the vocabulary, in letters that every file system keeps apart.
 """
 
 import io
 import json
-import os
-import platform
 import re
-import uuid
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta, timezone
-from typing import (
-    TYPE_CHECKING,
-    AbstractSet,
-    Dict,
-    Iterator,
-    List,
-    Mapping,
-    Optional,
-    Sequence,
-    Tuple,
-    TypeVar,
-)
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Dict, Iterator, Mapping, Sequence, Tuple
 
 from merlin_popsampler.contract.metadata import PopularityMetadata
 from merlin_popsampler.errors import PopSamplerError
 
-from . import storage
+from . import storage, writers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,20 +30,14 @@ UNIQUE, META, POPULARITY, MAP = "unique", "meta", "popularity", "map"
 
 CATEGORIES, FREQUENCY_ORDER = "categories", "frequency_order"
 """Folders of the two operators, under their `out_path`."""
-_FITS = ".fits"
-_SAVED = "popsampler"
 _MANIFEST = "manifest.json"
 _FORMAT = 1
 MARK = b"merlin_popsampler"
 """Key that a fit's parquet files bear among their metadata."""
-_ABANDONED = timedelta(days=1)
-_TIME = "%Y%m%dT%H%M%S.%f"
-_WRITER = re.compile(r"([0-9T.]+)-(.+)-([0-9]+)-[0-9a-f]+")
 _PLAIN = re.compile(r"[a-z0-9_][a-z0-9_.-]{0,59}")
 
 Files = Dict[str, str]
 """Digest of each file's bytes, by its path inside the folder."""
-AnyFitted = TypeVar("AnyFitted", bound="Fitted")
 
 
 @dataclass(frozen=True)
@@ -81,8 +58,8 @@ class FitFolder:
 
     def is_later(self, other: "FitFolder") -> bool:
         """Whether its fit began after the other's; False also where names tell no time."""
-        ours, theirs = (_WRITER.fullmatch(one.place.split("/")[-1]) for one in (self, other))
-        return bool(ours and theirs and ours.group(1) > theirs.group(1))
+        ours, theirs = (writers.time_of(one.place.split("/")[-1]) for one in (self, other))
+        return bool(ours and theirs and ours > theirs)
 
 
 @dataclass(frozen=True)
@@ -116,11 +93,15 @@ class Fitted:
         for name, digest in self.files[kind].items():
             yield _checked(f"{self.folder.path}/{name}", digest)
 
+    def contents(self) -> Iterator[Tuple[str, bytes]]:
+        """Each file's path inside the folder and its bytes, see `read`."""
+        for kind, files in self.files.items():
+            yield from zip(files, self.read(kind))
+
     def check_files(self) -> None:
         """Reads all files, see `read`."""
-        for kind in self.files:
-            for _ in self.read(kind):
-                pass
+        for _ in self.contents():
+            pass
 
     def table(self, kind: str) -> "pd.DataFrame":
         """The frame of a kind's file, see `read`."""
@@ -128,13 +109,6 @@ class Fitted:
 
         path = self.path(kind)
         return pd.concat([storage.parse(content, path) for content in self.read(kind)])
-
-
-def new_folder(root: str, subfolder: str) -> FitFolder:
-    """A folder that nobody else writes a fit to; later ones come later in the order of names."""
-    time = datetime.now(timezone.utc).strftime(_TIME)
-    name = f"{time}-{_host()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-    return FitFolder(root, f"{subfolder}/{_FITS}/{name}")
 
 
 def write(folder: FitFolder, kind: str, name: str, frames: "Sequence[pd.DataFrame]") -> Files:
@@ -165,95 +139,54 @@ def write(folder: FitFolder, kind: str, name: str, frames: "Sequence[pd.DataFram
 
 
 def complete(fitted: Mapping[str, Fitted]) -> None:
-    """Writes the manifest of the folder of one fit, by which it counts as complete."""
+    """Writes the manifest of the folder of one fit, by which it counts as complete.
+
+    Raises:
+      PopSamplerError: what the workers wrote is not there for this process.
+    """
+    for found in fitted.values():
+        for name in (name for files in found.files.values() for name in files):
+            if not storage.exists(f"{found.folder.path}/{name}"):
+                raise PopSamplerError(
+                    f"Expected what the fit wrote in {found.folder.path}. Received: no {name}, "
+                    "since it was removed, or a worker wrote it where this process does not see "
+                    "it. Pass an out_path that this process and all workers share, and fit again."
+                )
     for folder in {found.folder for found in fitted.values()}:
-        storage.write_bytes(f"{folder.path}/{_MANIFEST}", _manifest(fitted))
+        name, content = manifest_of(fitted)
+        storage.write_bytes(f"{folder.path}/{name}", content)
 
 
-def fits_below(root: str) -> List[Dict[str, Fitted]]:
-    """The complete fits in an `out_path`, one of its folders or a saved workflow, oldest first.
-
-    Raises:
-      PopSamplerError: a manifest that cannot be read.
-    """
-    root = storage.absolute(root)
-    found = []
-    for subfolder in (f"{CATEGORIES}/{_FITS}", f"{FREQUENCY_ORDER}/{_FITS}", _FITS, _SAVED):
-        for name in storage.names_in(f"{root}/{subfolder}"):
-            folder = FitFolder(root, f"{subfolder}/{name}")
-            if _complete(folder):
-                found.append(_read(folder))
-    return found
+def is_complete(folder: FitFolder) -> bool:
+    """Whether a fit has written all of it."""
+    return storage.exists(f"{folder.path}/{_MANIFEST}")
 
 
-def fitted_at(path: str) -> Optional[Fitted]:
-    """The fit that wrote a `unique.*` file, or None: it is not of a fit of ours.
-
-    Raises:
-      PopSamplerError: a manifest that cannot be read.
-    """
-    folder = FitFolder(*path.rsplit("/", 2)[:2])
-    fits = _read(folder).values() if _complete(folder) else ()
-    return next((fit for fit in fits if UNIQUE in fit.files and fit.path(UNIQUE) == path), None)
+def remove(folder: FitFolder) -> None:
+    """Removes a folder, the manifest first: what cannot be removed now is left to a later fit."""
+    with suppress(OSError):
+        storage.remove(f"{folder.path}/{_MANIFEST}")
+        storage.remove(folder.path)
 
 
-def abandoned(root: str, subfolder: str, in_use: AbstractSet[FitFolder]) -> List[FitFolder]:
-    """Folders of fits that nobody will complete: their writer is gone, or a day has passed.
-
-    Args:
-      root: the `out_path`.
-      subfolder: the operator's.
-      in_use: folders that this process reads or writes.
-    """
-    folders = []
-    for name in storage.names_in(f"{root}/{subfolder}/{_FITS}"):
-        folder, writer = FitFolder(root, f"{subfolder}/{_FITS}/{name}"), _WRITER.fullmatch(name)
-        if writer and folder not in in_use and not _complete(folder) and _gone(*writer.groups()):
-            folders.append(folder)
-    return folders
-
-
-def fits_in(root: str, subfolder: str) -> Tuple[str, int]:
-    """Where an operator's fits lie, and how many do."""
-    folder = f"{storage.absolute(root)}/{subfolder}/{_FITS}"
-    return folder, len(storage.names_in(folder))
-
-
-def saved(name: str, fitted: AnyFitted, root: str) -> AnyFitted:
-    """Copies what a fit found into a saved workflow's folder, and returns it as it is there.
-
-    Equal fits share one folder. Nothing that lies there is removed; what is damaged is replaced.
-
-    Raises:
-      PopSamplerError: the files are not those of the fit; nothing is copied then.
-    """
-    manifest = _manifest({name: fitted})
-    place = f"{_SAVED}/{storage.digest_of(manifest)}"
-    target = replace(fitted, folder=FitFolder(storage.absolute(root), place))
-    contents = {
-        file: content
-        for kind, files in fitted.files.items()
-        for file, content in zip(files, fitted.read(kind))
-    }
-    for file, content in {**contents, _MANIFEST: manifest}.items():
-        path = f"{target.folder.path}/{file}"
-        if not storage.exists(path) or storage.read_bytes(path) != content:
-            storage.write_bytes(path, content)
-    return target
-
-
-def _manifest(fitted: Mapping[str, Fitted]) -> bytes:
+def manifest_of(fitted: Mapping[str, Fitted]) -> Tuple[str, bytes]:
+    """Path inside the folder and bytes of a manifest, by the names of what was fitted."""
     columns = {
         name: {"files": dict(found.files), "popularity": found.metadata.to_dict()}
         for name, found in fitted.items()
     }
-    return json.dumps({"format": _FORMAT, "columns": columns}, indent=1).encode()
+    return _MANIFEST, json.dumps({"format": _FORMAT, "columns": columns}, indent=1).encode()
 
 
-def _read(folder: FitFolder) -> Dict[str, Fitted]:
+def read_manifest(folder: FitFolder) -> Dict[str, Fitted]:
+    """What a folder's manifest says; nothing where there is none, or no longer."""
     path = f"{folder.path}/{_MANIFEST}"
     try:
-        manifest = json.loads(storage.read_bytes(path))
+        content = storage.read_bytes(path)
+    except PopSamplerError:
+        return {}
+    try:
+        manifest = json.loads(content)
         if manifest["format"] != _FORMAT:
             raise ValueError(f"format {manifest['format']}")
         return {
@@ -272,7 +205,7 @@ def _read(folder: FitFolder) -> Dict[str, Fitted]:
 def _checked(path: str, digest: str) -> bytes:
     what_to_do = (
         "Load the workflow that was saved, or fit again. A fit that is to outlast the operator's "
-        "next two must be saved."
+        "next two must be saved, where all processes that use it see it."
     )
     try:
         content = storage.read_bytes(path)
@@ -287,29 +220,6 @@ def _checked(path: str, digest: str) -> bytes:
             f"digest {found}. {what_to_do}"
         )
     return content
-
-
-def _complete(folder: FitFolder) -> bool:
-    return storage.exists(f"{folder.path}/{_MANIFEST}")
-
-
-def _gone(time: str, host: str, process: str) -> bool:
-    """Whether a writer of this host has ended, or has had a day."""
-    if host == _host():
-        if int(process) == os.getpid():
-            return True  # it is not among those under way
-        try:
-            os.kill(int(process), 0)  # asks, and sends nothing
-        except ProcessLookupError:
-            return True
-        except PermissionError:
-            pass
-    started = datetime.strptime(time, _TIME).replace(tzinfo=timezone.utc)
-    return datetime.now(timezone.utc) - started > _ABANDONED
-
-
-def _host() -> str:
-    return re.sub(r"[^A-Za-z0-9.]", "_", platform.node()) or "host"
 
 
 def _safe(name: str) -> str:

@@ -16,7 +16,7 @@ from merlin_popsampler.contract.schema import column_popularity, find_item_colum
 from merlin_popsampler.core.pieces import Floats, Ints
 from merlin_popsampler.errors import PopSamplerError, SchemaError
 
-from . import fit_folder, popularity_file, storage
+from . import fit_folder, fit_places, popularity_file, storage
 from .categorify_files import keys_of_others
 from .fit_folder import Fitted
 from .schema_file import PlainSchema, read_schema_file
@@ -142,7 +142,7 @@ def fits_in(path: str) -> Dict[str, List[Fits]]:
     The last fit answers, alone; but where workflows were saved to one folder more than once, their
     fits lie there in no order.
     """
-    found = [entry for fit in fit_folder.fits_below(path) for entry in fit.items()]
+    found = [entry for fit in fit_places.fits_below(path) for entry in fit.items()]
     others = keys_of_others(path)
     return {
         name: _made_by(name, [fit for other, fit in found if other == name], others.get(name))

@@ -115,17 +115,6 @@ class FrequencyCategorify(FittedFiles, Categorify):  # type: ignore[misc]
         Categorify.clear(self)
         FittedFiles.clear(self)
 
-    def fit_finalize(self, stats: Dict[str, Vocabulary]) -> None:
-        """Takes the vocabularies in use, and copies them for those who read Categorify's files."""
-        super().fit_finalize(stats)
-        copy_for_others(stats, str(self.out_path))
-
-    def set_storage_path(self, new_path: Any, copy: bool = False) -> None:
-        """See `FittedFiles.set_storage_path`."""
-        super().set_storage_path(new_path, copy)
-        if copy:
-            copy_for_others(self.fits, str(new_path))
-
     def transform(self, col_selector: Any, df: Any) -> Any:
         """Encodes a frame's columns. Empty frames, null columns and any index are fine."""
         encoded = df.copy(deep=False)
@@ -266,6 +255,12 @@ class FrequencyCategorify(FittedFiles, Categorify):  # type: ignore[misc]
                 f"{found.metadata.max_id}. Received: {np.dtype(self.output_dtype)}, which ends "
                 f"at {largest}. Pass a wider dtype, or max_size."
             )
+
+    def _copy(self, fits: Dict[str, Vocabulary]) -> None:
+        """For those who read Categorify's files."""
+        for root in {found.folder.root for found in fits.values()}:
+            with self._beside(root) as folder:
+                copy_for_others(fits, folder)
 
     def _use(self, fits: Dict[str, Vocabulary]) -> None:
         """Tells Categorify where the vocabularies are."""

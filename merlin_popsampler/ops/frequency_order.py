@@ -165,7 +165,7 @@ class FrequencyOrder(FittedFiles, StatOperator):  # type: ignore[misc]
             self._id_groups.check_paths(input_schema, self._fresh)
             for column in input_schema:
                 self._check_unchanged(column)
-        except PopSamplerError:
+        except BaseException:
             self._withdraw()
             raise
         finally:

@@ -9,7 +9,8 @@ import os
 import re
 from contextlib import suppress
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, List, Tuple
+from typing import TYPE_CHECKING, Any, Iterable, List, Tuple
+from uuid import uuid4
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
@@ -21,11 +22,43 @@ if TYPE_CHECKING:
 
 
 def write_bytes(path: str, content: bytes) -> None:
-    """Writes a file, making folders on the way."""
+    """Writes a file, making folders on the way: whoever looks sees it whole or not at all."""
     fs, local = _filesystem(path)
     fs.makedirs(os.path.dirname(local), exist_ok=True)
-    with fs.open(local, "wb") as file:
+    if not isinstance(fs, LocalFileSystem):
+        fs.pipe_file(local, content)  # what is put there appears when all of it is
+        return
+    beside = f"{local}.{uuid4().hex}"
+    with fs.open(beside, "wb") as file:
         file.write(content)
+        file.flush()
+        os.fsync(file.fileno())  # a name that outlives the machine must not stand for nothing
+    os.replace(beside, local)
+
+
+def put(path: str, contents: Iterable[Tuple[str, bytes]], beside: str) -> None:
+    """Puts a file, or a folder of files, in the place of what is there.
+
+    Args:
+      path: of the file or folder.
+      contents: the files' paths in the folder, "" for a file itself, and their bytes, in the order
+        in which they appear in an object store; elsewhere they appear at once.
+      beside: a place on the same file system, as `absolute` spells it, where nothing is: local
+        files are written there before they are renamed.
+    """
+    fs, local = _filesystem(path)
+    renames = isinstance(fs, LocalFileSystem)
+    if not renames:
+        remove(path)
+    for name, content in contents:
+        write_bytes(f"{beside if renames else path}/{name}".rstrip("/"), content)
+    if renames:
+        fs.makedirs(os.path.dirname(local), exist_ok=True)
+        try:
+            os.replace(beside, local)
+        except OSError:  # a folder that is not empty, or a file where a folder is to be
+            remove(path)
+            os.replace(beside, local)
 
 
 def read_bytes(path: str) -> bytes:
@@ -48,14 +81,14 @@ def read_bytes(path: str) -> bytes:
 def remove(path: str) -> None:
     """Removes a file, or a folder and all that is below, if it is there."""
     fs, local = _filesystem(path)
-    if fs.isfile(local):
-        fs.rm_file(local)
-        return
     folders = []
+    with suppress(FileNotFoundError):  # another process may remove anything of it, too
+        if fs.isfile(local):
+            fs.rm_file(local)
     for folder, _, files in fs.walk(local):
         folders.append(folder)
         for name in files:
-            with suppress(FileNotFoundError):  # another process may remove it, too
+            with suppress(FileNotFoundError):
                 fs.rm_file(f"{folder}/{name}")
     for folder in reversed(folders):
         with suppress(OSError):  # object stores have no folders
@@ -77,9 +110,11 @@ def is_file(path: str) -> bool:
 def names_in(folder: str) -> List[str]:
     """Names of the files and folders in a folder, sorted; none where there is no folder."""
     fs, local = _filesystem(folder)
-    if not fs.isdir(local):
+    try:
+        entries = fs.ls(local, detail=False) if fs.isdir(local) else []
+    except FileNotFoundError:  # it was there
         return []
-    return sorted(os.path.basename(str(entry).rstrip("/")) for entry in fs.ls(local, detail=False))
+    return sorted(os.path.basename(str(entry).rstrip("/")) for entry in entries)
 
 
 def absolute(path: str) -> str:
@@ -133,5 +168,6 @@ def _number(name: str) -> Tuple[int, str]:
 
 
 def _filesystem(path: str) -> Tuple[Any, str]:
-    fs, local = fsspec.core.url_to_fs(str(path))
+    # Object stores remember what they listed, and would not see what another process wrote since.
+    fs, local = fsspec.core.url_to_fs(str(path), use_listings_cache=False)
     return fs, str(local)

@@ -3,12 +3,15 @@
 import operator
 import shutil
 import warnings
+from dataclasses import replace
 
 import pandas as pd
+import pytest
 from merlin.io.worker import clean_worker_cache
 from nvtabular import Workflow, ops
 
 from merlin_popsampler import FrequencyCategorify, FrequencyOrder
+from merlin_popsampler.ops import fit_folder
 from merlin_popsampler.ops.encoders import Encoder
 from merlin_popsampler.ops.fitted_column import read_fitted_column
 from merlin_popsampler.ops.schema_file import read_schema_file
@@ -80,6 +83,18 @@ def transformed(folder, change):
         change(file)
     clean_worker_cache()
     return made.transform(dataset(frame(), 1)).compute()
+
+
+def on_two_machines(folder, seen_by_the_worker):
+    """A fit whose tasks see a place under another name than the process that asks for them."""
+    write = fit_folder.write
+
+    def elsewhere(place, *arguments):
+        return write(replace(place, root=seen_by_the_worker(place.root)), *arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fit_folder, "write", elsewhere)
+        return workflow(folder)
 
 
 def saved_and_loaded(folder):
@@ -240,6 +255,11 @@ TABLE = {
         ),
     ],
     "ops.fit_folder": [
+        Entry(
+            "Pass an out_path that this process and all workers share",
+            lambda folder: on_two_machines(folder, lambda place: place + "/of the worker"),
+            [lambda folder: on_two_machines(folder, lambda place: place)],
+        ),
         Entry(
             "Received: no file",
             lambda folder: transformed(folder, lambda file: file.unlink()),

@@ -1,14 +1,12 @@
 """What lies in the folder of a fit, written out here: copies of saved workflows are read by it."""
 
-import json
 import os
-from datetime import datetime, timedelta, timezone
 
 import pandas as pd
 import pytest
 
 from merlin_popsampler import PopSamplerError, PopularityMetadata
-from merlin_popsampler.ops import fit_folder
+from merlin_popsampler.ops import fit_folder, fit_places
 from merlin_popsampler.ops.fit_folder import FitFolder, Fitted
 
 METADATA = PopularityMetadata.from_counts([5, 1, 1], 3, "counted", 8)
@@ -17,17 +15,6 @@ METADATA = PopularityMetadata.from_counts([5, 1, 1], 3, "counted", 8)
 def fitted_in(folder, name="item", values=(1,), kind="unique"):
     frames = [pd.DataFrame({"v": [value]}, index=[value + 3]) for value in values]
     return Fitted(folder, {kind: fit_folder.write(folder, kind, name, frames)}, METADATA)
-
-
-def test_folders_are_new_hidden_and_in_the_order_of_time():
-    folders = [fit_folder.new_folder("/a", fit_folder.CATEGORIES) for _ in range(50)]
-    assert len(set(folders)) == 50
-    times = [folder.place.split("-")[0] for folder in folders]
-    assert times == sorted(times)
-    assert all(folder.path.startswith("/a/categories/.fits/2") for folder in folders)
-    assert fit_folder.new_folder("/a", fit_folder.FREQUENCY_ORDER).place.startswith(
-        "frequency_order/.fits/"
-    )
 
 
 def test_a_file_and_a_folder_of_parts(tmp_path):
@@ -77,82 +64,39 @@ def test_every_name_has_a_file_of_its_own(tmp_path):
     assert {f"unique.{name}.parquet" for name in PLAIN} <= set(files)
 
 
-def test_a_manifest_makes_a_fit_complete(tmp_path):
-    folders = [FitFolder(str(tmp_path), f"categories/.fits/{name}") for name in "abc"]
-    fits = [{"item": fitted_in(folder), "Ü": fitted_in(folder, "Ü")} for folder in folders]
-    assert fit_folder.fits_below(str(tmp_path)) == []
-    for fit in (fits[2], fits[0]):
-        fit_folder.complete(fit)
-    assert fit_folder.fits_below(str(tmp_path)) == [fits[0], fits[2]]
-    assert fit_folder.fits_below(f"{tmp_path}/categories/../categories") != []
-    manifest = json.loads((tmp_path / "categories/.fits/a/manifest.json").read_text())
-    assert manifest == {
-        "format": 1,
-        "columns": {
-            name: {"files": fits[0][name].files, "popularity": METADATA.to_dict()}
-            for name in ("item", "Ü")
-        },
-    }
+def test_a_fit_goes_manifest_first(tmp_path, monkeypatch):
+    """Whoever is killed on the way leaves no manifest of files that are gone."""
+    folder, gone = FitFolder(str(tmp_path), "fit"), []
+    fit_folder.complete({"item": fitted_in(folder, values=range(3))})
+    real = os.remove
+    monkeypatch.setattr(os, "remove", lambda path: (gone.append(path), real(path)))
+    fit_folder.remove(folder)
+    assert gone[0] == f"{folder.path}/manifest.json"
+    assert len(gone) == 4
+    assert os.listdir(tmp_path) == []
 
 
-def test_fits_of_every_kind_of_folder(tmp_path):
-    places = ["categories/.fits/x", "frequency_order/.fits/x", "popsampler/0a"]
-    for place in places:
-        fit_folder.complete({"item": fitted_in(FitFolder(str(tmp_path), place))})
-    found = [fit["item"].folder.place for fit in fit_folder.fits_below(str(tmp_path))]
-    assert found == places
-    inner = fit_folder.fits_below(f"{tmp_path}/categories")
-    assert [fit["item"].path("unique") for fit in inner] == [
-        f"{tmp_path}/categories/.fits/x/unique.item.parquet"
-    ]
-    assert fit_folder.fits_below(f"{tmp_path}/nothing") == []
-
-
-@pytest.mark.parametrize(
-    "content",
-    ["", "{", "[]", "{}", '{"format": 2, "columns": {}}', '{"format": 1, "columns": {"item": {}}}',
-     '{"format": 1, "columns": {"item": {"files": {}, "popularity": {"version": 0}}}}'],
-)  # fmt: skip
-def test_manifests_that_are_none(tmp_path, content):
-    fit_folder.complete({"item": fitted_in(FitFolder(str(tmp_path), "popsampler/0"))})
-    (tmp_path / "popsampler/0/manifest.json").write_text(content)
-    with pytest.raises(PopSamplerError, match=r"popsampler/0/manifest\.json"):
-        fit_folder.fits_below(str(tmp_path))
-
-
-def named(time, host, process):
-    return f"{time.strftime('%Y%m%dT%H%M%S.%f')}-{host}-{process}-0123abcd"
-
-
-NOW = datetime.now(timezone.utc)
-LONG_AGO = NOW - timedelta(days=1, hours=1)
-OURS = fit_folder.new_folder("", "").place.split("-")[1]
-NOBODY = 2**22 + 1
-"""No process: Linux numbers them up to 2**22."""
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        pytest.param(named(NOW, OURS, os.getpid()), True, id="this process"),
-        pytest.param(named(NOW, OURS, os.getppid()), False, id="another"),
-        pytest.param(named(NOW, OURS, 1), False, id="the first"),
-        pytest.param(named(NOW, OURS, NOBODY), True, id="none"),
-        pytest.param(named(NOW, "other-host", NOBODY), False, id="of another host"),
-        pytest.param(named(LONG_AGO, "other-host", NOBODY), True, id="of long ago"),
-        pytest.param(named(LONG_AGO, OURS, 1), True, id="for too long"),
-        pytest.param("mine", False, id="no writer"),
-    ],
-)
-def test_fits_that_were_given_up(tmp_path, name, expected):
-    folder = FitFolder(str(tmp_path), f"categories/.fits/{name}")
+def test_what_cannot_be_removed_stays(tmp_path, monkeypatch):
+    folder = FitFolder(str(tmp_path), "fit")
     fit = {"item": fitted_in(folder)}
-    given_up = [folder] if expected else []
-    assert fit_folder.abandoned(str(tmp_path), "categories", frozenset()) == given_up
-    assert fit_folder.abandoned(str(tmp_path), "categories", {folder}) == []
-    assert fit_folder.abandoned(str(tmp_path), "frequency_order", frozenset()) == []
     fit_folder.complete(fit)
-    assert fit_folder.abandoned(str(tmp_path), "categories", frozenset()) == []
+
+    def refused(_):
+        raise PermissionError("not yours")
+
+    monkeypatch.setattr(os, "remove", refused)
+    fit_folder.remove(folder)
+    fit["item"].check_files()
+    assert fit_places.fitted_at(f"{folder.path}/unique.item.parquet") == fit["item"]
+
+
+def test_files_that_this_process_does_not_see(tmp_path):
+    """Workers wrote elsewhere: there is no manifest of what is not there."""
+    found = fitted_in(FitFolder(str(tmp_path), "fit"), values=range(3))
+    (tmp_path / "fit" / "unique.item.parquet" / "part.1.parquet").unlink()
+    with pytest.raises(PopSamplerError, match=r"/fit\. Received: no .*part\.1.*all workers share"):
+        fit_folder.complete({"item": found})
+    assert not (tmp_path / "fit" / "manifest.json").exists()
 
 
 def test_size_columns():

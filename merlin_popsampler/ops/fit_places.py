@@ -1,0 +1,111 @@
+"""Where folders of fits lie: the only module that knows, and which of them are given up.
+
+    <out_path>/categories/.fits/<writer>/          of FrequencyCategorify
+    <out_path>/frequency_order/.fits/<writer>/     of FrequencyOrder
+    <save>/popsampler/<digest of the manifest>/    in a saved workflow
+
+What lies under a writer's name without a manifest is on its way as long as the writer is.
+"""
+
+from dataclasses import replace
+from itertools import chain
+from typing import AbstractSet, Dict, List, Optional, Tuple, TypeVar
+
+from merlin_popsampler.errors import PopSamplerError
+
+from . import storage, writers
+from .fit_folder import (
+    CATEGORIES,
+    FREQUENCY_ORDER,
+    UNIQUE,
+    FitFolder,
+    Fitted,
+    is_complete,
+    manifest_of,
+    read_manifest,
+    remove,
+)
+
+_FITS = ".fits"
+_SAVED = "popsampler"
+
+AnyFitted = TypeVar("AnyFitted", bound=Fitted)
+
+
+def new_folder(root: str, subfolder: str) -> FitFolder:
+    """A folder that nobody else writes to; later ones come later in the order of names."""
+    return FitFolder(root, f"{subfolder}/{_FITS}/{writers.new_name()}")
+
+
+def fits_below(root: str) -> List[Dict[str, Fitted]]:
+    """The complete fits in an `out_path`, one of its folders or a saved workflow, oldest first.
+
+    Raises:
+      PopSamplerError: a manifest that cannot be read.
+    """
+    root = storage.absolute(root)
+    found = (
+        read_manifest(FitFolder(root, f"{subfolder}/{name}"))
+        for subfolder in (f"{CATEGORIES}/{_FITS}", f"{FREQUENCY_ORDER}/{_FITS}", _FITS, _SAVED)
+        for name in storage.names_in(f"{root}/{subfolder}")
+    )
+    return [fits for fits in found if fits]
+
+
+def fitted_at(path: str) -> Optional[Fitted]:
+    """The fit that wrote a `unique.*` file, or None: it is not of a fit of ours.
+
+    Raises:
+      PopSamplerError: a manifest that cannot be read.
+    """
+    fits = read_manifest(FitFolder(*path.rsplit("/", 2)[:2])).values()
+    return next((fit for fit in fits if UNIQUE in fit.files and fit.path(UNIQUE) == path), None)
+
+
+def remove_abandoned(root: str, subfolder: str, in_use: AbstractSet[FitFolder]) -> None:
+    """Removes the folders that nobody will complete: their writer has ended, or had a day.
+
+    Args:
+      root: the `out_path`.
+      subfolder: the operator's.
+      in_use: folders that this process reads or writes.
+    """
+    for name in storage.names_in(f"{root}/{subfolder}/{_FITS}"):
+        folder = FitFolder(root, f"{subfolder}/{_FITS}/{name}")
+        if folder not in in_use and writers.has_ended(name) and not is_complete(folder):
+            remove(folder)
+
+
+def fits_in(root: str, subfolder: str) -> Tuple[str, int]:
+    """Where an operator's fits lie, and how many do."""
+    folder = f"{storage.absolute(root)}/{subfolder}/{_FITS}"
+    return folder, len(storage.names_in(folder))
+
+
+def saved(name: str, fitted: AnyFitted, beside: FitFolder) -> AnyFitted:
+    """Copies what a fit found into a saved workflow's folder, and returns it as it is there.
+
+    Equal fits share one folder. What lies there whole stays, what is damaged is replaced.
+
+    Args:
+      name: the vocabulary's.
+      fitted: what is copied.
+      beside: a new folder in the saved workflow's, to write in before anybody sees it.
+
+    Raises:
+      PopSamplerError: the files are not those of the fit; nothing is copied then.
+    """
+    manifest = manifest_of({name: fitted})
+    place = f"{_SAVED}/{storage.digest_of(manifest[1])}"
+    target = replace(fitted, folder=FitFolder(beside.root, place))
+    if not _whole(target, *manifest):
+        storage.put(target.folder.path, chain(fitted.contents(), [manifest]), beside.path)
+    return target
+
+
+def _whole(fitted: Fitted, manifest: str, content: bytes) -> bool:
+    try:
+        fitted.check_files()
+        return storage.read_bytes(f"{fitted.folder.path}/{manifest}") == content
+    except PopSamplerError:
+        return False
