@@ -36,6 +36,8 @@ OPTIONAL = (
     "matplotlib",
     "tensorflow_recommenders",
     "keras_rs",
+    "moto",
+    "s3fs",
 )
 
 hypothesis.settings.register_profile(
@@ -160,13 +162,3 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         import dask
 
         dask.config.set({"temporary-directory": str(tmp_path), "distributed.dashboard.link": ""})
-
-
-@pytest.fixture
-def local_cluster():
-    """A dask cluster of two worker processes, as a user would start one."""
-    distributed = pytest.importorskip("distributed")
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
-    ) as cluster, distributed.Client(cluster) as client:
-        yield client

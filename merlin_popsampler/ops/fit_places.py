@@ -7,6 +7,7 @@
 What lies under a writer's name without a manifest is on its way as long as the writer is.
 """
 
+from contextlib import suppress
 from dataclasses import replace
 from itertools import chain
 from typing import AbstractSet, Dict, List, Optional, Tuple, TypeVar
@@ -72,8 +73,9 @@ def remove_abandoned(root: str, subfolder: str, in_use: AbstractSet[FitFolder]) 
     """
     for name in storage.names_in(f"{root}/{subfolder}/{_FITS}"):
         folder = FitFolder(root, f"{subfolder}/{_FITS}/{name}")
-        if folder not in in_use and writers.has_ended(name) and not is_complete(folder):
-            remove(folder)
+        with suppress(OSError):  # of another user, perhaps: it may stay
+            if folder not in in_use and writers.has_ended(name) and not is_complete(folder):
+                remove(folder)
 
 
 def fits_in(root: str, subfolder: str) -> Tuple[str, int]:
@@ -100,6 +102,7 @@ def saved(name: str, fitted: AnyFitted, beside: FitFolder) -> AnyFitted:
     target = replace(fitted, folder=FitFolder(beside.root, place))
     if not _whole(target, *manifest):
         storage.put(target.folder.path, chain(fitted.contents(), [manifest]), beside.path)
+        target.check_files()  # somebody may have removed some on their way
     return target
 
 

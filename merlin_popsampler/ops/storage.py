@@ -10,7 +10,6 @@ import re
 from contextlib import suppress
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Iterable, List, Tuple
-from uuid import uuid4
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
@@ -22,13 +21,16 @@ if TYPE_CHECKING:
 
 
 def write_bytes(path: str, content: bytes) -> None:
-    """Writes a file, making folders on the way: whoever looks sees it whole or not at all."""
+    """Writes a file, making folders on the way: whoever looks sees it whole or not at all.
+
+    Nobody else may write it at that time.
+    """
     fs, local = _filesystem(path)
     fs.makedirs(os.path.dirname(local), exist_ok=True)
     if not isinstance(fs, LocalFileSystem):
         fs.pipe_file(local, content)  # what is put there appears when all of it is
         return
-    beside = f"{local}.{uuid4().hex}"
+    beside = f"{local}.tmp"
     with fs.open(beside, "wb") as file:
         file.write(content)
         file.flush()
@@ -43,22 +45,22 @@ def put(path: str, contents: Iterable[Tuple[str, bytes]], beside: str) -> None:
       path: of the file or folder.
       contents: the files' paths in the folder, "" for a file itself, and their bytes, in the order
         in which they appear in an object store; elsewhere they appear at once.
-      beside: a place on the same file system, as `absolute` spells it, where nothing is: local
-        files are written there before they are renamed.
+      beside: a folder on the same file system, as `absolute` spells it, where local files are
+        written before they are renamed. Whatever fails may leave some there.
     """
     fs, local = _filesystem(path)
     renames = isinstance(fs, LocalFileSystem)
-    if not renames:
-        remove(path)
+    place = f"{beside}/{os.path.basename(local)}" if renames else path
+    remove(place)
     for name, content in contents:
-        write_bytes(f"{beside if renames else path}/{name}".rstrip("/"), content)
+        write_bytes(f"{place}/{name}".rstrip("/"), content)
     if renames:
         fs.makedirs(os.path.dirname(local), exist_ok=True)
         try:
-            os.replace(beside, local)
+            os.replace(place, local)
         except OSError:  # a folder that is not empty, or a file where a folder is to be
             remove(path)
-            os.replace(beside, local)
+            os.replace(place, local)
 
 
 def read_bytes(path: str) -> bytes:
@@ -79,12 +81,13 @@ def read_bytes(path: str) -> bytes:
 
 
 def remove(path: str) -> None:
-    """Removes a file, or a folder and all that is below, if it is there."""
+    """Removes a file, a link, or a folder and all that is below, if it is there."""
     fs, local = _filesystem(path)
-    folders = []
     with suppress(FileNotFoundError):  # another process may remove anything of it, too
-        if fs.isfile(local):
+        if fs.isfile(local) or (isinstance(fs, LocalFileSystem) and fs.islink(local)):
             fs.rm_file(local)
+            return
+    folders = []
     for folder, _, files in fs.walk(local):
         folders.append(folder)
         for name in files:
@@ -96,9 +99,13 @@ def remove(path: str) -> None:
 
 
 def exists(path: str) -> bool:
-    """Whether there is a file or folder of that path."""
+    """Whether there is a file or folder of that path; a file system that fails raises."""
     fs, local = _filesystem(path)
-    return bool(fs.exists(local))
+    try:
+        fs.info(local)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def is_file(path: str) -> bool:

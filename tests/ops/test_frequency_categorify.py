@@ -10,10 +10,8 @@ import numpy as np
 import nvtabular as nvt
 import pandas as pd
 import pytest
-from merlin.io import Dataset
 from nvtabular import ops
 
-from merlin_popsampler import FrequencyCategorify
 from tests.support.workflow_helpers import (
     counts_file,
     encode,
@@ -82,19 +80,6 @@ def test_golden_vocabulary_of_ties(npartitions, split_out, out_path, rng):
     written = pd.concat([pd.read_parquet(path / part) for part in parts])
     assert written["item_id"].tolist() == GOLDEN_ORDER
     assert written.index.tolist() == list(range(3, 15))
-
-
-def test_golden_vocabulary_on_a_cluster(local_cluster, tmp_path, rng):
-    keys = rng.permutation(GOLDEN * 2)
-    frame = pd.DataFrame({"item_id": keys})
-    frame.iloc[:7].to_parquet(tmp_path / "a.parquet")
-    frame.iloc[7:].to_parquet(tmp_path / "b.parquet")
-    data = Dataset([str(tmp_path / "a.parquet"), str(tmp_path / "b.parquet")], engine="parquet")
-    node = ["item_id"] >> FrequencyCategorify(out_path=str(tmp_path / "out"), split_out=3)
-    workflow = nvt.Workflow(node)
-    workflow.fit(data)
-    encoded = workflow.transform(data).compute()
-    assert encoded["item_id"].tolist() == [3 + GOLDEN_ORDER.index(key) for key in keys]
 
 
 @hypothesis.settings(max_examples=30)

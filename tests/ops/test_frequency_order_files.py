@@ -10,8 +10,6 @@ import numpy as np
 import nvtabular as nvt
 import pandas as pd
 import pytest
-from merlin.io import Dataset
-from merlin.schema import Tags
 from nvtabular import ops
 
 from merlin_popsampler import (
@@ -20,11 +18,9 @@ from merlin_popsampler import (
     FrequencyOrderError,
     PopSamplerError,
     SchemaError,
-    read_popularity,
 )
 from tests.support.workflow_helpers import (
     bytes_below,
-    check_contract,
     dataset,
     fit_folders,
     fitted,
@@ -146,17 +142,3 @@ def test_an_audit_knows_other_counts_of_the_same_range(tmp_path):
     other.to_parquet(workflow.output_schema["item_id"].properties["cat_path"])
     with pytest.raises(SchemaError, match="'item_id'.*Was it written over"):
         fitted(audited, data)
-
-
-def test_remapping_on_a_cluster(local_cluster, frame, tmp_path):
-    frame.to_parquet(tmp_path / "data.parquet")
-    data = Dataset(str(tmp_path / "data.parquet"), engine="parquet")
-    node = ["item_id"] >> FrequencyOrder(on_violation="remap", out_path=str(tmp_path / "out"))
-    node = node >> ops.AddMetadata(tags=[Tags.ITEM, Tags.ID])
-    workflow = nvt.Workflow(node)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        workflow.fit(data)
-    ids = workflow.transform(data).compute()["item_id"]
-    check_contract(popularity(workflow), ids, reserved=0)
-    assert read_popularity(workflow).frequency_ordered

@@ -1,0 +1,173 @@
+"""Fit, save, load and report wherever files can lie."""
+
+import os
+from pathlib import Path
+
+import nvtabular as nvt
+import pandas as pd
+import pytest
+from nvtabular import ops
+
+from merlin_popsampler import FrequencyCategorify, FrequencyOrder
+from merlin_popsampler.__main__ import main
+from merlin_popsampler.ops import fit_places, storage
+from tests.support.workflow_helpers import dataset, expected_ids, fit_folders, transformed_anew
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+LOCAL = {
+    "absolute": "{0}/run",
+    "relative": "run",
+    "with dots": "./x/../run/",
+    "with a prefix": "file://{0}/run",
+    "through a link": "{0}/link/run",
+    "with spaces": "{0}/a b  c/run [1]",
+    "in other letters": "{0}/商品 é/run",
+}
+ELSEWHERE = {"in memory": "memory://商品 [1]/a b", "in a store": "s3://bucket/商品 [1]/a b"}
+
+
+@pytest.fixture(scope="module")
+def store():
+    """An object store of this machine, which ends with these tests: a bucket without anything."""
+    servers, s3fs = pytest.importorskip("moto.server"), pytest.importorskip("s3fs")
+    server = servers.ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            patch.setenv(name, "of nobody")
+        s3fs.S3FileSystem.clear_instance_cache()
+        fs = s3fs.S3FileSystem()
+        fs.mkdir("bucket")
+        yield fs
+    server.stop()
+    s3fs.S3FileSystem.clear_instance_cache()
+
+
+@pytest.fixture
+def place(request, tmp_path):
+    """A folder of one of these kinds, nothing in it."""
+    if request.param == "in a store":
+        request.getfixturevalue("store")
+    if request.param == "in memory":
+        request.getfixturevalue("memory")
+    (tmp_path / "target").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+    return {**LOCAL, **ELSEWHERE}[request.param].format(tmp_path).rstrip("/")
+
+
+everywhere = pytest.mark.parametrize("place", [*LOCAL, *ELSEWHERE], indirect=True)
+elsewhere = pytest.mark.parametrize("place", list(ELSEWHERE), indirect=True)
+
+
+def encoder(place):
+    operator = FrequencyCategorify(out_path=f"{place}/fit", split_out=2)
+    return nvt.Workflow(["item_id"] >> operator >> ops.TagAsItemID())
+
+
+@everywhere
+def test_fit_save_load_and_report(place, frame, capsys):
+    expected = frame["item_id"].map(expected_ids(frame["item_id"])).tolist()
+    workflow = encoder(place)
+    workflow.fit(dataset(frame))
+    assert transformed_anew(workflow, frame)["item_id"].tolist() == expected
+    workflow.save(f"{place}/saved")
+    workflow.transform(dataset(frame, 1)).to_parquet(f"{place}/data")
+    loaded = nvt.Workflow.load(f"{place}/saved")
+    assert transformed_anew(loaded, frame)["item_id"].tolist() == expected
+    counts = storage.names_in(f"{place}/fit/categories")
+    assert counts == [".fits", "meta.item_id.parquet", "popularity.item_id.parquet",
+                      "unique.item_id.parquet"]  # fmt: skip
+    said = []
+    for of in ("fit", "saved", "data"):
+        assert main(["inspect", f"{place}/{of}"]) in (0, None)
+        said.append(capsys.readouterr().out)
+    assert f"3 to {max(expected)} " in said[0] and said[0] == said[1]
+    assert main(["compare", f"{place}/saved", f"{place}/fit"]) in (0, None)
+    loaded.fit(dataset(pd.DataFrame({"item_id": [5, 6, 6]}), 1))
+    assert loaded.transform(pd.DataFrame({"item_id": [5, 6]}))["item_id"].tolist() == [4, 3]
+    assert len(fit_places.fits_below(f"{place}/saved")) == 2
+
+
+@everywhere
+def test_an_order_that_renumbers(place, frame):
+    order = FrequencyOrder(on_violation="remap", out_path=f"{place}/fit")
+    workflow = nvt.Workflow(["user"] >> order)
+    workflow.fit(dataset(frame))
+    expected = frame["user"].map(expected_ids(frame["user"], 0)).tolist()
+    workflow.save(f"{place}/saved")
+    storage.remove(f"{place}/fit")
+    for one in (workflow, nvt.Workflow.load(f"{place}/saved")):
+        assert transformed_anew(one, frame)["user"].tolist() == expected
+
+
+@pytest.mark.parametrize("place", list(LOCAL), indirect=True)
+def test_all_lies_in_the_place_that_was_named(place, frame, tmp_path, monkeypatch):
+    """However it is spelled, and wherever the process stands later."""
+    workflow = encoder(place)
+    workflow.fit(dataset(frame))
+    expected = workflow.transform(frame)
+    named = Path(place.split("://")[-1]).resolve()
+    assert len(fit_folders(named)) == 1
+    others = [path for path in tmp_path.rglob("*") if path.is_file() and named not in path.parents]
+    assert others == []
+    (tmp_path / "link").unlink()
+    monkeypatch.chdir("/")
+    pd.testing.assert_frame_equal(transformed_anew(workflow, frame), expected)
+
+
+@elsewhere
+def test_only_the_manifest_makes_a_fit(place, frame):
+    """Objects appear one by one: what has no manifest yet is no fit, and goes if nobody goes on."""
+    workflow = encoder(place)
+    workflow.fit(dataset(frame))
+    root = storage.absolute(f"{place}/fit")
+    whole = fit_places.fits_below(root)[0]["item_id"]
+    cut = fit_places.new_folder(root, "categories")
+    for name, content in whole.contents():
+        storage.write_bytes(f"{cut.path}/{name}", content)
+    assert [fits["item_id"] for fits in fit_places.fits_below(root)] == [whole]
+    workflow.fit(dataset(frame))
+    assert storage.names_in(cut.path) == []
+    assert len(storage.names_in(f"{root}/categories/.fits")) == 2
+
+
+@elsewhere
+def test_the_last_writer_wins(place, frame):
+    """Of what has a name of its own: copies for other readers; each workflow keeps its fit."""
+    first, second = encoder(place), encoder(place)
+    other = pd.DataFrame({"item_id": [5, 6, 6]})
+    first.fit(dataset(frame))
+    expected = transformed_anew(first, frame)["item_id"].tolist()
+    second.fit(dataset(other, 1))
+    copied = storage.read_table(f"{place}/fit/categories/unique.item_id.parquet")
+    assert copied["item_id"].tolist() == [6, 5]
+    assert transformed_anew(first, frame)["item_id"].tolist() == expected
+    for workflow in (second, first):
+        workflow.save(f"{place}/saved")
+    loaded = nvt.Workflow.load(f"{place}/saved")
+    assert transformed_anew(loaded, frame)["item_id"].tolist() == expected
+
+
+def test_what_others_wrote_to_a_store_is_seen_at_once(store):
+    """Its listings are not remembered."""
+    storage.write_bytes("s3://bucket/listed/one", b"1")
+    assert storage.names_in("s3://bucket/listed") == ["one"]
+    store.call_s3("put_object", Bucket="bucket", Key="listed/two", Body=b"2")
+    assert storage.names_in("s3://bucket/listed") == ["one", "two"]
+    assert storage.exists("s3://bucket/listed/two")
+    store.call_s3("delete_object", Bucket="bucket", Key="listed/one")
+    assert not storage.exists("s3://bucket/listed/one")
+    storage.remove("s3://bucket/listed")
+    assert storage.names_in("s3://bucket/listed") == []
+
+
+def test_a_link_is_removed_and_not_what_it_leads_to(tmp_path):
+    storage.write_bytes(f"{tmp_path}/there/a", b"1")
+    os.symlink(tmp_path / "there", tmp_path / "link")
+    storage.remove(f"{tmp_path}/link")
+    assert sorted(os.listdir(tmp_path)) == ["there"]
+    assert os.listdir(tmp_path / "there") == ["a"]
