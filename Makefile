@@ -3,7 +3,7 @@
 SHELL := bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv venv-keras3 venv-lint venv-docs venv-mutants demo notebook test test-keras3 lint format hooks benchmark docs wheel release-check conformance mutants clean
+.PHONY: help venv venv-keras3 venv-lint venv-docs venv-mutants demo notebook test test-keras3 lint format hooks benchmark docs wheel release-check conformance crashes mutants clean
 
 export PYTHON
 OUT ?= out
@@ -76,6 +76,9 @@ release-check: venv-lint ## that, then every test against the installed wheel, u
 conformance: venv ## Merlin Models' own tests with our classes in place of theirs; NVTABULAR=/path/to/a/clone, its too
 	tools/conformance.sh merlin-models
 	$(if $(NVTABULAR),tools/conformance.sh nvtabular $(NVTABULAR))
+
+crashes: venv ## kill, fail and disturb fits, saves and loads at every call to the file system (an hour)
+	.venv/bin/python -m tests.support.crashes $(ARGS)
 
 mutants: venv-mutants ## do the tests of contract and core notice changed code? out/mutants/report.md
 	.venv-mutants/bin/python tools/mutants.py --workers $(WORKERS) --output $(OUT)/mutants $(ARGS)

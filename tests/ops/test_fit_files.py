@@ -162,6 +162,72 @@ def test_a_manifest_that_cannot_be_written(tmp_path, monkeypatch):
     assert values_of(operator) == {"a": 1}
 
 
+@pytest.mark.parametrize("stopped", [KeyboardInterrupt, RuntimeError])
+def test_what_comes_after_the_manifest_belongs_to_the_fit(tmp_path, stopped):
+    """A fit that stops there is none, although it was complete."""
+    operator = StandIn(tmp_path)
+    fit(operator, {"a": 1})
+    before = bytes_below(tmp_path)
+
+    def stop(_):
+        assert len(fit_folders(tmp_path)) == 2
+        raise stopped
+
+    operator._copy = stop
+    with pytest.raises(stopped):
+        fit(operator, {"a": 2})
+    assert bytes_below(tmp_path) == before
+    assert values_of(operator) == {"a": 1}
+
+
+def test_a_warning_that_is_an_error_refuses_the_fit(tmp_path):
+    for value in range(9):
+        fit(StandIn(tmp_path), {"a": value})
+    operator = StandIn(tmp_path)
+    fit(operator, {"a": 10})
+    with pytest.raises(UserWarning, match="11 fits lie in"):
+        fit(operator, {"a": 11})
+    assert values_of(operator) == {"a": 10}
+    assert len(fit_folders(tmp_path)) == 10
+
+
+def test_an_older_fit_that_cannot_be_removed_is_no_failure(tmp_path, monkeypatch):
+    """It stays whole until a later fit removes it."""
+    operator = StandIn(tmp_path)
+    for value in (1, 2):
+        fit(operator, {"a": value})
+
+    def refused(_):
+        raise PermissionError("not now")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "remove", refused)
+        fit(operator, {"a": 3})
+    assert values_of(operator) == {"a": 3}
+    fit(operator, {"a": 4})
+    assert values_of(operator) == {"a": 4}
+    assert fit_folders(tmp_path, complete=False) == []
+
+
+def test_a_save_whose_files_go_on_their_way_is_none(tmp_path, monkeypatch):
+    """As where somebody clears the folder meanwhile."""
+    operator = StandIn(tmp_path / "fit")
+    fit(operator, {"a": 1})
+    fits, real = operator.fits, os.replace
+
+    def loses(source, target):
+        real(source, target)
+        if target.endswith("v.a.parquet"):
+            os.remove(target)
+
+    with monkeypatch.context() as broken, pytest.raises(PopSamplerError, match="no file"):
+        broken.setattr(os, "replace", loses)
+        operator.set_storage_path(tmp_path / "save", copy=True)
+    assert operator.fits == fits
+    operator.set_storage_path(tmp_path / "save", copy=True)
+    assert values_of(operator) == {"a": 1}
+
+
 def test_a_fit_on_its_way_goes_with_its_operator(tmp_path):
     operator = StandIn(tmp_path)
     begin(operator, {"a": 1})

@@ -1,0 +1,19 @@
+"""A small sample of `make crashes`: what failures at calls to the file system leave."""
+
+import re
+
+from tests.support.processes import run_python
+
+SAMPLE = """
+import sys
+from tests.support.crashes import main
+sys.argv[1:] = ["--done", "fits", "saves", "--every", "173"]
+main()
+"""
+
+
+def test_a_sample_of_crashes():
+    """Every kind of failure, in fits and in saves: about twenty cases."""
+    said = run_python(SAMPLE)
+    right, wrong = re.search(r"(\d+) right, (\d+) wrong", said).groups()
+    assert int(right) > 15 and int(wrong) == 0, said

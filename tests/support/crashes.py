@@ -1,0 +1,369 @@
+"""Failures at each call to the file system, and what they leave (`make crashes`).
+
+A process that has imported all and fitted a workflow forks for each case. The child does one thing,
+and at the n-th call to the file system below its folder something happens to it. Then it, or where
+it is dead another child, looks at what is left: the earlier fit or the new one encodes, fits that
+count as complete are whole, and the next fit leaves nothing behind.
+"""
+
+import sys
+
+sys.modules.setdefault("tensorflow", None)  # saves its start: no operator needs it
+
+import argparse
+import errno
+import json
+import logging
+import os
+import pickle
+import shutil
+import signal
+import tempfile
+import time
+import traceback
+import uuid
+import warnings
+from collections import Counter
+from contextlib import suppress
+from hashlib import blake2b
+from pathlib import Path
+from random import Random
+from typing import Any, Callable, Dict, Iterator, List, Sequence, Tuple
+
+import cloudpickle
+import dask
+import nvtabular as nvt
+import pandas as pd
+from merlin.io import Dataset
+
+from merlin_popsampler import (
+    FrequencyCategorify,
+    FrequencyOrder,
+    FrequencyOrderError,
+    PopSamplerError,
+)
+from merlin_popsampler.ops import fit_files, fit_folder
+from merlin_popsampler.ops.fitted_column import read_fitted_column
+from tests.support.file_calls import CALLS, watch
+from tests.support.workflow_helpers import bytes_below, expected_ids, transformed_anew
+
+LATER, OLDER, OLD, NEW = "cabbbb", "aabc", "abbcccdddd", "aaaaabbbccd"
+"""Keys of four fits, which order them differently."""
+PROBE = "abcdz"
+
+GETPID = os.getpid
+PROCESS = 2**22 + 1
+"""Number of the process that fitted all that is there and that does what is done; nobody has it."""
+
+
+# -- what happens --------------------------------------------------------------------------------
+
+
+def error(call: str, path: str) -> None:
+    raise OSError(errno.EIO, f"injected into {call}", path)
+
+
+def interrupt(call: str, path: str) -> None:
+    raise KeyboardInterrupt(f"injected into {call} of {path}")
+
+
+def full(call: str, path: str) -> None:
+    """A full disk can be read, and files can be removed."""
+    if call in ("open to write", "write", "os.mkdir", "os.fsync", "os.rename"):
+        raise OSError(errno.ENOSPC, f"injected into {call}", path)
+
+
+def kill(*_: str) -> None:
+    os.kill(GETPID(), signal.SIGKILL)
+
+
+def gone(_: str, path: str) -> None:
+    """Somebody else removes what the call is about."""
+    shutil.rmtree(path) if os.path.isdir(path) else Path(path).unlink(missing_ok=True)
+
+
+def another(*_: str) -> None:
+    """Another process fits into the same folder, and ends."""
+    status, said = forked(lambda: fit(of_another_process(), OLDER))
+    assert status == 0, said
+
+
+def of_another_process() -> nvt.Workflow:
+    """A workflow of this fork, which knows only what lies there."""
+    fit_files._LIVE.clear()
+    return STATE.make(f"{STATE.root}/out")
+
+
+HAPPENINGS = (error, interrupt, full, kill, gone, another)
+
+
+# -- what is done --------------------------------------------------------------------------------
+
+
+def frame(keys: str) -> pd.DataFrame:
+    return pd.DataFrame({"item": list(keys), "user": [ord(key) - ord("a") for key in keys]})
+
+
+def fit(workflow: nvt.Workflow, keys: str) -> None:
+    workflow.fit(Dataset(frame(keys), npartitions=1, cpu=True))
+
+
+def two_columns(out_path: str) -> nvt.Workflow:
+    encoder = FrequencyCategorify(out_path=out_path, split_out={"item": 2}, dtype="int8")
+    return nvt.Workflow(["item", "user"] >> encoder)
+
+
+def renumbered(out_path: str) -> nvt.Workflow:
+    return nvt.Workflow(["user"] >> FrequencyOrder(on_violation="remap", out_path=out_path))
+
+
+class State:
+    """A workflow that was fitted thrice, pickled and saved, beside a fit that was given up."""
+
+    def __init__(self, make: Callable[[str], nvt.Workflow]) -> None:
+        self.make, self.root = make, tempfile.mkdtemp(prefix="crashes")
+        self.workflow = make(f"{self.root}/out")
+        for keys in (LATER, OLDER, OLD):
+            fit(self.workflow, keys)
+        self.pickled = cloudpickle.dumps(self.workflow)
+        self.earlier().save(f"{self.root}/saved")
+        assert forked(self._give_up)[0] == -signal.SIGKILL
+        shutil.copytree(self.root, f"{self.root}.kept")
+
+    def earlier(self) -> nvt.Workflow:
+        return pickle.loads(self.pickled)
+
+    def restore(self, damaged: bool) -> None:
+        shutil.rmtree(self.root, ignore_errors=True)
+        shutil.copytree(f"{self.root}.kept", self.root)
+        for name in ("unique", "popularity") if damaged else ():
+            for path in Path(self.root, "saved", "popsampler").rglob(f"{name}*.parquet"):
+                path.write_bytes(b"PAR1") if path.is_file() else None
+
+    def remove(self) -> None:
+        shutil.rmtree(self.root)
+        shutil.rmtree(f"{self.root}.kept")
+
+    def _give_up(self) -> None:
+        fit_folder.complete = kill
+        fit(self.make(f"{self.root}/out"), NEW)
+
+
+STATE: State
+
+
+def fits() -> None:
+    fit(STATE.workflow, NEW)
+    check_ids(STATE.workflow, NEW)
+
+
+def is_refused() -> None:
+    """By the check of what was found, so that all that was written is taken back."""
+    with suppress(PopSamplerError):
+        fit(STATE.workflow, "".join(map(chr, range(ord("a"), ord("a") + 200))))
+    check_ids(STATE.workflow, OLD)
+
+
+def saves() -> None:
+    STATE.workflow.save(f"{STATE.root}/save")
+    check_ids(STATE.workflow, OLD)
+
+
+def saves_over_damage() -> None:
+    """Where the same fit was saved before, and its files were cut."""
+    STATE.workflow.save(f"{STATE.root}/saved")
+
+
+def loads() -> None:
+    check_ids(nvt.Workflow.load(f"{STATE.root}/saved"), OLD)
+
+
+def reports() -> None:
+    counts = read_fitted_column(f"{STATE.root}/out", "user").item_counts.tolist()
+    assert counts in ([4, 3, 2, 1], [2, 1, 1]), counts
+
+
+DONE = {
+    two_columns: (fits, is_refused, saves, saves_over_damage, loads, reports),
+    renumbered: (fits, saves, loads, reports),
+}
+CLEARLY = (OSError, KeyboardInterrupt, PopSamplerError)
+"""How what is done may fail."""
+SPOILT = (PopSamplerError, EOFError, pickle.UnpicklingError, json.JSONDecodeError)
+"""How loading what somebody spoilt may fail: NVTabular writes its own files in place."""
+
+
+# -- what is left --------------------------------------------------------------------------------
+
+
+def check_ids(workflow: nvt.Workflow, *possible: str) -> None:
+    """The workflow encodes as one of these fits does."""
+    made = transformed_anew(workflow, frame(PROBE))
+    found = {name: made[name].tolist() for name in made}
+    assert found in [expected(keys) for keys in possible], f"{found}, not as of {possible}"
+
+
+def expected(keys: str) -> Dict[str, List[int]]:
+    given, probe = frame(keys), frame(PROBE)
+    if STATE.make is renumbered:
+        ids = expected_ids(given["user"], 0)
+        return {"user": [ids.get(user, user) for user in probe["user"]]}
+    known = {name: expected_ids(given[name]) for name in given}
+    return {name: [known[name].get(key, 2) for key in probe[name]] for name in probe}
+
+
+def check_live(done: Callable[[], None], refusals: Tuple[type, ...]) -> None:
+    """The workflow that did it encodes as the earlier fit or as the new one.
+
+    An order that renumbers may ask for another fit, since ids before it may have changed.
+    """
+    if STATE.make is renumbered:
+        refusals = (*refusals, FrequencyOrderError)
+    with suppress(*refusals):
+        check_ids(STATE.workflow, OLD, *([NEW] if done is fits else []))
+
+
+def check_left(done: Callable[[], None], refusals: Tuple[type, ...]) -> None:
+    """What was there encodes, and what is done next leaves nothing behind."""
+    with suppress(*refusals):
+        check_ids(STATE.earlier(), OLD)
+    with suppress(*refusals, *(SPOILT if done is saves_over_damage else ())):
+        check_ids(nvt.Workflow.load(f"{STATE.root}/saved"), OLD)
+    if done is saves_over_damage:
+        STATE.earlier().save(f"{STATE.root}/saved")
+    fit(STATE.workflow, LATER)
+    check_ids(STATE.workflow, LATER)
+    check_whole(f"{STATE.root}/out", refusals)
+    if done in (saves, saves_over_damage):
+        place = f"{STATE.root}/{'save' if done is saves else 'saved'}"
+        STATE.workflow.save(place)
+        check_ids(nvt.Workflow.load(place), LATER)
+        check_whole(place, refusals)
+
+
+def by_another(done: Callable[[], None]) -> None:
+    """In another process, since who did it is dead."""
+    os.getpid = GETPID
+    STATE.workflow = of_another_process()
+    check_left(done, ())
+
+
+def check_whole(root: str, refusals: Tuple[type, ...]) -> None:
+    """Complete fits lie below a root, and copies of the last one, and nothing else.
+
+    Of a fit that somebody spoilt, files may be missing: what reads it refuses.
+    """
+    left = bytes_below(root)
+    for manifest in [path for path in left if path.endswith("/manifest.json")]:
+        for column in json.loads(left.pop(manifest))["columns"].values():
+            for files in column["files"].values():
+                for file, digest in files.items():
+                    content = left.pop(f"{os.path.dirname(manifest)}/{file}", None)
+                    spoilt = content is None and refusals
+                    assert spoilt or blake2b(content, digest_size=16).hexdigest() == digest, file
+    last = STATE.workflow.output_node.op.fits.values()
+    copies = {f"categories/{file}": content for found in last for file, content in found.contents()}
+    left = {path: left[path] for path in left.keys() - {"workflow.pkl", "metadata.json"}}
+    assert left == (copies if STATE.make is two_columns else {}), list(left)
+    for folder in Path(root).rglob(".fits"):
+        assert all((fit / "manifest.json").exists() for fit in folder.iterdir()), "folders are left"
+
+
+# -- cases ---------------------------------------------------------------------------------------
+
+
+def forked(function: Callable[[], Any]) -> Tuple[int, str]:
+    """Status of a child that does this, negative for a signal, and what it says at its end."""
+    reads, writes = os.pipe()
+    child = os.fork()
+    if not child:
+        said, status = "", 1
+        try:
+            said, status = str(function()), 0
+        except BaseException:  # noqa: BLE001 - the parent is told
+            said = traceback.format_exc()
+        finally:
+            os.write(writes, said[-4000:].encode())
+            os._exit(status)
+    os.close(writes)
+    with os.fdopen(reads, errors="replace") as pipe:
+        said = pipe.read()
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), said
+
+
+def case(done: Callable[[], None], happens: Callable[[str, str], None], at: int) -> int:
+    """In a child: does it, lets something happen at a call, and checks; the number of calls."""
+    if happens is another:
+        os.getpid = GETPID
+    refusals = (*CLEARLY, *SPOILT) if happens is gone else ()
+    numbers = Random(17)  # dask orders tasks by their names, and calls must come in one order
+    uuid.uuid4 = lambda: uuid.UUID(int=numbers.getrandbits(128))
+    CALLS.begin(STATE.root, at, happens)
+    try:
+        done()
+    except CLEARLY:
+        assert happens is not another, "it must not be noticed"
+    finally:
+        number = CALLS.end()
+    try:
+        check_live(done, refusals)
+        check_left(done, refusals)
+    except Exception as failure:
+        raise AssertionError(f"at {CALLS.made}") from failure
+    return number
+
+
+def problems_of(done: Callable[[], None], happens: Callable[[str, str], None], at: int) -> str:
+    """What is wrong after something happened at a call; "" for nothing."""
+    STATE.restore(damaged=done is saves_over_damage)
+    status, said = forked(lambda: case(done, happens, at))
+    if happens is kill and status == -signal.SIGKILL:
+        status, said = forked(lambda: by_another(done))
+    return said if status else ""
+
+
+def cases(names: Sequence[str]) -> Iterator[Tuple[Callable, Callable, Callable, int]]:
+    """Maker, what is done, what happens, and at which call."""
+    global STATE  # noqa: PLW0603 - forks find it there
+    for make, actions in DONE.items():
+        chosen = [done for done in actions if done.__name__ in (names or [done.__name__])]
+        if not chosen:
+            continue
+        STATE = State(make)
+        for done in chosen:
+            STATE.restore(damaged=done is saves_over_damage)
+            status, said = forked(lambda done=done: case(done, error, 0))
+            assert status == 0, said
+            print(make.__name__, done.__name__, f"{said} calls", flush=True)
+            for happens in HAPPENINGS:
+                for at in range(1, int(said) + 1):
+                    yield make, done, happens, at
+        STATE.remove()
+
+
+def main() -> None:
+    """Tries all, or some, and says which went wrong."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--every", type=int, default=1, help="one case in so many")
+    parser.add_argument(
+        "--done", nargs="*", help=f"of {[done.__name__ for done in DONE[two_columns]]}"
+    )
+    given = parser.parse_args()
+    warnings.simplefilter("ignore")
+    logging.disable()
+    dask.config.set(scheduler="synchronous")  # a fork has no threads of its parent's
+    watch()
+    os.getpid = lambda: PROCESS
+    began, tried = time.monotonic(), Counter()
+    for number, (make, done, happens, at) in enumerate(cases(given.done)):
+        if number % given.every == 0:
+            problem = problems_of(done, happens, at)
+            tried["wrong" if problem else "right"] += 1
+            if problem:
+                print(make.__name__, done.__name__, happens.__name__, at, problem, flush=True)
+    print(f"{tried['right']} right, {tried['wrong']} wrong, {time.monotonic() - began:.0f} s")
+    sys.exit(bool(tried["wrong"]))
+
+
+if __name__ == "__main__":
+    main()
