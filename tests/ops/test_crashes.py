@@ -7,13 +7,13 @@ from tests.support.processes import run_python
 SAMPLE = """
 import sys
 from tests.support.crashes import main
-sys.argv[1:] = ["--done", "fits", "saves", "--every", "173"]
+sys.argv[1:] = ["--done", "fits", "saves", "--every", "307"]
 main()
 """
 
 
 def test_a_sample_of_crashes():
-    """Every kind of failure, in fits and in saves: about twenty cases."""
+    """Every kind of failure, in fits and in saves: about a dozen cases."""
     said = run_python(SAMPLE)
     right, wrong = re.search(r"(\d+) right, (\d+) wrong", said).groups()
-    assert int(right) > 15 and int(wrong) == 0, said
+    assert int(right) > 10 and int(wrong) == 0, said

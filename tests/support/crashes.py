@@ -288,7 +288,9 @@ def forked(function: Callable[[], Any]) -> Tuple[int, str]:
     os.close(writes)
     with os.fdopen(reads, errors="replace") as pipe:
         said = pipe.read()
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), said
+    status = os.waitpid(child, 0)[1]
+    killed = os.WIFSIGNALED(status)
+    return -os.WTERMSIG(status) if killed else os.WEXITSTATUS(status), said
 
 
 def case(done: Callable[[], None], happens: Callable[[str, str], None], at: int) -> int:
