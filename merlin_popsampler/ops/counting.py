@@ -11,7 +11,7 @@ from merlin.core import dispatch
 
 from .key_families import EXACT, unusable
 from .key_kinds import KeyKind, canonical, merged, widened
-from .keys import KeyGroup, Rows, all_null, filled, is_list, key_frame, merged_rows, without
+from .keys import KeyGroup, Rows, all_null, filled, is_list, key_columns, merged_rows, without
 
 SIZE = 0
 """Label of the column of occurrences: no word, since a key column may bear any."""
@@ -82,7 +82,8 @@ def _count(df: Any, group: KeyGroup) -> Counts:
 def _count_rows(df: Any, columns: Tuple[str, ...], group: KeyGroup) -> Counts:
     """Counts of one column or combination; nulls go first, since they make floats of integers."""
     shown = [is_list(df[column]) for column in columns]
-    keys = key_frame(df, columns, group.keys, any(shown))
+    parts = zip(group.keys, key_columns(df, columns, any(shown)))
+    keys = type(df)(dict(parts)).reset_index(drop=True)
     bare = [None if not len(df) else of is None or (of and not len(keys)) for of in shown]
     missing = [keys[key].isna() for key in group.keys]
     floating = [bool(of.any()) and not _masked(keys[key]) for key, of in zip(group.keys, missing)]

@@ -1,19 +1,15 @@
 """Keys of one partition to the ids of a vocabulary."""
 
-from typing import Any, List, Optional, Tuple
+from typing import Any, Optional, Sequence, Tuple
 
 from merlin.core import dispatch
-from merlin.io.worker import get_worker_cache
 
 from merlin_popsampler.core.domain import FIRST_OOV_ID, NULL_ID
 
-from .fit_folder import UNIQUE
 from .key_kinds import KeyKind, cast
-from .keys import KeyGroup, all_null, filled, is_list, key_frame, without
-from .vocabulary import Vocabulary, hash_buckets, read_keys
-
-_ID = "id"
-_ORDER = "order"
+from .keys import KeyGroup, all_null, filled, is_list, key_columns, without
+from .lookup import places_of
+from .vocabulary import Vocabulary, hash_buckets
 
 
 def encode(df: Any, group: KeyGroup, columns: Any, vocabulary: Vocabulary, dtype: Any) -> Any:
@@ -32,39 +28,41 @@ def encode(df: Any, group: KeyGroup, columns: Any, vocabulary: Vocabulary, dtype
     """
     first = df[columns[0]]
     lists = bool(is_list(first, vocabulary.is_list.get(columns[0])))
-    names = _key_names(group)
-    keys = key_frame(df, columns, names, lists)
-    ids = _full(len(keys), NULL_ID, df).astype(dtype)
-    known = ~all_null([keys[name].isna() for name in names])
+    keys = key_columns(df, columns, lists)
+    null = all_null([part.isna() for part in keys])
+    known = ~null.values
+    ids = _full(len(null), NULL_ID, df).astype(dtype)
     if bool(known.any()):
-        valid = keys[known].reset_index(drop=True)
-        ids[known.values] = _lookup(valid, group, vocabulary).astype(dtype)
+        valid = keys if bool(known.all()) else [part[~null] for part in keys]
+        ids[known] = _lookup(valid, group, vocabulary).astype(dtype)
     return as_lists(first, ids, dtype) if lists else ids
 
 
-def _lookup(keys: Any, group: KeyGroup, vocabulary: Vocabulary) -> Any:
+def _lookup(keys: Sequence[Any], group: KeyGroup, vocabulary: Vocabulary) -> Any:
     """Ids of keys of which none is null altogether."""
-    names = list(keys.columns)
     possible: Optional[Any] = None
-    for name, key, kind in zip(names, group.keys, vocabulary.kinds):
-        convert = cast if len(names) == 1 else _cast_part
-        keys[name], exact = convert(keys[name], kind, key)
+    convert = cast if len(keys) == 1 else _cast_part
+    plain = []
+    for part, key, kind in zip(keys, group.keys, vocabulary.kinds):
+        values, exact = convert(part, kind, key)
+        plain.append(values)
         if exact is not None:
             possible = exact if possible is None else possible & exact
-    num_buckets = vocabulary.metadata.min_id - FIRST_OOV_ID
-    buckets = hash_buckets(keys, num_buckets) if num_buckets > 1 else 0
-    unknown = _full(len(keys), FIRST_OOV_ID, keys) + buckets
-    table = _table(vocabulary, group, keys)
-    if not len(table):
-        return unknown
-    keys[_ORDER] = dispatch.arange(len(keys), like_df=keys)
-    merged = keys.merge(table, on=names, how="left")
-    if not merged[_ORDER].is_monotonic_increasing:
-        merged = merged.sort_values(_ORDER)
-    ids = merged[_ID].fillna(-1).astype("int64").values
+    domain = vocabulary.metadata.domain
+    if domain.size:
+        places = places_of(plain, vocabulary, group.keys)
+    else:
+        places = _full(len(keys[0]), -1, keys[0])
+    ids = domain.id(places)
+    unknown = places < 0
     if possible is not None:
-        ids[~possible.values] = -1
-    ids[ids < 0] = unknown[ids < 0]
+        unknown |= ~possible.values
+    if bool(unknown.any()):
+        ids[unknown] = FIRST_OOV_ID
+        num_buckets = domain.min_id - FIRST_OOV_ID
+        if num_buckets > 1:
+            buckets = hash_buckets([part[unknown] for part in plain], num_buckets)
+            ids[unknown] += buckets.astype("int64")
     return ids
 
 
@@ -79,28 +77,6 @@ def _cast_part(keys: Any, kind: Optional[KeyKind], column: str) -> Tuple[Any, An
         values, exact = cast(filled(keys, null), kind, column)
         exact = ~null if exact is None else exact & ~null
     return (without(values, null), exact | null) if kind.holds_nulls else (values, exact)
-
-
-def _key_names(group: KeyGroup) -> List[str]:
-    """Names of key columns beside `_ID` and `_ORDER`, which columns of the data might bear."""
-    return [f"key {place}" for place in range(len(group.keys))]
-
-
-def _table(vocabulary: Vocabulary, group: KeyGroup, like: Any) -> Any:
-    """Keys and their ids, read once per worker.
-
-    It is found again by its content, so what was read from another place before is never mistaken
-    for it.
-    """
-    name = (vocabulary.digest(UNIQUE), tuple(group.keys), type(like).__module__)
-    with get_worker_cache("cats") as cache:
-        if name not in cache:
-            table = read_keys(vocabulary, group.keys, like)
-            table.columns = _key_names(group)
-            ranks = dispatch.arange(len(table), like_df=table, dtype="int64")
-            table[_ID] = vocabulary.metadata.domain.id(ranks)
-            cache[name] = table
-        return cache[name]
 
 
 def _full(size: int, value: int, like: Any) -> Any:

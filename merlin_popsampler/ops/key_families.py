@@ -8,6 +8,7 @@ from typing import Any, Iterable, Set, Tuple
 import numpy as np
 import pandas as pd
 from merlin.core import dispatch
+from pandas.api.types import infer_dtype
 
 from merlin_popsampler.errors import PopSamplerError
 
@@ -91,7 +92,12 @@ def _family(keys: Any, column: str) -> str:
         return _DTYPES[dtype.kind] + (" with zone" if hasattr(dtype, "tz") else "")
     if not dispatch.is_cpu_object(keys):
         return "decimal" if str(dtype).startswith("decimal") else "word"
-    # The types themselves: pandas' infer_dtype takes a date and a datetime for two dates.
+    return "word" if infer_dtype(keys, skipna=False) == "string" else _family_of_all(keys, column)
+
+
+def _family_of_all(keys: Any, column: str) -> str:
+    """The one family of Python's objects."""
+    # The types themselves: to infer_dtype a date and a datetime are two dates.
     types = set(map(type, keys.values))
     families = {_family_of_type(found, column) for found in types}
     if families in ({"datetime"}, {"time"}):

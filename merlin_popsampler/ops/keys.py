@@ -99,8 +99,8 @@ def is_list(series: Any, of_column: Optional[bool] = None) -> Optional[bool]:
     return shown
 
 
-def key_frame(df: Any, columns: Sequence[str], names: Sequence[str], lists: bool) -> Any:
-    """The keys of columns under other names, one a row or a list element; the index is new.
+def key_columns(df: Any, columns: Sequence[str], lists: bool) -> List[Any]:
+    """The keys of columns as series of one index, one key a row or a list element.
 
     Raises:
       PopSamplerError: lists in several columns, or rows that are no lists where others are.
@@ -110,9 +110,7 @@ def key_frame(df: Any, columns: Sequence[str], names: Sequence[str], lists: bool
             f"Columns {list(columns)}: expected single keys in columns that are combined. "
             "Received: lists. Explode the lists, or encode each column by itself."
         )
-    keys = type(df)({name: elements(df[column], lists) for name, column in zip(names, columns)})
-    # of the frame: pandas guesses the dtype of a series anew
-    return keys.reset_index(drop=True)
+    return [elements(df[column], lists) for column in columns]
 
 
 def elements(series: Any, lists: bool) -> Any:

@@ -2,12 +2,12 @@
 `meta.*`.
 """
 
-import io
 from dataclasses import dataclass, replace
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from merlin.core import dispatch
 from pandas.api.types import infer_dtype
 from pandas.util import hash_pandas_object
@@ -21,6 +21,7 @@ from merlin_popsampler.errors import FrequencyOrderError
 from . import fit_folder, popularity_file, storage
 from .counting import SIZE, Counts
 from .fit_folder import FitFolder, Fitted
+from .key_index import memory_of
 from .key_kinds import KeyKind
 from .keys import KeyGroup
 
@@ -56,10 +57,12 @@ class Vocabulary(Fitted):
     Args:
       kinds: of its key columns; None where no key was seen.
       is_list: by column of the data, whether its rows are lists; None where no row showed it.
+      index_bytes: memory that an index of its keys takes.
     """
 
     kinds: Tuple[Optional[KeyKind], ...]
     is_list: Dict[str, Optional[bool]]
+    index_bytes: int
 
 
 def by_frequency(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
@@ -108,14 +111,20 @@ def stage(counts: Counts, group: KeyGroup, layout: Layout, folder: FitFolder) ->
         replace(metadata, digest=popularity_file.counts_digest(dense)),
         counts.kinds,
         {column: rows.is_list for column, rows in counts.rows.items()},
+        memory_of(pa.Table.from_pandas(ordered.iloc[:kept][group.keys])),
     )
 
 
-def hash_buckets(keys: Any, num_buckets: int) -> Any:
-    """Out-of-vocabulary bucket of each row, `[0, num_buckets)`: a function of its key alone."""
-    hashed = 0
-    for column in keys.columns:
-        hashed = hashed ^ _hashed(keys[column])
+def hash_buckets(keys: Sequence[Any], num_buckets: int) -> Any:
+    """Out-of-vocabulary bucket of each row, `[0, num_buckets)`: a function of its key alone.
+
+    Args:
+      keys: series of one length, one for each key column.
+      num_buckets: `>= 1`.
+    """
+    hashed: Any = 0
+    for column in keys:
+        hashed = hashed ^ _hashed(column)
     return hashed % num_buckets
 
 
@@ -138,7 +147,7 @@ def _bucket_sizes(removed: pd.DataFrame, group: KeyGroup, num_buckets: int) -> I
     sizes = removed[SIZE].to_numpy()
     if num_buckets == 1 or not len(removed):
         return np.append(sizes.sum(), np.zeros(num_buckets - 1, np.int64)).astype(np.int64)
-    buckets = hash_buckets(removed[group.keys], num_buckets)
+    buckets = hash_buckets([removed[key] for key in group.keys], num_buckets)
     result = np.zeros(num_buckets, np.int64)
     np.add.at(result, buckets.astype(np.int64), sizes)
     return result
@@ -201,16 +210,3 @@ def read_sizes(path: str, name: str, min_id: int) -> Ints:
         )
     sizes: Ints = frame[columns[0]].to_numpy(np.int64)
     return sizes
-
-
-def read_keys(vocabulary: Vocabulary, keys: List[str], like: Any) -> Any:
-    """Key columns of the ids in order, a data frame of the library of `like`.
-
-    Raises:
-      PopSamplerError: the files are not those that were fitted.
-    """
-    reader = dispatch.read_dispatch(like, fmt="parquet")
-    contents = vocabulary.read(fit_folder.UNIQUE)
-    parts = [reader(io.BytesIO(content), columns=keys) for content in contents]
-    frame = dispatch.concat(parts) if len(parts) > 1 else parts[0]
-    return frame[keys].reset_index(drop=True)

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
-from merlin.io.worker import clean_worker_cache
 from nvtabular import Workflow, ops
 
 from merlin_popsampler import FrequencyCategorify, FrequencyOrder
@@ -18,7 +17,7 @@ from merlin_popsampler.ops.schema_file import read_schema_file
 from merlin_popsampler.ops.workflow_json import from_json, to_json
 from tests.messages.things import data, encoder, frame, workflow
 from tests.support.messages import Entry
-from tests.support.workflow_helpers import dataset, encode, fitted, saved
+from tests.support.workflow_helpers import dataset, encode, fitted, forget_vocabularies, saved
 
 PAIRS = pd.DataFrame({"a": list("xxy"), "b": list("yzz"), "item_id": list("tuv")})
 
@@ -81,7 +80,7 @@ def transformed(folder, change):
     made = workflow(folder)
     for file in (folder / "fit").rglob("unique.*"):
         change(file)
-    clean_worker_cache()
+    forget_vocabularies()
     return made.transform(dataset(frame(), 1)).compute()
 
 
@@ -101,7 +100,7 @@ def saved_and_loaded(folder):
     workflow(folder).save(str(folder / "saved"))
     for file in (folder / "fit").rglob("unique.*"):
         file.unlink()
-    clean_worker_cache()
+    forget_vocabularies()
     loaded = Workflow.load(str(folder / "saved"))
     return loaded.transform(dataset(frame(), 1)).compute()
 

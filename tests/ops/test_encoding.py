@@ -7,16 +7,27 @@ import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 import pytest
-from merlin.io.worker import clean_worker_cache
 
 from merlin_popsampler import PopSamplerError
-from merlin_popsampler.ops import storage
+from merlin_popsampler.ops import encoding, lookup, storage
 from merlin_popsampler.ops.counting import count_keys
 from merlin_popsampler.ops.encoding import as_lists, encode
 from merlin_popsampler.ops.fit_folder import FitFolder
 from merlin_popsampler.ops.keys import KeyGroup
 from merlin_popsampler.ops.vocabulary import Layout, stage
-from tests.support.workflow_helpers import expected_ids
+from tests.support.workflow_helpers import expected_ids, forget_vocabularies
+
+WAYS = ("index", "part by part", "join")
+
+
+@pytest.fixture(params=WAYS, autouse=True)
+def way(request, monkeypatch):
+    """Each way in which keys are looked up, the one on a GPU included, gives the same ids."""
+    if request.param == "join":
+        monkeypatch.setattr(encoding, "places_of", lookup.joined)
+    with dask.config.set({lookup.BUDGET: 0 if request.param == "part by part" else "1 GB"}):
+        yield request.param
+
 
 ITEM = KeyGroup("item", ("item",), joint=False)
 PAIR = KeyGroup("a_b", ("a", "b"), joint=False)
@@ -234,24 +245,42 @@ def test_keys_that_the_dtype_cannot_hold_are_unknown(tmp_path):
         ids_of(pd.DataFrame({"item": ["five"]}), vocabulary)
 
 
-def test_files_are_read_once_and_never_mistaken_for_others(tmp_path):
+@pytest.mark.parametrize("requests", [[2.0**53], [True], [2.0**53 + 2], ["9007199254740992"]])
+def test_requests_that_pandas_would_take_for_other_keys_are_refused(tmp_path, requests):
+    vocabulary = vocabulary_of([2**53, 2**53, 2**53 + 1, 1], tmp_path)
+    exact = pd.DataFrame({"item": [2**53 + 1, 2**53, 1, 2**53 + 2]})
+    assert ids_of(exact, vocabulary) == [5, 3, 4, 2]
+    with pytest.raises(PopSamplerError, match="'item'"):
+        ids_of(pd.DataFrame({"item": pd.Series(requests, dtype=object)}), vocabulary)
+
+
+def test_words_are_no_times(tmp_path):
+    vocabulary = vocabulary_of([pd.Timestamp("2020-01-02"), pd.Timestamp("2020-01-01")], tmp_path)
+    days = pd.to_datetime(pd.Series(["2020-01-01", "2020-01-02", "2020-01-03", None]))
+    assert ids_of(pd.DataFrame({"item": days}), vocabulary) == [3, 4, 2, 1]
+    with pytest.raises(PopSamplerError, match="'item'.*datetime.*word"):
+        ids_of(pd.DataFrame({"item": ["2020-01-01"]}), vocabulary)
+
+
+def test_files_are_read_once_and_never_mistaken_for_others(tmp_path, way):
     """A cache by path alone would answer with a vocabulary that lies there no more."""
-    clean_worker_cache()
+    forget_vocabularies()
     frame = pd.DataFrame({"item": ["a", "b"]})
     first = vocabulary_of(["a", "a", "b"], tmp_path)
     assert ids_of(frame, first) == [3, 4]
     second = vocabulary_of(["a", "b", "b"], tmp_path)
     assert second.path("unique") == first.path("unique")
     assert [ids_of(frame, second) for _ in range(2)] == [[4, 3]] * 2
-    assert ids_of(frame, first) == [3, 4]  # from the cache: its file is gone
-    clean_worker_cache()
+    if way != "part by part":
+        assert ids_of(frame, first) == [3, 4]  # from the cache: its file is gone
+    forget_vocabularies()
     with pytest.raises(PopSamplerError, match="digest"):
         ids_of(frame, first)
 
 
 def test_what_is_checked_is_what_is_read(tmp_path, monkeypatch):
     """Another process may write between two looks at a file: there is one look."""
-    clean_worker_cache()
+    forget_vocabularies()
     vocabulary = vocabulary_of(["a", "a", "b"], tmp_path)
     reads, read = [], storage.read_bytes
 

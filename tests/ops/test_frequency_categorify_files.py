@@ -15,7 +15,6 @@ import nvtabular as nvt
 import pandas as pd
 import pytest
 from merlin.io import Dataset
-from merlin.io.worker import clean_worker_cache
 from nvtabular import ops
 
 from merlin_popsampler import (
@@ -32,6 +31,7 @@ from tests.support.workflow_helpers import (
     expected_order,
     fit_folders,
     fitted,
+    forget_vocabularies,
     popularity,
     transformed_anew,
     transformed_elsewhere,
@@ -242,15 +242,15 @@ import sys
 sys.modules["tensorflow"] = None
 import nvtabular, pandas
 from merlin.io import Dataset
-from merlin.io.worker import clean_worker_cache
 from merlin_popsampler import FrequencyCategorify
+from merlin_popsampler.ops.lookup import INDEXES
 shift, out_path = int(sys.argv[1]), sys.argv[2]
 frame = pandas.DataFrame({"item_id": [shift + i // 3 for i in range(30)]})
 for _ in range(12):
     workflow = nvtabular.Workflow(["item_id"] >> FrequencyCategorify(out_path=out_path))
     workflow.fit(Dataset(frame, npartitions=2, cpu=True))
     for _ in range(3):
-        clean_worker_cache()
+        INDEXES.clear()
         ids = workflow.transform(frame)["item_id"].tolist()
         assert ids == [3 + i // 3 for i in range(30)], ids
 """
@@ -274,7 +274,7 @@ def test_a_vocabulary_written_over_is_not_used(frame, out_path):
     workflow, _ = encode(frame, ["item_id"], out_path)
     path = workflow.output_schema["item_id"].properties["cat_path"]
     pd.DataFrame({"item_id": [1], "item_id_size": [1]}).to_parquet(path)
-    clean_worker_cache()
+    forget_vocabularies()
     with pytest.raises(PopSamplerError, match="digest"):
         workflow.transform(frame)
     os.remove(path)

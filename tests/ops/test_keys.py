@@ -11,7 +11,7 @@ from merlin_popsampler.ops.keys import (
     all_null,
     elements,
     is_list,
-    key_frame,
+    key_columns,
     merged_rows,
 )
 
@@ -62,11 +62,11 @@ def test_elements_keep_what_they_are():
     assert elements(alike, True).dtype == "int32"
 
 
-def test_frames_of_keys_have_an_index_of_their_own():
-    frame = pd.DataFrame({"a": [1, 2], "b": ["x", "y"]}, index=[7, 7])
-    keys = key_frame(frame, ["a", "b"], ["left", "right"], False)
-    assert keys.to_dict("list") == {"left": [1, 2], "right": ["x", "y"]}
-    assert keys.index.tolist() == [0, 1]
+def test_keys_of_several_columns():
+    frame = pd.DataFrame({"a": [1, 2], "b": ["x", "y"], "c": [[1], []]}, index=[7, 7])
+    keys = key_columns(frame, ["a", "b"], False)
+    assert [part.tolist() for part in keys] == [[1, 2], ["x", "y"]]
+    assert key_columns(frame, ["c"], True)[0].tolist() == [1]
 
 
 def test_a_row_is_null_where_all_its_keys_are():

@@ -19,10 +19,9 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
-from merlin.io.worker import clean_worker_cache
 
 from merlin_popsampler import FrequencyCategorify, PopSamplerError
-from tests.support.workflow_helpers import dataset, expected_ids
+from tests.support.workflow_helpers import dataset, expected_ids, forget_vocabularies
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 KEYS = ["abc", "cccca", "bbdddd", "aab", "baa"]
@@ -147,7 +146,7 @@ class LifeOfFits(RuleBasedStateMachine):
         model = self.models[slot]
         if model.keys is None:
             return
-        clean_worker_cache()
+        forget_vocabularies()
         try:
             found = self.workflows[slot].transform(PROBE)
         except PopSamplerError:

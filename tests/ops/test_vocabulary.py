@@ -28,10 +28,11 @@ def test_words_are_ordered_to_their_end():
 
 
 def test_buckets_are_a_function_of_the_key():
-    keys = pd.DataFrame({"a": [5, 6, 5], "b": ["x", "y", "x"]}, index=[9, 4, 1])
-    buckets = hash_buckets(keys, 1000)
+    numbers, words = pd.Series([5, 6, 5], [9, 4, 1]), pd.Series(["x", "y", "x"], [9, 4, 1])
+    buckets = hash_buckets([numbers, words], 1000).tolist()
     assert buckets[0] == buckets[2] != buckets[1]
-    assert hash_buckets(keys.reset_index(drop=True), 1000).tolist() == buckets.tolist()
+    moved = [part.reset_index(drop=True) for part in (numbers, words)]
+    assert hash_buckets(moved, 1000).tolist() == buckets
 
 
 def write(path, index=None, **columns):

@@ -12,7 +12,6 @@ import nvtabular as nvt
 import pandas as pd
 import pytest
 from fsspec.implementations.local import LocalFileSystem
-from merlin.io.worker import clean_worker_cache
 from nvtabular import ops
 
 from merlin_popsampler import FrequencyCategorify, FrequencyOrder, PopSamplerError
@@ -23,6 +22,7 @@ from tests.support.workflow_helpers import (
     check_contract,
     dataset,
     fitted,
+    forget_vocabularies,
     popularity,
     transformed_anew,
 )
@@ -117,7 +117,7 @@ def test_both_operators_are_registered(frame, tmp_path, monkeypatch):
     os.rename(tmp_path / "saved", tmp_path / "moved")
     restored = from_dict(params, state, str(tmp_path / "moved"))
     assert restored.num_buckets == 3
-    clean_worker_cache()
+    forget_vocabularies()
     encoded = restored.transform(nvt.ColumnSelector(["item_id"]), frame[["item_id"]])
     pd.testing.assert_frame_equal(encoded, expected)
 

@@ -14,6 +14,7 @@ from merlin.io import Dataset
 from merlin.io.worker import clean_worker_cache
 
 from merlin_popsampler import FrequencyCategorify
+from merlin_popsampler.ops.lookup import INDEXES
 
 
 def dataset(frame: pd.DataFrame, npartitions: int = 3) -> Dataset:
@@ -85,9 +86,15 @@ def transformed_elsewhere(source: Path, frame: pd.DataFrame, folder: Path) -> pd
     return pd.read_pickle(folder / "made.pkl")
 
 
+def forget_vocabularies() -> None:
+    """What was read from files is read again."""
+    clean_worker_cache()
+    INDEXES.clear()
+
+
 def transformed_anew(workflow: nvt.Workflow, frame: pd.DataFrame) -> pd.DataFrame:
     """What the workflow makes of a frame from its files alone: nothing is read from a cache."""
-    clean_worker_cache()
+    forget_vocabularies()
     return workflow.transform(frame)
 
 

@@ -1,0 +1,47 @@
+"""Indexes that a process keeps."""
+
+import os
+import threading
+from collections import OrderedDict
+from typing import Callable, Hashable, Tuple
+
+from .key_index import KeyIndex
+
+
+class IndexCache:
+    """Indexes of this process, made once each; those used last stay, within a number of bytes.
+
+    It belongs to the process: it is no part of an operator, and no pickle holds it. Threads that
+    ask for an index which is being made wait for it.
+    """
+
+    def __init__(self) -> None:
+        self._held: OrderedDict[Hashable, Tuple[KeyIndex, int]] = OrderedDict()
+        self._renew_lock()
+        # The thread that holds the lock in a parent is not there in its child.
+        os.register_at_fork(after_in_child=self._renew_lock)
+
+    def get(self, name: Hashable, make: Callable[[], KeyIndex], cost: int, budget: int) -> KeyIndex:
+        """The index of a name, made where there is none.
+
+        Args:
+          name: that no other index ever had.
+          make: makes it.
+          cost: bytes that it takes.
+          budget: bytes that all indexes may take together.
+        """
+        with self._lock:
+            if name not in self._held:
+                while self._held and sum(held for _, held in self._held.values()) + cost > budget:
+                    self._held.popitem(last=False)
+                self._held[name] = make(), cost
+            self._held.move_to_end(name)
+            return self._held[name][0]
+
+    def clear(self) -> None:
+        """Forgets all of them."""
+        with self._lock:
+            self._held.clear()
+
+    def _renew_lock(self) -> None:
+        self._lock = threading.Lock()

@@ -1,0 +1,148 @@
+"""Places of keys in a list of distinct keys, by hash tables that are made once."""
+
+from typing import Any, List, Sequence, Union
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from merlin_popsampler.core.pieces import Ints
+
+_TABLE_BYTES = 8 + 43
+"""What pandas takes for a whole number in an index, at most: half of its table may be empty."""
+_OBJECT_BYTES = 8 + 64
+"""What Python and pandas take for a date or a decimal, beside that."""
+_CHUNK = 2**20
+"""Words that are Python's objects at a time, while they are hashed."""
+
+
+class KeyIndex:
+    """Finds keys, or combinations of keys, in a list of distinct ones.
+
+    A combination is found column by column: its place among those of the columns before, and the
+    place of its next key among that column's, are one whole number, which is found in turn.
+
+    It is probed once while it is made, since pandas builds its tables at the first request; from
+    then on it is only read, by any number of threads.
+
+    Args:
+      keys: Arrow table of the key columns, rows distinct; nulls only where there are several.
+    """
+
+    def __init__(self, keys: pa.Table) -> None:
+        self._combined = keys.num_columns > 1
+        self._columns = [_column(_distinct(part) if self._combined else part) for part in keys]
+        self._pairs: List[pd.Index] = []
+        frame = (keys if self._combined else keys.slice(0, 1)).to_pandas()
+        parts = [frame[name] for name in frame.columns]
+        places = self._column_places(0, parts[0])
+        for number, part in enumerate(parts[1:], 1):
+            pairs = self._paired(places, number, part)
+            self._pairs.append(pd.Index(pairs).unique())  # the last: of distinct rows, all
+            places = self._pairs[-1].get_indexer(pairs)
+
+    def places(self, keys: Sequence[pd.Series]) -> Ints:
+        """Place of each row in the list, int64; -1 for rows that are not there.
+
+        Args:
+          keys: a series for each column of the list, in the dtypes that pandas has for these.
+        """
+        places = self._column_places(0, keys[0])
+        for number, pairs in enumerate(self._pairs, 1):
+            places = pairs.get_indexer(self._paired(places, number, keys[number]))
+        return places
+
+    def _column_places(self, number: int, keys: pd.Series) -> Ints:
+        """Places among a column's distinct keys; a null's comes after the last."""
+        column = self._columns[number]
+        places: Ints = column.get_indexer(_values(keys))
+        if self._combined:
+            places[keys.isna().to_numpy()] = len(column)
+        return places
+
+    def _paired(self, places: Ints, number: int, keys: pd.Series) -> Ints:
+        """Places so far and those of the next column as one number each; -1 where one is."""
+        others = self._column_places(number, keys)
+        pairs = places * (len(self._columns[number]) + 1) + others
+        pairs[(places < 0) | (others < 0)] = -1
+        return pairs
+
+
+def memory_of(keys: pa.Table) -> int:
+    """Bytes that an index of these keys takes at most."""
+    memory: int = (2 * keys.num_columns - 1) * _TABLE_BYTES * keys.num_rows
+    for part in keys:
+        if not _is_plain(part.type):
+            memory += part.nbytes if _is_word(part.type) else _OBJECT_BYTES * len(part)
+    return memory
+
+
+class _Words:
+    """As a pandas index of words or bytes: their hashes in one, themselves compact in Arrow."""
+
+    def __init__(self, words: pa.Array, hashes: pd.Index) -> None:
+        self._words = words
+        self._hashes = hashes
+
+    def __len__(self) -> int:
+        return len(self._hashes)
+
+    def get_indexer(self, words: pd.Index) -> Ints:
+        asked = words.to_numpy()
+        places: Ints = self._hashes.get_indexer(_hashes(asked))
+        found = np.flatnonzero(places >= 0)
+        if len(found) < len(asked):
+            asked = asked[found]
+        asked = pa.array(asked, self._words.type, from_pandas=True)
+        same = pc.equal(self._words.take(pa.array(places[found])), asked)
+        places[found[~same.fill_null(False).to_numpy(zero_copy_only=False)]] = -1
+        return places
+
+
+def _column(keys: Any) -> Union[_Words, pd.Index]:
+    """An index of distinct keys without nulls."""
+    if _is_word(keys.type):
+        chunks = (keys.slice(start, _CHUNK) for start in range(0, len(keys), _CHUNK))
+        found = [_hashes(chunk.to_pandas().to_numpy()) for chunk in chunks]
+        hashes = pd.Index(np.concatenate([np.zeros(0, np.int64), *found]))
+        if hashes.is_unique:
+            return _Words(_one_chunk(keys), hashes)
+    return _values(keys.to_pandas())
+
+
+def _values(keys: pd.Series) -> pd.Index:
+    """Keys as what pandas compares them by: numbers, or Python's own objects."""
+    values = keys.array.asi8 if keys.dtype.kind in "mM" else keys.to_numpy()
+    return pd.Index(values, dtype=np.int64 if values.dtype == bool else values.dtype)
+
+
+def _hashes(words: Any) -> Ints:
+    """Python's own, which the words keep."""
+    return np.fromiter(map(hash, words), np.int64, len(words))
+
+
+def _distinct(keys: Any) -> Any:
+    return pc.unique(keys.drop_null())
+
+
+def _one_chunk(words: Any) -> pa.Array:
+    """Words in one array, which may be larger than 2 GB."""
+    text = pa.types.is_string(words.type) or pa.types.is_large_string(words.type)
+    words = words.cast(pa.large_string() if text else pa.large_binary())
+    return pa.concat_arrays(words.chunks) if isinstance(words, pa.ChunkedArray) else words
+
+
+def _is_plain(kind: pa.DataType) -> bool:
+    types = pa.types
+    return bool(types.is_primitive(kind)) and not (types.is_date(kind) or types.is_time(kind))
+
+
+def _is_word(kind: pa.DataType) -> bool:
+    types = pa.types
+    return bool(
+        types.is_large_string(kind)
+        or types.is_string(kind)
+        or types.is_large_binary(kind)
+        or types.is_binary(kind)
+    )

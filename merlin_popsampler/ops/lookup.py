@@ -1,0 +1,96 @@
+"""Places of keys in a vocabulary, by whatever finds them fastest in the memory that there is."""
+
+import io
+from typing import Any, Iterator, Sequence
+
+import dask
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from dask.utils import parse_bytes
+from merlin.core import dispatch
+from merlin.io.worker import get_worker_cache
+
+from merlin_popsampler.core.pieces import Ints
+
+from . import fit_folder
+from .index_cache import IndexCache
+from .key_index import KeyIndex
+from .vocabulary import Vocabulary
+
+BUDGET = "merlin_popsampler.index-memory"
+"""Dask's setting of the memory that all indexes of a process may take together."""
+DEFAULT_BUDGET = "2 GiB"
+
+INDEXES = IndexCache()
+"""Those of this process."""
+
+
+def places_of(keys: Sequence[Any], vocabulary: Vocabulary, columns: Sequence[str]) -> Any:
+    """Place of each key in the order of a vocabulary, from 0 on; -1 where it is not there.
+
+    Args:
+      keys: series of one length, one for each key column, in the dtypes of the vocabulary's kinds;
+        pandas' or cuDF's. No row is null in all of them.
+      vocabulary: fitted, its files in place.
+      columns: names of its key columns.
+
+    Returns:
+      int64, as an array of NumPy or CuPy.
+    """
+    if not dispatch.is_cpu_object(keys[0]):
+        return joined(keys, vocabulary, columns)
+    budget = parse_bytes(dask.config.get(BUDGET, DEFAULT_BUDGET))
+    if vocabulary.index_bytes > budget:
+        return part_by_part(keys, vocabulary, columns)
+    index = INDEXES.get(
+        (vocabulary.digest(fit_folder.UNIQUE), *columns),
+        lambda: KeyIndex(pa.concat_tables(_parts(vocabulary, columns))),
+        vocabulary.index_bytes,
+        budget,
+    )
+    return index.places(keys)
+
+
+def part_by_part(keys: Sequence[Any], vocabulary: Vocabulary, columns: Sequence[str]) -> Ints:
+    """As `places_of`, with one part of the vocabulary in memory; the most frequent keys first."""
+    places = np.full(len(keys[0]), -1)
+    missing, first = np.arange(len(places)), 0
+    for part in _parts(vocabulary, columns):
+        found = KeyIndex(part).places([column.iloc[missing] for column in keys])
+        places[missing] = np.where(found < 0, -1, first + found)
+        missing, first = missing[found < 0], first + len(part)
+        if not len(missing):
+            break
+    return places
+
+
+def joined(keys: Sequence[Any], vocabulary: Vocabulary, columns: Sequence[str]) -> Any:
+    """As `places_of`, by a join with a table that is read once; cuDF has no index to keep."""
+    names = [f"key {number}" for number in range(len(keys))]  # beside these, any may be a key's
+    name = (vocabulary.digest(fit_folder.UNIQUE), *columns, type(keys[0]).__module__)
+    with get_worker_cache("cats") as cache:
+        if name not in cache:
+            reader = dispatch.read_dispatch(keys[0], fmt="parquet")
+            parts = [reader(io.BytesIO(part)) for part in vocabulary.read(fit_folder.UNIQUE)]
+            table = dispatch.concat(parts)[list(columns)].reset_index(drop=True)
+            table.columns = names
+            table["place"] = dispatch.arange(len(table), like_df=table, dtype="int64")
+            cache[name] = table
+        table = cache[name]
+    frame = type(table)(dict(zip(names, (part.reset_index(drop=True) for part in keys))))
+    frame["row"] = dispatch.arange(len(frame), like_df=frame)
+    merged = frame.merge(table, on=names, how="left")
+    if not merged["row"].is_monotonic_increasing:
+        merged = merged.sort_values("row")
+    return merged["place"].fillna(-1).astype("int64").values
+
+
+def _parts(vocabulary: Vocabulary, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """The key columns of a vocabulary's parts, in the order of the ids.
+
+    Raises:
+      PopSamplerError: the files are not those that were fitted.
+    """
+    for content in vocabulary.read(fit_folder.UNIQUE):
+        yield pq.read_table(pa.BufferReader(content)).select(list(columns))

@@ -1,0 +1,109 @@
+"""Ways of looking keys up, and when each is taken."""
+
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+
+import dask
+import numpy as np
+import pandas as pd
+import pytest
+
+from merlin_popsampler.ops import lookup, storage
+from tests.support.workflow_helpers import (
+    dataset,
+    encode,
+    expected_ids,
+    forget_vocabularies,
+)
+
+
+@pytest.fixture
+def keys(rng):
+    return [f"item {key}" for key in rng.zipf(1.3, 3000) % 500]
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """Paths of the files of keys that are read."""
+    forget_vocabularies()
+    read, paths = storage.read_bytes, []
+
+    def noting(path):
+        if "unique" in path:
+            paths.append(path.rsplit("/", 1)[1])
+        return read(path)
+
+    monkeypatch.setattr(storage, "read_bytes", noting)
+    return paths
+
+
+def test_a_vocabulary_is_read_once(keys, out_path, reads):
+    workflow, found = encode(pd.DataFrame({"item_id": keys}), ["item_id"], out_path)
+    ids = expected_ids(keys)
+    assert found["item_id"].tolist() == [ids[key] for key in keys]
+    reads.clear()
+    copy = pickle.loads(pickle.dumps(workflow))
+    for _ in range(3):
+        assert copy.transform(pd.DataFrame({"item_id": keys[:1]}))["item_id"][0] == ids[keys[0]]
+    assert reads == []
+
+
+def test_above_the_budget_the_frequent_keys_come_first(keys, out_path, reads):
+    """No part is kept, and those are left out in which nothing is left to be found."""
+    frame = pd.DataFrame({"item_id": keys})
+    workflow, _ = encode(frame, ["item_id"], out_path, split_out=4)
+    ids = expected_ids(keys)
+    reads.clear()
+    with dask.config.set({lookup.BUDGET: "1 kB"}):
+        found = workflow.transform(frame)["item_id"].tolist()
+        assert found == [ids[key] for key in keys]
+        assert reads == [f"part.{part}.parquet" for part in range(4)]
+        frequent = pd.DataFrame({"item_id": sorted(ids, key=ids.get)[:5]})
+        assert workflow.transform(frequent)["item_id"].tolist() == [3, 4, 5, 6, 7]
+        assert reads[4:] == ["part.0.parquet"]
+        unknown = workflow.transform(pd.DataFrame({"item_id": ["new", None]}))
+        assert unknown["item_id"].tolist() == [2, 1]
+
+
+def test_no_pickle_holds_an_index(keys, out_path):
+    workflow, _ = encode(pd.DataFrame({"item_id": keys}), ["item_id"], out_path)
+    before = len(pickle.dumps(workflow))
+    workflow.transform(pd.DataFrame({"item_id": keys}))
+    assert len(pickle.dumps(workflow)) == before < 100_000
+
+
+def test_requests_from_eight_threads(rng, out_path):
+    """Each round's vocabulary is new to the process when all of them ask for it."""
+    keys = rng.permutation(100_000)
+    frame = pd.DataFrame({"item_id": keys, "word": keys.astype(str).astype(object)})
+    workflow, _ = encode(frame, ["item_id", "word"], out_path)
+    ids = expected_ids(keys.tolist())
+    words = expected_ids(keys.astype(str).tolist())
+
+    def ask(number):
+        made = workflow.transform(frame.iloc[number : number + 1])
+        return made["item_id"].iloc[0], made["word"].iloc[0]
+
+    rows = range(64)
+    with ThreadPoolExecutor(8) as threads:
+        for _ in range(3):
+            forget_vocabularies()
+            found = list(threads.map(ask, rows))
+            assert found == [(ids[keys[row]], words[str(keys[row])]) for row in rows]
+
+
+def test_lists_and_combinations_above_the_budget(rng, out_path):
+    left, right = rng.integers(0, 40, (2, 800))
+    frame = pd.DataFrame({"a": left, "b": right.astype(str).astype(object)})
+    frame["c"] = [[*pair] for pair in zip(left, right)]
+    columns = [["a", "b"], "c"]
+    workflow, expected = encode(
+        frame, columns, out_path, encode_type="combo", split_out=3, name_sep="_"
+    )
+    with dask.config.set({lookup.BUDGET: 0}):
+        found = workflow.transform(dataset(frame)).compute().reset_index(drop=True)
+    pairs = expected_ids(zip(frame["a"], frame["b"]))
+    assert found["a_b"].tolist() == [pairs[pair] for pair in zip(frame["a"], frame["b"])]
+    items = expected_ids(np.stack((left, right)).ravel().tolist())
+    assert [list(row) for row in found["c"]] == [[items[key] for key in row] for row in frame["c"]]
+    assert found["a_b"].tolist() == expected["a_b"].tolist()
