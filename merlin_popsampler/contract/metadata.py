@@ -8,7 +8,7 @@ import numpy as np
 
 from merlin_popsampler.core.checks import is_number, shown
 from merlin_popsampler.core.domain import IdDomain
-from merlin_popsampler.core.laws import Empirical, Law, LogUniform, distance
+from merlin_popsampler.core.laws import Empirical, Law, LogUniform, distance_of_steps
 from merlin_popsampler.core.pieces import Ints
 from merlin_popsampler.core.steps import Steps
 from merlin_popsampler.errors import PopSamplerError, SchemaError
@@ -111,19 +111,26 @@ class PopularityMetadata:
           evidence: "vocabulary" or "counted".
           max_steps: most steps of the curve, `>= 1`.
         """
-        domain = IdDomain(min_id, min_id + len(counts) - 1)
         known = np.maximum(np.asarray(counts, np.int64), 1)
-        ordered = bool(np.all(known[1:] <= known[:-1]))
-        text, fit = None, None
-        if ordered:
-            steps = Steps.from_counts(known, max_steps)
-            text = steps.to_text(domain)
-            if domain.size:
-                fit = {
-                    "log_uniform": distance(LogUniform(domain.size), known),
-                    "steps": distance(Empirical(steps), known),
-                }
-        return cls(domain.min_id, domain.max_id, ordered, evidence, text, None, fit)
+        if (known[1:] > known[:-1]).any():
+            return cls(min_id, min_id + len(known) - 1, False, evidence)
+        exact = Steps.from_counts(known, max(1, len(known)))
+        return cls.from_steps(exact, min_id, evidence, max_steps)
+
+    @classmethod
+    def from_steps(
+        cls, exact: Steps, min_id: int, evidence: str, max_steps: int
+    ) -> "PopularityMetadata":
+        """Metadata of counts that never rise, given as their exact steps; see `from_counts`."""
+        domain = IdDomain(min_id, min_id + exact.size - 1)
+        steps, fit = exact.merged(max_steps), None
+        if domain.size:
+            fit = {
+                "log_uniform": distance_of_steps(LogUniform(domain.size), exact),
+                "steps": distance_of_steps(Empirical(steps), exact),
+            }
+        text = steps.to_text(domain)
+        return cls(domain.min_id, domain.max_id, True, evidence, text, None, fit)
 
     def law(self) -> Law:
         """The best law that the schema carries: the measured one, or log-uniform without steps.

@@ -111,17 +111,45 @@ class Steps:
           >>> Steps.from_counts([9, 8, 2, 1], max_steps=2).masses.tolist()
           [17, 3]
         """
-        max_steps = whole_number("max_steps", max_steps, 1, f"By default it is {MAX_STEPS}.")
+        array = _clean(counts)
+        return cls.from_runs(array, np.ones(array.size, np.int64)).merged(max_steps)
+
+    @classmethod
+    def from_runs(cls, counts: Any, lengths: Any) -> "Steps":
+        """Exact steps of counts in rank order, each with the number of ranks that share it.
+
+        Args:
+          counts: integers `[runs]`, never rising; zeros are read as ones.
+          lengths: integers `[runs]`, at least 1.
+
+        Raises:
+          FrequencyOrderError, PopSamplerError: as from `from_counts`.
+
+        Examples:
+          >>> Steps.from_runs([5, 3, 1], [1, 2, 1]) == Steps.from_counts([5, 3, 3, 1])
+          True
+        """
         array = _clean(counts)
         if not array.size:
             return cls(np.zeros(0, np.int64), np.zeros(0, np.int64), 0)
-        starts = np.flatnonzero(np.append(True, array[1:] != array[:-1]))
-        values = array[starts]
-        sums = np.append(0, np.cumsum(values * np.diff(starts, append=array.size)))
-        if len(values) > max_steps:
-            firsts = _merge(values.tolist(), max_steps)
-            starts, sums = starts[firsts], np.append(sums[firsts], sums[-1])
-        return cls(starts, np.diff(sums), array.size)
+        starts = np.append(0, np.cumsum(lengths))
+        firsts = np.flatnonzero(np.append(True, array[1:] != array[:-1]))
+        size = int(starts[-1])
+        starts = starts[firsts]
+        return cls(starts, array[firsts] * np.diff(starts, append=size), size)
+
+    def merged(self, max_steps: int = MAX_STEPS) -> "Steps":
+        """At most so many steps: neighbours within one factor as one, the smallest that does it.
+
+        Raises:
+          PopSamplerError: `max_steps` below 1.
+        """
+        max_steps = whole_number("max_steps", max_steps, 1, f"By default it is {MAX_STEPS}.")
+        if len(self) <= max_steps:
+            return self
+        firsts = _merge(self.heights.tolist(), max_steps)
+        sums = np.append(0, np.cumsum(self.masses))
+        return Steps(self.starts[firsts], np.diff(sums[[*firsts, -1]]), self.size)
 
     @classmethod
     def parse(cls, text: Any, domain: IdDomain) -> "Steps":
@@ -224,7 +252,7 @@ def _clean(counts: Any) -> npt.NDArray[np.int64]:
     return array.astype(np.int64, copy=False)
 
 
-def _merge(values: List[int], max_steps: int) -> List[int]:
+def _merge(values: List[float], max_steps: int) -> List[int]:
     """First index of each group of falling values, for the smallest factor inside a group.
 
     Greedy groups are the fewest for a given factor, so their number falls as the factor grows and

@@ -1,7 +1,7 @@
-"""Occurrences of keys: one pass over a partitioned data frame, reduced on the host as a tree."""
+"""Occurrences of keys: one pass over a partitioned data frame, reduced on the host as trees."""
 
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import dask
 import numpy as np
@@ -9,30 +9,40 @@ import pandas as pd
 import pyarrow as pa
 from merlin.core import dispatch
 
-from .key_families import EXACT, unusable
+from merlin_popsampler.core.pieces import Ints
+
+from .key_arrays import in_one_type, to_arrow, totals
+from .key_families import EXACT
+from .key_hashes import counting_buckets
 from .key_kinds import KeyKind, canonical, merged, widened
 from .keys import KeyGroup, Rows, all_null, filled, is_list, key_columns, merged_rows, without
-
-SIZE = 0
-"""Label of the column of occurrences: no word, since a key column may bear any."""
-
-_ARROW = {"word": pa.large_string(), "bytes": pa.large_binary()}
-"""Arrow's types for objects; those of the other families it finds by itself."""
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Occurrences of the keys of one group, in all of the data or in a part.
+    """Occurrences of keys of one group, in all of the data or in a part.
 
     Args:
-      frame: the key columns, canonical, and `SIZE` (int64), one row a key, in no particular order.
-      rows: what was seen of each column.
+      keys: Arrow arrays of the key columns, canonical; each combination once, in no particular
+        order.
+      sizes: int64, occurrences of each.
       kinds: of each key column; None where there is no key.
+      rows: what was seen of each column; of the buckets of a part, the first alone tells it.
     """
 
-    frame: pd.DataFrame
-    rows: Dict[str, Rows]
+    keys: Sequence[pa.Array]
+    sizes: Ints
     kinds: Tuple[Optional[KeyKind], ...]
+    rows: Mapping[str, Rows]
+
+    def __len__(self) -> int:
+        """Number of keys."""
+        return len(self.sizes)
+
+    def take(self, places: Ints) -> "Counts":
+        """The keys at these places, as arrays of their own."""
+        keys = [part.take(pa.array(places)) for part in self.keys]
+        return Counts(keys, self.sizes[places], self.kinds, self.rows)
 
     @property
     def nulls(self) -> int:
@@ -40,8 +50,13 @@ class Counts:
         return sum(rows.nulls for rows in self.rows.values())
 
 
-def count_keys(ddf: Any, groups: Sequence[KeyGroup], split_every: Dict[str, int]) -> Dict[str, Any]:
-    """Delayed `Counts` of each group, by its name, in one pass over the data.
+def count_keys(
+    ddf: Any,
+    groups: Sequence[KeyGroup],
+    split_every: Mapping[str, int],
+    split_out: Mapping[str, int],
+) -> Dict[str, List[Any]]:
+    """Delayed `Counts` of each group's buckets, by its name, in one pass over the data.
 
     Partitions are counted where they are, on a GPU too; what is left goes to the host at once, so
     that whatever is decided by counts and keys is decided by one piece of code.
@@ -50,56 +65,114 @@ def count_keys(ddf: Any, groups: Sequence[KeyGroup], split_every: Dict[str, int]
       ddf: dask data frame of pandas or cuDF partitions.
       groups: what to count.
       split_every: by group, how many partial counts are added up in one task.
+      split_out: by group, into how many buckets its keys are hashed; no task adds up more than one.
     """
     # Graphs stay as they are: an optimized copy would have other task names, and operators that
     # are fitted together would then read the data once each.
     counted = [
-        dask.delayed(_count_partition)(part, groups)
+        dask.delayed(_count_partition)(part, groups, split_out)
         for part in ddf.to_delayed(optimize_graph=False)
     ]
-    delayed = {}
-    for group in groups:
-        parts = [part[group.name] for part in counted]
-        width = max(2, split_every[group.name])
-        while len(parts) > 1:
-            pieces = [parts[start : start + width] for start in range(0, len(parts), width)]
-            parts = [dask.delayed(_add)(piece, group) for piece in pieces]
-        delayed[group.name] = parts[0]
-    return delayed
+    return {
+        group.name: [
+            _sum_of([part[group.name][bucket] for part in counted], group, split_every[group.name])
+            for bucket in range(split_out[group.name])
+        ]
+        for group in groups
+    }
 
 
-def _count_partition(df: Any, groups: Sequence[KeyGroup]) -> Dict[str, Counts]:
-    return {group.name: _count(df, group) for group in groups}
+def add(parts: Sequence[Counts], group: KeyGroup) -> Counts:
+    """The counts of all parts together.
+
+    Raises:
+      PopSamplerError: keys of several kinds, or that no dtype holds together.
+    """
+    kinds = merged_kinds(parts, group.keys)
+    keys, sizes = joined(parts, kinds, group.keys)
+    if len(parts) > 1:
+        keys, sizes = totals(keys, sizes)
+    return Counts(keys, sizes, kinds, all_rows(parts, group))
+
+
+def joined(
+    parts: Sequence[Counts], kinds: Sequence[Optional[KeyKind]], columns: Sequence[str]
+) -> Tuple[List[pa.Array], Ints]:
+    """Keys in the dtypes of merged kinds, and sizes, one part's after the other's."""
+    keys = []
+    for place, (kind, column) in enumerate(zip(kinds, columns)):
+        own = [part.kinds[place] for part in parts]
+        arrays = in_one_type([part.keys[place] for part in parts], own, kind, column)
+        keys.append(pa.concat_arrays(arrays))
+    return keys, np.concatenate([part.sizes for part in parts])
+
+
+def merged_kinds(parts: Sequence[Counts], columns: Sequence[str]) -> Tuple[Optional[KeyKind], ...]:
+    """The kind of each key column in all parts together."""
+    return tuple(_merged_kind(parts, place, column) for place, column in enumerate(columns))
+
+
+def all_rows(parts: Sequence[Counts], group: KeyGroup) -> Dict[str, Rows]:
+    """What was seen of each column in all parts, which are in order."""
+    told = [
+        (column, [part.rows[column] for part in parts if column in part.rows])
+        for column in group.columns
+    ]
+    return {column: merged_rows(rows, column) for column, rows in told if rows}
+
+
+def _sum_of(parts: List[Any], group: KeyGroup, split_every: int) -> Any:
+    """Delayed sum of delayed counts, as a tree."""
+    width = max(2, split_every)
+    while len(parts) > 1:
+        pieces = [parts[start : start + width] for start in range(0, len(parts), width)]
+        parts = [dask.delayed(add)(piece, group) for piece in pieces]
+    return parts[0]
+
+
+def _count_partition(
+    df: Any, groups: Sequence[KeyGroup], split_out: Mapping[str, int]
+) -> Dict[str, List[Counts]]:
+    return {group.name: _in_buckets(_count(df, group), split_out[group.name]) for group in groups}
+
+
+def _in_buckets(counts: Counts, number: int) -> List[Counts]:
+    """The counts of each bucket of keys."""
+    if number == 1:
+        return [counts]
+    buckets = counting_buckets(counts.keys, number)
+    order = np.argsort(buckets, kind="stable")
+    bounds = np.searchsorted(buckets[order], np.arange(number + 1))
+    parts = [counts.take(order[start:stop]) for start, stop in zip(bounds, bounds[1:])]
+    return parts[:1] + [Counts(part.keys, part.sizes, part.kinds, {}) for part in parts[1:]]
 
 
 def _count(df: Any, group: KeyGroup) -> Counts:
     """Counts of one partition, column by column where columns are pooled."""
     alone = group.joint or len(group.columns) == 1
     together = [(column,) for column in group.columns] if alone else [group.columns]
-    return _add([_count_rows(df, columns, group) for columns in together], group)
+    counted = [_count_rows(df, columns, group) for columns in together]
+    return add(counted, group)
 
 
 def _count_rows(df: Any, columns: Tuple[str, ...], group: KeyGroup) -> Counts:
     """Counts of one column or combination; nulls go first, since they make floats of integers."""
     shown = [is_list(df[column]) for column in columns]
-    parts = zip(group.keys, key_columns(df, columns, any(shown)))
-    keys = type(df)(dict(parts)).reset_index(drop=True)
-    bare = [None if not len(df) else of is None or (of and not len(keys)) for of in shown]
-    missing = [keys[key].isna() for key in group.keys]
-    floating = [bool(of.any()) and not _masked(keys[key]) for key, of in zip(group.keys, missing)]
-    dtypes = [frozenset([str(keys[key].dtype)] if len(keys) else ()) for key in group.keys]
+    keys = key_columns(df, columns, any(shown))
+    bare = [None if not len(df) else of is None or (of and not len(keys[0])) for of in shown]
+    missing = [part.isna() for part in keys]
+    floating = [bool(of.any()) and not _masked(part) for part, of in zip(keys, missing)]
+    dtypes = [frozenset([str(part.dtype)] if len(part) else ()) for part in keys]
     null = all_null(missing)
     nulls = int(null.sum())
     if nulls:
-        keys = keys[~null].reset_index(drop=True)
-    kinds, convert = [], canonical if len(columns) == 1 else _canonical_part
-    for key in group.keys:
-        keys[key], kind = convert(keys[key], key)
-        kinds.append(kind)
-    frame = _distinct(keys, kinds, lambda grouped: grouped.size())
-    large = [kind is not None and _large(frame[key]) for key, kind in zip(group.keys, kinds)]
+        keys = [part[~null] for part in keys]
+    convert = canonical if len(columns) == 1 else _canonical_part
+    plain, kinds = zip(*(convert(part, key) for part, key in zip(keys, group.keys)))
+    large = [kind is not None and _large(part) for part, kind in zip(plain, kinds)]
     found = zip(columns, [nulls] + [0] * len(columns), shown, bare, floating, large, dtypes)
-    return Counts(frame, {column: Rows(*seen) for column, *seen in found}, tuple(kinds))
+    rows = {column: Rows(*seen) for column, *seen in found}
+    return Counts(*_distinct(plain, kinds, group.keys), kinds, rows)
 
 
 def _canonical_part(keys: Any, column: str) -> Tuple[Any, Optional[KeyKind]]:
@@ -125,64 +198,21 @@ def _large(keys: pd.Series) -> bool:
 
 
 def _distinct(
-    frame: Any, kinds: Sequence[Optional[KeyKind]], total: Callable[[Any], Any]
-) -> pd.DataFrame:
-    """Distinct rows of canonical keys with a total of each, `SIZE`, on the host."""
-    names = [name for name in frame.columns if name != SIZE]
-    objects = {}
-    if dispatch.is_cpu_object(frame):
-        for name, kind in zip(names, kinds):
-            if kind is None or kind.dtype == "object":
-                frame[name], objects[name] = _coded(frame[name], kind, name)
-    totals = total(frame.groupby(names, dropna=False, sort=False)).rename(SIZE).reset_index()
-    found: pd.DataFrame = dispatch.convert_data(totals, cpu=True, to_collection=False)
-    for name, values in objects.items():
-        found[name] = values[found[name]]
-    return found
+    keys: Sequence[Any], kinds: Sequence[Optional[KeyKind]], columns: Sequence[str]
+) -> Tuple[List[pa.Array], Ints]:
+    """Distinct rows of canonical keys with the number of each, on the host."""
+    if dispatch.is_cpu_object(keys[0]):
+        return totals([to_arrow(*part) for part in zip(keys, kinds, columns)])
+    frame, names = keys[0].to_frame("0"), [str(place) for place in range(len(keys))]
+    for name, part in zip(names[1:], keys[1:]):
+        frame[name] = part
+    sizes = frame.groupby(names, dropna=False, sort=False).size().rename("size").reset_index()
+    host = dispatch.convert_data(sizes, cpu=True, to_collection=False)
+    arrays = [to_arrow(host[name], kind, key) for name, kind, key in zip(names, kinds, columns)]
+    return arrays, host["size"].to_numpy(np.int64)
 
 
-def _coded(keys: pd.Series, kind: Optional[KeyKind], column: str) -> Tuple[Any, Any]:
-    """Each key's place in an array of distinct keys, and that array, which ends with a null.
-
-    pandas takes words for one that are equal up to a NUL; Arrow does not, and says at once what
-    a file will not hold.
-    """
-    family = "null" if kind is None else kind.family
-    try:
-        coded = pa.array(keys, _ARROW.get(family), from_pandas=True).dictionary_encode()
-    except UnicodeEncodeError as error:
-        raise unusable(column, f"words that are no Unicode ({error})", "Replace them.") from None
-    except (ValueError, TypeError, OverflowError) as error:
-        raise unusable(column, f"{family} keys that no file holds ({error})") from None
-    distinct = np.empty(len(coded.dictionary) + 1, object)
-    distinct[:-1] = coded.dictionary.to_pandas()
-    return coded.indices.fill_null(-1).to_numpy(), distinct
-
-
-def _add(parts: List[Counts], group: KeyGroup) -> Counts:
-    kinds = tuple(_merged_kind(parts, place, key) for place, key in enumerate(group.keys))
-    parted = [part for part in parts if len(part.frame)] or parts[:1]
-    frame = pd.concat([_widened(part, group.keys, kinds) for part in parted], ignore_index=True)
-    if len(parted) > 1:
-        frame = _distinct(frame, kinds, lambda grouped: grouped[SIZE].sum())
-    seen = {
-        column: merged_rows([part.rows[column] for part in parts if column in part.rows], column)
-        for column in group.columns
-    }
-    return Counts(frame, seen, kinds)
-
-
-def _merged_kind(parts: List[Counts], place: int, key: str) -> Optional[KeyKind]:
-    kind = merged((part.kinds[place] for part in parts), key)
-    nulls = any(part.kinds[place] is None and len(part.frame) for part in parts)
+def _merged_kind(parts: Sequence[Counts], place: int, column: str) -> Optional[KeyKind]:
+    kind = merged((part.kinds[place] for part in parts), column)
+    nulls = any(part.kinds[place] is None and len(part) for part in parts)
     return kind.with_nulls() if kind is not None and nulls else kind
-
-
-def _widened(part: Counts, keys: Sequence[str], kinds: Sequence[Optional[KeyKind]]) -> pd.DataFrame:
-    """The part's frame with key columns in the merged kinds' dtypes."""
-    frame = part.frame.copy(deep=False)
-    for key, kind, own in zip(keys, kinds, part.kinds):
-        if kind is not None and kind != own:
-            keys_of = frame[key]
-            frame[key] = keys_of.astype(kind.dtype) if own is None else widened(keys_of, kind, key)
-    return frame

@@ -6,10 +6,11 @@ from merlin.core import dispatch
 
 from merlin_popsampler.core.domain import FIRST_OOV_ID, NULL_ID
 
+from .key_hashes import hash_buckets
 from .key_kinds import KeyKind, cast
 from .keys import KeyGroup, all_null, filled, is_list, key_columns, without
 from .lookup import places_of
-from .vocabulary import Vocabulary, hash_buckets
+from .vocabulary import Vocabulary
 
 
 def encode(df: Any, group: KeyGroup, columns: Any, vocabulary: Vocabulary, dtype: Any) -> Any:

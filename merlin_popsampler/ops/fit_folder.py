@@ -16,7 +16,7 @@ import json
 import re
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Dict, Iterator, Mapping, Sequence, Tuple
+from typing import TYPE_CHECKING, Dict, Iterator, List, Mapping, Tuple
 
 from merlin_popsampler.contract.metadata import PopularityMetadata
 from merlin_popsampler.errors import PopSamplerError
@@ -25,6 +25,7 @@ from . import storage, writers
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 UNIQUE, META, POPULARITY, MAP = "unique", "meta", "popularity", "map"
 
@@ -111,31 +112,34 @@ class Fitted:
         return pd.concat([storage.parse(content, path) for content in self.read(kind)])
 
 
-def write(folder: FitFolder, kind: str, name: str, frames: "Sequence[pd.DataFrame]") -> Files:
-    """Writes a file, or the parts of one where there are several frames.
+def paths(kind: str, name: str, parts: int) -> List[str]:
+    """Of a file inside a fit's folder, or of its parts, where there are several.
 
     Args:
-      folder: the fit's.
       kind: of the file.
       name: the vocabulary's.
-      frames: whose index is written as well.
+      parts: how many it has.
     """
+    file = f"{kind}.{_safe(name)}.parquet"
+    return [file] if parts == 1 else [f"{file}/part.{part}.parquet" for part in range(parts)]
+
+
+def write(folder: FitFolder, kind: str, name: str, frame: "pd.DataFrame") -> Files:
+    """Writes a file of one part, the frame's index included; see `paths`."""
     import pyarrow as pa
+
+    return write_part(folder, paths(kind, name, 1)[0], pa.Table.from_pandas(frame))
+
+
+def write_part(folder: FitFolder, path: str, table: "pa.Table") -> Files:
+    """Writes a table to a path inside the fit's folder."""
     import pyarrow.parquet as pq
 
-    file = f"{kind}.{_safe(name)}.parquet"
-    names = [file]
-    if len(frames) > 1:
-        names = [f"{file}/part.{part}.parquet" for part in range(len(frames))]
-    files = {}
-    for path, frame in zip(names, frames):
-        table = pa.Table.from_pandas(frame)
-        table = table.replace_schema_metadata({**table.schema.metadata, MARK: b"fit"})
-        buffer = io.BytesIO()
-        pq.write_table(table, buffer, compression="NONE")
-        storage.write_bytes(f"{folder.path}/{path}", buffer.getvalue())
-        files[path] = storage.digest_of(buffer.getvalue())
-    return files
+    table = table.replace_schema_metadata({**(table.schema.metadata or {}), MARK: b"fit"})
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="NONE")
+    storage.write_bytes(f"{folder.path}/{path}", buffer.getvalue())
+    return {path: storage.digest_of(buffer.getvalue())}
 
 
 def complete(fitted: Mapping[str, Fitted]) -> None:

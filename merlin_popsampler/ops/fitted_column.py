@@ -217,7 +217,7 @@ def _column(
         counts = popularity_file.counts_of_fit(fits.last)
     else:
         return FittedColumn(name, metadata, None, fits)
-    expected, digest = metadata.domain.cardinality, popularity_file.counts_digest(counts)
+    expected, digest = metadata.domain.cardinality, popularity_file.counts_digest([counts])
     if len(counts) != expected or metadata.digest not in (None, digest):
         raise PopSamplerError(
             f"Column {name!r}: expected the counts that its schema was made from ({expected} ids, "

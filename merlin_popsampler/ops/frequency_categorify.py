@@ -18,10 +18,9 @@ from merlin_popsampler.errors import PopSamplerError
 from . import fit_folder
 from .categorify_files import copy_for_others
 from .column_options import DEFAULTS, PerColumn, checked_option, option_of
-from .counting import Counts, count_keys
+from .counting import count_keys
 from .encoding import encode
 from .fit_files import FittedFiles
-from .fit_folder import FitFolder
 from .keys import KeyGroup
 from .nvtabular_compat import Categorify, embedding_width
 from .vocabulary import Layout, Vocabulary, stage
@@ -98,16 +97,17 @@ class FrequencyCategorify(FittedFiles, Categorify):  # type: ignore[misc]
         layouts = {group.name: self._layout(group) for group in groups}
         folder = self._begin([group.name for group in groups])
         self._note_joint(groups)
-        widths = {
+        split_every = {
             group.name: option_of(self, "split_every", group.name, group.columns)
             for group in groups
         }
-        counts = count_keys(ddf, groups, widths)
-        return dask.delayed(dict)(
-            [
-                dask.delayed(_stage)(counts[group.name], group, layouts[group.name], folder)
+        split_out = {name: layout.split_out for name, layout in layouts.items()}
+        counts = count_keys(ddf, groups, split_every, split_out)
+        return dask.delayed(
+            {
+                group.name: stage(counts[group.name], group, layouts[group.name], folder)
                 for group in groups
-            ]
+            }
         )
 
     def clear(self) -> None:
@@ -266,16 +266,3 @@ class FrequencyCategorify(FittedFiles, Categorify):  # type: ignore[misc]
         """Tells Categorify where the vocabularies are."""
         super()._use(fits)
         self.categories = {name: found.path(fit_folder.UNIQUE) for name, found in fits.items()}
-
-
-def _stage(
-    counts: Counts, group: KeyGroup, layout: Layout, folder: FitFolder
-) -> Tuple[str, Vocabulary]:
-    for column, rows in counts.rows.items():
-        if rows.is_list and rows.bare:
-            raise PopSamplerError(
-                f"Column {column!r}: expected a list with an element in the first file, or "
-                "partition, that has rows, from which Merlin takes the type of ids in lists. "
-                "Received: null and empty lists alone. Put another file first, or leave these out."
-            )
-    return group.name, stage(counts, group, layout, folder)

@@ -112,11 +112,12 @@ class FrequencyOrder(FittedFiles, StatOperator):  # type: ignore[misc]
         groups = self._id_groups.of(col_selector.names)
         folder = self._begin([group.name for group in groups])
         self._unproven.update({group.name: len(group.columns) for group in groups})
-        counts = count_keys(ddf, groups, {group.name: 8 for group in groups})
+        names = [group.name for group in groups]
+        counts = count_keys(ddf, groups, dict.fromkeys(names, 8), dict.fromkeys(names, 1))
         return dask.delayed(dict)(
             [
                 dask.delayed(measure)(
-                    counts[group.name],
+                    *counts[group.name],
                     group.name,
                     self._id_groups.reserved(group),
                     self.on_violation == "remap",

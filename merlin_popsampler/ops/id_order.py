@@ -13,12 +13,13 @@ from merlin_popsampler.core.pieces import Ints
 from merlin_popsampler.errors import FrequencyOrderError
 
 from . import fit_folder, popularity_file
-from .counting import SIZE, Counts
+from .counting import Counts
 from .encoding import as_lists
 from .fit_folder import FitFolder, Fitted
 from .key_families import RAW_COLUMN
 from .key_kinds import canonical
 from .keys import elements, is_list
+from .levels import Levels
 
 LARGEST_ID = 10**9
 """No embedding table has more rows; larger ids are keys that were never encoded."""
@@ -68,14 +69,13 @@ def measure(
         dense = np.concatenate((dense[:first], items[by_count][: len(seen)]))
         items = dense[first:]
         table = pd.DataFrame({"id": np.arange(first, stop), "new_id": new_ids})
-        files[fit_folder.MAP] = fit_folder.write(folder, fit_folder.MAP, name, [table])
+        files[fit_folder.MAP] = fit_folder.write(folder, fit_folder.MAP, name, table)
     metadata = PopularityMetadata.from_counts(items, int(first), "counted", steps)
-    table = popularity_file.counts_table(dense)
-    files[fit_folder.POPULARITY] = fit_folder.write(folder, fit_folder.POPULARITY, name, [table])
+    files[fit_folder.POPULARITY] = popularity_file.write(folder, name, Levels.of(dense), 1)
     order = Order(
         folder,
         files,
-        replace(metadata, digest=popularity_file.counts_digest(dense)),
+        replace(metadata, digest=popularity_file.counts_digest([dense])),
         gaps=uncounted(items, int(first)),
         violation=violation,
         first_mapped=int(first),
@@ -106,7 +106,7 @@ def _check_dtypes(counts: Counts) -> None:
 
 def _dense_counts(counts: Counts, name: str, reserved: int) -> Ints:
     """Counts of the ids from 0 to the last item that was seen, int64."""
-    ids = counts.frame[name]
+    ids = counts.keys[0].to_pandas()
     problem = f"{counts.nulls} nulls" if counts.nulls else _problem_of(ids, LARGEST_ID)
     if problem:
         raise FrequencyOrderError(
@@ -115,7 +115,7 @@ def _dense_counts(counts: Counts, name: str, reserved: int) -> Ints:
             f"{RAW_COLUMN}"
         )
     dense = np.zeros(max(int(ids.max()) + 1 if len(ids) else 0, reserved), np.int64)
-    dense[ids.to_numpy(np.int64)] = counts.frame[SIZE].to_numpy()
+    dense[ids.to_numpy(np.int64)] = counts.sizes
     return dense
 
 

@@ -1,24 +1,38 @@
 """The table of a `popularity.*` file: one row for each id from 0 on, and its count."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Iterable
 
 import numpy as np
 
 from merlin_popsampler.core.pieces import Ints
 from merlin_popsampler.errors import PopSamplerError
 
-from . import storage
-from .fit_folder import POPULARITY, Fitted
+from . import fit_folder, storage
+from .fit_folder import POPULARITY, Files, FitFolder, Fitted
+from .levels import Levels
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def counts_table(counts: Ints) -> "pd.DataFrame":
-    """The table of a `popularity.*` file: the counts of the ids from 0 on."""
-    import pandas as pd  # where a table is made: a report on a schema alone has no use for it
+def write(folder: FitFolder, name: str, counts: Levels, parts: int) -> Files:
+    """Writes a `popularity.*` file of the ids from 0 on, or its parts; one is held at a time.
 
-    return pd.DataFrame({"id": np.arange(len(counts)), "count": counts.astype(np.int64)})
+    Args:
+      folder: the fit's.
+      name: the vocabulary's.
+      counts: of the ids.
+      parts: how many.
+    """
+    import pyarrow as pa  # where a table is made: a report on a schema alone has no use for it
+
+    files: Files = {}
+    bounds = np.linspace(0, len(counts), parts + 1).astype(int).tolist()
+    for path, start, stop in zip(fit_folder.paths(POPULARITY, name, parts), bounds, bounds[1:]):
+        sizes = counts.between(start, stop).counts()
+        table = pa.table({"id": np.arange(start, stop), "count": sizes})
+        files.update(fit_folder.write_part(folder, path, table))
+    return files
 
 
 def counts_of(frame: "pd.DataFrame", path: str) -> Ints:
@@ -43,6 +57,8 @@ def counts_of_fit(fitted: Fitted) -> Ints:
     return counts_of(fitted.table(POPULARITY), fitted.path(POPULARITY))
 
 
-def counts_digest(counts: Ints) -> str:
-    """Digest of the counts themselves, the same whatever library wrote the file."""
-    return storage.digest_of(np.ascontiguousarray(counts, dtype="<i8").tobytes())
+def counts_digest(blocks: Iterable[Ints]) -> str:
+    """Digest of counts, given in blocks: the same whoever wrote them, in whatever parts."""
+    return storage.digest_of_all(
+        np.ascontiguousarray(block, dtype="<i8").tobytes() for block in blocks
+    )

@@ -134,7 +134,15 @@ def absolute(path: str) -> str:
 
 def digest_of(content: bytes) -> str:
     """Digest of bytes, 32 hexadecimal digits."""
-    return blake2b(content, digest_size=16).hexdigest()
+    return digest_of_all([content])
+
+
+def digest_of_all(contents: Iterable[bytes]) -> str:
+    """Digest of the bytes one after the other, of which one piece at a time is held."""
+    digest = blake2b(digest_size=16)
+    for content in contents:
+        digest.update(content)
+    return digest.hexdigest()
 
 
 def read_table(path: str) -> "pd.DataFrame":

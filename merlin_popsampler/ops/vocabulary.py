@@ -1,29 +1,31 @@
-"""A vocabulary in Categorify's files: the only place that orders, fills and reads `unique.*` and
+"""A vocabulary in Categorify's files: the only place that cuts, fills and reads `unique.*` and
 `meta.*`.
 """
 
+import json
 from dataclasses import dataclass, replace
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Optional, Sequence, Tuple
 
+import dask
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from merlin.core import dispatch
-from pandas.api.types import infer_dtype
-from pandas.util import hash_pandas_object
 
 from merlin_popsampler.contract.metadata import PopularityMetadata
 from merlin_popsampler.core.domain import FIRST_OOV_ID, NULL_ID, PADDING_ID
 from merlin_popsampler.core.pieces import Ints
-from merlin_popsampler.core.steps import MAX_STEPS
-from merlin_popsampler.errors import FrequencyOrderError
+from merlin_popsampler.core.steps import MAX_STEPS, Steps
+from merlin_popsampler.errors import FrequencyOrderError, PopSamplerError
 
 from . import fit_folder, popularity_file, storage
-from .counting import SIZE, Counts
-from .fit_folder import FitFolder, Fitted
+from .counting import Counts
+from .fit_folder import Files, FitFolder, Fitted
+from .key_hashes import hash_buckets
 from .key_index import memory_of
 from .key_kinds import KeyKind
 from .keys import KeyGroup
+from .levels import Levels
+from .ranking import Cuts, ranked
 
 
 @dataclass(frozen=True)
@@ -65,111 +67,143 @@ class Vocabulary(Fitted):
     index_bytes: int
 
 
-def by_frequency(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
-    """Rows sorted by (occurrences descending, keys ascending): a total order, as keys are unique.
-
-    Words are compared by code point and nulls come first, on any processor.
-    """
-    # One column at a time: of several, pandas makes categories, and loses what follows a NUL.
-    for key in reversed(keys):
-        if not frame[key].is_monotonic_increasing:
-            frame = frame.sort_values(key, kind="stable", na_position="first")
-    return frame.iloc[np.argsort(-frame[SIZE].to_numpy(), kind="stable")]
-
-
-def stage(counts: Counts, group: KeyGroup, layout: Layout, folder: FitFolder) -> Vocabulary:
-    """Orders and truncates the counted keys, and writes the three files of a vocabulary.
+@dataclass(frozen=True)
+class Part:
+    """What became of one range of the keys.
 
     Args:
-      counts: of the group's keys.
+      files: of the keys that were kept.
+      unknown: occurrences of the others, by out-of-vocabulary bucket, int64 `[num_buckets]`.
+      index_bytes: memory that an index of those that were kept takes.
+    """
+
+    files: Files
+    unknown: Ints
+    index_bytes: int
+
+
+def stage(buckets: Sequence[Any], group: KeyGroup, layout: Layout, folder: FitFolder) -> Any:
+    """Delayed `Vocabulary`: orders and truncates counted keys, and writes its three files.
+
+    Args:
+      buckets: delayed `Counts` of the group's keys, `layout.split_out` of them.
       group: whose vocabulary it is.
       layout: what to keep.
       folder: the fit's.
     """
-    ordered = by_frequency(counts.frame, group.keys)
-    sizes = ordered[SIZE].to_numpy()
-    kept = len(sizes)
-    if layout.freq_threshold:
-        kept = int(np.searchsorted(-sizes, -layout.freq_threshold, side="right"))
-    if layout.max_size:
-        kept = min(kept, layout.max_size - layout.min_id)
-    oov = _bucket_sizes(ordered.iloc[kept:], group, layout.num_buckets)
-    reserved = np.concatenate(([0, counts.nulls], oov))
+    cuts, ranges = ranked(buckets, group)
+    levels = dask.delayed(list)([dask.delayed(_levels)(counts) for counts in ranges])
+    parts = [
+        dask.delayed(_write_part)(counts, number, levels, group, layout, folder)
+        for number, counts in enumerate(ranges)
+    ]
+    return dask.delayed(_complete)(cuts, levels, parts, group, layout, folder)
 
-    metadata = PopularityMetadata.from_counts(
-        sizes[:kept], layout.min_id, "vocabulary", layout.steps
-    )
-    dense = np.concatenate((reserved, sizes[:kept]))
-    frames = {
-        fit_folder.UNIQUE: _parts(ordered.iloc[:kept], group, layout),
-        fit_folder.META: [_meta(reserved, sizes[:kept])],
-        fit_folder.POPULARITY: [popularity_file.counts_table(dense)],
-    }
+
+def _write_part(
+    counts: Counts,
+    number: int,
+    levels: Sequence[Levels],
+    group: KeyGroup,
+    layout: Layout,
+    folder: FitFolder,
+) -> Part:
+    """Writes what the vocabulary keeps of a range; its ids follow those of the ranges before it."""
+    first = sum(len(level) for level in levels[:number])
+    kept = min(max(_kept(levels, layout) - first, 0), len(counts))
+    names = [*group.keys, fit_folder.size_column(group.name)]
+    table = pa.table([*counts.keys, pa.array(counts.sizes)], names).slice(0, kept)
+    table = _numbered(table, layout.min_id + first)
+    path = fit_folder.paths(fit_folder.UNIQUE, group.name, len(levels))[number]
+    files = fit_folder.write_part(folder, path, table)
+    unknown = _bucket_sizes(counts.take(np.arange(kept, len(counts))), layout.num_buckets)
+    return Part(files, unknown, memory_of(table.select(group.keys)))
+
+
+def _complete(
+    cuts: Cuts,
+    levels: Sequence[Levels],
+    parts: Sequence[Part],
+    group: KeyGroup,
+    layout: Layout,
+    folder: FitFolder,
+) -> Vocabulary:
+    """The vocabulary, once its keys are written, of how many have each size.
+
+    Raises:
+      PopSamplerError: lists whose ids are of no type that Merlin knows.
+    """
+    _check_lists(cuts)
+    sizes = Levels.joined(levels)
+    sizes = sizes.between(0, _kept(levels, layout))
+    nulls = sum(rows.nulls for rows in cuts.seen.values())
+    reserved = np.concatenate(([0, nulls], np.sum([part.unknown for part in parts], axis=0)))
+    counts = Levels.joined([Levels.of(reserved), sizes])
+    steps = Steps.from_runs(sizes.sizes, sizes.lengths)
+    metadata = PopularityMetadata.from_steps(steps, layout.min_id, "vocabulary", layout.steps)
+    meta = _meta(reserved, sizes)
     return Vocabulary(
         folder,
-        {kind: fit_folder.write(folder, kind, group.name, frames[kind]) for kind in frames},
-        replace(metadata, digest=popularity_file.counts_digest(dense)),
-        counts.kinds,
-        {column: rows.is_list for column, rows in counts.rows.items()},
-        memory_of(pa.Table.from_pandas(ordered.iloc[:kept][group.keys])),
+        {
+            fit_folder.UNIQUE: {path: part.files[path] for part in parts for path in part.files},
+            fit_folder.META: fit_folder.write(folder, fit_folder.META, group.name, meta),
+            fit_folder.POPULARITY: popularity_file.write(folder, group.name, counts, len(parts)),
+        },
+        replace(metadata, digest=popularity_file.counts_digest(counts.blocks())),
+        cuts.kinds,
+        {column: rows.is_list for column, rows in cuts.seen.items()},
+        sum(part.index_bytes for part in parts),
     )
 
 
-def hash_buckets(keys: Sequence[Any], num_buckets: int) -> Any:
-    """Out-of-vocabulary bucket of each row, `[0, num_buckets)`: a function of its key alone.
-
-    Args:
-      keys: series of one length, one for each key column.
-      num_buckets: `>= 1`.
-    """
-    hashed: Any = 0
-    for column in keys:
-        hashed = hashed ^ _hashed(column)
-    return hashed % num_buckets
+def _check_lists(cuts: Cuts) -> None:
+    for column, rows in cuts.seen.items():
+        if rows.is_list and rows.bare:
+            raise PopSamplerError(
+                f"Column {column!r}: expected a list with an element in the first file, or "
+                "partition, that has rows, from which Merlin takes the type of ids in lists. "
+                "Received: null and empty lists alone. Put another file first, or leave these out."
+            )
 
 
-def _hashed(keys: Any) -> Any:
-    if not dispatch.is_cpu_object(keys):
-        return keys.hash_values().values
-    if infer_dtype(keys) == "decimal":
-        keys = keys.astype("float64")  # 1.5 and 1.50 are one key, and hash as words do
-    # pandas hashes the index label along with the value: one label for all takes it out.
-    keys = keys.set_axis(np.zeros(len(keys), np.int64))
-    try:
-        # Without categories, which pandas makes of what stands before a NUL.
-        return hash_pandas_object(keys, categorize=False).to_numpy()
-    except UnicodeEncodeError:  # half of a surrogate pair, which may be asked for, is no item
-        return hash_pandas_object(keys.str.encode("utf-8", "surrogatepass"), categorize=False)
+def _levels(counts: Counts) -> Levels:
+    return Levels.of(counts.sizes)
 
 
-def _bucket_sizes(removed: pd.DataFrame, group: KeyGroup, num_buckets: int) -> Ints:
+def _kept(levels: Sequence[Levels], layout: Layout) -> int:
+    """How many keys the vocabulary keeps, of those of all ranges."""
+    sizes = Levels.joined(levels)
+    kept = int(sizes.lengths[sizes.sizes >= layout.freq_threshold].sum())
+    return min(kept, layout.max_size - layout.min_id) if layout.max_size else kept
+
+
+def _bucket_sizes(removed: Counts, num_buckets: int) -> Ints:
     """Occurrences that each out-of-vocabulary id stands for, int64 `[num_buckets]`."""
-    sizes = removed[SIZE].to_numpy()
+    sizes = np.zeros(num_buckets, np.int64)
     if num_buckets == 1 or not len(removed):
-        return np.append(sizes.sum(), np.zeros(num_buckets - 1, np.int64)).astype(np.int64)
-    buckets = hash_buckets([removed[key] for key in group.keys], num_buckets)
-    result = np.zeros(num_buckets, np.int64)
-    np.add.at(result, buckets.astype(np.int64), sizes)
-    return result
+        sizes[0] = removed.sizes.sum()
+    else:
+        buckets = hash_buckets([part.to_pandas() for part in removed.keys], num_buckets)
+        np.add.at(sizes, buckets.astype(np.int64), removed.sizes)
+    return sizes
 
 
-def _parts(kept: pd.DataFrame, group: KeyGroup, layout: Layout) -> List[pd.DataFrame]:
-    """Keys and sizes; the ids are the index, as everything that reads these files expects."""
-    frame = kept.rename(columns={SIZE: fit_folder.size_column(group.name)}).infer_objects()
-    frame.index = pd.RangeIndex(layout.min_id, layout.min_id + len(frame))
-    if layout.split_out == 1 or len(frame) <= layout.split_out:
-        return [frame]
-    bounds = np.linspace(0, len(frame), layout.split_out + 1).astype(int)
-    return [frame.iloc[start:stop] for start, stop in zip(bounds, bounds[1:])]
+def _numbered(keys: pa.Table, first: int) -> pa.Table:
+    """Keys with their ids as the index that pandas, and all that reads these files, finds."""
+    frame = keys.slice(0, 1).to_pandas()
+    described = json.loads(pa.Schema.from_pandas(frame).metadata[b"pandas"])
+    described["index_columns"][0].update(start=first, stop=first + keys.num_rows)
+    return keys.replace_schema_metadata({b"pandas": json.dumps(described).encode()})
 
 
-def _meta(reserved: Ints, sizes: Ints) -> pd.DataFrame:
+def _meta(reserved: Ints, sizes: Levels) -> pd.DataFrame:
     num_oov = len(reserved) - FIRST_OOV_ID
+    known = int((sizes.sizes * sizes.lengths).sum())
     meta = {
         "kind": ["pad", "null", "oov", "unique"],
         "offset": [PADDING_ID, NULL_ID, FIRST_OOV_ID, len(reserved)],
         "num_indices": [1, 1, num_oov, len(sizes)],
-        "num_observed": [0, reserved[NULL_ID], reserved[FIRST_OOV_ID:].sum(), sizes.sum()],
+        "num_observed": [0, reserved[NULL_ID], reserved[FIRST_OOV_ID:].sum(), known],
     }
     return pd.DataFrame(meta)
 

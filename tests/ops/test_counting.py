@@ -1,6 +1,7 @@
 """Counting in one pass, in any number of partitions."""
 
 from collections import Counter
+from decimal import Decimal
 
 import dask
 import dask.dataframe as dd
@@ -9,14 +10,24 @@ import pandas as pd
 import pytest
 
 from merlin_popsampler import PopSamplerError
-from merlin_popsampler.ops.counting import SIZE, count_keys
+from merlin_popsampler.ops.counting import add, count_keys
 from merlin_popsampler.ops.keys import KeyGroup
 
 
-def counted(frame, group, npartitions, split_every=3):
+def counted(frame, group, npartitions, split_every=3, split_out=1):
     ddf = dd.from_pandas(frame, npartitions=npartitions, sort=False)
-    delayed = count_keys(ddf, [group], {group.name: split_every})
-    return dask.compute(delayed, scheduler="synchronous")[0][group.name]
+    delayed = count_keys(ddf, [group], {group.name: split_every}, {group.name: split_out})
+    buckets = dask.compute(delayed, scheduler="synchronous")[0][group.name]
+    assert len(buckets) == split_out
+    return buckets[0] if split_out == 1 else buckets
+
+
+def sizes(counts):
+    """By key, or combination of keys, its size; every key once."""
+    columns = [part.to_pylist() for part in counts.keys]
+    rows = columns[0] if len(columns) == 1 else list(zip(*columns))
+    assert len(set(rows)) == len(rows)
+    return dict(zip(rows, counts.sizes.tolist()))
 
 
 @pytest.mark.parametrize("npartitions", [1, 2, 7, 20])
@@ -28,21 +39,21 @@ def test_counts_and_nulls(rng, npartitions, split_every):
         pd.DataFrame({"a": keys}), KeyGroup("a", ("a",), False), npartitions, split_every
     )
     assert found.nulls == 23
-    assert dict(zip(found.frame["a"], found.frame[SIZE])) == Counter(keys[~np.isnan(keys)])
-    assert found.frame["a"].dtype == "int64"
+    assert sizes(found) == Counter(keys[~np.isnan(keys)])
+    assert found.keys[0].type == "int64"
 
 
 def test_pooled_columns():
     frame = pd.DataFrame({"a": [1, 2, 2], "b": [2.0, None, 7.0]})
     found = counted(frame, KeyGroup("a_b", ("a", "b"), True), 2)
     assert found.nulls == 1
-    assert dict(zip(found.frame["a_b"], found.frame[SIZE])) == {1: 1, 2: 3, 7: 1}
+    assert sizes(found) == {1: 1, 2: 3, 7: 1}
 
 
 def test_combinations_keep_partial_nulls():
     frame = pd.DataFrame({"a": [1, 1, None, None], "b": ["x", "x", "x", None]})
     found = counted(frame, KeyGroup("a_b", ("a", "b"), False), 2)
-    assert found.nulls == 1 and sorted(found.frame[SIZE]) == [1, 2]
+    assert found.nulls == 1 and sizes(found) == {(1, "x"): 2, (None, "x"): 1}
 
 
 @pytest.mark.parametrize("npartitions", [1, 2, 5])
@@ -56,8 +67,7 @@ def test_combinations_are_counted_whole(npartitions):
         KeyGroup("a_b", ("a", "b"), False),
         npartitions,
     )
-    frame = found.frame.astype(object).where(found.frame.notna(), None)
-    assert dict(zip(zip(frame["a"], frame["b"]), frame[SIZE])) == Counter(zip(left, right))
+    assert sizes(found) == Counter(zip(left, right))
 
 
 def test_words_are_counted_to_their_end():
@@ -65,13 +75,13 @@ def test_words_are_counted_to_their_end():
     keys = ["a\0b", "a\0c", "a", "a\0", "z", "z"]
     for npartitions in (1, 3):
         found = counted(pd.DataFrame({"a": keys}), KeyGroup("a", ("a",), False), npartitions)
-        assert dict(zip(found.frame["a"], found.frame[SIZE])) == Counter(keys)
+        assert sizes(found) == Counter(keys)
 
 
 @pytest.mark.parametrize("name", ["size", "_popsampler_size", "index", "self", "0"])
 def test_columns_of_any_name(name):
     found = counted(pd.DataFrame({name: [5, 5, 6]}), KeyGroup(name, (name,), False), 2)
-    assert dict(zip(found.frame[name], found.frame[SIZE])) == {5: 2, 6: 1}
+    assert sizes(found) == {5: 2, 6: 1}
 
 
 def test_one_pass_for_several_groups():
@@ -87,7 +97,8 @@ def test_one_pass_for_several_groups():
         meta=pd.DataFrame({"a": [0], "b": ["x"]}),
     )
     groups = [KeyGroup(name, (name,), False) for name in "ab"]
-    dask.compute(count_keys(ddf, groups, {"a": 2, "b": 2}), scheduler="synchronous")
+    counts = count_keys(ddf, groups, {"a": 2, "b": 2}, {"a": 1, "b": 3})
+    dask.compute(counts, scheduler="synchronous")
     assert sorted(reads) == [0, 1, 2, 3]
 
 
@@ -95,3 +106,43 @@ def test_integers_that_only_meet_as_floats_are_refused():
     frame = pd.DataFrame({"a": [2**53 + 1, 1], "b": [0.5, 1.5]})
     with pytest.raises(PopSamplerError, match=str(2**53 + 1)):
         counted(frame, KeyGroup("a_b", ("a", "b"), True), 1)
+
+
+@pytest.mark.parametrize("split_out", [2, 7])
+def test_a_key_is_in_one_bucket_whatever_its_dtype(split_out, rng):
+    """Partitions hold integers, floats, and nulls alone, which are keys beside others."""
+    left = [pd.Series(rng.integers(0, 50, 200)), pd.Series([*range(50), 2.5] * 2)]
+    left.append(pd.Series([None] * 30))
+    frames = [pd.DataFrame({"a": keys, "b": ["x", "y\0"] * (len(keys) // 2)}) for keys in left]
+    ddf = dd.from_delayed(
+        [dask.delayed(frame) for frame in frames], meta=frames[1], verify_meta=False
+    )
+    pair = KeyGroup("a_b", ("a", "b"), False)
+    buckets = count_keys(ddf, [pair], {"a_b": 2}, {"a_b": split_out})["a_b"]
+    buckets = dask.compute(*buckets, scheduler="synchronous")
+    expected = Counter()
+    for frame in frames:
+        keys = frame["a"].astype(object).where(frame["a"].notna(), None)
+        expected.update(zip(keys, frame["b"]))
+    found = [sizes(bucket) for bucket in buckets]
+    assert sum(map(len, found)) == len(expected)
+    assert {key: size for bucket in found for key, size in bucket.items()} == expected
+    assert all(0 < len(bucket) < 3 * len(expected) / split_out for bucket in found)
+    assert sizes(add(buckets, pair)) == expected
+
+
+def test_decimals_of_several_scales():
+    """Arrow has a type for each number of digits."""
+    parts = [["1.5", "2"], ["1.50", "100000000000000000000.25", "2.000"]]
+    frame = pd.DataFrame({"a": [Decimal(key) for part in parts for key in part]})
+    for npartitions in (1, 2, 5):
+        found = counted(frame, KeyGroup("a", ("a",), False), npartitions)
+        assert sizes(found) == Counter(frame["a"])
+    frame = pd.DataFrame({"a": [Decimal(10) ** 40, Decimal("1e-40")]})
+    with pytest.raises(PopSamplerError, match="'a'.*digits"):
+        counted(frame, KeyGroup("a", ("a",), False), 2)
+
+
+def test_zeros_of_both_signs_are_one():
+    found = counted(pd.DataFrame({"a": [0.0, 0.5, -0.0]}), KeyGroup("a", ("a",), False), 2)
+    assert sizes(found) == {0.0: 2, 0.5: 1}

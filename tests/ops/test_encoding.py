@@ -40,9 +40,11 @@ def vocabulary_of(keys, folder, group=ITEM, **layout):
     columns = group.columns if not group.joint else group.columns[:1]
     frame = pd.DataFrame(rows, columns=columns)
     one = KeyGroup(group.name, tuple(columns), group.joint)
-    counts = count_keys(dd.from_pandas(frame, npartitions=1), [one], {group.name: 8})
-    (counted,) = dask.compute(counts[group.name], scheduler="synchronous")
-    return stage(counted, group, Layout(**layout), FitFolder(str(folder), "fit"))
+    layout = Layout(**layout)
+    ddf, name = dd.from_pandas(frame, npartitions=1), group.name
+    counts = count_keys(ddf, [one], {name: 8}, {name: layout.split_out})
+    staged = stage(counts[name], group, layout, FitFolder(str(folder), "fit"))
+    return staged.compute(scheduler="synchronous")
 
 
 def ids_of(frame, vocabulary, group=ITEM, columns=("item",), dtype="int64"):

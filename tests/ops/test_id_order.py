@@ -2,10 +2,11 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from merlin_popsampler.errors import FrequencyOrderError
-from merlin_popsampler.ops.counting import SIZE, Counts
+from merlin_popsampler.ops.counting import Counts
 from merlin_popsampler.ops.fit_folder import FitFolder
 from merlin_popsampler.ops.id_order import LARGEST_ID, measure, passed_counts, violation_of
 from merlin_popsampler.ops.keys import Rows
@@ -13,7 +14,7 @@ from merlin_popsampler.ops.keys import Rows
 
 def counted(ids, sizes, nulls=0):
     rows = Rows(nulls, is_list=False, bare=False, floating=False, large=False, dtypes=frozenset())
-    return Counts(pd.DataFrame({"item_id": ids, SIZE: sizes}), {"item_id": rows}, (None,))
+    return Counts([pa.array(ids)], np.array(sizes), (None,), {"item_id": rows})
 
 
 @pytest.mark.parametrize("counts", [[], [4], [4, 4, 1], [9, 1, 0, 1]])

@@ -1,38 +1,10 @@
-"""The order itself, and the readers of other encoders' files."""
+"""Readers of other encoders' files."""
 
-import numpy as np
 import pandas as pd
 import pytest
 
 from merlin_popsampler import FrequencyOrderError
-from merlin_popsampler.ops.counting import SIZE
-from merlin_popsampler.ops.vocabulary import by_frequency, hash_buckets, read_sizes
-
-
-def test_a_total_order(rng):
-    keys, sizes = rng.permutation(500), rng.integers(1, 6, 500)
-    ordered = by_frequency(pd.DataFrame({"a": keys, SIZE: sizes}), ["a"])
-    expected = sorted(zip(keys, sizes), key=lambda row: (-row[1], row[0]))
-    assert list(zip(ordered["a"], ordered[SIZE])) == expected
-
-
-def test_combinations_with_nulls_first():
-    frame = pd.DataFrame({"a": [2.0, 1.0, np.nan], "b": ["x", None, "x"], SIZE: [1, 1, 1]})
-    assert by_frequency(frame, ["a", "b"]).index.tolist() == [2, 1, 0]
-
-
-def test_words_are_ordered_to_their_end():
-    """Of several columns pandas makes categories, in which words end at a NUL."""
-    frame = pd.DataFrame({"a": ["x\0b", "x\0a", "x"], "b": [1, 2, 3], SIZE: [1, 1, 1]})
-    assert by_frequency(frame, ["a", "b"])["b"].tolist() == [3, 2, 1]
-
-
-def test_buckets_are_a_function_of_the_key():
-    numbers, words = pd.Series([5, 6, 5], [9, 4, 1]), pd.Series(["x", "y", "x"], [9, 4, 1])
-    buckets = hash_buckets([numbers, words], 1000).tolist()
-    assert buckets[0] == buckets[2] != buckets[1]
-    moved = [part.reset_index(drop=True) for part in (numbers, words)]
-    assert hash_buckets(moved, 1000).tolist() == buckets
+from merlin_popsampler.ops.vocabulary import read_sizes
 
 
 def write(path, index=None, **columns):

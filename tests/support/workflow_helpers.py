@@ -111,7 +111,9 @@ def fit_folders(folder: Any, complete: bool = True) -> List[Path]:
 
 
 def vocabulary(out_path: str, name: str = "item_id") -> pd.DataFrame:
-    return pd.read_parquet(f"{out_path}/categories/unique.{name}.parquet")
+    path = Path(f"{out_path}/categories/unique.{name}.parquet")
+    parts = sorted(path.glob("part.*"), key=lambda part: int(part.name.split(".")[1])) or [path]
+    return pd.concat([pd.read_parquet(part) for part in parts])
 
 
 def last_counts(folder: Any, name: str = "item_id") -> List[int]:

@@ -1,0 +1,128 @@
+"""Keys as Arrow's arrays: compact, exact, and ordered as Python orders their values."""
+
+from typing import List, Optional, Sequence, Set, Tuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from merlin_popsampler.core.pieces import Ints
+
+from .key_families import unusable
+from .key_kinds import KeyKind, widened
+
+_TYPES = {"word": pa.large_string(), "bytes": pa.large_binary()}
+"""Arrow's types for objects; those of the other families it finds by itself."""
+
+
+def to_arrow(keys: pd.Series, kind: Optional[KeyKind], column: str) -> pa.Array:
+    """Canonical keys of a kind, None for nulls alone, as an array.
+
+    Raises:
+      PopSamplerError: keys that no file holds.
+    """
+    if kind is None:
+        return pa.nulls(len(keys))
+    if kind.dtype == "float64":
+        keys = keys + 0.0  # one zero, whatever its sign
+    try:
+        return pa.array(keys, _TYPES.get(kind.family), from_pandas=True)
+    except UnicodeEncodeError as error:
+        raise unusable(column, f"words that are no Unicode ({error})", "Replace them.") from None
+    except (ValueError, TypeError, OverflowError) as error:
+        raise unusable(column, f"{kind.family} keys that no file holds ({error})") from None
+
+
+def in_one_type(
+    keys: Sequence[pa.Array],
+    kinds: Sequence[Optional[KeyKind]],
+    kind: Optional[KeyKind],
+    column: str,
+) -> List[pa.Array]:
+    """Arrays of keys in the type that holds all of them.
+
+    Args:
+      keys: the arrays.
+      kinds: of each.
+      kind: of all, merged.
+      column: name of the column, for messages.
+
+    Raises:
+      PopSamplerError: keys that the type does not hold.
+    """
+    if kind is not None:
+        pairs = zip(keys, kinds)
+        keys = [
+            _widened(part, kind, column) if own not in (None, kind) else part for part, own in pairs
+        ]
+    common = _common_type({part.type for part in keys}, column)
+    return [part if part.type == common else part.cast(common) for part in keys]
+
+
+def totals(keys: Sequence[pa.Array], sizes: Optional[Ints] = None) -> Tuple[List[pa.Array], Ints]:
+    """Distinct rows of keys, in no particular order, and what is counted of each.
+
+    Args:
+      keys: an array for each key column.
+      sizes: counts of each row, whose sum is below 2**53; None for one each.
+
+    Returns:
+      The keys, and their sizes (int64).
+    """
+    if len(keys) == 1 and sizes is None:
+        counted = keys[0].value_counts()
+        return [counted.field("values")], counted.field("counts").to_numpy()
+    codes, distinct = _coded(keys[0])
+    rows = [distinct]
+    for part in keys[1:]:
+        others, distinct = _coded(part)
+        codes, _ = pd.factorize(codes * (len(distinct) + 1) + others)
+    if len(keys) > 1:
+        _, first = np.unique(codes, return_index=True)
+        rows = [part.take(pa.array(first)) for part in keys]
+    return rows, np.bincount(codes, sizes, len(rows[0])).astype(np.int64)
+
+
+def ascending(keys: Sequence[pa.Array]) -> Ints:
+    """Places of the rows in ascending order: nulls first, then words by code point."""
+    named = {str(number): _sortable(part) for number, part in enumerate(keys)}
+    order = pc.sort_indices(
+        pa.table(named),
+        sort_keys=[(name, "ascending") for name in named],
+        null_placement="at_start",
+    )
+    places: Ints = order.to_numpy().astype(np.int64)
+    return places
+
+
+def _coded(keys: pa.Array) -> Tuple[Ints, pa.Array]:
+    """Each key's place in an array of distinct keys, and that array; a null's is its length."""
+    if pa.types.is_null(keys.type):
+        return np.zeros(len(keys), np.int64), keys.slice(0, 0)
+    coded = keys.dictionary_encode()
+    codes = coded.indices.fill_null(len(coded.dictionary)).to_numpy()
+    return codes.astype(np.int64), coded.dictionary
+
+
+def _sortable(keys: pa.Array) -> pa.Array:
+    """Keys as something of their order that Arrow sorts."""
+    if pa.types.is_null(keys.type):
+        return keys.cast(pa.int8())
+    return keys.cast(pa.int64()) if pa.types.is_duration(keys.type) else keys
+
+
+def _widened(keys: pa.Array, kind: KeyKind, column: str) -> pa.Array:
+    return to_arrow(widened(keys.to_pandas(), kind, column), kind, column)
+
+
+def _common_type(types: Set[pa.DataType], column: str) -> pa.DataType:
+    """The type of keys of one kind; decimals have one for each number of digits."""
+    known = {found for found in types if not pa.types.is_null(found)}
+    if len(known) < 2:
+        return known.pop() if known else pa.null()
+    scale = max(found.scale for found in known)
+    digits = scale + max(found.precision - found.scale for found in known)
+    if digits > 76:
+        raise unusable(column, f"decimal keys of {digits} digits in all")
+    return pa.decimal128(digits, scale) if digits <= 38 else pa.decimal256(digits, scale)
