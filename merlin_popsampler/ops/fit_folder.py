@@ -16,7 +16,7 @@ import json
 import re
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Dict, Iterator, List, Mapping, Tuple
+from typing import TYPE_CHECKING, Dict, Iterator, List, Mapping, Sequence, Tuple
 
 from merlin_popsampler.contract.metadata import PopularityMetadata
 from merlin_popsampler.errors import PopSamplerError
@@ -124,11 +124,17 @@ def paths(kind: str, name: str, parts: int) -> List[str]:
     return [file] if parts == 1 else [f"{file}/part.{part}.parquet" for part in range(parts)]
 
 
-def write(folder: FitFolder, kind: str, name: str, frame: "pd.DataFrame") -> Files:
-    """Writes a file of one part, the frame's index included; see `paths`."""
+def write(folder: FitFolder, kind: str, name: str, frames: "Sequence[pd.DataFrame]") -> Files:
+    """Writes a file, or the parts of one where there are several frames, whose index is written.
+
+    For the arguments see `paths`.
+    """
     import pyarrow as pa
 
-    return write_part(folder, paths(kind, name, 1)[0], pa.Table.from_pandas(frame))
+    files: Files = {}
+    for path, frame in zip(paths(kind, name, len(frames)), frames):
+        files.update(write_part(folder, path, pa.Table.from_pandas(frame)))
+    return files
 
 
 def write_part(folder: FitFolder, path: str, table: "pa.Table") -> Files:

@@ -69,7 +69,7 @@ def measure(
         dense = np.concatenate((dense[:first], items[by_count][: len(seen)]))
         items = dense[first:]
         table = pd.DataFrame({"id": np.arange(first, stop), "new_id": new_ids})
-        files[fit_folder.MAP] = fit_folder.write(folder, fit_folder.MAP, name, table)
+        files[fit_folder.MAP] = fit_folder.write(folder, fit_folder.MAP, name, [table])
     metadata = PopularityMetadata.from_counts(items, int(first), "counted", steps)
     files[fit_folder.POPULARITY] = popularity_file.write(folder, name, Levels.of(dense), 1)
     order = Order(

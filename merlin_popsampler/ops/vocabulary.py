@@ -141,7 +141,7 @@ def _complete(
     counts = Levels.joined([Levels.of(reserved), sizes])
     steps = Steps.from_runs(sizes.sizes, sizes.lengths)
     metadata = PopularityMetadata.from_steps(steps, layout.min_id, "vocabulary", layout.steps)
-    meta = _meta(reserved, sizes)
+    meta = [_meta(reserved, sizes)]
     return Vocabulary(
         folder,
         {
