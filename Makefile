@@ -3,7 +3,7 @@
 SHELL := bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv venv-keras3 venv-lint venv-docs venv-mutants demo notebook test test-keras3 lint format hooks benchmark docs wheel release-check conformance crashes mutants clean
+.PHONY: help venv venv-keras3 venv-lint venv-docs venv-mutants demo notebook test test-keras3 lint format hooks benchmark scale docs wheel release-check conformance crashes mutants clean
 
 export PYTHON
 OUT ?= out
@@ -60,9 +60,12 @@ format: venv-lint ## rewrite the sources as ruff wants them
 hooks: venv-lint ## run the linters at every commit
 	.venv-lint/bin/pre-commit install
 
-benchmark: venv ## every script of benchmarks/, one after the other; tables under out/
-	@for script in $$(grep -l __main__ benchmarks/*.py); do \
+benchmark: venv ## every script of benchmarks/ but that of size, one after the other; tables under out/
+	@for script in $$(grep -l __main__ benchmarks/*.py | grep -v scale); do \
 	  echo "== $$script"; .venv/bin/python $$script --output $(OUT)/benchmarks $(ARGS) || exit 1; done
+
+scale: venv ## fits and requests of 10 million rows beside Categorify's; ARGS="--sizes 1e8x1e7" for more
+	.venv/bin/python benchmarks/scale.py --output $(OUT)/benchmarks $(ARGS)
 
 docs: venv-docs ## the documentation as a site, out/docs; any warning is an error
 	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build $(ARGS)

@@ -219,14 +219,6 @@ TABLE = {
             ],
         ),
         Entry(
-            "Put another file first, or leave these out",
-            lambda folder: fit_files(folder, [[[], None], [["tea"]]]),
-            [
-                lambda folder: fit_files(folder, [[["tea"]], [[], None]]),
-                lambda folder: fit_files(folder, [[["tea"]]]),
-            ],
-        ),
-        Entry(
             "Make the workflow anew, with a new operator",
             lambda folder: no_longer_joint(folder, encoder(folder)),
             [lambda folder: no_longer_joint(folder, encoder(folder), encoder(folder))],
@@ -386,6 +378,14 @@ TABLE = {
         Entry("Install nvtabular 23.6 or 23.8", excepted="it says to install something"),
     ],
     "ops.vocabulary": [
+        Entry(
+            "Put another file first, or leave these out",
+            lambda folder: fit_files(folder, [[[], None], [["tea"]]]),
+            [
+                lambda folder: fit_files(folder, [[["tea"]], [[], None]]),
+                lambda folder: fit_files(folder, [[["tea"]]]),
+            ],
+        ),
         Entry(
             "was the folder moved or removed",
             lambda folder: audited(folder, os.remove),

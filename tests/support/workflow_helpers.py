@@ -111,7 +111,12 @@ def fit_folders(folder: Any, complete: bool = True) -> List[Path]:
 
 
 def vocabulary(out_path: str, name: str = "item_id") -> pd.DataFrame:
-    path = Path(f"{out_path}/categories/unique.{name}.parquet")
+    return parts_of(out_path, f"unique.{name}")
+
+
+def parts_of(out_path: str, name: str) -> pd.DataFrame:
+    """The table of a file, or of its parts, under Categorify's name."""
+    path = Path(f"{out_path}/categories/{name}.parquet")
     parts = sorted(path.glob("part.*"), key=lambda part: int(part.name.split(".")[1])) or [path]
     return pd.concat([pd.read_parquet(part) for part in parts])
 
