@@ -59,7 +59,6 @@ def place(request, tmp_path):
     return {**LOCAL, **ELSEWHERE}[request.param].format(tmp_path).rstrip("/")
 
 
-everywhere = pytest.mark.parametrize("place", [*LOCAL, *ELSEWHERE], indirect=True)
 elsewhere = pytest.mark.parametrize("place", list(ELSEWHERE), indirect=True)
 
 
@@ -68,7 +67,7 @@ def encoder(place):
     return nvt.Workflow(["item_id"] >> operator >> ops.TagAsItemID())
 
 
-@everywhere
+@pytest.mark.parametrize("place", [*LOCAL, *ELSEWHERE], indirect=True)
 def test_fit_save_load_and_report(place, frame, capsys):
     expected = frame["item_id"].map(expected_ids(frame["item_id"])).tolist()
     workflow = encoder(place)
@@ -92,7 +91,7 @@ def test_fit_save_load_and_report(place, frame, capsys):
     assert len(fit_places.fits_below(f"{place}/saved")) == 2
 
 
-@everywhere
+@pytest.mark.parametrize("place", ["with a prefix", *ELSEWHERE], indirect=True)
 def test_an_order_that_renumbers(place, frame):
     order = FrequencyOrder(on_violation="remap", out_path=f"{place}/fit")
     workflow = nvt.Workflow(["user"] >> order)
