@@ -63,6 +63,22 @@ pytest_itemcollected, pytest_collection_finish = marked(
             PopSamplerError,
             "false negatives are always masked",
         ),
+        "test_two_tower_model_v2_with_custom_options": (
+            PopSamplerError,
+            "a second correction, by post=, is refused",
+        ),
+        "test_two_tower_retrieval_model_v2_with_topk_metrics_aggregator": (
+            PopSamplerError,
+            "the whole catalog is scored by the item tower, which is to be passed as candidate=",
+        ),
+        "test_popularity_sampler_no_item_id": (
+            PopSamplerError,
+            "refused as well, by an error of our own",
+        ),
+        "test_popularity_sampler_weights_dim_diff_max_num_samples": (
+            AssertionError,
+            "refused as well, with a message of our own",
+        ),
         "test_popularity_sampler_with_num_samples_greater_than_cardinality": (
             AssertionError,
             "refused as well, with a message of our own",

@@ -63,17 +63,21 @@ class ItemTower:
         Raises:
           PopSamplerError: no tower, or no features for it.
         """
+        layer = self._required_layer()
+        if self._features is None and self._needs_id_alone:
+            features = {self._id_name: tf.compat.v1.placeholder_with_default(ids, [None])}
+        else:
+            features = required(self._features).features(ids)
+        return call_layer(layer, features, training=training, testing=not training)
+
+    def _required_layer(self) -> Any:
         if self._layer is None:
             raise PopSamplerError(
                 "Expected the item tower, by which sampled ids get their vectors. Received: none. "
                 "Pass it as candidate=tower, or, where the model has made it, call "
                 "output.set_candidate(model.candidate_encoder)."
             )
-        if self._features is None and self._needs_id_alone:
-            features = {self._id_name: tf.compat.v1.placeholder_with_default(ids, [None])}
-        else:
-            features = required(self._features).features(ids)
-        return call_layer(self._layer, features, training=training, testing=not training)
+        return self._layer
 
     def outdate(self) -> None:
         """Lets the catalog be encoded anew when its vectors are next asked for."""
@@ -92,11 +96,11 @@ class ItemTower:
         return tf.ensure_shape(vectors, [self._domain.cardinality, dim])
 
     def _encode_catalog(self, dim: int) -> tf.Tensor:
-        stop = self._domain.cardinality
+        layer, stop = self._required_layer(), self._domain.cardinality
 
         def encode_block(start: tf.Tensor) -> Any:
             end = tf.minimum(start + BLOCK_ROWS, stop)
-            with _losses_kept(self._layer):
+            with _losses_kept(layer):
                 vectors = self.encode(tf.range(tf.cast(start, tf.int64), tf.cast(end, tf.int64)))
             self._vectors[start:end].assign(tf.cast(vectors, tf.float32))
             return [end]

@@ -240,8 +240,9 @@ def test_a_tower_that_knows_ids_alone_needs_no_table():
     model = mm.MatrixFactorizationModelV2(schema, dim=4, outputs=output)
     compiled(model, run_eagerly=True)
     two = mm.Loader(dataset("user", "item"), BATCH, shuffle=False)
-    with pytest.raises(PopSamplerError, match="set_candidate"):
-        model(next(iter(two))[0], training=True)
+    for mode in ("training", "testing"):
+        with pytest.raises(PopSamplerError, match="set_candidate"):
+            model(next(iter(two))[0], **{mode: True})
     output.set_candidate(model.candidate_encoder)
     model.fit(two, verbose=0)
     found = model.evaluate(two, return_dict=True, verbose=0)["cross_entropy"]
