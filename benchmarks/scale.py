@@ -51,10 +51,16 @@ def write_data(folder: Path, kind: str, rows: int, items: int, seed: int) -> Non
         ranks = np.exp(rng.random(size) * np.log(items)).astype(np.int64) - 1
         once = np.arange(start * items // rows, (start + size) * items // rows)[:size]
         ranks[rng.choice(size, len(once), replace=False)] = once
-        keys: Any = ranks * 0x9E3779B97F4A7C15 % 2**KEY_BITS  # each rank another key, in no order
+        keys: Any = keys_of(ranks)
         if kind == "strings":
             keys = np.char.add("item-", keys.astype(str)).astype(object)
         pd.DataFrame({"item": keys}).to_parquet(folder / f"part.{part:05d}.parquet")
+
+
+def keys_of(ranks: Any) -> Any:
+    """A whole number below 2**40 for each rank, another for each, in no order."""
+    scattered = ranks.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    return (scattered % np.uint64(2**KEY_BITS)).astype(np.int64)
 
 
 def measure(encoder: str, data: str, split_out: int) -> Dict[str, float]:

@@ -1,6 +1,6 @@
 """Keys as Arrow's arrays: compact, exact, and ordered as Python orders their values."""
 
-from typing import List, Optional, Sequence, Set, Tuple
+from typing import Any, List, Optional, Sequence, Set, Tuple
 
 import numpy as np
 import pandas as pd
@@ -70,6 +70,8 @@ def totals(keys: Sequence[pa.Array], sizes: Optional[Ints] = None) -> Tuple[List
     Returns:
       The keys, and their sizes (int64).
     """
+    if len(keys) == 1 and _is_number(keys[0]):
+        return _number_totals(keys[0].to_numpy(), sizes)
     if len(keys) == 1 and sizes is None:
         counted = keys[0].value_counts()
         return [counted.field("values")], counted.field("counts").to_numpy()
@@ -86,6 +88,8 @@ def totals(keys: Sequence[pa.Array], sizes: Optional[Ints] = None) -> Tuple[List
 
 def ascending(keys: Sequence[pa.Array]) -> Ints:
     """Places of the rows in ascending order: nulls first, then words by code point."""
+    if len(keys) == 1 and _is_number(keys[0]):
+        return np.argsort(keys[0].to_numpy(), kind="stable")
     named = {str(number): _sortable(part) for number, part in enumerate(keys)}
     order = pc.sort_indices(
         pa.table(named),
@@ -94,6 +98,24 @@ def ascending(keys: Sequence[pa.Array]) -> Ints:
     )
     places: Ints = order.to_numpy().astype(np.int64)
     return places
+
+
+def _is_number(keys: pa.Array) -> bool:
+    """Whether they are numbers without nulls, which NumPy reads where they are."""
+    numeric = pa.types.is_integer(keys.type) or pa.types.is_floating(keys.type)
+    return bool(numeric) and not keys.null_count
+
+
+def _number_totals(keys: Any, sizes: Optional[Ints]) -> Tuple[List[pa.Array], Ints]:
+    """Totals of numbers in ascending order: a stable sort merges parts that are so already."""
+    if sizes is None:
+        distinct, counts = np.unique(keys, return_counts=True)
+        return [pa.array(distinct)], counts
+    order = np.argsort(keys, kind="stable")
+    keys, sizes = keys[order], sizes[order]
+    firsts = np.flatnonzero(np.append(True, keys[1:] != keys[:-1])[: len(keys)])
+    counts = np.add.reduceat(sizes, firsts) if len(firsts) else sizes
+    return [pa.array(keys[firsts])], counts
 
 
 def _coded(keys: pa.Array) -> Tuple[Ints, pa.Array]:

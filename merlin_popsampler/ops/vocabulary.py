@@ -94,7 +94,7 @@ def stage(buckets: Sequence[Any], group: KeyGroup, layout: Layout, folder: FitFo
     cuts, ranges = ranked(buckets, group)
     levels = dask.delayed(list)([dask.delayed(_levels)(counts) for counts in ranges])
     parts = [
-        dask.delayed(_write_part)(counts, number, levels, group, layout, folder)
+        dask.delayed(_write_part)(counts, number, cuts, levels, group, layout, folder)
         for number, counts in enumerate(ranges)
     ]
     return dask.delayed(_complete)(cuts, levels, parts, group, layout, folder)
@@ -103,12 +103,18 @@ def stage(buckets: Sequence[Any], group: KeyGroup, layout: Layout, folder: FitFo
 def _write_part(
     counts: Counts,
     number: int,
+    cuts: Cuts,
     levels: Sequence[Levels],
     group: KeyGroup,
     layout: Layout,
     folder: FitFolder,
 ) -> Part:
-    """Writes what the vocabulary keeps of a range; its ids follow those of the ranges before it."""
+    """Writes what the vocabulary keeps of a range; its ids follow those of the ranges before it.
+
+    Raises:
+      PopSamplerError: lists whose ids are of no type that Merlin knows; nothing is written then.
+    """
+    _check_lists(cuts)
     first = sum(len(level) for level in levels[:number])
     kept = min(max(_kept(levels, layout) - first, 0), len(counts))
     names = [*group.keys, fit_folder.size_column(group.name)]
@@ -128,12 +134,7 @@ def _complete(
     layout: Layout,
     folder: FitFolder,
 ) -> Vocabulary:
-    """The vocabulary, once its keys are written, of how many have each size.
-
-    Raises:
-      PopSamplerError: lists whose ids are of no type that Merlin knows.
-    """
-    _check_lists(cuts)
+    """The vocabulary, once its keys are written; how many have each size is all it needs."""
     sizes = Levels.joined(levels)
     sizes = sizes.between(0, _kept(levels, layout))
     nulls = sum(rows.nulls for rows in cuts.seen.values())

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -55,3 +56,5 @@ def test_every_item_occurs(tmp_path, monkeypatch):
     counts = pd.concat([pd.read_parquet(file) for file in files])["item"].value_counts()
     assert (len(counts), counts.sum()) == (700, 3500)
     assert counts.iloc[0] > 20 * counts.iloc[350]
+    keys = scale.keys_of(np.arange(3_000_000))
+    assert (keys.dtype, len(np.unique(keys))) == ("int64", 3_000_000)

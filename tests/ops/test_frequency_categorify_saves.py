@@ -52,10 +52,11 @@ def two_encoders(tmp_path):
 
 
 TWO = copies("item_id", "user")
-PARTS = {f"categories/unique.item_id.parquet/part.{part}.parquet" for part in range(3)}
+CUT = {f"categories/{kind}.item_id.parquet" for kind in ("unique", "popularity")}
+PARTS = {f"{file}/part.{part}.parquet" for file in CUT for part in range(3)}
 SEVERAL = {
     two_columns_and_an_order: (TWO, {"popularity.row.parquet", "map.row.parquet"}),
-    two_encoders: (TWO - {"categories/unique.item_id.parquet"} | PARTS, set()),
+    two_encoders: (TWO - CUT | PARTS, set()),
 }
 
 
@@ -85,7 +86,7 @@ def test_everything_on_another_file_system(memory, frame, split_out):
     workflow = fitted(["item_id"] >> operator >> ops.TagAsItemID(), frame)
     expected = frame["item_id"].map(expected_ids(frame["item_id"])).tolist()
     assert transformed_anew(workflow, frame)["item_id"].tolist() == expected
-    size = 3 if split_out == 1 else 2 + split_out
+    size = 2 * split_out + 1
     assert len(memory.find("/fit/categories")) == 2 * size + 1
     assert len(memory.find("/fit/categories/.fits")) == size + 1
     assert len(memory.find("/")) == 2 * size + 1
