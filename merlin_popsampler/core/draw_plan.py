@@ -21,6 +21,8 @@ _STEADY = 1000
 """Draws of the tail from which on their time varies little enough for the bounds below."""
 _RACE = 0.75
 """The race is run where the draws would be more than this share of the catalog."""
+PROPOSALS = 8
+"""Tries at a gamma variate, three uniforms each, of which nearly all are accepted."""
 _MOST = 2**31 - 1
 """Random numbers of a batch: frameworks index what they sort, or make distinct, in 32 bits."""
 

@@ -8,13 +8,18 @@ from dataclasses import dataclass
 from typing import Optional, Tuple
 
 import numpy as np
+import numpy.typing as npt
 
 from .alias import alias_table
+from .checks import list_length
+from .domain import IdDomain
 from .laws import Law
 from .pieces import Floats
 
 Line = Tuple[float, float]
 """Offset and scale of an affine map."""
+_CHUNK = 1 << 20
+"""Ranks whose probabilities live in float64 at a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,3 +117,21 @@ def _by_columns(law: Law, head: int) -> InverseTable:
         head_columns=first,
         head_mass=mass,
     )
+
+
+def probs_by_id(law: Law, domain: IdDomain) -> npt.NDArray[np.float32]:
+    """Probability of one draw of every id: float32 `[max_id + 1]`, zero below `min_id`.
+
+    Raises:
+      PopSamplerError: more than a billion ids.
+
+    Examples:
+      >>> from merlin_popsampler.core.laws import Uniform
+      >>> probs_by_id(Uniform(2), IdDomain(3, 4)).tolist()
+      [0.0, 0.0, 0.0, 0.5, 0.5]
+    """
+    probs = np.zeros(list_length(domain.cardinality), np.float32)
+    for start in range(0, law.size, _CHUNK):
+        ranks = np.arange(start, min(start + _CHUNK, law.size))
+        probs[domain.id(ranks)] = law.prob(ranks)
+    return probs

@@ -3,7 +3,6 @@
 import warnings
 from typing import Any, Dict, List, Mapping, Optional, Tuple, Type
 
-import numpy as np
 import tensorflow as tf
 
 from merlin_popsampler.contract.sampler_settings import (
@@ -12,18 +11,17 @@ from merlin_popsampler.contract.sampler_settings import (
     law_over,
     seed_of,
 )
-from merlin_popsampler.core.checks import batch_size, list_length
+from merlin_popsampler.core.checks import batch_size
 from merlin_popsampler.core.domain import IdDomain
 from merlin_popsampler.core.draw_plan import plan_draws
 from merlin_popsampler.core.prices import PriceTable, price_table
+from merlin_popsampler.core.tables import probs_by_id
 
 from . import stream
 from .ids import integers, is_symbolic
 from .merlin_models import interfaces
 from .prices import expected_count
 from .ranks import draw_ranks
-
-_CHUNK = 1 << 20
 
 
 @tf.keras.utils.register_keras_serializable(package="merlin_popsampler")
@@ -252,11 +250,7 @@ class PopularityBasedSampler(tf.keras.layers.Layer):  # type: ignore[misc]
         Raises:
           PopSamplerError: more than a billion ids.
         """
-        probs = np.zeros(list_length(self.domain.cardinality), np.float32)
-        for start in range(0, self.law.size, _CHUNK):
-            ranks = np.arange(start, min(start + _CHUNK, self.law.size))
-            probs[self.domain.id(ranks)] = self.law.prob(ranks)
-        return tf.convert_to_tensor(probs)
+        return tf.convert_to_tensor(probs_by_id(self.law, self.domain))
 
     def call(
         self,

@@ -14,13 +14,11 @@ from typing import Any, Callable
 import numpy as np
 import tensorflow as tf
 
-from merlin_popsampler.core.draw_plan import DrawPlan
+from merlin_popsampler.core.draw_plan import PROPOSALS, DrawPlan
 from merlin_popsampler.core.laws import Law
+from merlin_popsampler.core.philox import MANTISSA
 
 from .inverse import first_probs, inverse
-
-_MANTISSA = 2**53 - 1
-_PROPOSALS = 8
 
 
 def sequence(
@@ -51,7 +49,7 @@ def sequence(
     head, rates = tf.range(plan.head, dtype=integer), first_probs(law.pieces, plan.head)
 
     def draws(last: int) -> tf.Tensor:
-        lengths = [3 * _PROPOSALS, plan.tail, plan.head, last]
+        lengths = [3 * PROPOSALS, plan.tail, plan.head, last]
         u = tf.split(uniforms(key, position, sum(lengths)), lengths)
         time = _gamma(plan.tail, u[0]) / (1.0 - plan.head_mass)
         tail = ranks(u[1], True)
@@ -89,7 +87,7 @@ def uniforms(key: Any, position: Any, num: int) -> tf.Tensor:
         alg=1,  # Philox
         dtype=tf.int64,
     )
-    return tf.cast(tf.bitwise.bitwise_and(bits, np.int64(_MANTISSA)), tf.float64) * 2.0**-53
+    return tf.cast(tf.bitwise.bitwise_and(bits, np.int64(MANTISSA)), tf.float64) * 2.0**-53
 
 
 def _uint64(value: Any) -> tf.Tensor:

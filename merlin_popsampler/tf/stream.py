@@ -18,13 +18,12 @@ from typing import Any, Optional, Tuple
 import numpy as np
 import tensorflow as tf
 
+from merlin_popsampler.core.keys import mixed, own_bits, seed_key, signed
 from merlin_popsampler.errors import PopSamplerError
 
 _PHILOX = 1
 _SHIFTS = (8, 0, 0)
 """The op moves the counter by 2**8 for each batch."""
-_GOLDEN = 0x9E3779B97F4A7C15
-"""2**64 divided by the golden ratio: its multiples lie far apart (Knuth, volume 3, 6.4)."""
 
 
 def add_stream(layer: Any, seed: Optional[int]) -> Any:
@@ -137,12 +136,12 @@ def first_key(seed: Optional[int]) -> int:
     draw gives the same key in eager mode and in a graph.
     """
     if seed is not None:
-        return _signed(_mix(seed))
+        return seed_key(seed)
     with tf.init_scope():
         seeds = tf.compat.v1.get_seed(None)
     if seeds[0] is None:
-        return _signed(secrets.randbits(64))
-    return _signed(_mix(_mix(int(seeds[0])) + int(seeds[1])))
+        return signed(secrets.randbits(64))
+    return seed_key(mixed(int(seeds[0])) + int(seeds[1]))
 
 
 def _own_key(key: tf.Tensor) -> tf.Tensor:
@@ -154,18 +153,4 @@ def _own_key(key: tf.Tensor) -> tf.Tensor:
     worker = horovod.rank() if horovod is not None and horovod.is_initialized() else 0
     if worker == 0 and tf.get_static_value(replica) == 0:
         return key
-    number = tf.cast(replica, tf.uint64) + np.uint64(worker * 2**32)
-    return tf.bitwise.bitwise_xor(key, number * np.uint64(_GOLDEN))
-
-
-def _mix(seed: int) -> int:
-    """SplitMix64's finalizer (Steele, Lea and Flood 2014): near seeds, unrelated keys."""
-    bits = (seed + _GOLDEN) % 2**64
-    bits = (bits ^ (bits >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
-    bits = (bits ^ (bits >> 27)) * 0x94D049BB133111EB % 2**64
-    return bits ^ (bits >> 31)
-
-
-def _signed(bits: int) -> int:
-    """64 bits as an int64."""
-    return (bits + 2**63) % 2**64 - 2**63
+    return key ^ own_bits(tf.cast(replica, tf.uint64), worker)

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
+from merlin_popsampler.core.domain import IdDomain
 from merlin_popsampler.core.laws import Empirical, Law, LogUniform, Uniform
 from merlin_popsampler.core.pieces import Pieces
 from merlin_popsampler.core.steps import Steps
-from merlin_popsampler.core.tables import inverse_table
+from merlin_popsampler.core.tables import inverse_table, probs_by_id
 
 
 class Shifted(Law):
@@ -79,3 +80,11 @@ def test_a_table_of_256_pieces_is_short():
     table = inverse_table(law)
     assert len(law.pieces.starts) == 256
     assert table.cuts.nbytes + table.lines.nbytes <= 40 * 256
+
+
+def test_probabilities_by_id_are_the_law_s_behind_the_reserved_ids():
+    law, domain = LogUniform(3 * 2**20 + 5), IdDomain(4, 3 * 2**20 + 8)
+    probs = probs_by_id(law, domain)
+    assert probs.dtype == np.float32 and len(probs) == domain.cardinality
+    assert not probs[:4].any()
+    np.testing.assert_array_equal(probs[4:], law.probs().astype(np.float32))

@@ -1,38 +1,14 @@
 """A new version, another machine, another TensorFlow: the same draws as ever."""
 
 import hashlib
-import json
-from pathlib import Path
 
-import numpy as np
 import pytest
 
-from merlin_popsampler.laws import Empirical, LogUniform, Steps, Uniform
 from merlin_popsampler.tf.ranks import draw_ranks
-
-GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "draws.json").read_text())
-"""By law, number of draws and kind: first ranks, and the digest of all as little-endian int64.
-
-Key 17, position 3; made by the first version that drew a head by itself, on TensorFlow 2.12.
-"""
-
-
-def falling(size):
-    """10**9 / 10, 10**9 / 11, ...: no chance in it."""
-    return 10**9 // np.arange(10, 10 + size)
-
-
-COUNTS = np.sort(np.random.default_rng(3).zipf(1.4, 400).clip(max=5000))[::-1]
-LAWS = {
-    "log_uniform_400": LogUniform(400),
-    "uniform_400": Uniform(400),
-    "empirical_400": Empirical(Steps.from_counts(COUNTS)),
-    "distorted_400": Empirical(Steps.from_counts(COUNTS), 0.75),
-    "log_uniform_1e6": LogUniform(10**6),
-    "log_uniform_1e9": LogUniform(10**9),
-    "uniform_1e6": Uniform(10**6),
-    "empirical_1e6": Empirical(Steps.from_counts(falling(10**6 - 10))),
-}
+from merlin_popsampler.tf.sampler import PopularityBasedSampler
+from tests.support.golden_draws import GOLDEN, LAWS
+from tests.support.golden_samplers import BATCHES, CASES, sampler_of, summary
+from tests.support.golden_samplers import GOLDEN as GOLDEN_SAMPLERS
 
 
 @pytest.mark.parametrize("case", GOLDEN)
@@ -46,3 +22,11 @@ def test_golden_draws(case):
 
 def test_every_law_is_there():
     assert {case.split()[0] for case in GOLDEN} == set(LAWS)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_golden_samplers(case):
+    """What PyTorch's side must draw as well."""
+    sampler = sampler_of(PopularityBasedSampler, case)
+    drawn = [summary(sampler.sample_ids().numpy()) for _ in range(BATCHES)]
+    assert drawn == GOLDEN_SAMPLERS[case]

@@ -1,0 +1,43 @@
+"""Keys of seeds and of replicas: where they are known, and that no two meet."""
+
+import itertools
+
+from merlin_popsampler.core.keys import mixed, own_bits, seed_key, signed
+
+
+def test_the_published_sequence_of_splitmix64():
+    """Its first three numbers from state 0, whose states are multiples of one increment."""
+    increment = 0x9E3779B97F4A7C15
+    found = [mixed(increment * i % 2**64) for i in range(3)]
+    assert [f"{bits:016x}" for bits in found] == [
+        "e220a8397b1dcdaf",
+        "6e789e6aa1b965f4",
+        "06c45d188009454f",
+    ]
+
+
+def test_keys_of_seeds_stay_what_they_are():
+    """A stream that was saved by its seed must be found again."""
+    assert seed_key(17) == -9186087665489710237
+    assert seed_key(-1) == seed_key(2**64 - 1)
+
+
+def test_keys_have_64_bits_with_a_sign():
+    assert [signed(bits) for bits in (0, 2**63 - 1, 2**63, 2**64 - 1)] == [
+        0,
+        2**63 - 1,
+        -(2**63),
+        -1,
+    ]
+    assert all(-(2**63) <= seed_key(seed) < 2**63 for seed in range(-50, 50))
+
+
+def test_no_two_replicas_of_near_seeds_share_a_key():
+    places = list(itertools.product(range(-6, 6), range(64), range(5)))
+    keys = {seed_key(seed) ^ signed(own_bits(*place)) for seed, *place in places}
+    assert len(keys) == len(places)
+
+
+def test_the_first_replica_draws_the_common_stream():
+    assert signed(own_bits(0, 0)) == 0
+    assert signed(own_bits(3, 0)) != signed(own_bits(0, 3))

@@ -1,0 +1,32 @@
+"""Draws that every version, machine and framework must repeat: `golden/draws.json`.
+
+Key 17, position 3; made by the first version that drew a head by itself, on TensorFlow 2.12.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from merlin_popsampler.laws import Empirical, LogUniform, Steps, Uniform
+
+GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "draws.json").read_text())
+"""By law, number of draws and kind: first ranks, and the digest of all as little-endian int64."""
+
+
+def _falling(size):
+    """10**9 / 10, 10**9 / 11, ...: no chance in it."""
+    return 10**9 // np.arange(10, 10 + size)
+
+
+COUNTS = np.sort(np.random.default_rng(3).zipf(1.4, 400).clip(max=5000))[::-1]
+LAWS = {
+    "log_uniform_400": LogUniform(400),
+    "uniform_400": Uniform(400),
+    "empirical_400": Empirical(Steps.from_counts(COUNTS)),
+    "distorted_400": Empirical(Steps.from_counts(COUNTS), 0.75),
+    "log_uniform_1e6": LogUniform(10**6),
+    "log_uniform_1e9": LogUniform(10**9),
+    "uniform_1e6": Uniform(10**6),
+    "empirical_1e6": Empirical(Steps.from_counts(_falling(10**6 - 10))),
+}

@@ -1,0 +1,45 @@
+"""Samplers whose draws stand in `golden/samplers.json`, made by TensorFlow 2.12."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+
+from merlin_popsampler.laws import Empirical, LogUniform, Steps, Uniform
+
+GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "samplers.json").read_text())
+"""By case: of each of the first batches, the first ids and the digest of all as int64."""
+BATCHES = 3
+MIN_ID = 3
+
+
+def _measured(size, distortion=1.0):
+    return Empirical(Steps.from_counts(10**9 // np.arange(10, 10 + size)), distortion)
+
+
+CASES = {
+    "log-uniform, 20 of 400": (LogUniform(400), 20, True),
+    "log-uniform, 390 of 400, a race": (LogUniform(400), 390, True),
+    "log-uniform, 1000 of 1e6": (LogUniform(10**6), 1000, True),
+    "log-uniform, 20000 of 1e6, a head": (LogUniform(10**6), 20_000, True),
+    "log-uniform, 1000 of 1e9": (LogUniform(10**9), 1000, True),
+    "log-uniform, 1000 of 1e6, repeated": (LogUniform(10**6), 1000, False),
+    "uniform, 1000 of 1e6": (Uniform(10**6), 1000, True),
+    "measured, 1000 of 1e6": (_measured(10**6), 1000, True),
+    "measured, 20000 of 1e6, a head": (_measured(10**6), 20_000, True),
+    "measured to the power 0.75, 1000 of 1e6, repeated": (_measured(10**6, 0.75), 1000, False),
+}
+"""Law, draws of a batch, and whether they are distinct."""
+
+
+def sampler_of(cls, case, seed=17):
+    """The sampler of a case, of whatever framework."""
+    law, num_sampled, unique = CASES[case]
+    return cls(MIN_ID + law.size - 1, MIN_ID, num_sampled, seed, unique=unique, law=law)
+
+
+def summary(ids):
+    """What is kept of a batch."""
+    digest = hashlib.sha256(np.asarray(ids).astype("<i8").tobytes()).hexdigest()
+    return {"first": np.asarray(ids)[:8].tolist(), "sha256": digest}
