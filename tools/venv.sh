@@ -3,6 +3,7 @@
 #
 #   tools/venv.sh main     .venv         TensorFlow 2.12, NVTabular, Merlin Models (Python 3.8 to 3.11)
 #   tools/venv.sh keras3   .venv-keras3  TensorFlow 2.20, Keras 3, NVTabular       (Python 3.11)
+#   tools/venv.sh torch    .venv-torch   PyTorch 2.15, NVTabular, no TensorFlow    (Python 3.11)
 #   tools/venv.sh lint     .venv-lint    ruff, mypy, vermin, pre-commit            (Python 3.11)
 #   tools/venv.sh docs     .venv-docs    mkdocs, which reads the package unimported (Python 3.11)
 #   tools/venv.sh mutants  .venv-mutants mutmut, NVTabular, no TensorFlow          (Python 3.11)
@@ -73,10 +74,11 @@ find_uv() { # an uv that is here already, or one of our own: no pip of the machi
 case "${1:-}" in
   main) venv=.venv versions=(3.11 3.10 3.9 3.8) ;;
   keras3) venv=.venv-keras3 versions=(3.11) ;;
+  torch) venv=.venv-torch versions=(3.11) ;;
   lint) venv=.venv-lint versions=(3.11) ;;
   docs) venv=.venv-docs versions=(3.11) ;;
   mutants) venv=.venv-mutants versions=(3.11) ;;
-  *) die "Expected one of main, keras3, lint, docs, mutants. Received: '${1:-}'." ;;
+  *) die "Expected one of main, keras3, torch, lint, docs, mutants. Received: '${1:-}'." ;;
 esac
 python=$(find_python "${versions[@]}")
 pins=constraints/${1/main/merlin}.txt
@@ -97,7 +99,7 @@ quiet=() # progress bars are for people
 [[ -t 2 ]] || quiet=(--quiet)
 "$uv" venv --quiet --python "$python" "$venv"
 "$uv" pip sync "${quiet[@]}" --python "$venv" --build-constraint constraints/build.txt "$pins"
-if [[ "$1" == main || "$1" == keras3 ]]; then
+if [[ "$1" == main || "$1" == keras3 || "$1" == torch ]]; then
   "$uv" pip install --quiet --python "$venv" --no-deps --editable .
 fi
 printf '%s\n' "$stamp" >"$venv/.made-from"

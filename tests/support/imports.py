@@ -15,6 +15,7 @@ MAY_IMPORT = {
     "contract": ("errors", "core"),
     "ops": ("errors", "core", "contract"),
     "tf": ("errors", "core", "contract"),
+    "torch": ("errors", "core", "contract"),
     "cli": ("errors", "core", "contract", "ops.fitted_column", "ops.fit_folder"),
     "__main__": ("cli",),
 }
@@ -26,6 +27,7 @@ MUST_NOT = {
     "ops": {*FRAMEWORKS, "merlin.models"},
     "tf": {*FRAMES, "nvtabular", "merlin", "torch", "jax"},
     "tf.merlin_models": {*FRAMES, "nvtabular", "torch", "jax"},
+    "torch": {*FRAMES, "nvtabular", "merlin", *FRAMEWORKS - {"torch"}},
     "cli": {*FRAMEWORKS, "nvtabular", "merlin"},
 }
 BY_NAME = ("import_module", "__import__")

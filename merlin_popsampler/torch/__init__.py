@@ -1,0 +1,22 @@
+"""PyTorch's side: the modules, and the functions by which they draw, price and score.
+
+Here lives whatever holds a tensor of PyTorch. It interprets the tables of `core` and builds none of
+its own. It may import `errors`, `core`, `contract` and torch; never TensorFlow, NVTabular or
+pandas.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .sampler import PopularityBasedSampler
+
+__all__ = ["PopularityBasedSampler"]
+
+_HOMES = {"PopularityBasedSampler": "sampler"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)

@@ -1,0 +1,99 @@
+"""Uniforms to ranks on a device, in float64: the interpreter of `core.tables` and of pieces."""
+
+import numpy as np
+import torch
+
+from merlin_popsampler.core.laws import Law
+from merlin_popsampler.core.pieces import Pieces
+from merlin_popsampler.core.tables import Line, inverse_table
+
+from .buffers import floats, keep
+
+
+class Inverse(torch.nn.Module):  # type: ignore[misc]
+    """Turns uniforms into ranks of the whole law, or of those behind a head.
+
+    Args:
+      law: the law of one draw.
+      head: first rank behind the head; see `inverse_table`.
+    """
+
+    def __init__(self, law: Law, head: int = 0) -> None:
+        super().__init__()
+        table = inverse_table(law, head)
+        self.table = table
+        if table.cuts is not None:
+            keep(self, "_cuts", table.cuts)
+            keep(self, "_lines", table.lines)
+
+    def forward(self, uniforms: torch.Tensor, behind: bool = False) -> torch.Tensor:
+        """Ranks, int64 `[n]`, of float64 uniforms `[n]` in [0, 1).
+
+        Args:
+          uniforms: the numbers.
+          behind: whether the head is left out.
+        """
+        table = self.table
+        if table.shift is not None:
+            offset, scale = self._line(behind)
+            grown = torch.exp(uniforms * scale)
+            real = (grown if offset == 1.0 else grown * offset) - table.shift
+        elif table.cuts is None:
+            offset, scale = self._line(behind)
+            real = uniforms * scale + offset
+        else:
+            real = self._by_columns(self._column(uniforms, behind), behind)
+        # What rounding makes of u next to 1 is cut before the cast.
+        return real.clamp(max=float(table.size - 1)).to(torch.int64)
+
+    def _line(self, behind: bool) -> Line:
+        return self.table.behind if behind else self.table.whole
+
+    def _by_columns(self, column: torch.Tensor, behind: bool) -> torch.Tensor:
+        cuts = floats(self._cuts)
+        whole = column.floor().clamp(max=len(cuts) - 1.0)
+        inside, index = column - whole, whole.to(torch.int64)
+        above = (inside >= cuts[index]).to(torch.int64)
+        offset, scale = floats(self._lines)[2 * index + above].unbind(1)
+        # Rounding moves the ends of a piece by 1e-16 of their rank or so; the first must hold.
+        return (offset + inside * scale).clamp(min=float(self.table.head if behind else 0))
+
+    def _column(self, uniforms: torch.Tensor, behind: bool) -> torch.Tensor:
+        table = self.table
+        offset, scale = self._line(behind)
+        if behind:
+            return offset + uniforms * scale
+        if not table.head_columns:
+            return uniforms * scale
+        in_head = uniforms * (table.head_columns / table.head_mass)
+        in_head = in_head.clamp(max=float(np.nextafter(table.head_columns, 0.0)))
+        after = offset + (uniforms - table.head_mass) * scale
+        return torch.where(uniforms < table.head_mass, in_head, after)
+
+
+class FirstProbs(torch.nn.Module):  # type: ignore[misc]
+    """Probability of one draw of each of the ranks `[0, count)`: float64 `[count]`.
+
+    Made anew for each batch: for the race it has the catalog's length.
+    """
+
+    def __init__(self, pieces: Pieces, count: int) -> None:
+        super().__init__()
+        self.count, self.pieces = count, pieces
+        if pieces.shift is None:
+            first = pieces.starts[pieces.starts < count]
+            keep(self, "_starts", first)
+            keep(self, "_probs", pieces.probs[: len(first)])
+
+    def forward(self, device: torch.device) -> torch.Tensor:
+        pieces = self.pieces
+        ranks = torch.arange(self.count, device=device)
+        if pieces.shift is None:
+            return floats(self._probs)[piece(self._starts, ranks)]
+        after = ranks.to(torch.float64) + pieces.shift
+        return torch.log((after + 1.0) / after) / pieces.log_range
+
+
+def piece(starts: torch.Tensor, ranks: torch.Tensor) -> torch.Tensor:
+    """Index of the piece that each of the ranks is in, int64 of their shape."""
+    return torch.searchsorted(starts[1:], ranks, right=True)

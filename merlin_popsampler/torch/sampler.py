@@ -1,0 +1,211 @@
+"""PopularityBasedSampler: the module that draws negatives and prices them, from one law."""
+
+from typing import Any, NamedTuple, Optional
+
+import torch
+
+from merlin_popsampler.contract.sampler_settings import (
+    LawLike,
+    arguments_from_schema,
+    law_over,
+    seed_of,
+)
+from merlin_popsampler.core.domain import IdDomain
+from merlin_popsampler.core.prices import price_table
+from merlin_popsampler.core.tables import probs_by_id
+
+from . import stream
+from .ids import ids_of
+from .prices import Prices
+from .ranks import draws_of
+
+
+class SampledValues(NamedTuple):
+    """A batch of draws and its prices.
+
+    Attributes:
+      sampled_ids: int64 `[max_num_samples]`.
+      true_expected_count: float32 of the true ids' shape.
+      sampled_expected_count: float32 `[max_num_samples]`.
+    """
+
+    sampled_ids: torch.Tensor
+    true_expected_count: torch.Tensor
+    sampled_expected_count: torch.Tensor
+
+
+class PopularityBasedSampler(torch.nn.Module):  # type: ignore[misc]
+    """Samples item ids by popularity, for losses over a part of the catalog.
+
+    Ids in frequency order need no table: the law gives an id's probability from its rank,
+    `id - min_id`. Equal seeds give the draws of the Keras layer. The place in the stream is a
+    buffer, so `state_dict` carries it; what is drawn from it is on the device that the module is
+    on, without asking that device for a number.
+
+    Args:
+      max_id: last id that can be drawn, inclusive.
+      min_id: first id that can be drawn, inclusive; those below are reserved and never drawn.
+      max_num_samples: ids of one batch of draws, at least 1; if `unique` at most the items.
+      seed: integer; equal seeds give equal streams of draws. None takes one from
+        `torch.initial_seed()` at the first draw, so that all samplers without a seed draw one
+        stream: give each of several a seed of its own.
+      item_id_feature_name: name of the item ids' column, for calls with a batch of features.
+      unique: whether the ids of a batch are distinct.
+      law: a registered law's name, "log_uniform" or "uniform" for example; an object of `laws`,
+        or its configuration. (The measured law needs its steps: see `from_schema`.)
+      share_across_replicas: whether all ranks of `torch.distributed` draw the same ids; else each
+        draws its own.
+
+    Raises:
+      PopSamplerError: arguments that contradict each other or the catalog.
+
+    Examples:
+      >>> sampler = PopularityBasedSampler.from_schema(Dataset("train/").schema)
+      >>> sampled_ids, true_expected_count, sampled_expected_count = sampler(true_ids)
+    """
+
+    _max_num_samples: int
+
+    def __init__(
+        self,
+        max_id: int,
+        min_id: int = 0,
+        max_num_samples: int = 100,
+        seed: Optional[int] = None,
+        item_id_feature_name: str = "item_id",
+        *,
+        unique: bool = True,
+        law: LawLike = "log_uniform",
+        share_across_replicas: bool = False,
+    ) -> None:
+        super().__init__()
+        self.domain = IdDomain(min_id, max_id)
+        self.law = law_over(law, self.domain)
+        self.seed = seed_of(seed)
+        self.item_id_feature_name = item_id_feature_name
+        self.unique = bool(unique)
+        self.share_across_replicas = bool(share_across_replicas)
+        stream.add_stream(self, self.seed)
+        self._one_draw = Prices(price_table(self.law, 1, unique=False), outside=0.0)
+        self.set_max_num_samples(max_num_samples)
+
+    @classmethod
+    def from_schema(
+        cls,
+        schema: Any,
+        column: Optional[str] = None,
+        *,
+        distortion: float = 1.0,
+        **overrides: Any,
+    ) -> "PopularityBasedSampler":
+        """The sampler for a data set's item ids.
+
+        Args:
+          schema: a Merlin Schema, Dataset, Loader or fitted Workflow.
+          column: name of the item id's column; None finds the one tagged so.
+          distortion: power of the counts in the measured law: 1.0 draws as often as counted, 0.75
+            is word2vec's choice, 0.0 is uniform.
+          **overrides: the constructor's arguments. `law` is "auto" unless given: the measured law
+            ("empirical") where the schema has its steps, else log-uniform.
+
+        Raises:
+          SchemaError: what `read_popularity` raises, and ids that are not in frequency order,
+            unless `law` names one that is wanted all the same.
+          PopSamplerError: what the constructor raises, and a distortion of another law.
+        """
+        return cls(**arguments_from_schema(schema, column, distortion, overrides))
+
+    @property
+    def max_id(self) -> int:
+        """Last id that can be drawn."""
+        return self.domain.max_id
+
+    @property
+    def min_id(self) -> int:
+        """First id that can be drawn."""
+        return self.domain.min_id
+
+    @property
+    def max_num_samples(self) -> int:
+        """Ids of one batch of draws."""
+        return self._max_num_samples
+
+    def set_max_num_samples(self, value: int) -> None:
+        """Another number of samples, from the next call on; what is compiled is compiled anew.
+
+        Raises:
+          PopSamplerError: no such number, or one that this law cannot draw.
+        """
+        draws = draws_of(self.law, value, self.unique)
+        prices = Prices(price_table(self.law, draws.num_sampled, self.unique))
+        self._max_num_samples = draws.num_sampled
+        self._draws, self._prices = draws.to(self.stream.device), prices.to(self.stream.device)
+
+    def sample_ids(self) -> torch.Tensor:
+        """The next batch of draws: int64 `[max_num_samples]`, ids from min_id to max_id."""
+        place = stream.next_position(self.stream, self.seed, self.share_across_replicas)
+        ids: torch.Tensor = self.domain.id(self._draws(*place))
+        return ids
+
+    def expected_count(self, ids: Any) -> torch.Tensor:
+        """Expected number of times that each id is in one batch of draws.
+
+        Args:
+          ids: integers of any shape.
+
+        Returns:
+          float32 of the ids' shape, also under autocast: the inclusion probability if `unique`,
+          else `max_num_samples * p`; 1.0 (a correction of 0) for ids never drawn.
+        """
+        return self._priced(self._prices, ids)
+
+    def probability(self, ids: Any) -> torch.Tensor:
+        """Probability that one draw gives an id: what a correction of in-batch negatives needs.
+
+        Args:
+          ids: as for `expected_count`.
+
+        Returns:
+          float32 of the ids' shape; 0.0 for ids never drawn.
+        """
+        return self._priced(self._one_draw, ids)
+
+    def sampled_values(self, true_ids: Any) -> SampledValues:
+        """Draws and prices.
+
+        Args:
+          true_ids: integers of any shape.
+        """
+        true_ids = ids_of(true_ids, self.stream.device)
+        sampled = self.sample_ids()
+        # Priced together: for so few ids, the number of operations is what costs.
+        counts = self.expected_count(torch.cat([sampled, true_ids.reshape(-1)]))
+        num = self._max_num_samples
+        return SampledValues(sampled, counts[num:].reshape(true_ids.shape), counts[:num])
+
+    def forward(self, inputs: Any) -> SampledValues:
+        """`sampled_values` of ids, or of those in a batch of features, a mapping by column."""
+        is_batch = isinstance(inputs, dict)
+        return self.sampled_values(inputs[self.item_id_feature_name] if is_batch else inputs)
+
+    def get_distribution_probs(self) -> torch.Tensor:
+        """Probability of one draw of every id: float32 `[max_id + 1]`, zero below min_id.
+
+        It has the catalog's length, so it is for reports: training needs `expected_count` alone.
+
+        Raises:
+          PopSamplerError: more than a billion ids.
+        """
+        probs = torch.from_numpy(probs_by_id(self.law, self.domain))
+        return probs.to(self.stream.device)
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.law!r}, ids {self.min_id} to {self.max_id}, "
+            f"max_num_samples={self.max_num_samples}, unique={self.unique}"
+        )
+
+    def _priced(self, prices: Prices, ids: Any) -> torch.Tensor:
+        ids = ids_of(ids, self.stream.device)
+        counts: torch.Tensor = prices(self.domain.rank(ids))
+        return counts

@@ -1,0 +1,10 @@
+"""Tests of PyTorch's side: where it is not installed, none of them is collected."""
+
+from importlib.util import find_spec
+
+collect_ignore_glob = [] if find_spec("torch") else ["test_*.py"]
+
+if find_spec("torch"):
+    import torch
+
+    torch.set_num_threads(1)

@@ -1,0 +1,34 @@
+"""The draws that TensorFlow made, drawn by PyTorch: ids equal, in the same order."""
+
+import hashlib
+
+import pytest
+
+from merlin_popsampler.torch import PopularityBasedSampler
+from merlin_popsampler.torch.ranks import draws_of
+from tests.support.golden_draws import GOLDEN, LAWS
+from tests.support.golden_samplers import BATCHES, CASES, sampler_of, summary
+from tests.support.golden_samplers import GOLDEN as GOLDEN_SAMPLERS
+from tests.support.torch_draws import batch_of
+
+
+@pytest.mark.parametrize("case", GOLDEN)
+def test_golden_draws(case):
+    name, num_sampled, kind = case.split()
+    ranks = batch_of(draws_of(LAWS[name], int(num_sampled), kind == "unique"), 17, 3)
+    assert ranks[:8].tolist() == GOLDEN[case]["first"]
+    assert hashlib.sha256(ranks.astype("<i8").tobytes()).hexdigest() == GOLDEN[case]["sha256"]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_golden_samplers(case):
+    """From the seed on: keys, positions, ids."""
+    sampler = sampler_of(PopularityBasedSampler, case)
+    drawn = [summary(sampler.sample_ids().numpy()) for _ in range(BATCHES)]
+    assert drawn == GOLDEN_SAMPLERS[case]
+
+
+def test_another_seed_draws_otherwise():
+    case = next(iter(CASES))
+    sampler = sampler_of(PopularityBasedSampler, case, seed=18)
+    assert summary(sampler.sample_ids().numpy()) not in GOLDEN_SAMPLERS[case]
