@@ -71,29 +71,32 @@ class Inverse(torch.nn.Module):  # type: ignore[misc]
         return torch.where(uniforms < table.head_mass, in_head, after)
 
 
+class Edges(torch.nn.Module):  # type: ignore[misc]
+    """Tells which piece of a law ranks are in; shared by all that asks, since it is 2 KB."""
+
+    def __init__(self, pieces: Pieces) -> None:
+        super().__init__()
+        keep(self, "_starts", pieces.starts)
+
+    def forward(self, ranks: torch.Tensor) -> torch.Tensor:
+        """Index of the piece of each rank, int64 of the ranks' shape."""
+        return torch.searchsorted(self._starts[1:], ranks, right=True)
+
+
 class FirstProbs(torch.nn.Module):  # type: ignore[misc]
     """Probability of one draw of each of the ranks `[0, count)`: float64 `[count]`.
 
     Made anew for each batch: for the race it has the catalog's length.
     """
 
-    def __init__(self, pieces: Pieces, count: int) -> None:
+    def __init__(self, pieces: Pieces, count: int, edges: Edges) -> None:
         super().__init__()
-        self.count, self.pieces = count, pieces
-        if pieces.shift is None:
-            first = pieces.starts[pieces.starts < count]
-            keep(self, "_starts", first)
-            keep(self, "_probs", pieces.probs[: len(first)])
+        self.pieces, self.count, self.edges = pieces, count, edges
+        keep(self, "_probs", pieces.probs[pieces.starts < count])
 
     def forward(self, device: torch.device) -> torch.Tensor:
-        pieces = self.pieces
         ranks = torch.arange(self.count, device=device)
-        if pieces.shift is None:
-            return floats(self._probs)[piece(self._starts, ranks)]
-        after = ranks.to(torch.float64) + pieces.shift
-        return torch.log((after + 1.0) / after) / pieces.log_range
-
-
-def piece(starts: torch.Tensor, ranks: torch.Tensor) -> torch.Tensor:
-    """Index of the piece that each of the ranks is in, int64 of their shape."""
-    return torch.searchsorted(starts[1:], ranks, right=True)
+        if self.pieces.shift is None:
+            return floats(self._probs)[self.edges(ranks)]
+        after = ranks.to(torch.float64) + self.pieces.shift
+        return torch.log((after + 1.0) / after) / self.pieces.log_range

@@ -6,7 +6,7 @@ import torch
 from merlin_popsampler.core.prices import PriceTable
 
 from .buffers import floats, keep
-from .inverse import piece
+from .inverse import Edges
 
 
 class Prices(torch.nn.Module):  # type: ignore[misc]
@@ -14,14 +14,13 @@ class Prices(torch.nn.Module):  # type: ignore[misc]
 
     Args:
       table: prices for batches of the size that is drawn.
+      edges: of the law's pieces.
       outside: the answer for ranks outside `[0, size)`.
     """
 
-    def __init__(self, table: PriceTable, outside: float = 1.0) -> None:
+    def __init__(self, table: PriceTable, edges: Edges, outside: float = 1.0) -> None:
         super().__init__()
-        self.table, self.outside = table, outside
-        if table.starts is not None:
-            keep(self, "_starts", table.starts)
+        self.table, self.edges, self.outside = table, edges, outside
         keep(self, "_rows", table.rows.astype(np.float32))
 
     def forward(self, ranks: torch.Tensor) -> torch.Tensor:
@@ -32,10 +31,14 @@ class Prices(torch.nn.Module):  # type: ignore[misc]
         """
         safe = ranks.clamp(0, self.table.size - 1)
         if self.table.starts is not None:
-            prices = floats(self._rows)[piece(self._starts, safe), 0]
+            prices = self._by_piece(safe)
         else:
             prices = self._by_rank(safe) if len(self.table.rows) else self._by_formula(safe)
         return torch.where(safe == ranks, prices, self.outside)
+
+    def _by_piece(self, ranks: torch.Tensor) -> torch.Tensor:
+        rows = floats(self._rows)[:, 0]
+        return rows.expand(ranks.shape) if len(rows) == 1 else rows[self.edges(ranks)]
 
     def _by_rank(self, ranks: torch.Tensor) -> torch.Tensor:
         table = self.table

@@ -19,17 +19,18 @@ from merlin_popsampler.core.checks import batch_size
 from merlin_popsampler.core.draw_plan import PROPOSALS, plan_draws, prefers_race
 from merlin_popsampler.core.laws import Law
 
-from .inverse import FirstProbs, Inverse
+from .inverse import Edges, FirstProbs, Inverse
 from .philox import uniforms
 
 
-def draws_of(law: Law, num_sampled: int, unique: bool) -> torch.nn.Module:
+def draws_of(law: Law, num_sampled: int, unique: bool, edges: Edges) -> torch.nn.Module:
     """The module that draws a batch of ranks.
 
     Args:
       law: the law of one draw.
       num_sampled: number of ranks; with `unique` at most `law.size`.
       unique: whether the ranks are distinct (successive sampling) or independent.
+      edges: of the law's pieces.
 
     Returns:
       A module that is called with key and position, int64 scalars on its device, and gives int64
@@ -42,7 +43,7 @@ def draws_of(law: Law, num_sampled: int, unique: bool) -> torch.nn.Module:
     num_sampled = batch_size("max_num_samples", num_sampled, law.size, unique)
     if not unique or num_sampled == 1:
         return Independent(law, num_sampled)
-    return (Race if prefers_race(law, num_sampled) else FirstDistinct)(law, num_sampled)
+    return (Race if prefers_race(law, num_sampled) else FirstDistinct)(law, num_sampled, edges)
 
 
 class Independent(torch.nn.Module):  # type: ignore[misc]
@@ -60,10 +61,10 @@ class Independent(torch.nn.Module):  # type: ignore[misc]
 class Race(torch.nn.Module):  # type: ignore[misc]
     """The ranks that arrive first, rank i at an exponential time of rate p_i."""
 
-    def __init__(self, law: Law, num_sampled: int) -> None:
+    def __init__(self, law: Law, num_sampled: int, edges: Edges) -> None:
         super().__init__()
         self.num_sampled, self.size = num_sampled, law.size
-        self.rates = FirstProbs(law.pieces, law.size)
+        self.rates = FirstProbs(law.pieces, law.size, edges)
 
     def forward(self, key: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
         times = -torch.log(1.0 - uniforms(key, position, self.size)) / self.rates(key.device)
@@ -80,12 +81,12 @@ class FirstDistinct(torch.nn.Module):  # type: ignore[misc]
     the draws.
     """
 
-    def __init__(self, law: Law, num_sampled: int) -> None:
+    def __init__(self, law: Law, num_sampled: int, edges: Edges) -> None:
         super().__init__()
         self.num_sampled = num_sampled
         self.plan = plan_draws(law, num_sampled)
         self.inverse = Inverse(law, self.plan.head)
-        self.rates = FirstProbs(law.pieces, self.plan.head)
+        self.rates = FirstProbs(law.pieces, self.plan.head, edges)
 
     def forward(self, key: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
         return first_distinct(self._sequence(key, position), self.num_sampled)

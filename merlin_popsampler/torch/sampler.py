@@ -16,6 +16,7 @@ from merlin_popsampler.core.tables import probs_by_id
 
 from . import stream
 from .ids import ids_of
+from .inverse import Edges
 from .prices import Prices
 from .ranks import draws_of
 
@@ -86,7 +87,8 @@ class PopularityBasedSampler(torch.nn.Module):  # type: ignore[misc]
         self.unique = bool(unique)
         self.share_across_replicas = bool(share_across_replicas)
         stream.add_stream(self, self.seed)
-        self._one_draw = Prices(price_table(self.law, 1, unique=False), outside=0.0)
+        self._edges = Edges(self.law.pieces)
+        self._one_draw = Prices(price_table(self.law, 1, unique=False), self._edges, outside=0.0)
         self.set_max_num_samples(max_num_samples)
 
     @classmethod
@@ -136,8 +138,8 @@ class PopularityBasedSampler(torch.nn.Module):  # type: ignore[misc]
         Raises:
           PopSamplerError: no such number, or one that this law cannot draw.
         """
-        draws = draws_of(self.law, value, self.unique)
-        prices = Prices(price_table(self.law, draws.num_sampled, self.unique))
+        draws = draws_of(self.law, value, self.unique, self._edges)
+        prices = Prices(price_table(self.law, draws.num_sampled, self.unique), self._edges)
         self._max_num_samples = draws.num_sampled
         self._draws, self._prices = draws.to(self.stream.device), prices.to(self.stream.device)
 

@@ -39,20 +39,26 @@ def next_position(
       Two int64 scalars on the stream's device.
     """
     position, unseeded, key = stream.clone().unbind()
-    first = _key_of_torch(key) if seed is None else seed_key(seed)
+    asks = torch.ops.merlin_popsampler.key_of_torch
+    first = asks(key) if seed is None else seed_key(seed)
     key = key + unseeded * first
     stream.copy_(torch.stack([position + 1, torch.zeros_like(unseeded), key]))
     return key if shared else key ^ signed(own_bits(_rank())), position
 
 
-@torch.library.custom_op("merlin_popsampler::first_key", mutates_args=())  # type: ignore[untyped-decorator]
+# An operator, since a compiler would keep the first answer of a function.
+_KEY_OF_TORCH = "merlin_popsampler::key_of_torch"
+torch.library.define(_KEY_OF_TORCH, "(Tensor like) -> Tensor")
+
+
+@torch.library.impl(_KEY_OF_TORCH, "default")  # type: ignore[untyped-decorator]
 def _key_of_torch(like: torch.Tensor) -> torch.Tensor:
-    """The key of `torch.manual_seed`; an operator, since a compiler would keep the first answer."""
+    """The key of `torch.manual_seed`."""
     return torch.full_like(like, seed_key(torch.initial_seed()))
 
 
-@_key_of_torch.register_fake  # type: ignore[untyped-decorator]
-def _(like: torch.Tensor) -> torch.Tensor:
+@torch.library.register_fake(_KEY_OF_TORCH)  # type: ignore[untyped-decorator]
+def _shape_of_key(like: torch.Tensor) -> torch.Tensor:
     return torch.empty_like(like)
 
 

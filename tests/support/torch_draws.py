@@ -2,6 +2,19 @@
 
 import torch
 
+from merlin_popsampler.torch import ranks
+from merlin_popsampler.torch.inverse import Edges
+
+
+def draws_of(law, num_sampled, unique):
+    """The module that a sampler draws by."""
+    return ranks.draws_of(law, num_sampled, unique, Edges(law.pieces))
+
+
+def way(kind, law, num_sampled):
+    """A module of one of the classes that draw distinct ranks."""
+    return kind(law, num_sampled, Edges(law.pieces))
+
 
 def batches_of(draws, count, key=11):
     """`count` consecutive batches of a module of `ranks`, `[count, num_sampled]`."""

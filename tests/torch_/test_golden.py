@@ -5,11 +5,10 @@ import hashlib
 import pytest
 
 from merlin_popsampler.torch import PopularityBasedSampler
-from merlin_popsampler.torch.ranks import draws_of
 from tests.support.golden_draws import GOLDEN, LAWS
 from tests.support.golden_samplers import BATCHES, CASES, sampler_of, summary
 from tests.support.golden_samplers import GOLDEN as GOLDEN_SAMPLERS
-from tests.support.torch_draws import batch_of
+from tests.support.torch_draws import batch_of, draws_of
 
 
 @pytest.mark.parametrize("case", GOLDEN)

@@ -6,7 +6,7 @@ import torch
 
 from merlin_popsampler.core.laws import Empirical, LogUniform, Uniform
 from merlin_popsampler.core.steps import Steps
-from merlin_popsampler.torch.inverse import FirstProbs, Inverse
+from merlin_popsampler.torch.inverse import Edges, FirstProbs, Inverse
 from tests.support import law_examples
 
 LAWS = {
@@ -62,6 +62,6 @@ def test_the_ends_of_the_uniforms(uniform, name, head):
 def test_probabilities_of_the_head(name):
     law = {**LAWS, **HUGE}[name]
     head = min(law.size, 5000)
-    found = FirstProbs(law.pieces, head)(CPU).numpy()
+    found = FirstProbs(law.pieces, head, Edges(law.pieces))(CPU).numpy()
     assert found.dtype == np.float64
     np.testing.assert_allclose(found, law.prob(np.arange(head)), rtol=1e-12)

@@ -7,6 +7,7 @@ import torch
 from merlin_popsampler.core.laws import Empirical, LogUniform, Uniform
 from merlin_popsampler.core.prices import price_table
 from merlin_popsampler.core.steps import Steps
+from merlin_popsampler.torch.inverse import Edges
 from merlin_popsampler.torch.prices import Prices
 from tests.support.price_checks import SIZES, STEEP, TOLERANCE, exact, ks, steep, worst
 
@@ -19,13 +20,14 @@ LAWS = {
 }
 
 
-def expected_count(table, ranks):
+def priced(law, num_sampled, unique, ranks):
     """Prices as a module gives them."""
-    return Prices(table)(torch.as_tensor(ranks)).numpy()
+    table = price_table(law, num_sampled, unique)
+    return Prices(table, Edges(law.pieces))(torch.as_tensor(ranks)).numpy()
 
 
 def shipped(law, num_sampled, ranks):
-    prices = expected_count(price_table(law, num_sampled, unique=True), ranks)
+    prices = priced(law, num_sampled, True, ranks)
     assert prices.dtype == np.float32
     return prices
 
@@ -56,8 +58,7 @@ def test_the_smallest_prices_are_no_zeros():
     least = float(law.prob(1))
     assert 1e-37 < least < 1.1e-37
     for unique, num_sampled in ((True, 1), (False, 1), (False, 3)):
-        table = price_table(law, num_sampled, unique)
-        found = expected_count(table, [0, 1])
+        found = priced(law, num_sampled, unique, [0, 1])
         assert worst(found, [num_sampled, num_sampled * least]) < 1e-6
         assert np.isfinite(np.log(found)).all()
 
@@ -85,7 +86,7 @@ def test_prices_against_the_reference_in_double_precision(name, unique, num_samp
     table = price_table(law, num_sampled, unique)
     ranks = np.concatenate([np.arange(1000), rng.integers(0, law.size, 1000), [law.size - 1]])
     ranks = np.minimum(ranks, law.size - 1)
-    prices = expected_count(table, ranks)
+    prices = priced(law, num_sampled, unique, ranks)
     assert worst(prices, table.expected_count(ranks)) < 1e-5
 
 
@@ -94,7 +95,7 @@ def test_one_draw_is_priced_by_the_law_s_own_formula(name, rng):
     law = LAWS[name]
     ranks = np.append(rng.integers(0, law.size, 3000), [0, law.size - 1])
     for unique in (True, False):
-        probs = expected_count(price_table(law, 1, unique), ranks)
+        probs = priced(law, 1, unique, ranks)
         assert worst(probs, law.prob(ranks)) < 1e-6
 
 
@@ -104,7 +105,7 @@ def test_prices_of_huge_catalogs(size, rng):
     ranks = np.unique(np.exp(rng.random(20_000) * np.log(size)).astype(np.int64))
     for num_sampled in (100, 100_000):
         table = price_table(law, num_sampled, unique=True)
-        prices = expected_count(table, ranks)
+        prices = priced(law, num_sampled, True, ranks)
         assert np.isfinite(prices).all() and (prices > 0).all()
         assert worst(prices, table.expected_count(ranks)) < 1e-5
 
@@ -114,6 +115,5 @@ def test_prices_of_huge_catalogs(size, rng):
 def test_ids_outside_are_priced_one(name, unique):
     law = LAWS[name]
     for num_sampled in (1, 50, law.size):
-        table = price_table(law, num_sampled, unique)
-        outside = expected_count(table, [[-1, law.size], [-(2**40), 2**40]])
+        outside = priced(law, num_sampled, unique, [[-1, law.size], [-(2**40), 2**40]])
         assert outside.tolist() == [[1.0, 1.0], [1.0, 1.0]]

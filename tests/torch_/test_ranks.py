@@ -14,7 +14,6 @@ from merlin_popsampler.torch.ranks import (
     FirstDistinct,
     Independent,
     Race,
-    draws_of,
     first_distinct,
     gamma,
 )
@@ -22,7 +21,7 @@ from tests.support import statistics_checks as checks
 from tests.support.law_examples import LAWS
 from tests.support.oracles import enumerate_inclusion, enumerate_sequences, log_uniform_probs
 from tests.support.price_checks import STEEP, steep
-from tests.support.torch_draws import batch_of, batches_of
+from tests.support.torch_draws import batch_of, batches_of, draws_of, way
 
 WAYS = [FirstDistinct, Race]
 
@@ -68,12 +67,12 @@ def test_the_tail_of_huge_catalogs(size):
 # ------------------------------------------------------------------ unique
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("kind", WAYS)
 @pytest.mark.parametrize(("size", "num_sampled"), [(4, 2), (5, 3)])
-def test_ordered_samples_against_enumeration(way, size, num_sampled):
+def test_ordered_samples_against_enumeration(kind, size, num_sampled):
     """Not the sets alone: the order of arrival has the law of successive sampling too."""
     chances = dict(enumerate_sequences(log_uniform_probs(size), num_sampled))
-    drawn = batches_of(way(LogUniform(size), num_sampled), 8000)
+    drawn = batches_of(way(kind, LogUniform(size), num_sampled), 8000)
     found = Counter(map(tuple, drawn.tolist()))
     names = sorted(chances)
     assert set(found) <= set(names)
@@ -83,20 +82,20 @@ def test_ordered_samples_against_enumeration(way, size, num_sampled):
     assert not checks.follows(draws, np.roll(expected, 1))
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_inclusion_against_enumeration(way):
+@pytest.mark.parametrize("kind", WAYS)
+def test_inclusion_against_enumeration(kind):
     inclusion = enumerate_inclusion(log_uniform_probs(8), 3)
-    batches = batches_of(way(LogUniform(8), 3), 8000)
+    batches = batches_of(way(kind, LogUniform(8), 3), 8000)
     assert checks.includes(batches, inclusion)
     for wrong in (LogUniform(7), LogUniform(9), Uniform(8)):
-        assert not checks.includes(batches_of(Race(wrong, 3), 8000), inclusion)
+        assert not checks.includes(batches_of(way(Race, wrong, 3), 8000), inclusion)
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("kind", WAYS)
 @pytest.mark.parametrize("name", ["log_uniform", "empirical"])
-def test_inclusion_on_larger_catalogs(way, name):
+def test_inclusion_on_larger_catalogs(kind, name):
     law = LAWS[name]
-    batches = batches_of(way(law, 40), 3000)
+    batches = batches_of(way(kind, law, 40), 3000)
     assert checks.includes(batches, inclusion_probability(law, 40, law.probs()))
     assert not checks.includes(batches, inclusion_probability(law, 44, law.probs()))
 
@@ -160,7 +159,7 @@ def test_consecutive_batches_are_independent():
     """The overlap of two batches is what two independent ones have."""
     law = LogUniform(1000)
     chance = inclusion_probability(law, 100, law.probs())
-    batches = batches_of(FirstDistinct(law, 100), 1001).tolist()
+    batches = batches_of(way(FirstDistinct, law, 100), 1001).tolist()
     overlaps = [len(set(a) & set(b)) for a, b in zip(batches, batches[1:])]
     spread = np.std(overlaps) / np.sqrt(len(overlaps))
     assert abs(np.mean(overlaps) - np.sum(chance**2)) < 5 * spread

@@ -1,0 +1,210 @@
+"""The stream: where it starts, what carries it, and whose it is."""
+
+import copy
+import io
+import json
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+from merlin_popsampler.core.keys import own_bits, seed_key, signed
+from merlin_popsampler.laws import LogUniform
+from merlin_popsampler.torch import PopularityBasedSampler
+from tests.support.processes import run_python
+from tests.support.torch_draws import batch_of, draws_of
+
+
+def sampler(seed=17, **settings):
+    return PopularityBasedSampler(402, 3, 20, seed, **settings)
+
+
+def draws(layer, batches=3):
+    return [layer.sample_ids().tolist() for _ in range(batches)]
+
+
+def test_the_stream_is_one_buffer_and_no_parameter():
+    layer = sampler()
+    assert list(layer.parameters()) == []
+    assert list(layer.state_dict()) == ["stream"]
+    assert layer.stream.tolist() == [0, 0, seed_key(17)]
+    draws(layer)
+    assert layer.stream.tolist() == [3, 0, seed_key(17)]
+
+
+def test_a_batch_is_that_of_its_key_and_position():
+    layer, of_ranks = sampler(), draws_of(LogUniform(400), 20, unique=True)
+    for position in range(3):
+        expected = batch_of(of_ranks, seed_key(17), position) + 3
+        assert layer.sample_ids().tolist() == expected.tolist()
+
+
+def test_equal_seeds_draw_alike_and_others_do_not():
+    seeds = (0, 1, 2, -1, 17, 2**63, 2**64 - 2)
+    batches = [draws(sampler(seed), 1)[0] for seed in seeds] + draws(sampler(17), 4)[1:]
+    assert len({tuple(batch) for batch in batches}) == len(batches)
+    assert draws(sampler(np.int64(17))) == draws(sampler(17))
+
+
+def test_without_a_seed_the_stream_comes_from_torch_s():
+    """At the first draw, and only then: a seed that is set before it counts."""
+    runs = []
+    for seed in (5, 5, 6):
+        torch.manual_seed(99)
+        layer = sampler(None)
+        assert layer.stream.tolist() == [0, 1, 0]
+        torch.manual_seed(seed)
+        first = draws(layer, 1)
+        torch.manual_seed(7)
+        runs.append(first + draws(layer, 2))
+        assert layer.stream.tolist() == [3, 0, seed_key(seed)]
+    assert runs[0] == runs[1] != runs[2]
+    assert runs[0] == draws(sampler(5))
+
+
+def test_drawing_leaves_torch_s_generator_alone():
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    draws(sampler(None))
+    assert torch.equal(torch.rand(3), expected)
+
+
+def by_state_dict(layer):
+    fresh = sampler(99)
+    fresh.load_state_dict(layer.state_dict())
+    return fresh
+
+
+def by_file(layer):
+    file = io.BytesIO()
+    torch.save(layer.state_dict(), file)
+    file.seek(0)
+    fresh = sampler(99)
+    fresh.load_state_dict(torch.load(file, weights_only=True))
+    return fresh
+
+
+def by_assignment(layer):
+    fresh = sampler(99)
+    fresh.load_state_dict(copy.deepcopy(layer.state_dict()), assign=True)
+    return fresh
+
+
+def inside_a_model(layer):
+    first, second = (
+        torch.nn.Sequential(torch.nn.Linear(2, 2), each) for each in (layer, sampler())
+    )
+    second.load_state_dict(first.state_dict())
+    return second[1]
+
+
+def in_batches_of_another_size(layer):
+    fresh = PopularityBasedSampler(402, 3, 7, 99)
+    fresh.load_state_dict(layer.state_dict())
+    fresh.set_max_num_samples(20)
+    return fresh
+
+
+RESTORES = [
+    by_state_dict,
+    by_file,
+    by_assignment,
+    inside_a_model,
+    in_batches_of_another_size,
+    copy.deepcopy,
+    lambda layer: pickle.loads(pickle.dumps(layer)),
+]
+NAMES = ["state_dict", "file", "assign", "model", "another size", "deepcopy", "pickle"]
+
+
+@pytest.mark.parametrize("seed", [17, None])
+@pytest.mark.parametrize("restore", RESTORES, ids=NAMES)
+def test_a_restored_sampler_draws_on(restore, seed):
+    layer = sampler(seed)
+    passed = draws(layer)
+    fresh = restore(layer)
+    following = draws(layer)
+    assert draws(fresh) == following
+    assert following != passed
+
+
+@pytest.mark.parametrize("restore", RESTORES[:-2], ids=NAMES[:-2])
+def test_what_was_saved_before_the_first_draw_has_no_key_yet(restore):
+    """The restored one chooses its own, as if it had never been restored."""
+    fresh = restore(sampler(None))
+    assert fresh.stream.tolist() == [0, 1, 0]
+    assert draws(fresh) == draws(sampler(fresh.seed))
+
+
+def test_a_copy_has_a_stream_of_its_own():
+    layer = sampler()
+    twin = copy.deepcopy(layer)
+    first = draws(layer)
+    assert draws(twin) == first
+
+
+RANKS = """
+import json, os, subprocess, sys, tempfile
+import torch
+from torch import distributed
+from merlin_popsampler.torch import PopularityBasedSampler as P
+
+if "PLACE" not in os.environ:
+    with tempfile.TemporaryDirectory() as folder:
+        env = {**os.environ, "STORE": "file://" + folder + "/store", "OMP_NUM_THREADS": "1",
+               "GLOO_SOCKET_IFNAME": "lo"}
+        ranks = [subprocess.Popen([sys.executable, __file__], env={**env, "PLACE": str(rank)},
+                                  text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                 for rank in range(2)]
+        answers = [rank.communicate(timeout=200) for rank in ranks]
+    assert all(rank.returncode == 0 for rank in ranks), answers
+    print(json.dumps([json.loads(out.splitlines()[-1]) for out, _ in answers]))
+    sys.exit()
+
+rank = int(os.environ["PLACE"])
+distributed.init_process_group("gloo", init_method=os.environ["STORE"], rank=rank, world_size=2)
+
+
+class Model(torch.nn.Module):
+    def __init__(self, **settings):
+        super().__init__()
+        self.layer = torch.nn.Linear(1, 1)
+        self.sampler = P(402, 3, 20, **settings)
+
+    def forward(self, x):
+        return self.layer(x), self.sampler.sample_ids().tolist()
+
+
+def run(**settings):
+    torch.manual_seed(rank)  # as people do, so that each rank has noise of its own
+    model = torch.nn.parallel.DistributedDataParallel(Model(**settings))
+    batches = []
+    for _ in range(3):
+        loss, ids = model(torch.ones(1, 1))
+        loss.sum().backward()
+        batches.append(ids)
+    return {"batches": batches, "stream": model.module.sampler.stream.tolist()}
+
+answer = {"own": run(seed=17), "shared": run(seed=17, share_across_replicas=True),
+          "unseeded": run(seed=None)}
+print(json.dumps(answer))
+distributed.destroy_process_group()
+"""
+
+
+def test_ranks_draw_their_own_ids_from_one_stream():
+    """Two processes under DistributedDataParallel, which gives all ranks the buffers of rank 0."""
+    first, second = json.loads(run_python(RANKS).splitlines()[-1])
+    for kind in ("own", "unseeded"):
+        drawn = first[kind]["batches"] + second[kind]["batches"]
+        assert len({tuple(ids) for ids in drawn}) == 6
+    assert first["shared"]["batches"] == second["shared"]["batches"]
+    for kind in ("own", "shared"):
+        assert first[kind]["stream"] == second[kind]["stream"] == [3, 0, seed_key(17)]
+        assert first[kind]["batches"] == draws(sampler())
+    own_key = seed_key(17) ^ signed(own_bits(1))
+    of_ranks = draws_of(LogUniform(400), 20, unique=True)
+    expected = [(batch_of(of_ranks, own_key, i) + 3).tolist() for i in range(3)]
+    assert second["own"]["batches"] == expected

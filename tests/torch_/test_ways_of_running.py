@@ -1,0 +1,245 @@
+"""Compiled, exported, in mixed precision, in inference, on another device: the same draws."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from merlin_popsampler.laws import Empirical, LogUniform, Steps
+from merlin_popsampler.torch import PopularityBasedSampler
+from tests.support.golden_samplers import BATCHES, CASES, GOLDEN, sampler_of, summary
+
+TRUE_IDS = torch.tensor([[3, 4], [402, 0]])
+
+
+def drawn_by(function, batches=BATCHES):
+    return [function(TRUE_IDS) for _ in range(batches)]
+
+
+def assert_same(found, expected):
+    for values, others in zip(found, expected):
+        assert values.sampled_ids.tolist() == others.sampled_ids.tolist()
+        for prices, other_prices in zip(values[1:], others[1:]):
+            assert prices.dtype == torch.float32
+            np.testing.assert_allclose(prices, other_prices, rtol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def compiled_case():
+    """The one module that goes through the whole compiler, which takes half a minute."""
+    sampler = sampler_of(PopularityBasedSampler, "log-uniform, 1000 of 1e6")
+    return torch.compile(sampler, fullgraph=True), copy.deepcopy(sampler)
+
+
+def test_compiled_draws_are_tensorflow_s_and_eager_mode_s(compiled_case):
+    compiled, eager = compiled_case
+    found = drawn_by(compiled)
+    expected = GOLDEN["log-uniform, 1000 of 1e6"]
+    assert [summary(values.sampled_ids.numpy()) for values in found] == expected
+    assert_same(found, drawn_by(eager))
+    assert compiled.stream.tolist() == eager.stream.tolist()
+
+
+def test_one_compilation_is_enough(compiled_case):
+    compiled, _ = compiled_case
+    compiled(TRUE_IDS)
+    with torch.compiler.set_stance("fail_on_recompile"):
+        for _ in range(3):
+            compiled(TRUE_IDS)
+
+
+OTHER_WAYS = [
+    "log-uniform, 390 of 400, a race",
+    "measured, 20000 of 1e6, a head",
+    "measured to the power 0.75, 1000 of 1e6, repeated",
+]
+
+
+@pytest.mark.parametrize("case", OTHER_WAYS)
+def test_every_way_of_drawing_is_one_graph(case):
+    """Traced, functionalized and run without the compiler's own code."""
+    torch.compiler.reset()
+    sampler = sampler_of(PopularityBasedSampler, case)
+    eager = copy.deepcopy(sampler)
+    compiled = torch.compile(sampler, fullgraph=True, backend="aot_eager")
+    found = drawn_by(compiled)
+    assert [summary(values.sampled_ids.numpy()) for values in found] == GOLDEN[case]
+    assert_same(found, drawn_by(eager))
+
+
+def test_the_number_of_samples_may_change_after_compilation():
+    torch.compiler.reset()
+    sampler = PopularityBasedSampler(402, 3, 20, 17)
+    compiled = torch.compile(sampler, fullgraph=True, backend="aot_eager")
+    assert len(compiled(TRUE_IDS).sampled_ids) == 20
+    sampler.set_max_num_samples(7)
+    assert len(compiled(TRUE_IDS).sampled_ids) == 7
+    assert sampler.stream[0] == 2
+
+
+def test_compiled_samplers_without_a_seed_ask_for_one_each():
+    """The second has the first's compiled code, and not its key."""
+    torch.compiler.reset()
+    drawn = []
+    for seed in (5, 6):
+        torch.manual_seed(seed)
+        sampler = PopularityBasedSampler(402, 3, 20)
+        compiled = torch.compile(sampler, fullgraph=True, backend="aot_eager")
+        drawn.append([values.sampled_ids.tolist() for values in drawn_by(compiled)])
+        twin = PopularityBasedSampler(402, 3, 20, seed)
+        assert drawn[-1] == [values.sampled_ids.tolist() for values in drawn_by(twin)]
+    assert drawn[0] != drawn[1]
+
+
+@pytest.mark.parametrize("case", ["log-uniform, 1000 of 1e6", "measured, 20000 of 1e6, a head"])
+def test_exported_programs_draw_on(case):
+    sampler = sampler_of(PopularityBasedSampler, case)
+    program = torch.export.export(copy.deepcopy(sampler), (TRUE_IDS,)).module()
+    assert_same(drawn_by(program), drawn_by(sampler))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_autocast_changes_nothing(dtype):
+    sampler = PopularityBasedSampler(10**6 + 2, 3, 1000, 17)
+    expected = drawn_by(copy.deepcopy(sampler))
+    with torch.autocast("cpu", dtype=dtype):
+        assert_same(drawn_by(sampler), expected)
+
+
+CASTS = {
+    "half": lambda module: module.half(),
+    "double": lambda module: module.double(),
+    "to": lambda module: module.to(torch.bfloat16),
+}
+
+
+@pytest.mark.parametrize("cast", CASTS)
+@pytest.mark.parametrize("case", ["log-uniform, 1000 of 1e6", "measured, 20000 of 1e6, a head"])
+def test_casts_of_a_model_leave_its_sampler_alone(cast, case):
+    sampler = sampler_of(PopularityBasedSampler, case)
+    expected = drawn_by(copy.deepcopy(sampler))
+    CASTS[cast](torch.nn.Sequential(sampler, torch.nn.Linear(2, 2)))
+    assert_same(drawn_by(sampler), expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_the_default_dtype_changes_nothing(dtype):
+    expected = drawn_by(PopularityBasedSampler(402, 3, 20, 17))
+    torch.set_default_dtype(dtype)
+    try:
+        assert_same(drawn_by(PopularityBasedSampler(402, 3, 20, 17)), expected)
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def test_inference_mode():
+    """Made in it or outside, drawing in it or outside: one stream."""
+    expected = [values.sampled_ids.tolist() for values in drawn_by(fresh())]
+    outside = fresh()
+    with torch.inference_mode():
+        inside = fresh()
+        inside.set_max_num_samples(20)
+        first = [sampler(TRUE_IDS).sampled_ids.tolist() for sampler in (inside, outside)]
+    for sampler, ids in zip((inside, outside), first):
+        following = [values.sampled_ids.tolist() for values in drawn_by(sampler, 2)]
+        assert [ids, *following] == expected
+
+
+def test_no_gradient_comes_from_a_price():
+    values = fresh()(TRUE_IDS)
+    assert not any(tensor.requires_grad for tensor in values)
+    assert fresh().expected_count(TRUE_IDS).grad_fn is None
+
+
+def fresh():
+    return PopularityBasedSampler(402, 3, 20, 17)
+
+
+class Watch(TorchDispatchMode):
+    """The operations whose result's value or shape the host must wait for, or copies to a device.
+
+    `lift_fresh` is what `torch.tensor` of numbers of the host does.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.waits = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        tags = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
+        waits = tags & set(func.tags) or "lift_fresh" in str(func)
+        if (
+            func is torch.ops.aten.index.Tensor
+        ):  # by numbers the shape is known, by a mask it is not
+            waits = any(index is not None and index.dtype == torch.bool for index in args[1])
+        if waits:
+            self.waits.append(str(func))
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_draw_waits_for_nothing(case):
+    sampler = sampler_of(PopularityBasedSampler, case)
+    with Watch() as watch:
+        sampler(TRUE_IDS)
+    assert watch.waits == []
+
+
+@pytest.mark.parametrize(
+    "wait",
+    [
+        lambda x: x.nonzero(),
+        lambda x: x[x > 1],
+        lambda x: int(x[0]),
+        lambda x: x.unique(),
+        lambda x: x[torch.tensor(1)],
+    ],
+    ids=["nonzero", "mask", "item", "unique", "constant"],
+)
+def test_what_waits_is_seen(wait):
+    with Watch() as watch:
+        wait(TRUE_IDS[0])
+    assert watch.waits
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_module_goes_to_another_device_whole(case):
+    """`meta` refuses to mix with what stayed behind, and to tell a value."""
+    sampler = sampler_of(PopularityBasedSampler, case).to("meta")
+    values = sampler(TRUE_IDS.to("meta"))
+    assert values.sampled_ids.device.type == "meta"
+    assert values.sampled_ids.shape == (sampler.max_num_samples,)
+    sampler.set_max_num_samples(5)
+    assert sampler.sample_ids().device.type == "meta"
+
+
+def test_deterministic_algorithms():
+    torch.use_deterministic_algorithms(True)
+    try:
+        sampler = sampler_of(PopularityBasedSampler, "measured, 20000 of 1e6, a head")
+        found = [summary(values.sampled_ids.numpy()) for values in drawn_by(sampler)]
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert found == GOLDEN["measured, 20000 of 1e6, a head"]
+
+
+@pytest.mark.parametrize("num_sampled", [1000, 100_000])
+@pytest.mark.parametrize("law", ["log_uniform", "measured"])
+def test_the_state_is_small_at_a_billion_items(law, num_sampled):
+    law = LogUniform(10**9) if law == "log_uniform" else Empirical(billion())
+    sampler = PopularityBasedSampler(10**9 + 2, 3, num_sampled, 17, law=law)
+    drawn = sampler.sample_ids()
+    assert len(drawn.unique()) == num_sampled
+    size = sum(buffer.numel() * buffer.element_size() for buffer in sampler.buffers())
+    assert size < 16 * 1024
+    assert sum(value.numel() * value.element_size() for value in sampler.state_dict().values()) < 64
+
+
+def billion():
+    """A measured curve of 256 steps, from one item to half the catalog, a Zipf law's."""
+    starts = np.unique(np.geomspace(1, 10**9, 300).astype(np.int64))[:256] - 1
+    ends = np.append(starts[1:], 10**9)
+    masses = (np.log(ends + 1) - np.log(starts + 1)) * 10**12
+    return Steps(starts, masses.astype(np.int64), 10**9)
