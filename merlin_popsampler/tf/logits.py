@@ -10,12 +10,7 @@ from typing import Any, NamedTuple, Tuple
 import tensorflow as tf
 
 from merlin_popsampler.core.domain import IdDomain
-
-_LARGEST = 1e15
-"""Components of vectors are cut here, so that no score of theirs is infinite, or no number: it is
-1e30 times the width at most, far beyond what a loss can tell apart."""
-MASKED = -3e38
-"""Logit of what is no candidate: below any score, and exp of it is 0 beside any."""
+from merlin_popsampler.core.scores import LARGEST, MASKED
 
 
 class Candidates(NamedTuple):
@@ -130,7 +125,7 @@ def row_weights(counting: tf.Tensor) -> tf.Tensor:
 
 def bounded(vectors: Any) -> tf.Tensor:
     """Vectors in float32 whose scores are finite; what is no number stays none, for all to see."""
-    return tf.clip_by_value(tf.cast(vectors, tf.float32), -_LARGEST, _LARGEST)
+    return tf.clip_by_value(tf.cast(vectors, tf.float32), -LARGEST, LARGEST)
 
 
 def tempered(query: Any, temperature: Any) -> tf.Tensor:

@@ -5,11 +5,9 @@ from typing import Any, Tuple
 import tensorflow as tf
 
 from merlin_popsampler.core.domain import IdDomain
+from merlin_popsampler.core.scores import BLOCK_BYTES, MASKED
 
-from .logits import MASKED, bounded, is_no_negative, tempered
-
-BLOCK_BYTES = 2**26
-"""Size of one float32 matrix of scores, 64 MB; a few of that size live at a time."""
+from .logits import bounded, is_no_negative, tempered
 
 
 def score_catalog(

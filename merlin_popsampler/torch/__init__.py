@@ -9,11 +9,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .logits import contrastive_logits
+    from .sampled_softmax import SampledSoftmaxLoss
     from .sampler import PopularityBasedSampler
 
-__all__ = ["PopularityBasedSampler"]
+__all__ = ["PopularityBasedSampler", "SampledSoftmaxLoss", "contrastive_logits"]
 
-_HOMES = {"PopularityBasedSampler": "sampler"}
+_HOMES = {
+    "PopularityBasedSampler": "sampler",
+    "SampledSoftmaxLoss": "sampled_softmax",
+    "contrastive_logits": "logits",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -2,10 +2,14 @@
 
 import hashlib
 
+import numpy as np
 import pytest
+import tensorflow as tf
 
+from merlin_popsampler.tf.logits import Candidates, contrastive_logits, cross_entropy
 from merlin_popsampler.tf.ranks import draw_ranks
 from merlin_popsampler.tf.sampler import PopularityBasedSampler
+from tests.support import golden_loss
 from tests.support.golden_draws import GOLDEN, LAWS
 from tests.support.golden_samplers import BATCHES, CASES, sampler_of, summary
 from tests.support.golden_samplers import GOLDEN as GOLDEN_SAMPLERS
@@ -30,3 +34,28 @@ def test_golden_samplers(case):
     sampler = sampler_of(PopularityBasedSampler, case)
     drawn = [summary(sampler.sample_ids().numpy()) for _ in range(BATCHES)]
     assert drawn == GOLDEN_SAMPLERS[case]
+
+
+@pytest.mark.parametrize("case", golden_loss.CASES)
+def test_golden_losses(case):
+    query, table = (
+        tf.Variable(x, dtype=tf.float32) for x in (golden_loss.QUERY, golden_loss.TABLE)
+    )
+
+    def candidates(ids, counts):
+        return Candidates(tf.gather(table, ids), tf.constant(ids), tf.constant(counts, tf.float32))
+
+    with tf.GradientTape() as tape:
+        logits = contrastive_logits(
+            query,
+            candidates(golden_loss.TRUE_IDS, golden_loss.TRUE_COUNTS),
+            candidates(golden_loss.SAMPLED_IDS, golden_loss.COUNTS),
+            golden_loss.DOMAIN,
+            **golden_loss.CASES[case],
+        )
+        losses = cross_entropy(logits)
+        total = tf.reduce_sum(losses * tf.constant(golden_loss.WEIGHTS, tf.float32))
+    gradients = map(tf.convert_to_tensor, tape.gradient(total, [query, table]))
+    found = dict(zip(("logits", "losses", "query", "table"), (logits, losses, *gradients)))
+    for name, expected in golden_loss.GOLDEN[case].items():
+        np.testing.assert_allclose(found[name], expected, rtol=1e-5, atol=1e-6)

@@ -14,6 +14,7 @@ from merlin_popsampler.tf.logits import (
     row_weights,
 )
 from tests.conftest import SEED
+from tests.support.loss_oracles import losses_by_hand
 from tests.support.small_catalog import LAWS, sampler
 
 DOMAIN = IdDomain(3, 14)
@@ -26,20 +27,6 @@ def numbers(seed=SEED):
     """Query of five rows, vectors of the ids 0 to 14."""
     rng = np.random.default_rng(seed)
     return rng.normal(size=(5, DIM)), rng.normal(size=(15, DIM))
-
-
-def losses_by_hand(query, vectors, true_ids, sampled, count_of, temperature, excluded, correct):
-    """Row by row and sample by sample, in float64."""
-    losses = []
-    for row, true_id in enumerate(true_ids):
-        score = query[row] @ vectors[true_id] / temperature
-        true_logit = score - np.log(count_of[true_id]) if correct else score
-        total = np.exp(true_logit)
-        for item in sampled:
-            if item != true_id and item not in excluded[row] and 3 <= item <= 14:
-                total += np.exp(query[row] @ vectors[item] / temperature) / count_of[item]
-        losses.append(np.log(total) - true_logit)
-    return np.array(losses)
 
 
 def losses(query, vectors, true_ids, sampled, count_of, dtype=np.float32, **settings):

@@ -9,6 +9,7 @@ from merlin_popsampler.core.domain import IdDomain
 from merlin_popsampler.tf import whole_catalog
 from merlin_popsampler.tf.whole_catalog import score_catalog
 from tests.conftest import SEED
+from tests.support.loss_oracles import ranked_by_hand
 
 DOMAIN = IdDomain(3, 102)
 EXCLUDED = [[4, 5, 102], [], [99], [0, 1, 2, 103], [50, 50]]
@@ -17,17 +18,6 @@ EXCLUDED = [[4, 5, 102], [], [99], [0, 1, 2, 103], [50, 50]]
 def numbers():
     rng = np.random.default_rng(SEED)
     return rng.normal(size=(5, 4)), rng.normal(size=(110, 4)), np.array([3, 102, 60, 60, 7])
-
-
-def by_hand(query, vectors, true_ids, temperature, excluded):
-    losses, ranks = [], []
-    for row, true_id in enumerate(true_ids):
-        score = {item: query[row] @ vectors[item] / temperature for item in range(3, 103)}
-        others = [score[d] for d in score if d != true_id and d not in excluded[row]]
-        total = np.logaddexp.reduce([score[true_id], *others])
-        losses.append(total - score[true_id])
-        ranks.append(sum(other > score[true_id] for other in others))
-    return losses, ranks
 
 
 @pytest.mark.parametrize("block", [1, 7, 50, 100, 1000])
@@ -43,7 +33,7 @@ def test_blocks_of_any_size_answer_as_the_whole_matrix(monkeypatch, block, compi
         return score_catalog(query, true_ids, tf.constant(vectors), DOMAIN, 0.3, excluded)
 
     losses, ranks = graph(query, tf.constant(true_ids))
-    expected_losses, expected_ranks = by_hand(query, vectors, true_ids, 0.3, EXCLUDED)
+    expected_losses, expected_ranks = ranked_by_hand(query, vectors, true_ids, 0.3, EXCLUDED)
     np.testing.assert_allclose(losses, expected_losses, rtol=1e-5)
     np.testing.assert_array_equal(ranks, expected_ranks)
     assert losses.dtype == tf.float32 and ranks.dtype == tf.int32
@@ -65,7 +55,7 @@ def test_batches_of_unknown_size_and_ragged_exclusions(monkeypatch):
         tf.cast(true_ids, tf.int32),
         tf.ragged.constant(EXCLUDED, dtype=tf.int64),
     )
-    expected = by_hand(query, vectors, true_ids, 1.0, EXCLUDED)
+    expected = ranked_by_hand(query, vectors, true_ids, 1.0, EXCLUDED)
     np.testing.assert_allclose(found[0], expected[0], rtol=1e-5)
     np.testing.assert_array_equal(found[1], expected[1])
     nothing = graph(
