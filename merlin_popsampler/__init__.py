@@ -7,12 +7,13 @@ What lies where, and what may import what (each from those before it, frameworks
 - `contract`: what a Merlin schema carries, and what a sampler takes from it;
 - `ops`: NVTabular's side, the operators and the files of their fits;
 - `tf`: TensorFlow's side, the Keras layers that draw, price and train;
+- `torch`: PyTorch's side, the same sampler and loss as modules;
 - `cli`: reports from the command line, behind `python -m merlin_popsampler`;
 - `laws`: the public door to the laws of `core`.
 
-Importing this package loads neither TensorFlow nor NVTabular nor cuDF: each public name brings
-what it needs on first use. A program that has TensorFlow loaded gets the layers' classes registered
-at once, since a saved model can only find registered classes.
+Importing this package loads neither TensorFlow nor PyTorch, nor NVTabular, nor cuDF: each public
+name brings what it needs on first use. A program that has TensorFlow loaded gets the layers'
+classes registered at once, since a saved model can only find registered classes.
 """
 
 import sys

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import merlin_popsampler
+from tests.conftest import OPTIONAL
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = Path(merlin_popsampler.__file__).parent
@@ -87,8 +88,7 @@ def test_files_of_the_checkout_are_there(name):
     ],
 )
 def test_python_blocks_run(name, code):
-    optional = ("tensorflow", "nvtabular", "merlin.models", "tensorflow_recommenders", "keras_rs")
-    for module in optional:
+    for module in OPTIONAL:
         if re.search(rf"^(?:import|from) {module}\b", code, re.MULTILINE):
             pytest.importorskip(module)
     exec(compile(code, name, "exec"), {})

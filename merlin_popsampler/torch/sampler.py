@@ -190,6 +190,13 @@ class PopularityBasedSampler(torch.nn.Module):  # type: ignore[misc]
         is_batch = isinstance(inputs, dict)
         return self.sampled_values(inputs[self.item_id_feature_name] if is_batch else inputs)
 
+    def sample(self, labels: Any) -> SampledValues:
+        """`sampled_values`, as Transformers4Rec and Merlin's torch models ask their samplers.
+
+        They take the prices for probabilities, and correct scores by their logarithms.
+        """
+        return self.sampled_values(labels)
+
     def get_distribution_probs(self) -> torch.Tensor:
         """Probability of one draw of every id: float32 `[max_id + 1]`, zero below min_id.
 

@@ -1,18 +1,9 @@
 """The advice of a message is true: whoever follows it gets on."""
 
+from importlib.util import find_spec
+
 import pytest
 
-pytest.importorskip("tensorflow")
-
-from tests.messages import (
-    cli_table,
-    contract_table,
-    contrastive_table,
-    core_table,
-    operators_table,
-    ops_table,
-    tf_table,
-)
 from tests.support.messages import (
     Entry,
     messages_of,
@@ -22,15 +13,33 @@ from tests.support.messages import (
     without_entry,
 )
 
-TABLES = (
-    core_table,
-    contract_table,
-    ops_table,
-    operators_table,
-    tf_table,
-    contrastive_table,
-    cli_table,
-)
+if find_spec("tensorflow"):
+    from tests.messages import (
+        cli_table,
+        contract_table,
+        contrastive_table,
+        core_table,
+        operators_table,
+        ops_table,
+        tf_table,
+    )
+
+    TABLES = (
+        core_table,
+        contract_table,
+        ops_table,
+        operators_table,
+        tf_table,
+        contrastive_table,
+        cli_table,
+    )
+    TORCH = False
+else:
+    pytest.importorskip("torch")
+    from tests.messages import torch_table
+
+    TABLES = (torch_table,)
+    TORCH = True
 TABLE = {module: entries for table in TABLES for module, entries in table.TABLE.items()}
 ENTRIES = [
     pytest.param(
@@ -41,7 +50,12 @@ ENTRIES = [
     for module, entries in TABLE.items()
     for entry in entries
 ]
-MESSAGES = modules_with_messages()
+MESSAGES = {
+    module: messages
+    for module, messages in modules_with_messages().items()
+    if module.startswith("torch.") == TORCH
+}
+"""Where PyTorch is, those of its side, and elsewhere all others."""
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
