@@ -89,6 +89,44 @@ for check, passed in checks.items():
 sys.exit(0 if all(checks.values()) else 1)
 PYTHON
 
+printf '%s\n' "with the extra of PyTorch, in another"
+"$uv" venv --quiet --python "$python" "$work/torch"
+"$uv" pip install --quiet --python "$work/torch" --constraint constraints/torch.txt "${build[@]}" \
+  "merlin-popsampler[torch] @ file://$wheel"
+(cd "$work/empty" && "$work/torch/bin/python" -W ignore -) <<'PYTHON'
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+from merlin.schema import ColumnSchema, Schema, Tags
+from merlin.schema.io.tensorflow_metadata import TensorflowMetadata
+
+from merlin_popsampler.contract.metadata import PopularityMetadata
+from merlin_popsampler.contract.schema import with_popularity
+from merlin_popsampler.torch import PopularityBasedSampler, SampledSoftmaxLoss
+
+counted = PopularityMetadata(3, 10, True, "counted", steps="3:9,4:5,5:6,7:4,11")
+column = with_popularity(ColumnSchema("item", tags=[Tags.ITEM_ID], dtype="int64"), counted)
+Path("schema.json").write_text(TensorflowMetadata.from_merlin_schema(Schema([column])).to_json())
+schema = TensorflowMetadata.from_json(Path("schema.json").read_text()).to_merlin_schema()
+sampler = PopularityBasedSampler.from_schema(schema, max_num_samples=8, seed=17)
+items, true_ids = torch.nn.Embedding(11, 4), torch.tensor([3, 10])
+loss = SampledSoftmaxLoss(sampler)(torch.ones(2, 4), true_ids, items)
+full = torch.nn.functional.cross_entropy(torch.ones(2, 4) @ items.weight[3:].T, true_ids - 3)
+checks = {
+    "without TensorFlow": find_spec("tensorflow") is None,
+    "without NVTabular": find_spec("nvtabular") is None,
+    "a schema's JSON makes the sampler": repr(sampler.law) == "Empirical(size=8)",
+    "all items drawn are the catalog": sorted(sampler.sample_ids().tolist()) == list(range(3, 11)),
+    "whose loss is the full softmax": abs(float(loss - full)) < 1e-5,
+}
+for check, passed in checks.items():
+    print(f"  {'ok' if passed else 'FAILED'}: {check}")
+sys.exit(0 if all(checks.values()) else 1)
+PYTHON
+rm -rf "$work/torch"
+
 if [[ $kinds == all ]]; then
   # Every process of pytest says that it imports the installed package, or stops.
   mkdir "$work/plugin"
