@@ -36,8 +36,8 @@ def contrastive_logits(
     temperature: Any = 1.0,
     excluded_ids: Any = None,
     correct_positive: bool = True,
-) -> torch.Tensor:
-    """Corrected logits of each row's positive, then of all negatives.
+) -> Tuple[torch.Tensor, torch.Tensor]:
+    """Corrected logits of each row's positive, and of all negatives: what `cross_entropy` takes.
 
     With `s_d = <query, item d> / temperature` and `n_d` the expected count of d, the cross-entropy
     of a row with positive y is
@@ -61,9 +61,9 @@ def contrastive_logits(
       correct_positive: whether the positive's count is subtracted as well.
 
     Returns:
-      float32 `[rows, 1 + num_sampled]`, whatever the dtype of the vectors and under autocast,
-      finite for finite vectors; what is masked is `core.scores.MASKED`, or below it by no more than
-      a score.
+      float32 `[rows]` and `[rows, num_sampled]`, whatever the dtype of the vectors and under
+      autocast, finite for finite vectors; what is masked differs from `core.scores.MASKED` by no
+      more than a score.
 
     References:
       Bengio, Senecal 2008, "Adaptive Importance Sampling to Accelerate Training of a Neural
@@ -71,21 +71,21 @@ def contrastive_logits(
       Correction: Revisiting Sampled Softmax for Large-Scale Retrieval", section 3.
     """
     query = tempered(query, temperature)
+    true_logits = (query * bounded(positive.vectors)).sum(1)
+    if correct_positive:
+        true_logits = true_logits - torch.log(positive.counts)
     with full_precision(query):
         scores = query @ bounded(negative.vectors).T
-    true_logits = (query * bounded(positive.vectors)).sum(-1, keepdim=True)
-    if correct_positive:
-        true_logits = true_logits - torch.log(positive.counts)[:, None]
-    # A row that is added to all, so that reserved ids cost no mask of their own.
+    # What is masked is discounted beyond any score: one pass over the matrix, and none backwards.
     discount = torch.where(domain.contains(negative.ids), torch.log(negative.counts), -MASKED)
-    no_negative = is_no_negative(positive.ids, negative.ids, excluded_ids)
-    return torch.cat([true_logits, torch.where(no_negative, MASKED, scores - discount)], 1)
+    masked = is_no_negative(positive.ids, negative.ids, excluded_ids)
+    return true_logits, scores - torch.where(masked, -MASKED, discount)
 
 
-def cross_entropy(logits: torch.Tensor) -> torch.Tensor:
-    """Loss of each row, nats: the positive's logit stands first. float32 `[rows]`."""
-    labels = torch.zeros(len(logits), dtype=torch.int64, device=logits.device)
-    return functional.cross_entropy(logits, labels, reduction="none")
+def cross_entropy(true_logits: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+    """Loss of each row of `contrastive_logits`, nats: float32 `[rows]`."""
+    losses: torch.Tensor = functional.softplus(torch.logsumexp(logits, 1) - true_logits)
+    return losses
 
 
 def bounded(vectors: torch.Tensor) -> torch.Tensor:

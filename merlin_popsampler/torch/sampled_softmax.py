@@ -133,7 +133,7 @@ class SampledSoftmaxLoss(torch.nn.Module):  # type: ignore[misc]
         # An id that stands for no item may lie outside of the table.
         safe_ids = torch.where(domain.contains(ids), ids, domain.min_id)
         vectors = _look_up(table, torch.cat([safe_ids, sampled_ids]))
-        logits: torch.Tensor = contrastive_logits(
+        logits = contrastive_logits(
             queries,
             Candidates(vectors[:num], ids, true_counts),
             Candidates(vectors[num:], sampled_ids, counts),
@@ -142,7 +142,7 @@ class SampledSoftmaxLoss(torch.nn.Module):  # type: ignore[misc]
             excluded_ids,
             self.correct_positive,
         )
-        return cross_entropy(logits)
+        return cross_entropy(*logits)
 
     def _ranked(
         self,
