@@ -3,7 +3,7 @@
 SHELL := bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv venv-keras3 venv-torch venv-lint venv-docs venv-mutants demo notebook test test-keras3 test-torch lint format hooks benchmark scale docs wheel release-check conformance crashes mutants clean
+.PHONY: help venv venv-keras3 venv-torch venv-lint venv-docs venv-mutants demo notebook test test-keras3 test-torch lint format hooks benchmark benchmark-torch scale docs wheel release-check conformance crashes mutants clean
 
 export PYTHON
 OUT ?= out
@@ -70,9 +70,12 @@ format: venv-lint ## rewrite the sources as ruff wants them
 hooks: venv-lint ## run the linters at every commit
 	.venv-lint/bin/pre-commit install
 
-benchmark: venv ## every script of benchmarks/ but that of size, one after the other; tables under out/
-	@for script in $$(grep -l __main__ benchmarks/*.py | grep -v scale); do \
+benchmark: venv ## every script of benchmarks/ but those below, one after the other; tables under out/
+	@for script in $$(grep -l __main__ benchmarks/*.py | grep -v -e scale -e _torch); do \
 	  echo "== $$script"; .venv/bin/python $$script --output $(OUT)/benchmarks $(ARGS) || exit 1; done
+
+benchmark-torch: venv-torch ## that of PyTorch's side
+	.venv-torch/bin/python benchmarks/sampling_torch.py --output $(OUT)/benchmarks $(ARGS)
 
 scale: venv ## fits and requests of 10 million rows beside Categorify's; ARGS="--sizes 1e8x1e7" for more
 	.venv/bin/python benchmarks/scale.py --output $(OUT)/benchmarks $(ARGS)

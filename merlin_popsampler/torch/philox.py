@@ -34,9 +34,9 @@ def random_bits(key: torch.Tensor, position: torch.Tensor, num: int) -> torch.Te
     # Words 0 and 2 of every counter, which are multiplied, and words 1 and 3.
     even = torch.stack([blocks, low.expand_as(blocks)])
     odd = torch.stack([torch.zeros_like(high), high])[:, None]
-    for turn in range(ROUNDS):
+    for round_key in keys.unbind():
         products = (even * multipliers).flip(0)
-        even, odd = ((products >> 32) ^ odd ^ keys[turn]) & WORD, products
+        even, odd = ((products >> 32) ^ odd ^ round_key) & WORD, products
     return (even | (odd << 32)).T.reshape(-1)[:num]
 
 

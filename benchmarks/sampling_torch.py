@@ -1,0 +1,177 @@
+"""Drawing and pricing in PyTorch against torch.multinomial and Transformers4Rec's algorithm.
+
+Sections: K draws of n items with their prices and those of 256 positives, all alternatives in turns
+in one process, eager and compiled; construction time, memory and state. Run it by the environment
+of PyTorch, `.venv-torch/bin/python benchmarks/sampling_torch.py`. Writes sampling_torch.md and
+sampling_torch.json under `--output`.
+
+Transformers4Rec's sampler is written anew from its description: 2 K draws with replacement from a
+table of the catalog's length, made unique (so sorted), of which the first K are kept, priced by a
+second such table of 1 - (1 - p)^(2 K).
+"""
+
+import argparse
+import json
+import statistics
+import time
+import tracemalloc
+from functools import partial
+from pathlib import Path
+from typing import Any, Callable, Dict, List
+
+import torch
+
+from merlin_popsampler.torch import PopularityBasedSampler
+
+POSITIVES = 256
+CALLS = 10
+"""Of a step in a turn."""
+BASE = "multinomial, distinct"
+Step = Callable[[], Any]
+
+
+def log_uniform(size: int) -> torch.Tensor:
+    """Probabilities of one draw: float32 `[size]`."""
+    ranks = torch.arange(size, dtype=torch.float64)
+    return (torch.log1p(1.0 / (ranks + 1.0)) / torch.log(torch.tensor(size + 1.0))).float()
+
+
+class Transformers4RecAlgorithm:
+    """What its log-uniform sampler does; see above."""
+
+    def __init__(self, size: int, num_sampled: int) -> None:
+        self.num_sampled = num_sampled
+        self.dist = log_uniform(size)
+        self.prices = -torch.expm1(2 * num_sampled * torch.log1p(-self.dist.double())).float()
+
+    def __call__(self, labels: torch.Tensor) -> Any:
+        drawn = torch.multinomial(self.dist, 2 * self.num_sampled, replacement=True)
+        sampled = drawn.unique()[: self.num_sampled]
+        return sampled, self.prices[labels], self.prices[sampled]
+
+
+def ours(size: int, num_sampled: int) -> PopularityBasedSampler:
+    return PopularityBasedSampler(size - 1, max_num_samples=num_sampled, seed=3)
+
+
+def steps_of(size: int, num_sampled: int, compiled: bool) -> Dict[str, Step]:
+    """The alternatives by name; `torch.multinomial` only draws."""
+    dist, labels = log_uniform(size), torch.randint(0, size, (POSITIVES,))
+    sampler, theirs = ours(size, num_sampled), Transformers4RecAlgorithm(size, num_sampled)
+    steps: Dict[str, Step] = {
+        BASE: lambda: torch.multinomial(dist, num_sampled),
+        "multinomial, repeated": lambda: torch.multinomial(dist, num_sampled, replacement=True),
+        "Transformers4Rec's": lambda: theirs(labels),
+        "ours, eager": lambda: sampler(labels),
+    }
+    if compiled:
+        one_graph = torch.compile(ours(size, num_sampled), fullgraph=True)
+        steps["ours, compiled"] = lambda: one_graph(labels)
+    return steps
+
+
+def race(steps: Dict[str, Step], rounds: int) -> Dict[str, Dict[str, float]]:
+    """Median milliseconds of a call, all steps in turns, and how often each fits into `BASE`.
+
+    A turn is several calls in succession, so that none pays for the tables of the others, which
+    push its own out of the processor's cache.
+    """
+    for step in steps.values():
+        step()
+    times: Dict[str, List[float]] = {name: [] for name in steps}
+    for round_ in range(rounds):
+        for name in sorted(steps, reverse=bool(round_ % 2)):
+            began = time.perf_counter()
+            for _ in range(CALLS):
+                steps[name]()
+            times[name].append(1e3 * (time.perf_counter() - began) / CALLS)
+    median = {name: statistics.median(found) for name, found in times.items()}
+    return {name: {"ms": ms, "times faster": median[BASE] / ms} for name, ms in median.items()}
+
+
+def drawing(sizes: List[int], samples: List[int], rounds: int) -> List[Dict[str, Any]]:
+    rows = []
+    for size in sizes:
+        for num_sampled in samples:
+            if 2 * num_sampled > size:
+                continue
+            found = race(steps_of(size, num_sampled, compiled=num_sampled == 1000), rounds)
+            rows.append({"size": size, "num_sampled": num_sampled, "steps": found})
+            print(f"K = {num_sampled:,} of {size:,}", found, flush=True)
+    return rows
+
+
+def construction(sizes: List[int]) -> List[Dict[str, Any]]:
+    """Median of five constructions, Python's and NumPy's peak memory, and the module's state."""
+    rows = []
+    for size in sizes:
+        row: Dict[str, Any] = {"size": size, "ours ms": milliseconds(partial(ours, size, 1000))}
+        tracemalloc.start()
+        sampler = ours(size, 1000)
+        row["ours peak MB"] = tracemalloc.get_traced_memory()[1] / 2**20
+        tracemalloc.stop()
+        row["ours state bytes"] = sum(x.numel() * x.element_size() for x in sampler.buffers())
+        if size <= 10**7:
+            build = partial(Transformers4RecAlgorithm, size, 1000)
+            row["Transformers4Rec's ms"] = milliseconds(build)
+        row["Transformers4Rec's state bytes"] = 2 * 4 * size
+        rows.append(row)
+        print(row, flush=True)
+    return rows
+
+
+def milliseconds(build: Step) -> float:
+    times = []
+    for _ in range(5):
+        began = time.perf_counter()
+        build()
+        times.append(1e3 * (time.perf_counter() - began))
+    return statistics.median(times)
+
+
+def as_markdown(found: Dict[str, List[Dict[str, Any]]]) -> str:
+    names = [BASE, "multinomial, repeated", "Transformers4Rec's", "ours, eager", "ours, compiled"]
+    lines = [
+        f"Milliseconds of a draw; in brackets, how many fit into one of `{BASE}`.",
+        "",
+        "| items | K | " + " | ".join(names) + " |",
+        "|---" * (2 + len(names)) + "|",
+    ]
+    for row in found["drawing"]:
+        cells = [
+            f"{row['steps'][name]['ms']:.2f} ({row['steps'][name]['times faster']:.0f})"
+            if name in row["steps"]
+            else "-"
+            for name in names
+        ]
+        lines.append(f"| {row['size']:,} | {row['num_sampled']:,} | " + " | ".join(cells) + " |")
+    lines += ["", "Construction, K = 1,000:", ""]
+    for row in found["construction"]:
+        lines.append("- " + ", ".join(f"{name}: {value:,.4g}" for name, value in row.items()))
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--output", type=Path, default=Path("out/benchmarks"), help="folder [%(default)s]")
+    add("--sizes", type=int, nargs="+", default=[10**4, 10**5, 10**6, 10**7])
+    add("--samples", type=int, nargs="+", default=[100, 1000, 10_000])
+    add("--rounds", type=int, default=10, help="turns of each [%(default)s]")
+    add("--threads", type=int, default=1, help="of PyTorch [%(default)s]")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    found = {
+        "construction": construction([10**6, 10**9]),
+        "drawing": drawing(args.sizes, args.samples, args.rounds),
+    }
+    args.output.mkdir(parents=True, exist_ok=True)
+    (args.output / "sampling_torch.json").write_text(json.dumps(found, indent=1))
+    (args.output / "sampling_torch.md").write_text(as_markdown(found))
+    print(as_markdown(found))
+
+
+if __name__ == "__main__":
+    main()
