@@ -79,3 +79,13 @@ def _gains(
     above = np.sum(scores >= own[:, None], axis=1)  # itself included, so places start at 1
     hit = np.isfinite(own) & (above <= k)
     return np.where(hit, 1.0 / np.log2(np.maximum(above, 1) + 1.0), 0.0)
+
+
+def as_table(results: Dict[str, Dict[str, Any]]) -> str:
+    """Recall and NDCG of each model, and how often it has the recall of popularity."""
+    base = results["popularity"]["recall@20"]
+    lines = [f"{'':12s}{'recall@20':>10s}{'ndcg@20':>10s}{'times popularity':>18s}"]
+    for name, row in results.items():
+        times = f"{row['recall@20'] / base:.2f}" if base else "-"
+        lines.append(f"{name:12s}{row['recall@20']:>10.4f}{row['ndcg@20']:>10.4f}{times:>18s}")
+    return "\n".join(lines)

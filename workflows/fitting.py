@@ -6,33 +6,22 @@ from typing import Any, Callable, Dict, List
 import numpy as np
 import tensorflow as tf
 from progress import bar
+from stopping import METRIC, SLOWER, STEPS, Stopping
 
-METRIC = "recall@20"
-STEPS = 50
-"""Batches between two measurements, at least: an epoch of little data is hardly a step."""
-GAIN = 1.01
-"""Times the best recall before, which a measurement must exceed to count as better."""
-PATIENCE = 3
-"""Measurements in succession that are no better, which end training."""
-SLOWER = 0.3
-"""Factor of the learning rate after each of them."""
+__all__ = ["METRIC", "SLOWER", "STEPS", "UntilNoBetter"]
 
 
 class UntilNoBetter(tf.keras.callbacks.Callback):  # type: ignore[misc]
     """Measures a model after epochs of `STEPS` batches or more, and keeps its best weights.
 
     What is worse is taken back: training goes on from the best weights. After what is not better,
-    it goes on with a smaller learning rate, and `PATIENCE` times in succession end it. However it
-    ends, by itself, by its epochs or by its time, the model is left with the best weights.
+    it goes on with a smaller learning rate, and, as `Stopping` judges, ends. However it ends, by
+    itself, by its epochs or by its time, the model is left with the best weights.
 
     Args:
       measure: returns the metrics of the model as it is, of which `recall@20` decides.
       seconds: after so many the current epoch is cut short.
       name: shown beside the progress bar.
-
-    Attributes:
-      curve: one row a measurement: its `epoch` (0: before training) and metrics.
-      best: the row of the best.
     """
 
     def __init__(
@@ -40,13 +29,22 @@ class UntilNoBetter(tf.keras.callbacks.Callback):  # type: ignore[misc]
     ) -> None:
         super().__init__()
         self.measure, self.seconds, self.name = measure, seconds, name
-        self.curve: List[Dict[str, float]] = []
-        self.best: Dict[str, float] = {}
+        self.stopping = Stopping()
+
+    @property
+    def curve(self) -> List[Dict[str, float]]:
+        """See `Stopping`."""
+        return self.stopping.curve
+
+    @property
+    def best(self) -> Dict[str, float]:
+        """See `Stopping`."""
+        return self.stopping.best
 
     def on_train_begin(self, logs: Any = None) -> None:
         self.began = time.perf_counter()
         self.batches = bar(desc=f"train {self.name}", unit="batch")
-        self.epoch = self.steps = self.failures = 0
+        self.epoch = self.steps = 0
         self._measure()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
@@ -73,21 +71,15 @@ class UntilNoBetter(tf.keras.callbacks.Callback):  # type: ignore[misc]
 
     def _measure(self) -> None:
         self.steps = 0
-        found = {"epoch": self.epoch, **self.measure()}
-        self.curve.append(found)
-        best = self.best[METRIC] if self.best else -1.0
+        verdict = self.stopping.judge(self.epoch, self.measure())
         # Only what training changes: a sampler must not go back in its stream of draws.
         variables = self.model.trainable_variables
-        if found[METRIC] >= best:
-            self.best, self.weights = found, [variable.numpy() for variable in variables]
+        if verdict.keep:
+            self.weights = [variable.numpy() for variable in variables]
         else:
             for variable, weight in zip(variables, self.weights):
                 variable.assign(weight)
-        if found[METRIC] > GAIN * best:
-            self.failures = 0
-            return
-        rate = self.model.optimizer.learning_rate
-        rate.assign(rate * SLOWER)
-        self.failures += 1
-        if self.failures == PATIENCE:
-            self.model.stop_training = True
+        if verdict.slower:
+            rate = self.model.optimizer.learning_rate
+            rate.assign(rate * SLOWER)
+        self.model.stop_training |= verdict.stop

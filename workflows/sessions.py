@@ -1,26 +1,17 @@
-"""The sessions that preprocess.py wrote: which train, which are held out, and what they ask for."""
+"""The training sessions as TensorFlow's examples: what they read, and what they ask for."""
 
-from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, Optional, Tuple
 
-import numpy as np
-import pandas as pd
-import pyarrow.parquet as pq
 import tensorflow as tf
-from evaluate import Array
 from merlin.schema import Schema
+from splits import ENDED, ITEM, last_to_train, read_sessions
 
-from merlin_popsampler import PopSamplerError
 from merlin_popsampler.tf.merlin_models import ItemFeatures
 
-ITEM = "item_id"
+__all__ = ["ENDED", "ITEM", "READ", "Examples", "last_to_train", "read_sessions"]
+
 READ = "session_items"
 """The column of ids that a query reads, beside the ids to find."""
-ENDED = "ended"
-HELD_OUT = 0.1
-"""Share of the training sessions, the last to end, that say when to stop."""
-MOST_HELD_OUT = 5000
-"""So many tell it well enough, and are quickly scored."""
 
 
 class Examples:
@@ -56,32 +47,3 @@ class Examples:
         if self.features is None:
             return read, positives[:, None]
         return {**read, **self.features.features(positives)}, None
-
-
-def read_sessions(folder: Path, after: int = -1) -> List[Array]:
-    """Lists of ids of the sessions in a folder whose `ended` is greater than `after`."""
-    ids: List[Array] = _read(folder, filters=[(ENDED, ">", after)])[ITEM].tolist()
-    return ids
-
-
-def last_to_train(folder: Path) -> int:
-    """`ended` of the last training session; those that ended later are held out."""
-    ended = np.sort(_read(folder, columns=[ENDED])[ENDED])
-    held_out = min(MOST_HELD_OUT, max(1, int(HELD_OUT * len(ended))))
-    if held_out == len(ended):
-        raise PopSamplerError(
-            f"Expected two or more sessions in {folder}, since one is held out. "
-            f"Received: {len(ended)}. Give workflows/preprocess.py more rows."
-        )
-    return int(ended[-held_out - 1])
-
-
-def _read(folder: Path, **options: Any) -> pd.DataFrame:
-    parts = sorted(folder.glob("*.parquet"))
-    found = pq.read_schema(parts[0]).names if parts else "none"
-    if not {ITEM, ENDED} <= set(found):
-        raise PopSamplerError(
-            f"Expected parquet files with {ITEM!r} and {ENDED!r} in {folder}. Received: {found}. "
-            "Run workflows/preprocess.py first, with this folder's parent as its --output."
-        )
-    return pd.concat([pd.read_parquet(part, **options) for part in parts])

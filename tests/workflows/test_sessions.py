@@ -14,6 +14,7 @@ pytest.importorskip("tqdm")
 tf = pytest.importorskip("tensorflow")
 
 import sessions
+import splits
 
 
 def written(folder, number, rng):
@@ -36,7 +37,7 @@ def test_the_sessions_that_ended_last_are_held_out(number, held_out, tmp_path, r
 
 
 def test_so_many_are_enough_to_hold_out(tmp_path, rng, monkeypatch):
-    monkeypatch.setattr(sessions, "MOST_HELD_OUT", 11)
+    monkeypatch.setattr(splits, "MOST_HELD_OUT", 11)
     written(tmp_path, 400, rng)
     assert len(sessions.read_sessions(tmp_path, after=sessions.last_to_train(tmp_path))) == 11
 

@@ -1,0 +1,47 @@
+"""The sessions that preprocess.py wrote: which train, and which are held out. No framework."""
+
+from pathlib import Path
+from typing import Any, List
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+from evaluate import Array
+
+from merlin_popsampler import PopSamplerError
+
+ITEM = "item_id"
+ENDED = "ended"
+HELD_OUT = 0.1
+"""Share of the training sessions, the last to end, that say when to stop."""
+MOST_HELD_OUT = 5000
+"""So many tell it well enough, and are quickly scored."""
+
+
+def read_sessions(folder: Path, after: int = -1) -> List[Array]:
+    """Lists of ids of the sessions in a folder whose `ended` is greater than `after`."""
+    ids: List[Array] = _read(folder, filters=[(ENDED, ">", after)])[ITEM].tolist()
+    return ids
+
+
+def last_to_train(folder: Path) -> int:
+    """`ended` of the last training session; those that ended later are held out."""
+    ended = np.sort(_read(folder, columns=[ENDED])[ENDED])
+    held_out = min(MOST_HELD_OUT, max(1, int(HELD_OUT * len(ended))))
+    if held_out == len(ended):
+        raise PopSamplerError(
+            f"Expected two or more sessions in {folder}, since one is held out. "
+            f"Received: {len(ended)}. Give workflows/preprocess.py more rows."
+        )
+    return int(ended[-held_out - 1])
+
+
+def _read(folder: Path, **options: Any) -> pd.DataFrame:
+    parts = sorted(folder.glob("*.parquet"))
+    found = pq.read_schema(parts[0]).names if parts else "none"
+    if not {ITEM, ENDED} <= set(found):
+        raise PopSamplerError(
+            f"Expected parquet files with {ITEM!r} and {ENDED!r} in {folder}. Received: {found}. "
+            "Run workflows/preprocess.py first, with this folder's parent as its --output."
+        )
+    return pd.concat([pd.read_parquet(part, **options) for part in parts])
