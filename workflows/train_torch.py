@@ -1,0 +1,164 @@
+"""The models of train.py in PyTorch, on the same data, stopped by the same rule.
+
+They train through Merlin's torch Loader on what preprocess.py wrote, with a sampler that configures
+itself from the schema. Run it in the environment of PyTorch. Writes `results.json` and the models'
+weights under `--output`.
+"""
+
+import argparse
+import json
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import Any, Dict, Iterator, Optional, Sequence, Tuple
+
+warnings.filterwarnings("ignore")
+
+import numpy as np
+import torch
+from evaluate import as_table, evaluate, leave_last_out, popularity_scorer
+from merlin.dataloader.torch import Loader
+from merlin.io import Dataset
+from models_torch import MODELS, Model, model_scorer, places, popular_items
+from progress import bar
+from splits import ENDED, ITEM, last_to_train, read_sessions
+from stopping import SLOWER, STEPS, Stopping, Verdict
+
+from merlin_popsampler import PopSamplerError, PopularityMetadata, read_popularity
+from merlin_popsampler.torch import PopularityBasedSampler, SampledSoftmaxLoss
+
+
+def batches(loader: Loader, until: int, min_id: int) -> Iterator[Tuple[torch.Tensor, torch.Tensor]]:
+    """Ids and lengths of whole sessions that ended by `until`; two items or more, and no others."""
+    for features, _ in loader:
+        ids, offsets = features[f"{ITEM}__values"], features[f"{ITEM}__offsets"].long()
+        session, _ = places(offsets.diff())
+        ended = features[ENDED].reshape(-1)
+        fine = (ids.reshape(-1) >= min_id) & (ended <= until)[session]
+        lengths = torch.bincount(session[fine], minlength=len(ended))
+        fine &= (lengths > 1)[session]
+        if fine.any():
+            yield ids.reshape(-1)[fine].long(), lengths[lengths > 1]
+
+
+class Training:
+    """A model, its optimizer, and how it gets on."""
+
+    def __init__(self, model: Model, learning_rate: float) -> None:
+        self.model, self.stopping = model, Stopping()
+        self.optimizer = torch.optim.Adam(model.parameters(), learning_rate, fused=True)
+        self.weights: Dict[str, torch.Tensor] = {}
+
+    def judge(self, epoch: int, metrics: Dict[str, float]) -> Verdict:
+        """Keeps the weights or goes back to the best, as the rule says."""
+        verdict = self.stopping.judge(epoch, metrics)
+        if verdict.keep:
+            self.weights = {k: v.clone() for k, v in self.model.state_dict().items()}
+        else:
+            self.model.load_state_dict(self.weights)
+        if verdict.slower:
+            for group in self.optimizer.param_groups:
+                group["lr"] *= SLOWER
+        return verdict
+
+
+def fit(
+    name: str, data: Dataset, folder: Path, popularity: PopularityMetadata, args: argparse.Namespace
+) -> Training:
+    """Trains a model of `MODELS`."""
+    torch.manual_seed(args.seed)
+    np.random.seed(args.seed)  # noqa: NPY002 - the order in which the Loader reads
+    domain = popularity.domain
+    sampler = PopularityBasedSampler.from_schema(
+        data.schema, max_num_samples=min(args.num_sampled, domain.size)
+    )
+    loss = SampledSoftmaxLoss(sampler)
+    model: Model = MODELS[name](popular_items(popularity, args.dim))
+    training = Training(model, args.learning_rate)
+
+    until = last_to_train(folder)
+    held_out = read_sessions(folder, after=until)
+    queries, positives = leave_last_out(held_out)
+    sessions = max(1, args.batch_size // round(np.mean([len(ids) for ids in held_out])))
+    loader = Loader(data, batch_size=sessions, shuffle=True, device="cpu")
+
+    def measured() -> Dict[str, float]:
+        return evaluate(model_scorer(model), queries, positives, domain, name=name)
+
+    training.judge(0, measured())
+    began, steps = time.perf_counter(), 0
+    for epoch in range(1, args.epochs + 1):
+        for ids, lengths in bar(batches(loader, until, domain.min_id), desc=f"train {name}"):
+            training.optimizer.zero_grad()
+            loss(model(ids, lengths), model.positives(ids, lengths), model.items).backward()
+            training.optimizer.step()
+            steps += 1
+            late = time.perf_counter() - began > 60 * args.minutes
+            if late:
+                break
+        last = late or epoch == args.epochs
+        if steps >= STEPS or last:
+            steps = 0
+            if training.judge(epoch, measured()).stop or last:
+                break
+    model.load_state_dict(training.weights)
+    return training
+
+
+def train(args: argparse.Namespace) -> Dict[str, Dict[str, Any]]:
+    """Trains and scores the models; returns what `results.json` holds."""
+    queries, positives = leave_last_out(read_sessions(args.data / "valid"))
+    data = Dataset(str(args.data / "train" / "*.parquet"), engine="parquet", cpu=True)
+    data.schema = data.schema.select_by_name([ITEM, ENDED])
+    popularity = read_popularity(data)
+    domain = popularity.domain
+    results: Dict[str, Dict[str, Any]] = {
+        "popularity": evaluate(popularity_scorer(domain), queries, positives, domain)
+    }
+    for name in args.models:
+        began = time.perf_counter()
+        training = fit(name, data, args.data / "train", popularity, args)
+        found = evaluate(model_scorer(training.model), queries, positives, domain, name=name)
+        results[name] = {
+            **found,
+            "seconds": round(time.perf_counter() - began, 1),
+            "epochs": training.stopping.curve[-1]["epoch"],
+            "best_epoch": training.stopping.best["epoch"],
+            "curve": training.stopping.curve,
+        }
+        torch.save(training.model.state_dict(), args.output / f"{name}.pt")
+    return results
+
+
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--data", type=Path, required=True, help="folder that preprocess.py wrote")
+    add("--output", type=Path, required=True, help="folder for results.json and the weights")
+    add("--models", nargs="+", choices=MODELS, default=list(MODELS), help="which to train")
+    add("--epochs", type=int, default=1000, help="at most, of each model [%(default)s]")
+    add("--minutes", type=float, default=60, help="at most, for each model [%(default)s]")
+    add("--num-sampled", type=int, default=1000, help="negatives of a batch [%(default)s]")
+    add("--batch-size", type=int, default=2048, help="positives of a batch, about [%(default)s]")
+    add("--dim", type=int, default=64, help="width of the item vectors [%(default)s]")
+    add("--learning-rate", type=float, default=0.01, help="of Adam, at first [%(default)s]")
+    add("--seed", type=int, default=17, help="of weights, negatives, order [%(default)s]")
+    return parser.parse_args(argv)
+
+
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    args = parse_args(argv)
+    args.output.mkdir(parents=True, exist_ok=True)
+    try:
+        results = train(args)
+    except PopSamplerError as error:
+        sys.exit(f"train_torch.py: {error}")
+    (args.output / "results.json").write_text(json.dumps(results, indent=2) + "\n")
+    print(as_table(results))
+
+
+if __name__ == "__main__":
+    main()
