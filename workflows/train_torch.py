@@ -32,14 +32,14 @@ from merlin_popsampler.torch import PopularityBasedSampler, SampledSoftmaxLoss
 def batches(loader: Loader, until: int, min_id: int) -> Iterator[Tuple[torch.Tensor, torch.Tensor]]:
     """Ids and lengths of whole sessions that ended by `until`; two items or more, and no others."""
     for features, _ in loader:
-        ids, offsets = features[f"{ITEM}__values"], features[f"{ITEM}__offsets"].long()
+        ids, offsets = features[f"{ITEM}__values"], features[f"{ITEM}__offsets"].to(torch.int64)
         session, _ = places(offsets.diff())
         ended = features[ENDED].reshape(-1)
         fine = (ids.reshape(-1) >= min_id) & (ended <= until)[session]
         lengths = torch.bincount(session[fine], minlength=len(ended))
         fine &= (lengths > 1)[session]
         if fine.any():
-            yield ids.reshape(-1)[fine].long(), lengths[lengths > 1]
+            yield ids.reshape(-1)[fine].to(torch.int64), lengths[lengths > 1]
 
 
 class Training:
