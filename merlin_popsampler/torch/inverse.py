@@ -22,6 +22,7 @@ class Inverse(torch.nn.Module):  # type: ignore[misc]
         super().__init__()
         table = inverse_table(law, head)
         self.table = table
+        self._last_of_head = float(np.nextafter(table.head_columns, 0.0))
         if table.cuts is not None:
             keep(self, "_cuts", table.cuts)
             keep(self, "_lines", table.lines)
@@ -66,7 +67,7 @@ class Inverse(torch.nn.Module):  # type: ignore[misc]
         if not table.head_columns:
             return uniforms * scale
         in_head = uniforms * (table.head_columns / table.head_mass)
-        in_head = in_head.clamp(max=float(np.nextafter(table.head_columns, 0.0)))
+        in_head = in_head.clamp(max=self._last_of_head)
         after = offset + (uniforms - table.head_mass) * scale
         return torch.where(uniforms < table.head_mass, in_head, after)
 

@@ -154,9 +154,8 @@ class SampledSoftmaxLoss(torch.nn.Module):  # type: ignore[misc]
     ) -> Tuple[torch.Tensor, torch.Tensor]:
         domain = self.sampler.domain
         ids = torch.where(counting, ids, domain.min_id)
-        vectors = getattr(table, "weight", table)
         answer: Tuple[torch.Tensor, torch.Tensor] = score_catalog(
-            queries, ids, vectors, domain, self.temperature, excluded_ids
+            queries, ids, _weight(table), domain, self.temperature, excluded_ids
         )
         return answer
 
@@ -166,11 +165,17 @@ def _look_up(table: Any, ids: torch.Tensor) -> torch.Tensor:
     return table(ids) if isinstance(table, torch.nn.Module) else functional.embedding(ids, table)
 
 
+def _weight(table: Any) -> Any:
+    """The vectors of all items, of a module or by themselves."""
+    return getattr(table, "weight", None) if isinstance(table, torch.nn.Module) else table
+
+
 def _check_table(table: Any, cardinality: int) -> None:
-    shape = tuple(getattr(getattr(table, "weight", table), "shape", ()))
+    weight = _weight(table)
+    shape = list(weight.shape) if isinstance(weight, torch.Tensor) else []
     if len(shape) != 2 or shape[0] < cardinality:
         raise PopSamplerError(
             f"Expected item vectors [rows, dim] with at least {cardinality} rows, max_id + 1. "
-            f"Received: {type(table).__name__} of shape {list(shape)}. "
+            f"Received: {type(table).__name__} of shape {shape}. "
             "Pass the Embedding of the items, made with num_embeddings=max_id + 1."
         )
