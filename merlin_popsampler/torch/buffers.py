@@ -12,8 +12,7 @@ def keep(module: torch.nn.Module, name: str, numbers: Any) -> None:
     """Makes numbers a buffer of a module, floats by their bits; `floats` reads those.
 
     `half()` and mixed precision cast floating buffers and leave integers alone. They are no part of
-    `state_dict`, since they follow from the arguments; nor do they depend on the inference mode in
-    which they may be made.
+    `state_dict`, since they follow from the arguments.
 
     Args:
       module: the owner.
@@ -22,8 +21,7 @@ def keep(module: torch.nn.Module, name: str, numbers: Any) -> None:
     """
     if numbers.dtype.kind == "f":
         numbers = numbers.view(_INTEGERS[numbers.itemsize])
-    with torch.inference_mode(False):
-        module.register_buffer(name, torch.tensor(numbers), persistent=False)
+    module.register_buffer(name, torch.tensor(numbers), persistent=False)
 
 
 def floats(bits: torch.Tensor) -> torch.Tensor:

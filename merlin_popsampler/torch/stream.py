@@ -21,7 +21,7 @@ def add_stream(module: torch.nn.Module, seed: Optional[int]) -> None:
       seed: key of the stream; None leaves the choice to the first draw.
     """
     start = [0, 1, 0] if seed is None else [0, 0, seed_key(seed)]
-    with torch.inference_mode(False):
+    with torch.inference_mode(False):  # or it could not move on outside of that mode
         module.register_buffer("stream", torch.tensor(start, dtype=torch.int64))
 
 
@@ -39,8 +39,7 @@ def next_position(
       Two int64 scalars on the stream's device.
     """
     position, unseeded, key = stream.clone().unbind()
-    asks = torch.ops.merlin_popsampler.key_of_torch
-    first = asks(key) if seed is None else seed_key(seed)
+    first = torch.ops.merlin_popsampler.key_of_torch(key) if seed is None else seed_key(seed)
     key = key + unseeded * first
     stream.copy_(torch.stack([position + 1, torch.zeros_like(unseeded), key]))
     return key if shared else key ^ signed(own_bits(_rank())), position

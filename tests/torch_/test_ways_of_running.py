@@ -8,7 +8,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from merlin_popsampler.laws import Empirical, LogUniform, Steps
-from merlin_popsampler.torch import PopularityBasedSampler
+from merlin_popsampler.torch import PopularityBasedSampler, SampledSoftmaxLoss
 from tests.support.golden_samplers import BATCHES, CASES, GOLDEN, sampler_of, summary
 
 TRUE_IDS = torch.tensor([[3, 4], [402, 0]])
@@ -143,6 +143,10 @@ def test_inference_mode():
         inside.set_max_num_samples(20)
         first = [sampler(TRUE_IDS).sampled_ids.tolist() for sampler in (inside, outside)]
     for sampler, ids in zip((inside, outside), first):
+        loss = SampledSoftmaxLoss(copy.deepcopy(sampler))
+        loss(
+            torch.ones(4, 2, requires_grad=True), TRUE_IDS.reshape(-1), torch.ones(403, 2)
+        ).backward()
         following = [values.sampled_ids.tolist() for values in drawn_by(sampler, 2)]
         assert [ids, *following] == expected
 
