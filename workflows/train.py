@@ -33,7 +33,7 @@ logging.disable(logging.WARNING)
 import merlin.models.tf as mm
 import numpy as np
 import tensorflow as tf
-from evaluate import Scorer, evaluate, leave_last_out, popularity_scorer
+from evaluate import Scorer, as_table, evaluate, leave_last_out, popularity_scorer
 from fitting import METRIC, UntilNoBetter
 from merlin.io import Dataset
 from models import MODELS, build_model, model_scorer
@@ -119,15 +119,6 @@ def train(args: argparse.Namespace) -> Dict[str, Dict[str, Any]]:
         }
         model.save(str(args.output / name))
     return results
-
-
-def as_table(results: Dict[str, Dict[str, Any]]) -> str:
-    base = results["popularity"]["recall@20"]
-    lines = [f"{'':12s}{'recall@20':>10s}{'ndcg@20':>10s}{'times popularity':>18s}"]
-    for name, row in results.items():
-        times = f"{row['recall@20'] / base:.2f}" if base else "-"
-        lines.append(f"{name:12s}{row['recall@20']:>10.4f}{row['ndcg@20']:>10.4f}{times:>18s}")
-    return "\n".join(lines)
 
 
 def drawn(results: Dict[str, Dict[str, Any]]) -> Any:
