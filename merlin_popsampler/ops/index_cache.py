@@ -2,8 +2,7 @@
 
 import os
 import threading
-from collections import OrderedDict
-from typing import Callable, Hashable, Tuple
+from typing import Callable, Dict, Hashable, Tuple
 
 from .key_index import KeyIndex
 
@@ -16,7 +15,7 @@ class IndexCache:
     """
 
     def __init__(self) -> None:
-        self._held: OrderedDict[Hashable, Tuple[KeyIndex, int]] = OrderedDict()
+        self._held: Dict[Hashable, Tuple[KeyIndex, int]] = {}  # the last used comes last
         self._renew_lock()
         # The thread that holds the lock in a parent is not there in its child.
         os.register_at_fork(after_in_child=self._renew_lock)
@@ -33,9 +32,9 @@ class IndexCache:
         with self._lock:
             if name not in self._held:
                 while self._held and sum(held for _, held in self._held.values()) + cost > budget:
-                    self._held.popitem(last=False)
+                    del self._held[next(iter(self._held))]
                 self._held[name] = make(), cost
-            self._held.move_to_end(name)
+            self._held[name] = self._held.pop(name)
             return self._held[name][0]
 
     def clear(self) -> None:
