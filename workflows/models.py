@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 from evaluate import Array, Scorer
-from merlin.schema import ColumnSchema, Schema
+from merlin.schema import ColumnSchema, Schema, Tags
 from sessions import ITEM, READ
 
 from merlin_popsampler import PopularityMetadata
@@ -159,12 +159,17 @@ def item_tower(schema: Schema, items: mm.EmbeddingTable) -> mm.Encoder:
 
     So a rare item starts from what is known of its like, and a common one goes its own way.
     """
+    numbers = schema.select_by_tag(Tags.CONTINUOUS)
     tables = {
         column.name: mm.EmbeddingTable(items.dim, column, sequence_combiner="mean")
         for column in schema.remove_col(ITEM)
+        if column.name not in numbers.column_names
     }
-    inputs = mm.ParallelBlock({ITEM: items, **tables}, schema=schema)
-    return mm.Encoder(mm.InputBlockV2(schema, categorical=inputs, aggregation="element-wise-sum"))
+    parts = {ITEM: items, **tables}
+    if numbers:
+        weights = tf.keras.layers.Dense(items.dim, use_bias=False, kernel_initializer="zeros")
+        parts["numbers"] = mm.ContinuousProjection(numbers, weights)
+    return mm.Encoder(mm.ParallelBlock(parts, schema=schema, aggregation="element-wise-sum"))
 
 
 def item_vectors(model: Any, features: Optional[ItemFeatures], domain: IdDomain) -> tf.Tensor:

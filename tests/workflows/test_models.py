@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from merlin.schema import ColumnSchema, Tags
+from merlin.schema import ColumnSchema, Schema, Tags
 
 from merlin_popsampler import PopularityMetadata
 from merlin_popsampler.core.domain import IdDomain
@@ -65,21 +65,43 @@ def test_a_batch_may_have_no_session(layer):
     assert len(layer(nothing, training=True)) == 0
 
 
+POPULARITY = PopularityMetadata(
+    3, 14, True, "counted", Steps.from_counts(COUNTS).to_text(IdDomain(3, 14))
+)
+
+
+def category(name, highest, *tags):
+    column = ColumnSchema(name, tags=[Tags.CATEGORICAL, *tags], dtype=np.int64)
+    return column.with_properties({"domain": {"min": 0, "max": highest, "name": name}})
+
+
+def popular_items():
+    return models.popular_items(category("item_id", 14, Tags.ITEM_ID), POPULARITY, 4)
+
+
 def test_a_new_model_recommends_the_popular():
     """The 1 that every query ends with meets the logarithm of each item's share."""
-    domain = IdDomain(3, 14)
-    popularity = PopularityMetadata(
-        3, 14, True, "counted", Steps.from_counts(COUNTS).to_text(domain)
-    )
-    column = ColumnSchema("item_id", tags=[Tags.CATEGORICAL, Tags.ITEM_ID], dtype=np.int64)
-    items = models.popular_items(
-        column.with_properties({"domain": {"min": 0, "max": 14, "name": "item_id"}}), popularity, 4
-    )
+    items = popular_items()
     query = models.WithOne()(tf.zeros([1, 4]))
     scores = tf.matmul(query, items.table.embeddings, transpose_b=True).numpy()[0]
     assert np.allclose(scores[3:], np.log(np.array(COUNTS) / sum(COUNTS)), atol=1e-5)
     assert 0 < np.abs(items.table.embeddings[:, :4]).max() <= 0.05
     assert items.table.trainable
+
+
+def test_an_items_vector_is_its_row_and_what_its_features_add():
+    items = popular_items()
+    price = ColumnSchema("price", tags=[Tags.CONTINUOUS], dtype=np.float32)
+    schema = Schema([category("item_id", 14, Tags.ITEM_ID), category("brand", 5), price])
+    tower = models.item_tower(schema, items)
+    features = {"item_id": [3, 14], "brand": [1, 5], "price": [0.5, -2.0]}
+    features = {name: tf.constant(values) for name, values in features.items()}
+    found = tower(features).numpy()
+    (brands,) = (w.numpy() for w in tower.trainable_variables if w.shape == [6, 5])
+    assert np.allclose(found, items.table.embeddings.numpy()[[3, 14]] + brands[[1, 5]], atol=1e-6)
+    (of_price,) = (w for w in tower.trainable_variables if w.shape == [1, 5])
+    of_price.assign([[1.0, 2.0, 3.0, 4.0, 5.0]])
+    assert np.allclose(tower(features).numpy() - found, np.outer([0.5, -2.0], of_price), atol=1e-6)
 
 
 def test_layers_come_back_from_their_configuration():
