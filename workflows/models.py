@@ -169,7 +169,8 @@ def item_tower(schema: Schema, items: mm.EmbeddingTable) -> mm.Encoder:
     if numbers:
         weights = tf.keras.layers.Dense(items.dim, use_bias=False, kernel_initializer="zeros")
         parts["numbers"] = mm.ContinuousProjection(numbers, weights)
-    return mm.Encoder(mm.ParallelBlock(parts, schema=schema, aggregation="element-wise-sum"))
+    inputs = mm.ParallelBlock(parts, schema=schema, aggregation="element-wise-sum", is_input=True)
+    return mm.Encoder(inputs)
 
 
 def item_vectors(model: Any, features: Optional[ItemFeatures], domain: IdDomain) -> tf.Tensor:
