@@ -1,14 +1,12 @@
 """Training until later sessions stop getting better."""
 
 import time
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict
 
 import numpy as np
 import tensorflow as tf
 from progress import bar
 from stopping import METRIC, SLOWER, STEPS, Stopping
-
-__all__ = ["METRIC", "SLOWER", "STEPS", "UntilNoBetter"]
 
 
 class UntilNoBetter(tf.keras.callbacks.Callback):  # type: ignore[misc]
@@ -30,16 +28,6 @@ class UntilNoBetter(tf.keras.callbacks.Callback):  # type: ignore[misc]
         super().__init__()
         self.measure, self.seconds, self.name = measure, seconds, name
         self.stopping = Stopping()
-
-    @property
-    def curve(self) -> List[Dict[str, float]]:
-        """See `Stopping`."""
-        return self.stopping.curve
-
-    @property
-    def best(self) -> Dict[str, float]:
-        """See `Stopping`."""
-        return self.stopping.best
 
     def on_train_begin(self, logs: Any = None) -> None:
         self.began = time.perf_counter()
@@ -66,7 +54,7 @@ class UntilNoBetter(tf.keras.callbacks.Callback):  # type: ignore[misc]
 
     def _shown(self, logs: Any) -> Dict[str, str]:
         loss = (logs or {}).get("loss", np.nan)
-        latest, best = self.curve[-1][METRIC], self.best[METRIC]
+        latest, best = self.stopping.curve[-1][METRIC], self.stopping.best[METRIC]
         return {"loss": f"{loss:.3f}", METRIC: f"{latest:.4f}", "best": f"{best:.4f}"}
 
     def _measure(self) -> None:

@@ -13,11 +13,13 @@ import pandas as pd
 import tensorflow as tf
 from evaluate import Array, Scorer
 from merlin.schema import ColumnSchema, Schema, Tags
-from sessions import ITEM, READ
+from sessions import READ
+from splits import ITEM
 
 from merlin_popsampler import PopularityMetadata
 from merlin_popsampler.core.domain import PADDING_ID, IdDomain
 from merlin_popsampler.tf.merlin_models import ContrastiveOutput, ItemFeatures
+from merlin_popsampler.tf.merlin_models.item_tower import ItemTower
 
 MODELS = ("retrieval", "session", "two-tower")
 DROPOUT = 0.3
@@ -173,25 +175,15 @@ def item_tower(schema: Schema, items: mm.EmbeddingTable) -> mm.Encoder:
     return mm.Encoder(inputs)
 
 
-def item_vectors(model: Any, features: Optional[ItemFeatures], domain: IdDomain) -> tf.Tensor:
-    """Vectors of the ids from 0 to `max_id`, as a model finds items by them."""
-    if features is None:
-        return model.last.to_call.embeddings
-    ids = tf.range(domain.cardinality, dtype=tf.int64)
-    blocks = [
-        model.candidate_encoder(features.features(ids[i : i + 4096]))
-        for i in range(0, domain.cardinality, 4096)
-    ]
-    return tf.concat(blocks, 0)
-
-
 def model_scorer(model: Any, features: Optional[ItemFeatures], domain: IdDomain) -> Scorer:
     """Scores of all ids by a model as it is now: the queries' vectors times theirs."""
-    vectors = tf.constant(item_vectors(model, features, domain))
-    encoder = model.encoder if features is None else model.query_encoder
+    encoder, tower = model.encoder, None
+    if features is not None:
+        encoder = model.query_encoder
+        tower = ItemTower(model.candidate_encoder, features, domain, ITEM)
 
     def score(queries: List[Array]) -> Array:
-        if features is not None:  # each item's others are the query: something to be the last
+        if tower is not None:  # each item's others are the query: something to be the last
             queries = [np.append(ids, PADDING_ID) for ids in queries]
         offsets = np.concatenate([[0], np.cumsum([len(ids) for ids in queries])])
         asking = encoder(
@@ -200,9 +192,11 @@ def model_scorer(model: Any, features: Optional[ItemFeatures], domain: IdDomain)
                 f"{READ}__offsets": tf.constant(offsets),
             }
         )
-        if features is not None:
-            asking = tf.gather(asking, offsets[1:] - 1)
-        scores: Array = tf.matmul(asking, vectors, transpose_b=True).numpy()
+        if tower is None:
+            items = model.last.to_call.embeddings
+        else:
+            asking, items = tf.gather(asking, offsets[1:] - 1), tower.catalog(asking.shape[-1])
+        scores: Array = tf.matmul(asking, items, transpose_b=True).numpy()
         return scores
 
     return score

@@ -4,11 +4,9 @@ from typing import Any, Dict, Optional, Tuple
 
 import tensorflow as tf
 from merlin.schema import Schema
-from splits import ENDED, ITEM, last_to_train, read_sessions
+from splits import ENDED, ITEM
 
 from merlin_popsampler.tf.merlin_models import ItemFeatures
-
-__all__ = ["ENDED", "ITEM", "READ", "Examples", "last_to_train", "read_sessions"]
 
 READ = "session_items"
 """The column of ids that a query reads, beside the ids to find."""

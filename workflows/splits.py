@@ -1,12 +1,12 @@
 """The sessions that preprocess.py wrote: which train, and which are held out. No framework."""
 
 from pathlib import Path
-from typing import Any, List
+from typing import Any, List, NamedTuple
 
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
-from evaluate import Array
+from evaluate import Array, leave_last_out
 
 from merlin_popsampler import PopSamplerError
 
@@ -16,6 +16,30 @@ HELD_OUT = 0.1
 """Share of the training sessions, the last to end, that say when to stop."""
 MOST_HELD_OUT = 5000
 """So many tell it well enough, and are quickly scored."""
+
+
+class HeldOut(NamedTuple):
+    """The training sessions that say when to stop.
+
+    Attributes:
+      until: `ended` of the last session that trains.
+      queries: ids of each held-out session but the last.
+      positives: int64 `[sessions]`, those last ids.
+    """
+
+    until: int
+    queries: List[Array]
+    positives: Array
+
+    def sessions_of(self, positives: int) -> int:
+        """How many sessions hold so many positives, about."""
+        return max(1, positives // round(np.mean([len(ids) + 1 for ids in self.queries])))
+
+
+def read_held_out(folder: Path) -> HeldOut:
+    """Those of the training sessions in a folder that ended last."""
+    until = last_to_train(folder)
+    return HeldOut(until, *leave_last_out(read_sessions(folder, after=until)))
 
 
 def read_sessions(folder: Path, after: int = -1) -> List[Array]:

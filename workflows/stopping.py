@@ -1,6 +1,6 @@
 """When training stops, by measurements of later sessions. No framework."""
 
-from typing import Dict, List, NamedTuple
+from typing import Any, Dict, List, NamedTuple
 
 METRIC = "recall@20"
 STEPS = 50
@@ -50,3 +50,8 @@ class Stopping:
             self.best = found
         self._failures = 0 if better else self._failures + 1
         return Verdict(keep, not better, self._failures == PATIENCE)
+
+    def report(self) -> Dict[str, Any]:
+        """What a model's results say of its training."""
+        last, best = self.curve[-1]["epoch"], self.best["epoch"]
+        return {"epochs": last, "best_epoch": best, "curve": self.curve}

@@ -34,10 +34,13 @@ import merlin.models.tf as mm
 import numpy as np
 import tensorflow as tf
 from evaluate import Scorer, as_table, evaluate, leave_last_out, popularity_scorer
-from fitting import METRIC, UntilNoBetter
+from fitting import UntilNoBetter
+from flags import parse, training_parser
 from merlin.io import Dataset
 from models import MODELS, build_model, model_scorer
-from sessions import ENDED, ITEM, Examples, last_to_train, read_sessions
+from sessions import Examples
+from splits import ENDED, ITEM, HeldOut, read_held_out, read_sessions
+from stopping import METRIC
 
 from merlin_popsampler import (
     PopSamplerError,
@@ -51,7 +54,11 @@ LAWS = ("auto", "empirical", "log_uniform", "uniform")
 
 
 def fit(
-    name: str, data: Dataset, folder: Path, popularity: PopularityMetadata, args: argparse.Namespace
+    name: str,
+    data: Dataset,
+    held_out: HeldOut,
+    popularity: PopularityMetadata,
+    args: argparse.Namespace,
 ) -> Tuple[Any, Scorer, UntilNoBetter]:
     """Trains a model of `MODELS`; returns it, its scorer, and how the training went."""
     tf.keras.utils.set_random_seed(args.seed)
@@ -71,16 +78,14 @@ def fit(
     def scorer() -> Scorer:
         return model_scorer(model, features, domain)
 
-    until = last_to_train(folder)
-    held_out = read_sessions(folder, after=until)
-    queries, positives = leave_last_out(held_out)
-    examples = Examples(
-        until, domain.min_id, first=1 if name == "session" else 0, features=features
-    )
-    sessions = max(1, args.batch_size // round(np.mean([len(ids) for ids in held_out])))
+    first = 1 if name == "session" else 0
+    examples = Examples(held_out.until, domain.min_id, first, features)
+    sessions = held_out.sessions_of(args.batch_size)
     loader = mm.Loader(data, batch_size=sessions, shuffle=True).map(examples)
     fitting = UntilNoBetter(
-        lambda: evaluate(scorer(), queries, positives, domain, name=name), 60 * args.minutes, name
+        lambda: evaluate(scorer(), held_out.queries, held_out.positives, domain, name=name),
+        60 * args.minutes,
+        name,
     )
     model.fit(loader, epochs=args.epochs, verbose=0, callbacks=[fitting])
     return model, scorer(), fitting
@@ -107,15 +112,14 @@ def train(args: argparse.Namespace) -> Dict[str, Dict[str, Any]]:
     results: Dict[str, Dict[str, Any]] = {
         "popularity": evaluate(baseline, queries, positives, domain, name="popularity")
     }
+    held_out = read_held_out(args.data / "train")
     for name in args.models or possible(args.data):
         began = time.perf_counter()
-        model, scorer, fitting = fit(name, data, args.data / "train", popularity, args)
+        model, scorer, fitting = fit(name, data, held_out, popularity, args)
         results[name] = {
             **evaluate(scorer, queries, positives, domain, name=name),
             "seconds": round(time.perf_counter() - began, 1),
-            "epochs": fitting.curve[-1]["epoch"],
-            "best_epoch": fitting.best["epoch"],
-            "curve": fitting.curve,
+            **fitting.stopping.report(),
         }
         model.save(str(args.output / name))
     return results
@@ -143,29 +147,12 @@ def drawn(results: Dict[str, Dict[str, Any]]) -> Any:
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = training_parser(__doc__)
     add = parser.add_argument
-    add("--data", type=Path, required=True, help="folder that preprocess.py wrote")
-    add("--output", type=Path, required=True, help="folder for results.json and the models")
     add("--models", nargs="+", choices=MODELS, help="which to train (all)")
-    add("--epochs", type=int, default=1000, help="at most, of each model [%(default)s]")
-    add("--minutes", type=float, default=60, help="at most, for each model [%(default)s]")
     add("--negatives", choices=("sampled", "in-batch"), default="sampled", help="[%(default)s]")
-    add("--num-sampled", type=int, default=1000, help="negatives of a batch [%(default)s]")
     add("--law", choices=LAWS, default="auto", help="law of the negatives [%(default)s]")
-    add("--batch-size", type=int, default=2048, help="positives of a batch, about [%(default)s]")
-    add("--dim", type=int, default=64, help="width of the item vectors [%(default)s]")
-    add("--learning-rate", type=float, default=0.01, help="of Adam, at first [%(default)s]")
-    add("--seed", type=int, default=17, help="of weights, negatives, order [%(default)s]")
-    args = parser.parse_args(argv)
-    for name in ("epochs", "num_sampled", "batch_size", "dim"):
-        if getattr(args, name) < 1:
-            parser.error(f"Expected --{name.replace('_', '-')} of 1 or more.")
-    if not args.minutes > 0:
-        parser.error("Expected --minutes above 0.")
-    return args
+    return parse(parser, argv)
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:

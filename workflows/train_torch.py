@@ -10,7 +10,6 @@ import json
 import sys
 import time
 import warnings
-from pathlib import Path
 from typing import Any, Dict, Iterator, Optional, Sequence, Tuple
 
 warnings.filterwarnings("ignore")
@@ -18,11 +17,12 @@ warnings.filterwarnings("ignore")
 import numpy as np
 import torch
 from evaluate import as_table, evaluate, leave_last_out, popularity_scorer
+from flags import parse, training_parser
 from merlin.dataloader.torch import Loader
 from merlin.io import Dataset
 from models_torch import MODELS, Model, model_scorer, places, popular_items
 from progress import bar
-from splits import ENDED, ITEM, last_to_train, read_sessions
+from splits import ENDED, ITEM, HeldOut, read_held_out, read_sessions
 from stopping import SLOWER, STEPS, Stopping, Verdict
 
 from merlin_popsampler import PopSamplerError, PopularityMetadata, read_popularity
@@ -64,7 +64,11 @@ class Training:
 
 
 def fit(
-    name: str, data: Dataset, folder: Path, popularity: PopularityMetadata, args: argparse.Namespace
+    name: str,
+    data: Dataset,
+    held_out: HeldOut,
+    popularity: PopularityMetadata,
+    args: argparse.Namespace,
 ) -> Training:
     """Trains a model of `MODELS`."""
     torch.manual_seed(args.seed)
@@ -77,19 +81,19 @@ def fit(
     model: Model = MODELS[name](popular_items(popularity, args.dim))
     training = Training(model, args.learning_rate)
 
-    until = last_to_train(folder)
-    held_out = read_sessions(folder, after=until)
-    queries, positives = leave_last_out(held_out)
-    sessions = max(1, args.batch_size // round(np.mean([len(ids) for ids in held_out])))
+    sessions = held_out.sessions_of(args.batch_size)
     loader = Loader(data, batch_size=sessions, shuffle=True, device="cpu")
 
     def measured() -> Dict[str, float]:
-        return evaluate(model_scorer(model), queries, positives, domain, name=name)
+        asked = (held_out.queries, held_out.positives)
+        return evaluate(model_scorer(model), *asked, domain, name=name)
 
     training.judge(0, measured())
     began, steps = time.perf_counter(), 0
     for epoch in range(1, args.epochs + 1):
-        for ids, lengths in bar(batches(loader, until, domain.min_id), desc=f"train {name}"):
+        for ids, lengths in bar(
+            batches(loader, held_out.until, domain.min_id), desc=f"train {name}"
+        ):
             training.optimizer.zero_grad()
             loss(model(ids, lengths), model.positives(ids, lengths), model.items).backward()
             training.optimizer.step()
@@ -116,37 +120,25 @@ def train(args: argparse.Namespace) -> Dict[str, Dict[str, Any]]:
     results: Dict[str, Dict[str, Any]] = {
         "popularity": evaluate(popularity_scorer(domain), queries, positives, domain)
     }
+    held_out = read_held_out(args.data / "train")
     for name in args.models:
         began = time.perf_counter()
-        training = fit(name, data, args.data / "train", popularity, args)
+        training = fit(name, data, held_out, popularity, args)
         found = evaluate(model_scorer(training.model), queries, positives, domain, name=name)
         results[name] = {
             **found,
             "seconds": round(time.perf_counter() - began, 1),
-            "epochs": training.stopping.curve[-1]["epoch"],
-            "best_epoch": training.stopping.best["epoch"],
-            "curve": training.stopping.curve,
+            **training.stopping.report(),
         }
         torch.save(training.model.state_dict(), args.output / f"{name}.pt")
     return results
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add = parser.add_argument
-    add("--data", type=Path, required=True, help="folder that preprocess.py wrote")
-    add("--output", type=Path, required=True, help="folder for results.json and the weights")
-    add("--models", nargs="+", choices=MODELS, default=list(MODELS), help="which to train")
-    add("--epochs", type=int, default=1000, help="at most, of each model [%(default)s]")
-    add("--minutes", type=float, default=60, help="at most, for each model [%(default)s]")
-    add("--num-sampled", type=int, default=1000, help="negatives of a batch [%(default)s]")
-    add("--batch-size", type=int, default=2048, help="positives of a batch, about [%(default)s]")
-    add("--dim", type=int, default=64, help="width of the item vectors [%(default)s]")
-    add("--learning-rate", type=float, default=0.01, help="of Adam, at first [%(default)s]")
-    add("--seed", type=int, default=17, help="of weights, negatives, order [%(default)s]")
-    return parser.parse_args(argv)
+    parser = training_parser(__doc__)
+    choices = list(MODELS)
+    parser.add_argument("--models", nargs="+", choices=choices, default=choices, help="which (all)")
+    return parse(parser, argv)
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:

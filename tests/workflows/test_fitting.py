@@ -50,7 +50,7 @@ class Trained:
         model.fit(
             ones, ones + 100, batch_size=1, epochs=epochs, verbose=0, callbacks=[self.fitting]
         )
-        self.curve = [row["recall@20"] for row in self.fitting.curve]
+        self.curve = [row["recall@20"] for row in self.fitting.stopping.curve]
 
     def weight(self):
         return float(self.dense.kernel[0, 0])
@@ -59,8 +59,8 @@ class Trained:
 def test_training_stops_by_itself_with_the_best_weights():
     trained = Trained([0.1, 0.2, 0.5, 0.4, 0.49, 0.2, 0.9])
     assert trained.curve == [0.1, 0.2, 0.5, 0.4, 0.49, 0.2]
-    assert [row["epoch"] for row in trained.fitting.curve] == [0, 1, 2, 3, 4, 5]
-    assert trained.fitting.best["epoch"] == 2
+    assert [row["epoch"] for row in trained.fitting.stopping.curve] == [0, 1, 2, 3, 4, 5]
+    assert trained.fitting.stopping.best["epoch"] == 2
     assert len(set(trained.seen)) == 6
     assert trained.weight() == trained.seen[2]
 
@@ -90,13 +90,13 @@ def test_nothing_recalled_is_no_gain():
 
 def test_epochs_of_few_batches_are_measured_together():
     trained = Trained([0.3, 0.1, 0.1, 0.1], batches=fitting.STEPS // 5 + 1)
-    assert [row["epoch"] for row in trained.fitting.curve] == [0, 5, 10, 15]
+    assert [row["epoch"] for row in trained.fitting.stopping.curve] == [0, 5, 10, 15]
     assert trained.weight() == trained.seen[0]
 
 
 def test_the_last_epochs_are_measured_whatever_their_number():
     trained = Trained([0.1, 0.2, 0.3], batches=fitting.STEPS // 2, epochs=3)
-    assert [row["epoch"] for row in trained.fitting.curve] == [0, 2, 3]
+    assert [row["epoch"] for row in trained.fitting.stopping.curve] == [0, 2, 3]
     assert trained.weight() == trained.seen[2]
 
 

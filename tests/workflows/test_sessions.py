@@ -30,22 +30,22 @@ def written(folder, number, rng):
 @pytest.mark.parametrize(("number", "held_out"), [(2, 1), (19, 1), (400, 40)])
 def test_the_sessions_that_ended_last_are_held_out(number, held_out, tmp_path, rng):
     frame = written(tmp_path, number, rng)
-    found = sessions.read_sessions(tmp_path, after=sessions.last_to_train(tmp_path))
+    found = splits.read_sessions(tmp_path, after=splits.last_to_train(tmp_path))
     last = frame.sort_values("ended").index[-held_out:]
     assert sorted(ids[0] - 3 for ids in found) == sorted(last)
-    assert len(sessions.read_sessions(tmp_path)) == number
+    assert len(splits.read_sessions(tmp_path)) == number
 
 
 def test_so_many_are_enough_to_hold_out(tmp_path, rng, monkeypatch):
     monkeypatch.setattr(splits, "MOST_HELD_OUT", 11)
     written(tmp_path, 400, rng)
-    assert len(sessions.read_sessions(tmp_path, after=sessions.last_to_train(tmp_path))) == 11
+    assert len(splits.read_sessions(tmp_path, after=splits.last_to_train(tmp_path))) == 11
 
 
 def test_one_session_cannot_train_and_be_held_out(tmp_path, rng):
     written(tmp_path, 1, rng)
     with pytest.raises(PopSamplerError, match=r"two or more sessions .* Received: 1\."):
-        sessions.last_to_train(tmp_path)
+        splits.last_to_train(tmp_path)
 
 
 @pytest.mark.parametrize("columns", [None, ["item_id", "session"]])
@@ -54,7 +54,7 @@ def test_what_preprocess_did_not_write_is_refused(columns, tmp_path, rng):
     if columns:
         written(tmp_path, 4, rng)[columns].to_parquet(tmp_path / "part_0.parquet")
     with pytest.raises(PopSamplerError, match=r"preprocess\.py first"):
-        sessions.read_sessions(tmp_path)
+        splits.read_sessions(tmp_path)
 
 
 def batch(lists, ended):
