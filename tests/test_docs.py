@@ -7,6 +7,7 @@ import pytest
 
 import merlin_popsampler
 from tests.conftest import OPTIONAL
+from tests.support.imports import imports_of
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = Path(merlin_popsampler.__file__).parent
@@ -48,6 +49,13 @@ def test_make_commands_are_targets(name):
         assert called is None or called[1] in targets, code
 
 
+def text_of_program(path):
+    """A script's, and that of the modules beside it that it imports: flags may be theirs."""
+    text = path.read_text(encoding="utf-8")
+    beside = [path.parent / f"{name}.py" for name in {*imports_of(text, path.stem)}]
+    return "".join([text, *(p.read_text(encoding="utf-8") for p in beside if p.exists())])
+
+
 @EVERY_PAGE
 def test_programs_are_there_and_know_their_options(name, capsys):
     from merlin_popsampler.cli.commands import main  # loads Merlin, which takes seconds
@@ -56,7 +64,7 @@ def test_programs_are_there_and_know_their_options(name, capsys):
         script = re.match(r"python ((?:workflows|benchmarks)/\S+)", code)
         command = re.match(r"python -m merlin_popsampler(?: ([a-z]+))?", code)
         if script:
-            known = (ROOT / script[1]).read_text(encoding="utf-8")
+            known = text_of_program(ROOT / script[1])
         elif command:
             with pytest.raises(SystemExit) as stop:
                 main([*filter(None, command.groups()), "--help"])
