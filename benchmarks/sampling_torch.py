@@ -1,9 +1,9 @@
 """Drawing and pricing in PyTorch against torch.multinomial and Transformers4Rec's algorithm.
 
 Sections: K draws of n items with their prices and those of 256 positives, all alternatives in turns
-in one process, eager and compiled; construction time, memory and state. Run it by the environment
-of PyTorch, `.venv-torch/bin/python benchmarks/sampling_torch.py`. Writes sampling_torch.md and
-sampling_torch.json under `--output`.
+in one process, eager, compiled, and on a GPU captured as a CUDA graph; construction time, memory
+and state. Run it by the environment of PyTorch, `.venv-torch/bin/python
+benchmarks/sampling_torch.py`. Writes sampling_torch.md and sampling_torch.json under `--output`.
 
 Transformers4Rec's sampler is written anew from its description: 2 K draws with replacement from a
 table of the catalog's length, made unique (so sorted), of which the first K are kept, priced by a
@@ -12,6 +12,7 @@ second such table of 1 - (1 - p)^(2 K).
 
 import argparse
 import json
+import math
 import statistics
 import time
 import tracemalloc
@@ -30,18 +31,18 @@ BASE = "multinomial, distinct"
 Step = Callable[[], Any]
 
 
-def log_uniform(size: int) -> torch.Tensor:
+def log_uniform(size: int, device: str) -> torch.Tensor:
     """Probabilities of one draw: float32 `[size]`."""
-    ranks = torch.arange(size, dtype=torch.float64)
-    return (torch.log1p(1.0 / (ranks + 1.0)) / torch.log(torch.tensor(size + 1.0))).float()
+    ranks = torch.arange(size, dtype=torch.float64, device=device)
+    return (torch.log1p(1.0 / (ranks + 1.0)) / math.log(size + 1.0)).float()
 
 
 class Transformers4RecAlgorithm:
     """What its log-uniform sampler does; see above."""
 
-    def __init__(self, size: int, num_sampled: int) -> None:
+    def __init__(self, size: int, num_sampled: int, device: str) -> None:
         self.num_sampled = num_sampled
-        self.dist = log_uniform(size)
+        self.dist = log_uniform(size, device)
         self.prices = -torch.expm1(2 * num_sampled * torch.log1p(-self.dist.double())).float()
 
     def __call__(self, labels: torch.Tensor) -> Any:
@@ -50,24 +51,49 @@ class Transformers4RecAlgorithm:
         return sampled, self.prices[labels], self.prices[sampled]
 
 
-def ours(size: int, num_sampled: int) -> PopularityBasedSampler:
-    return PopularityBasedSampler(size - 1, max_num_samples=num_sampled, seed=3)
+def ours(size: int, num_sampled: int, device: str) -> PopularityBasedSampler:
+    return PopularityBasedSampler(size - 1, max_num_samples=num_sampled, seed=3).to(device)
 
 
-def steps_of(size: int, num_sampled: int, compiled: bool) -> Dict[str, Step]:
+def captured(step: Step) -> Step:
+    """The step as a CUDA graph, whose launch is one."""
+    with torch.cuda.stream(torch.cuda.Stream()):
+        step()  # what is set up at a first call cannot be captured
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        step()
+
+    def replay() -> Step:
+        graph.replay()
+        return step  # whose buffers the graph reads, so they must live as long
+
+    return replay
+
+
+def steps_of(size: int, num_sampled: int, device: str) -> Dict[str, Step]:
     """The alternatives by name; `torch.multinomial` only draws."""
-    dist, labels = log_uniform(size), torch.randint(0, size, (POSITIVES,))
-    sampler, theirs = ours(size, num_sampled), Transformers4RecAlgorithm(size, num_sampled)
+    labels = torch.randint(0, size, (POSITIVES,), device=device)
+    dist, theirs = log_uniform(size, device), Transformers4RecAlgorithm(size, num_sampled, device)
+    sampler = ours(size, num_sampled, device)
     steps: Dict[str, Step] = {
         BASE: lambda: torch.multinomial(dist, num_sampled),
         "multinomial, repeated": lambda: torch.multinomial(dist, num_sampled, replacement=True),
         "Transformers4Rec's": lambda: theirs(labels),
         "ours, eager": lambda: sampler(labels),
     }
-    if compiled:
-        one_graph = torch.compile(ours(size, num_sampled), fullgraph=True)
+    if num_sampled == 1000:  # each compilation takes its time
+        one_graph = torch.compile(ours(size, num_sampled, device), fullgraph=True)
         steps["ours, compiled"] = lambda: one_graph(labels)
+    if device == "cuda":
+        steps["ours, captured"] = captured(partial(ours(size, num_sampled, device), labels))
     return steps
+
+
+def finish() -> None:
+    """Waits for what a GPU still has to do."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
 
 
 def race(steps: Dict[str, Step], rounds: int) -> Dict[str, Dict[str, float]]:
@@ -81,38 +107,43 @@ def race(steps: Dict[str, Step], rounds: int) -> Dict[str, Dict[str, float]]:
     times: Dict[str, List[float]] = {name: [] for name in steps}
     for round_ in range(rounds):
         for name in sorted(steps, reverse=bool(round_ % 2)):
+            finish()
             began = time.perf_counter()
             for _ in range(CALLS):
                 steps[name]()
+            finish()
             times[name].append(1e3 * (time.perf_counter() - began) / CALLS)
     median = {name: statistics.median(found) for name, found in times.items()}
     return {name: {"ms": ms, "times faster": median[BASE] / ms} for name, ms in median.items()}
 
 
-def drawing(sizes: List[int], samples: List[int], rounds: int) -> List[Dict[str, Any]]:
+def drawing(sizes: List[int], samples: List[int], rounds: int, device: str) -> List[Dict[str, Any]]:
     rows = []
     for size in sizes:
         for num_sampled in samples:
             if 2 * num_sampled > size:
                 continue
-            found = race(steps_of(size, num_sampled, compiled=num_sampled == 1000), rounds)
+            found = race(steps_of(size, num_sampled, device), rounds)
             rows.append({"size": size, "num_sampled": num_sampled, "steps": found})
             print(f"K = {num_sampled:,} of {size:,}", found, flush=True)
     return rows
 
 
-def construction(sizes: List[int]) -> List[Dict[str, Any]]:
+def construction(sizes: List[int], device: str) -> List[Dict[str, Any]]:
     """Median of five constructions, Python's and NumPy's peak memory, and the module's state."""
     rows = []
     for size in sizes:
-        row: Dict[str, Any] = {"size": size, "ours ms": milliseconds(partial(ours, size, 1000))}
+        row: Dict[str, Any] = {
+            "size": size,
+            "ours ms": milliseconds(partial(ours, size, 1000, device)),
+        }
         tracemalloc.start()
-        sampler = ours(size, 1000)
+        sampler = ours(size, 1000, device)
         row["ours peak MB"] = tracemalloc.get_traced_memory()[1] / 2**20
         tracemalloc.stop()
         row["ours state bytes"] = sum(x.numel() * x.element_size() for x in sampler.buffers())
         if size <= 10**7:
-            build = partial(Transformers4RecAlgorithm, size, 1000)
+            build = partial(Transformers4RecAlgorithm, size, 1000, device)
             row["Transformers4Rec's ms"] = milliseconds(build)
         row["Transformers4Rec's state bytes"] = 2 * 4 * size
         rows.append(row)
@@ -125,12 +156,14 @@ def milliseconds(build: Step) -> float:
     for _ in range(5):
         began = time.perf_counter()
         build()
+        finish()
         times.append(1e3 * (time.perf_counter() - began))
     return statistics.median(times)
 
 
 def as_markdown(found: Dict[str, List[Dict[str, Any]]]) -> str:
-    names = [BASE, "multinomial, repeated", "Transformers4Rec's", "ours, eager", "ours, compiled"]
+    every = (name for row in found["drawing"] for name in row["steps"])
+    names = list(dict.fromkeys(every))
     lines = [
         f"Milliseconds of a draw; in brackets, how many fit into one of `{BASE}`.",
         "",
@@ -160,12 +193,13 @@ def main() -> None:
     add("--sizes", type=int, nargs="+", default=[10**4, 10**5, 10**6, 10**7])
     add("--samples", type=int, nargs="+", default=[100, 1000, 10_000])
     add("--rounds", type=int, default=10, help="turns of each [%(default)s]")
+    add("--device", default="cpu", help="cpu or cuda [%(default)s]")
     add("--threads", type=int, default=1, help="of PyTorch [%(default)s]")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     found = {
-        "construction": construction([10**6, 10**9]),
-        "drawing": drawing(args.sizes, args.samples, args.rounds),
+        "construction": construction([10**6, 10**9], args.device),
+        "drawing": drawing(args.sizes, args.samples, args.rounds, args.device),
     }
     args.output.mkdir(parents=True, exist_ok=True)
     (args.output / "sampling_torch.json").write_text(json.dumps(found, indent=1))

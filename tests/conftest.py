@@ -89,8 +89,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("needs Keras 2")
     if item.get_closest_marker("newer_nvtabular") and not installed(SERIALIZER):
         pytest.skip("needs an nvtabular that saves workflows as JSON")
-    if item.get_closest_marker("gpu") and not _gpus():
-        pytest.skip("needs a GPU that TensorFlow sees; there is none here")
+    if item.get_closest_marker("gpu"):
+        framework = "torch" if "torch_" in item.path.parts else "tensorflow"
+        if not _gpus(framework):
+            pytest.skip(f"needs a GPU that {framework} sees; there is none here")
 
 
 def _keras3() -> bool:
@@ -99,10 +101,14 @@ def _keras3() -> bool:
     return int(keras.__version__.split(".")[0]) >= 3
 
 
-def _gpus() -> list:
+def _gpus(framework: str) -> int:
+    if framework == "torch":
+        import torch
+
+        return torch.cuda.device_count()
     import tensorflow as tf
 
-    return tf.config.list_physical_devices("GPU")
+    return len(tf.config.list_physical_devices("GPU"))
 
 
 @pytest.hookimpl(trylast=True)

@@ -1,6 +1,6 @@
 """Random numbers on a device, in integer operations: the interpreter of `core.philox`."""
 
-from typing import Tuple
+from typing import List, Tuple
 
 import torch
 
@@ -26,21 +26,20 @@ def random_bits(key: torch.Tensor, position: torch.Tensor, num: int) -> torch.Te
     Returns:
       int64 `[num]`.
     """
-    turns = torch.arange(ROUNDS, device=key.device)[:, None]
-    keys = ((torch.stack(words(key)) + turns * _pair(INCREMENTS, key.device)) & WORD)[..., None]
-    multipliers = _pair(MULTIPLIERS, key.device)[:, None]
-    low, high = words(position)
-    blocks = torch.arange((num + 1) // 2, device=key.device)
-    # Words 0 and 2 of every counter, which are multiplied, and words 1 and 3.
-    even = torch.stack([blocks, low.expand_as(blocks)])
-    odd = torch.stack([torch.zeros_like(high), high])[:, None]
-    for round_key in keys.unbind():
-        products = (even * multipliers).flip(0)
-        even, odd = ((products >> 32) ^ odd ^ round_key) & WORD, products
-    return (even | (odd << 32)).T.reshape(-1)[:num]
+    # Four vectors, of which a compiler makes one loop; rows of a matrix would be several.
+    c0, c1 = torch.arange((num + 1) // 2, device=key.device), torch.zeros_like(key)
+    c2, c3 = words(position)
+    for k0, k1 in zip(*_round_keys(key)):
+        first, third = c0 * MULTIPLIERS[0], c2 * MULTIPLIERS[1]
+        c0, c1 = ((third >> 32) ^ c1 ^ k0) & WORD, third
+        c2, c3 = ((first >> 32) ^ c3 ^ k1) & WORD, first
+    return torch.stack([c0 | (c1 << 32), c2 | (c3 << 32)], dim=1).reshape(-1)[:num]
 
 
-def _pair(numbers: Tuple[int, int], device: torch.device) -> torch.Tensor:
-    """int64 `[2]`, made where it is needed: for a copy from the host, a GPU would have to wait."""
-    step = numbers[1] - numbers[0]
-    return torch.arange(numbers[0], numbers[0] + 2 * step, step, dtype=torch.int64, device=device)
+def _round_keys(key: torch.Tensor) -> List[Tuple[torch.Tensor, ...]]:
+    """The two words of the key, each as it is in every round.
+
+    Made where they are needed: for a copy from the host, a GPU would have to wait.
+    """
+    turns = torch.arange(ROUNDS, device=key.device)
+    return [((word + turns * step) & WORD).unbind() for word, step in zip(words(key), INCREMENTS)]

@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from merlin_popsampler.core.prices import PriceTable
 
@@ -34,7 +35,7 @@ class Prices(torch.nn.Module):  # type: ignore[misc]
             prices = self._by_piece(safe)
         else:
             prices = self._by_rank(safe) if len(self.table.rows) else self._by_formula(safe)
-        return torch.where(safe == ranks, prices, self.outside)
+        return prices.masked_fill(safe != ranks, self.outside)
 
     def _by_piece(self, ranks: torch.Tensor) -> torch.Tensor:
         rows = floats(self._rows)[:, 0]
@@ -47,9 +48,10 @@ class Prices(torch.nn.Module):  # type: ignore[misc]
         t = torch.log(shifted) * table.scale - table.origin
         cell = t.floor().clamp(min=0.0)
         row = (rank.clamp(max=float(table.head)) + cell).to(torch.int64)
-        v0, v1, v2, v3 = floats(self._rows)[row].unbind(-1)
+        v0, v1, v2, v3 = functional.embedding(row, floats(self._rows)).unbind(-1)
         f = t - cell
-        return (torch.exp(v0 + f * (v1 + f * (v2 + f * v3))) / shifted).clamp(max=1.0)
+        log_price = torch.addcmul(v0, f, torch.addcmul(v1, f, torch.addcmul(v2, f, v3)))
+        return (torch.exp(log_price) / shifted).clamp(max=1.0)
 
     def _by_formula(self, ranks: torch.Tensor) -> torch.Tensor:
         """log1p keeps 3e-7 at any rank, where a float32 difference of logarithms loses all."""

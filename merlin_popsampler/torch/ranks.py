@@ -111,13 +111,13 @@ def first_distinct(draws: torch.Tensor, num_sampled: int) -> torch.Tensor:
     """
     draws = torch.cat([draws, torch.arange(num_sampled, device=draws.device)])
     values, places = torch.sort(draws, stable=True)
-    changes = torch.ones_like(values, dtype=torch.bool)
+    # Integers, since a compiler scatters bits one by one.
+    changes = torch.ones_like(values)
     changes[1:] = values[1:] != values[:-1]
-    is_first = torch.empty_like(changes).scatter(0, places, changes)
-    order = torch.where(is_first, is_first.cumsum(0) - 1, num_sampled)
-    # What is no first occurrence, or one too many, lands behind the end.
-    found = draws.new_empty(num_sampled + 1)
-    return found.scatter(0, order.clamp(max=num_sampled), draws)[:num_sampled]
+    is_first = torch.empty_like(values).scatter(0, places, changes)
+    # What is no first occurrence lands before the start, what is one too many behind the end.
+    order = (is_first.cumsum(0) * is_first).clamp(max=num_sampled + 1)
+    return draws.new_empty(num_sampled + 2).scatter(0, order, draws)[1:-1]
 
 
 def gamma(shape: int, numbers: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,221 @@
+"""On a GPU: what the CPU draws, prices and scores, without a wait for the host."""
+
+import contextlib
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+from merlin_popsampler.core import philox as reference
+from merlin_popsampler.laws import LogUniform
+from merlin_popsampler.torch import PopularityBasedSampler, SampledSoftmaxLoss, philox
+from merlin_popsampler.torch.inverse import Inverse
+from tests.support.golden_samplers import BATCHES, CASES, GOLDEN, sampler_of, summary
+from tests.torch_.test_boundaries import LAWS, misplaced, real_ranks
+
+pytestmark = pytest.mark.gpu
+
+TRUE_IDS = torch.tensor([[3, 4], [402, 0]])
+LARGE = "log-uniform, 20000 of 1e6, a head"
+
+
+def on_gpu(case, seed=17):
+    return sampler_of(PopularityBasedSampler, case, seed).to("cuda")
+
+
+def drawn_by(function, batches=BATCHES):
+    true_ids = TRUE_IDS.to("cuda")
+    return [function(true_ids) for _ in range(batches)]
+
+
+def summaries(found):
+    return [summary(values.sampled_ids.cpu().numpy()) for values in found]
+
+
+def assert_prices(found, expected):
+    for values, others in zip(found, expected):
+        for prices, other_prices in zip(values[1:], others[1:]):
+            assert prices.dtype == torch.float32
+            np.testing.assert_allclose(prices.cpu(), other_prices.cpu(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("num", [1, 2, 100_001])
+def test_random_bits(num):
+    key, position = -5_000_000_007, 2**40 + 3
+    found = philox.random_bits(
+        torch.tensor(key, device="cuda"), torch.tensor(position, device="cuda"), num
+    )
+    assert found.cpu().numpy().tolist() == reference.random_bits(key, position, num).tolist()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_golden_samplers_and_their_prices(case):
+    found = drawn_by(on_gpu(case))
+    assert {tensor.device.type for values in found for tensor in values} == {"cuda"}
+    assert summaries(found) == GOLDEN[case]
+    sampler = sampler_of(PopularityBasedSampler, case)
+    assert_prices(found, [sampler(TRUE_IDS) for _ in found])
+
+
+def test_another_seed_draws_otherwise():
+    assert summaries(drawn_by(on_gpu(LARGE, seed=18))) != GOLDEN[LARGE]
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_no_rank_differs_but_at_a_step(name):
+    uniforms = reference.random_uniforms(17, 5, 20_000_000)
+    inverse = Inverse(LAWS[name]).to("cuda")
+    ranks = inverse(torch.from_numpy(uniforms).to("cuda")).cpu().numpy()
+    differing, unexplained = misplaced(ranks, real_ranks(LAWS[name], uniforms))
+    assert unexplained == 0
+    assert differing < 200
+
+
+@contextlib.contextmanager
+def waiting_refused():
+    """Any operation that waits for the GPU raises an error."""
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_draw_waits_for_nothing(case):
+    sampler, true_ids = on_gpu(case), TRUE_IDS.to("cuda")
+    with waiting_refused():
+        sampler(true_ids)
+
+
+def test_a_step_waits_for_nothing():
+    loss, query, table, ids, excluded = step_of(LogUniform(400), "cuda")
+    with waiting_refused():
+        loss(query, ids, table, excluded).backward()
+    assert table.grad.abs().sum() > 0
+
+
+def test_what_waits_is_seen():
+    true_ids = TRUE_IDS.to("cuda")
+    with waiting_refused(), pytest.raises(RuntimeError, match="synchroniz"):
+        true_ids.nonzero()
+
+
+def step_of(law, device, rows=256, dim=16):
+    """A loss and its inputs, equal on every device."""
+    rng = np.random.default_rng(17)
+    sampler = PopularityBasedSampler(law.size + 2, 3, 100, 17, law=law)
+    vectors = [rng.normal(size=(num, dim)).astype(np.float32) for num in (rows, law.size + 3)]
+    ids = torch.from_numpy(rng.integers(0, law.size + 3, rows)).to(device)
+    excluded = torch.from_numpy(rng.integers(0, law.size + 3, (rows, 7))).to(device)
+    query, table = (torch.from_numpy(x).to(device).requires_grad_() for x in vectors)
+    return SampledSoftmaxLoss(sampler, 0.5).to(device), query, table, ids, excluded
+
+
+@pytest.mark.parametrize("training", [True, False], ids=["sampled", "whole catalog"])
+def test_losses_and_gradients_are_the_cpu_s(training):
+    found = []
+    for device in ("cpu", "cuda"):
+        loss, query, table, ids, excluded = step_of(LogUniform(400), device)
+        value = loss.train(training)(query, ids, table, excluded)
+        if training:
+            value.backward()
+        grads = [x.grad.cpu().numpy() for x in (query, table)] if training else []
+        found.append([value.detach().cpu().numpy(), *grads])
+    for cpu, gpu in zip(*found):
+        np.testing.assert_allclose(gpu, cpu, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_autocast_changes_no_draw_and_no_loss(dtype):
+    loss, query, table, ids, _ = step_of(LogUniform(400), "cuda")
+    expected = copy.deepcopy(loss)(query, ids, table)
+    with torch.autocast("cuda", dtype=dtype):
+        found = loss(query, ids, table)
+    assert found.dtype == torch.float32
+    assert found.item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+@pytest.mark.parametrize("mode", ["default", "reduce-overhead"])
+@pytest.mark.parametrize("case", ["log-uniform, 1000 of 1e6", "measured, 20000 of 1e6, a head"])
+def test_compiled_draws(case, mode):
+    torch.compiler.reset()
+    compiled = torch.compile(on_gpu(case), fullgraph=True, mode=mode)
+    # What a captured graph answers lies where its next answer will.
+    found = [
+        type(values)(*(tensor.clone() for tensor in values))
+        for values in map(compiled, [TRUE_IDS.to("cuda")] * BATCHES)
+    ]
+    assert summaries(found) == GOLDEN[case]
+    assert_prices(found, drawn_by(on_gpu(case)))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_captured_graph_draws_on(case):
+    """Replays are batches one after the other: the stream is in the graph, as is all of a draw."""
+    sampler, true_ids = on_gpu(case), TRUE_IDS.to("cuda")
+    start = sampler.stream.clone()
+    aside = torch.cuda.Stream()
+    with torch.cuda.stream(aside):
+        sampler(true_ids)  # what libraries set up at their first call, they cannot while captured
+    torch.cuda.synchronize()
+    sampler.stream.copy_(start)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        values = sampler(true_ids)
+    found = []
+    for _ in range(BATCHES):
+        graph.replay()
+        found.append(summary(values.sampled_ids.cpu().numpy()))
+    assert found == GOLDEN[case]
+
+
+def test_a_stream_goes_on_where_it_is_loaded():
+    expected = GOLDEN[LARGE]
+    first, second = on_gpu(LARGE), sampler_of(PopularityBasedSampler, LARGE, seed=5)
+    drawn = [summary(first.sample_ids().cpu().numpy())]
+    second.load_state_dict(first.state_dict())
+    drawn.append(summary(second.sample_ids().numpy()))
+    second.to("cuda")
+    drawn.append(summary(second.sample_ids().cpu().numpy()))
+    assert drawn == expected
+
+
+def test_the_number_of_samples_may_change():
+    sampler = on_gpu(LARGE)
+    sampler.set_max_num_samples(7)
+    assert sampler.sample_ids().shape == (7,)
+    assert sampler.get_distribution_probs().device.type == "cuda"
+
+
+def test_deterministic_algorithms():
+    torch.use_deterministic_algorithms(True)
+    try:
+        assert summaries(drawn_by(on_gpu(LARGE))) == GOLDEN[LARGE]
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
+def test_a_billion_items():
+    sampler = PopularityBasedSampler(10**9 + 2, 3, 100_000, 17).to("cuda")
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    ids = sampler.sample_ids()
+    assert len(ids.unique()) == 100_000
+    assert ids.min().item() >= 3 and ids.max().item() <= 10**9 + 2
+    assert torch.cuda.max_memory_allocated() - before < 64 * 2**20
+
+
+def test_an_evaluation_takes_memory_for_a_block():
+    rows, items, dim = 1024, 10**6, 32
+    loss = SampledSoftmaxLoss(PopularityBasedSampler(items + 2, 3, 100, 17)).to("cuda").eval()
+    table, query = (torch.randn(num, dim, device="cuda") for num in (items + 3, rows))
+    ids = torch.randint(3, items + 3, (rows,), device="cuda")
+    torch.cuda.synchronize()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    assert torch.isfinite(loss(query, ids, table))
+    # The matrix of all scores has 4 GB.
+    assert torch.cuda.max_memory_allocated() - before < 512 * 2**20
