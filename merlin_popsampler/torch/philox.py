@@ -27,7 +27,7 @@ def random_bits(key: torch.Tensor, position: torch.Tensor, num: int) -> torch.Te
       int64 `[num]`.
     """
     # Four vectors, of which a compiler makes one loop; rows of a matrix would be several.
-    c0, c1 = torch.arange((num + 1) // 2, device=key.device), torch.zeros_like(key)
+    c0, c1 = _count((num + 1) // 2, key.device), torch.zeros_like(key)
     c2, c3 = words(position)
     for k0, k1 in zip(*_round_keys(key)):
         first, third = c0 * MULTIPLIERS[0], c2 * MULTIPLIERS[1]
@@ -41,5 +41,14 @@ def _round_keys(key: torch.Tensor) -> List[Tuple[torch.Tensor, ...]]:
 
     Made where they are needed: for a copy from the host, a GPU would have to wait.
     """
-    turns = torch.arange(ROUNDS, device=key.device)
+    turns = _count(ROUNDS, key.device)
     return [((word + turns * step) & WORD).unbind() for word, step in zip(words(key), INCREMENTS)]
+
+
+def _count(num: int, device: torch.device) -> torch.Tensor:
+    """Words 0, 1, 2, ...: int64 `[num]`.
+
+    The mask changes nothing here, but what PyTorch's compiler makes of it: without, it computes the
+    products of a word as it does indices, on a GPU in 32 bits, for which the factors are too large.
+    """
+    return torch.arange(num, device=device) & WORD

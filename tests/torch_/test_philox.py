@@ -1,8 +1,11 @@
 """The generator on tensors against the reference in NumPy, bit by bit."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
+from torch._inductor.utils import run_and_get_code
 
 from merlin_popsampler.core import philox as reference
 from merlin_popsampler.torch.philox import random_bits, uniforms
@@ -33,3 +36,13 @@ def test_other_arithmetic_is_told_apart():
         for position in (0, 2**32, 2**33)
     }
     assert len(draws) == 9
+
+
+def test_compiled_code_has_no_products_of_indices():
+    """On a GPU an index has 32 bits, and a factor beyond them ends the compilation in an error."""
+    place = torch.tensor(-5), torch.tensor(2**40 + 3)
+    compiled = torch.compile(random_bits, fullgraph=True, dynamic=False)
+    bits, codes = run_and_get_code(compiled, *place, 11)
+    assert bits.tolist() == reference.random_bits(-5, 2**40 + 3, 11).tolist()
+    products = [re.findall(r"(\d+)L?\s*\*\s*x\d", code) for code in codes]
+    assert codes and all(int(factor) < 2**31 for found in products for factor in found)
