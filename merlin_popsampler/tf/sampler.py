@@ -5,12 +5,8 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple, Type
 
 import tensorflow as tf
 
-from merlin_popsampler.contract.sampler_settings import (
-    LawLike,
-    arguments_from_schema,
-    law_over,
-    seed_of,
-)
+from merlin_popsampler.contract.catalog_sampler import CatalogSampler
+from merlin_popsampler.contract.sampler_settings import LawLike, law_over, seed_of
 from merlin_popsampler.core.checks import batch_size
 from merlin_popsampler.core.domain import IdDomain
 from merlin_popsampler.core.draw_plan import plan_draws
@@ -25,7 +21,7 @@ from .ranks import draw_ranks
 
 
 @tf.keras.utils.register_keras_serializable(package="merlin_popsampler")
-class PopularityBasedSampler(tf.keras.layers.Layer):  # type: ignore[misc]
+class PopularityBasedSampler(CatalogSampler, tf.keras.layers.Layer):  # type: ignore[misc]
     """Samples item ids by popularity, for losses over a part of the catalog.
 
     Ids in frequency order need no table: the law gives an id's probability from its rank,
@@ -59,8 +55,6 @@ class PopularityBasedSampler(tf.keras.layers.Layer):  # type: ignore[misc]
       >>> loss = tf.nn.sampled_softmax_loss(..., sampled_values=sampler.sampled_values(true_ids))
     """
 
-    _max_num_samples: int
-
     def __init__(
         self,
         max_id: int,
@@ -89,47 +83,6 @@ class PopularityBasedSampler(tf.keras.layers.Layer):  # type: ignore[misc]
         self._one_draw = price_table(self.law, 1, unique=False)
         self.set_max_num_samples(max_num_samples)
         self.built = True
-
-    @classmethod
-    def from_schema(
-        cls,
-        schema: Any,
-        column: Optional[str] = None,
-        *,
-        distortion: float = 1.0,
-        **overrides: Any,
-    ) -> "PopularityBasedSampler":
-        """The sampler for a data set's item ids.
-
-        Args:
-          schema: a Merlin Schema, Dataset, Loader or fitted Workflow.
-          column: name of the item id's column; None finds the one tagged so.
-          distortion: power of the counts in the measured law: 1.0 draws as often as counted, 0.75
-            is word2vec's choice, 0.0 is uniform.
-          **overrides: the constructor's arguments. `law` is "auto" unless given: the measured law
-            ("empirical") where the schema has its steps, else log-uniform.
-
-        Raises:
-          SchemaError: what `read_popularity` raises, and ids that are not in frequency order,
-            unless `law` names one that is wanted all the same.
-          PopSamplerError: what the constructor raises, and a distortion of another law.
-        """
-        return cls(**arguments_from_schema(schema, column, distortion, overrides))
-
-    @property
-    def max_id(self) -> int:
-        """Last id that can be drawn."""
-        return self.domain.max_id
-
-    @property
-    def min_id(self) -> int:
-        """First id that can be drawn."""
-        return self.domain.min_id
-
-    @property
-    def max_num_samples(self) -> int:
-        """Ids of one batch of draws."""
-        return self._max_num_samples
 
     @property
     def required_features(self) -> List[str]:

@@ -77,11 +77,14 @@ class Edges(torch.nn.Module):  # type: ignore[misc]
 
     def __init__(self, pieces: Pieces) -> None:
         super().__init__()
-        keep(self, "_starts", pieces.starts)
+        # Cut once, not at each use: compiled for a GPU, torch 2.11 searches from the old start.
+        keep(self, "_later", pieces.starts[1:])
 
     def forward(self, ranks: torch.Tensor) -> torch.Tensor:
         """Index of the piece of each rank, int64 of the ranks' shape."""
-        return torch.searchsorted(self._starts[1:], ranks, right=True)
+        if not len(self._later):  # nor does it compile a search among none
+            return torch.zeros_like(ranks)
+        return torch.searchsorted(self._later, ranks, right=True)
 
 
 class FirstProbs(torch.nn.Module):  # type: ignore[misc]
