@@ -6,6 +6,8 @@ SHELL := bash
 .PHONY: help venv venv-keras3 venv-torch venv-lint venv-docs venv-mutants demo notebook test test-keras3 test-torch lint format hooks benchmark benchmark-torch scale docs wheel release-check conformance crashes mutants clean
 
 export PYTHON
+# Much here starts many processes, and each would compile anew whatever it imports.
+unexport PYTHONDONTWRITEBYTECODE
 OUT ?= out
 ARGS ?=
 

@@ -51,7 +51,7 @@ class Transformers4RecAlgorithm:
         return sampled, self.prices[labels], self.prices[sampled]
 
 
-def ours(size: int, num_sampled: int, device: str) -> PopularityBasedSampler:
+def ours(size: int, num_sampled: int, device: str) -> Any:
     return PopularityBasedSampler(size - 1, max_num_samples=num_sampled, seed=3).to(device)
 
 
