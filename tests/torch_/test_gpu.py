@@ -207,6 +207,32 @@ def test_an_evaluation_takes_memory_for_a_block():
     assert torch.cuda.max_memory_allocated() - before < 512 * 2**20
 
 
+def test_made_where_it_draws():
+    """Under a default device all of a module is made there."""
+    with torch.device("cuda"):
+        sampler = sampler_of(PopularityBasedSampler, LARGE)
+    assert {buffer.device.type for buffer in sampler.buffers()} == {"cuda"}
+    assert summaries(drawn_by(sampler)) == GOLDEN[LARGE]
+
+
+def test_excluded_ids_may_be_nested():
+    loss, query, table, ids, excluded = step_of(LogUniform(400), "cuda")
+    nested = torch.nested.nested_tensor(list(excluded), layout=torch.jagged)
+    expected = copy.deepcopy(loss)(query, ids, table, excluded)
+    assert loss(query, ids, table, nested).item() == pytest.approx(expected.item(), rel=1e-6)
+    assert expected.item() != pytest.approx(loss(query, ids, table).item(), rel=1e-3)
+
+
+@pytest.mark.parametrize("sparse", [False, True], ids=["dense", "sparse"])
+def test_gradients_of_an_embedding(sparse):
+    loss, query, table, ids, _ = step_of(LogUniform(400), "cuda")
+    items = torch.nn.Embedding.from_pretrained(table.detach(), freeze=False, sparse=sparse)
+    copy.deepcopy(loss)(query, ids, table).backward()
+    loss(query, ids, items).backward()
+    found = items.weight.grad.to_dense() if sparse else items.weight.grad
+    np.testing.assert_allclose(found.cpu(), table.grad.cpu(), rtol=1e-4, atol=1e-7)
+
+
 REDUCED = ["log-uniform, 1000 of 1e6", LARGE, "measured, 20000 of 1e6, a head"]
 WAYS = [(case, "default") for case in CASES] + [(case, "reduce-overhead") for case in REDUCED]
 
@@ -223,3 +249,17 @@ def test_compiled_draws(case, mode):
     ]
     assert summaries(found) == GOLDEN[case]
     assert_prices(found, drawn_by(on_gpu(case)))
+
+
+def test_a_compiled_step():
+    torch.compiler.reset()
+    loss, query, table, ids, excluded = step_of(LogUniform(400), "cuda")
+    compiled = torch.compile(copy.deepcopy(loss), fullgraph=True)
+    found = []
+    for step in (loss, compiled):
+        query.grad = table.grad = None
+        values = [step(query, ids, table, excluded) for _ in range(2)]
+        sum(values).backward()
+        found.append([*(value.item() for value in values), query.grad.cpu(), table.grad.cpu()])
+    for eager, other in zip(*found):
+        np.testing.assert_allclose(other, eager, rtol=1e-4, atol=1e-7)
