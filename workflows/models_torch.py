@@ -77,16 +77,16 @@ class Session(Model):
     def __init__(self, items: torch.nn.Embedding) -> None:
         super().__init__(items)
         dim = items.embedding_dim - 1
-        self.reader = torch.nn.GRU(dim, dim, batch_first=True)
+        self.reader = torch.nn.GRU(dim, dim)
 
     def queries(self, ids: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         session, place = places(lengths)
         vectors = self.items(ids)[:, :-1]
-        padded = vectors.new_zeros(len(lengths), int(lengths.max()), vectors.shape[1])
-        states, _ = self.reader(padded.index_put((session, place), vectors))
+        padded = vectors.new_zeros(int(lengths.max()), len(lengths), vectors.shape[1])
+        states, _ = self.reader(padded.index_put((place, session), vectors))
         asking = place < lengths[session] - 1
         asking = asking if self.training else ~asking
-        return states[session[asking], place[asking]]
+        return states[place[asking], session[asking]]
 
     def positives(self, ids: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         return ids[places(lengths)[1] > 0]
