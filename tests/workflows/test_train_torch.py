@@ -50,7 +50,7 @@ def test_each_item_but_the_first_is_asked_for_by_those_before_it():
     vectors = model.items.weight[:, :-1]
 
     def state(*ids):
-        return model.reader(vectors[list(ids)][None])[1][0, 0]
+        return model.reader(vectors[list(ids)][:, None])[1][0, 0]
 
     expected = torch.stack([state(3), state(3, 5), state(10)])
     torch.testing.assert_close(model.queries(IDS, LENGTHS), expected)
