@@ -11,12 +11,12 @@ from merlin_popsampler.core import philox as reference
 from merlin_popsampler.laws import LogUniform
 from merlin_popsampler.torch import PopularityBasedSampler, SampledSoftmaxLoss, philox
 from merlin_popsampler.torch.inverse import Inverse
+from tests.support.boundaries import LAWS, misplaced, real_ranks
 from tests.support.golden_samplers import BATCHES, CASES, GOLDEN, sampler_of, summary
-from tests.torch_.test_boundaries import LAWS, misplaced, real_ranks
+from tests.support.torch_draws import TRUE_IDS, assert_prices, drawn_by
 
 pytestmark = pytest.mark.gpu
 
-TRUE_IDS = torch.tensor([[3, 4], [402, 0]])
 LARGE = "log-uniform, 20000 of 1e6, a head"
 
 
@@ -24,20 +24,8 @@ def on_gpu(case, seed=17):
     return sampler_of(PopularityBasedSampler, case, seed).to("cuda")
 
 
-def drawn_by(function, batches=BATCHES):
-    true_ids = TRUE_IDS.to("cuda")
-    return [function(true_ids) for _ in range(batches)]
-
-
 def summaries(found):
     return [summary(values.sampled_ids.cpu().numpy()) for values in found]
-
-
-def assert_prices(found, expected):
-    for values, others in zip(found, expected):
-        for prices, other_prices in zip(values[1:], others[1:]):
-            assert prices.dtype == torch.float32
-            np.testing.assert_allclose(prices.cpu(), other_prices.cpu(), rtol=1e-5)
 
 
 @pytest.mark.parametrize("num", [1, 2, 100_001])
@@ -51,15 +39,15 @@ def test_random_bits(num):
 
 @pytest.mark.parametrize("case", CASES)
 def test_golden_samplers_and_their_prices(case):
-    found = drawn_by(on_gpu(case))
+    found = drawn_by(on_gpu(case), device="cuda")
     assert {tensor.device.type for values in found for tensor in values} == {"cuda"}
     assert summaries(found) == GOLDEN[case]
     sampler = sampler_of(PopularityBasedSampler, case)
-    assert_prices(found, [sampler(TRUE_IDS) for _ in found])
+    assert_prices(found, drawn_by(sampler), rtol=1e-5)
 
 
 def test_another_seed_draws_otherwise():
-    assert summaries(drawn_by(on_gpu(LARGE, seed=18))) != GOLDEN[LARGE]
+    assert summaries(drawn_by(on_gpu(LARGE, seed=18), device="cuda")) != GOLDEN[LARGE]
 
 
 @pytest.mark.parametrize("name", LAWS)
@@ -179,7 +167,7 @@ def test_the_number_of_samples_may_change():
 def test_deterministic_algorithms():
     torch.use_deterministic_algorithms(True)
     try:
-        assert summaries(drawn_by(on_gpu(LARGE))) == GOLDEN[LARGE]
+        assert summaries(drawn_by(on_gpu(LARGE), device="cuda")) == GOLDEN[LARGE]
     finally:
         torch.use_deterministic_algorithms(False)
 
@@ -212,7 +200,7 @@ def test_made_where_it_draws():
     with torch.device("cuda"):
         sampler = sampler_of(PopularityBasedSampler, LARGE)
     assert {buffer.device.type for buffer in sampler.buffers()} == {"cuda"}
-    assert summaries(drawn_by(sampler)) == GOLDEN[LARGE]
+    assert summaries(drawn_by(sampler, device="cuda")) == GOLDEN[LARGE]
 
 
 def test_excluded_ids_may_be_nested():
@@ -248,7 +236,7 @@ def test_compiled_draws(case, mode):
         for values in map(compiled, [TRUE_IDS.to("cuda")] * BATCHES)
     ]
     assert summaries(found) == GOLDEN[case]
-    assert_prices(found, drawn_by(on_gpu(case)))
+    assert_prices(found, drawn_by(on_gpu(case), device="cuda"), rtol=1e-5)
 
 
 def test_a_compiled_step():

@@ -9,21 +9,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from merlin_popsampler.laws import Empirical, LogUniform, Steps
 from merlin_popsampler.torch import PopularityBasedSampler, SampledSoftmaxLoss
-from tests.support.golden_samplers import BATCHES, CASES, GOLDEN, sampler_of, summary
-
-TRUE_IDS = torch.tensor([[3, 4], [402, 0]])
-
-
-def drawn_by(function, batches=BATCHES):
-    return [function(TRUE_IDS) for _ in range(batches)]
+from tests.support.golden_samplers import CASES, GOLDEN, sampler_of, summary
+from tests.support.torch_draws import TRUE_IDS, assert_prices, drawn_by
 
 
 def assert_same(found, expected):
     for values, others in zip(found, expected):
         assert values.sampled_ids.tolist() == others.sampled_ids.tolist()
-        for prices, other_prices in zip(values[1:], others[1:]):
-            assert prices.dtype == torch.float32
-            np.testing.assert_allclose(prices, other_prices, rtol=1e-6)
+    assert_prices(found, expected, rtol=1e-6)
 
 
 @pytest.fixture(scope="module")
