@@ -9,6 +9,19 @@ from progress import bar
 from stopping import METRIC, SLOWER, STEPS, Stopping
 
 
+def adam(learning_rate: float) -> Any:
+    """Keras's Adam, at a fifth of its time on tables of vectors.
+
+    It goes over the whole table for a gradient of few rows, too, in many passes. For a dense
+    gradient the older implementation does the same in one.
+    """
+
+    def dense(gradients: Any) -> Any:
+        return [(tf.convert_to_tensor(gradient), variable) for gradient, variable in gradients]
+
+    return tf.keras.optimizers.legacy.Adam(learning_rate, gradient_transformers=[dense])
+
+
 class UntilNoBetter(tf.keras.callbacks.Callback):  # type: ignore[misc]
     """Measures a model after epochs of `STEPS` batches or more, and keeps its best weights.
 

@@ -120,14 +120,11 @@ def build_workflow(vocabulary: Path, min_count: int, max_len: int) -> Tuple[Any,
         aggs={"item_id": ["list"], "position": ["max"]},
         name_sep="-",
     )
-    lists = (
-        sessions["item_id-list"]
-        >> ops.ListSlice(-max_len)
-        >> ops.Rename(name="item_id")
-        >> ops.AddMetadata(tags=["sequence"])
-    )
-    ended = sessions["position-max"] >> ops.Rename(name="ended")
-    return nvt.Workflow(lists + sessions["session"] + ended), items
+    lists = sessions["item_id-list"] >> ops.ListSlice(-max_len) >> ops.AddMetadata(["sequence"])
+    # Few branches: Merlin runs what is above a branch anew for each.
+    columns = lists + sessions["session", "position-max"]
+    names = {"item_id-list": "item_id", "session": "session", "position-max": "ended"}
+    return nvt.Workflow(columns >> ops.Rename(f=names.get)), items
 
 
 def read_features(

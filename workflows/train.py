@@ -34,7 +34,7 @@ import merlin.models.tf as mm
 import numpy as np
 import tensorflow as tf
 from evaluate import Scorer, as_table, evaluate, leave_last_out, popularity_scorer
-from fitting import UntilNoBetter
+from fitting import UntilNoBetter, adam
 from flags import parse, training_parser
 from merlin.io import Dataset
 from models import MODELS, build_model, model_scorer
@@ -73,7 +73,7 @@ def fit(
         features = ItemFeatures.from_dataset(args.data / "items", domain=domain)
         item_schema = Dataset(str(args.data / "items" / "*.parquet"), engine="parquet").schema
     model = build_model(name, data.schema, negatives, popularity, args.dim, item_schema, features)
-    model.compile(optimizer=tf.keras.optimizers.Adam(args.learning_rate))
+    model.compile(optimizer=adam(args.learning_rate))
 
     def scorer() -> Scorer:
         return model_scorer(model, features, domain)

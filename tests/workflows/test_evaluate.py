@@ -67,3 +67,17 @@ def test_batches_change_nothing(rng):
     queries, positives = leave_last_out(sessions)
     whole = evaluate(scorer_of(scores), queries, positives, DOMAIN, k=2)
     assert whole == evaluate(scorer_of(scores), queries, positives, DOMAIN, k=2, batch_size=5)
+
+
+def test_queries_of_all_lengths_keep_their_positives():
+    """Each query's scores prefer what is one greater than its last id."""
+    queries = [np.array(ids) for ids in ([4, 5, 6], [3], [8, 7], [9, 8, 7, 3], [5])]
+    positives = np.array([7, 4, 8, 5, 6])
+
+    def score(asked):
+        return np.array([np.arange(10) == ids[-1] + 1 for ids in asked], np.float32)
+
+    for batch_size in (1, 2, 5):
+        found = evaluate(score, queries, positives, DOMAIN, k=1, batch_size=batch_size)
+        # 8 is an item of its query, and 5 is not what the fourth asks for.
+        assert found["recall@1"] == 3 / 5

@@ -16,6 +16,20 @@ RATE = 1e-5
 """So small that every batch moves the weight by nearly as much."""
 
 
+def test_adam_takes_the_steps_of_kerass_own_on_few_rows_of_a_table():
+    rng = np.random.default_rng(3)
+    start = rng.normal(size=(50, 4)).astype(np.float32)
+    tables = [tf.Variable(start), tf.Variable(start)]
+    optimizers = [fitting.adam(0.01), tf.keras.optimizers.Adam(0.01)]
+    for _ in range(20):
+        rows, of_rows = rng.integers(0, 40, 8), rng.normal(size=(8, 4)).astype(np.float32)
+        for optimizer, table in zip(optimizers, tables):
+            gradient = tf.IndexedSlices(of_rows, rows, tf.constant([50, 4]))
+            optimizer.apply_gradients([(gradient, table)])
+    assert np.abs(tables[1] - start).max() > 0.05
+    np.testing.assert_allclose(*tables, rtol=1e-5, atol=1e-6)
+
+
 class Counter(tf.keras.layers.Layer):
     """Counts the batches, as a sampler's stream does: in a weight that is not trained."""
 
