@@ -158,6 +158,26 @@ def test_rows_without_an_item_teach_nothing_whatever_the_loss(loss):
     assert all(np.abs(gradient).max() == 0.0 for gradient in gradients)
 
 
+PAIRWISE = ["bpr", "bpr-max", "hinge", "logistic", "top1", "top1-max", "top1_v2"]
+
+
+@pytest.mark.parametrize("negatives", ["sampled", "in-batch"])
+@pytest.mark.parametrize("loss", PAIRWISE)
+def test_merlin_models_pairwise_losses_are_numbers(loss, negatives):
+    """Some square the log-probability of what is masked."""
+    loss = mm.losses.loss_registry.parse(loss)
+    output, query = (
+        output_on(negatives=sampler() if negatives == "sampled" else "in-batch"),
+        tf.Variable(QUERY),
+    )
+    with tf.GradientTape() as tape:
+        prediction = answer(output, query)
+        value = loss(prediction.targets, prediction.outputs)
+    gradient = tape.gradient(value, query).numpy()
+    assert float(value) > 0.0
+    assert np.isfinite(gradient).all() and np.abs(gradient[COUNTING]).max() > 0.0
+
+
 @pytest.mark.parametrize("ids", [[9], [2]], ids=["an item", "no item"])
 @pytest.mark.parametrize("negatives", ["one sample", "in-batch"])
 def test_one_row_and_one_sample(negatives, ids):
