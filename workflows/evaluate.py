@@ -60,6 +60,20 @@ def evaluate(
     Returns:
       `{"recall@k": share of positives in the list, "ndcg@k": mean of 1 / log2(place + 1)}`.
     """
+    gains = gains_of(score, queries, positives, domain, k, batch_size, name)
+    return {f"recall@{k}": float(np.mean(gains > 0)), f"ndcg@{k}": float(np.mean(gains))}
+
+
+def gains_of(
+    score: Scorer,
+    queries: List[Array],
+    positives: Array,
+    domain: IdDomain,
+    k: int = 20,
+    batch_size: int = 1024,
+    name: str = "",
+) -> Array:
+    """`1 / log2(place + 1)` of each query's positive, 0 where it is not in the list; see above."""
     gains = np.zeros(len(queries))
     # Queries of one length together: a model that reads them in steps takes as many as the longest.
     order = np.argsort([len(ids) for ids in queries], kind="stable")
@@ -67,7 +81,7 @@ def evaluate(
         batch = order[start : start + batch_size]
         asked = [queries[row] for row in batch]
         gains[batch] = _gains(score(asked), asked, positives[batch], domain, k)
-    return {f"recall@{k}": float(np.mean(gains > 0)), f"ndcg@{k}": float(np.mean(gains))}
+    return gains
 
 
 def _gains(

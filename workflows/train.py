@@ -23,7 +23,7 @@ import sys
 import time
 import warnings
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 warnings.filterwarnings("ignore")
@@ -59,8 +59,19 @@ def fit(
     held_out: HeldOut,
     popularity: PopularityMetadata,
     args: argparse.Namespace,
-) -> Tuple[Any, Scorer, UntilNoBetter]:
-    """Trains a model of `MODELS`; returns it, its scorer, and how the training went."""
+    watch: Optional[Callable[[Callable[[], Scorer]], Any]] = None,
+) -> Tuple[Any, Scorer, Any]:
+    """Trains a model of `MODELS`; returns it, its scorer, and the callback that watched it.
+
+    Args:
+      name: of the model.
+      data: the training sessions.
+      held_out: those of them that are not learned from.
+      popularity: of the items.
+      args: the flags.
+      watch: makes that callback, given what returns the scorer of the model as it is. By default
+        it is an `UntilNoBetter` that measures `held_out`.
+    """
     tf.keras.utils.set_random_seed(args.seed)
     domain = popularity.domain
     negatives: Any = "in-batch"
@@ -82,13 +93,24 @@ def fit(
     examples = Examples(held_out.until, domain.min_id, first, features)
     sessions = held_out.sessions_of(args.batch_size)
     loader = mm.Loader(data, batch_size=sessions, shuffle=True).map(examples)
-    fitting = UntilNoBetter(
-        lambda: evaluate(scorer(), held_out.queries, held_out.positives, domain, name=name),
-        60 * args.minutes,
-        name,
-    )
+
+    def until_no_better(scorer: Callable[[], Scorer]) -> UntilNoBetter:
+        return UntilNoBetter(
+            lambda: evaluate(scorer(), held_out.queries, held_out.positives, domain, name=name),
+            60 * args.minutes,
+            name,
+        )
+
+    fitting = (watch or until_no_better)(scorer)
     model.fit(loader, epochs=args.epochs, verbose=0, callbacks=[fitting])
     return model, scorer(), fitting
+
+
+def read_training(folder: Path) -> Dataset:
+    """The training sessions in a folder that preprocess.py wrote."""
+    data = Dataset(str(folder / "train" / "*.parquet"), engine="parquet")
+    data.schema = data.schema.select_by_name([ITEM, ENDED])
+    return data
 
 
 def possible(folder: Path) -> List[str]:
@@ -99,8 +121,7 @@ def possible(folder: Path) -> List[str]:
 def train(args: argparse.Namespace) -> Dict[str, Dict[str, Any]]:
     """Trains and scores the models; returns what `results.json` holds."""
     queries, positives = leave_last_out(read_sessions(args.data / "valid"))
-    data = Dataset(str(args.data / "train" / "*.parquet"), engine="parquet")
-    data.schema = data.schema.select_by_name([ITEM, ENDED])
+    data = read_training(args.data)
     popularity = read_popularity(data)
     domain = popularity.domain
     unknown = float(np.mean(positives < domain.min_id))

@@ -65,8 +65,7 @@ pytest_itemcollected, pytest_collection_finish = marked(
         ),
         "test_two_tower_model_v2_with_custom_options": (
             PopSamplerError,
-            "a second correction, by post=, is refused; without it the evaluation wants the item "
-            "tower as candidate=",
+            "a second correction, by post=, is refused, as is an evaluation without candidate=",
         ),
         "test_two_tower_retrieval_model_v2_with_topk_metrics_aggregator": (
             PopSamplerError,

@@ -1,0 +1,144 @@
+"""Does train.py stop where it should? Beside a search by hand over epochs and learning rates.
+
+A model is trained without flags, and in plain loops that go on for `--epochs` with each learning
+rate, all of them on the same sessions and with several seeds. The search looks at the very sessions
+that are reported, after each epoch. The best of so many looks is better on the sessions that chose
+it than it will be on others: so it is also chosen on a random half of them and judged on the other,
+which says what the search is worth, in the mean over many halves.
+
+Prints recall@20 as multiples of popularity's; writes `stopping.npz`, what each hit, to `--output`.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Optional, Sequence
+
+import numpy as np
+import tensorflow as tf
+import train
+from evaluate import Array, Scorer, gains_of, leave_last_out, popularity_scorer
+from models import MODELS
+from splits import read_held_out, read_sessions
+
+from merlin_popsampler import PopSamplerError, read_popularity
+
+HALVES = 400
+
+
+class EveryEpoch(tf.keras.callbacks.Callback):  # type: ignore[misc]
+    """Looks after each epoch, and does no more."""
+
+    def __init__(self, look: Callable[[], None]) -> None:
+        super().__init__()
+        self.look = look
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.look()
+
+
+class Comparison:
+    """Trains one model on the sessions of a folder, again and again.
+
+    Args:
+      flags: `--data` and `--output` of train.py.
+      model: one of `MODELS`.
+    """
+
+    def __init__(self, flags: Sequence[str], model: str) -> None:
+        self.flags, self.model = flags, model
+        folder = train.parse_args(flags).data
+        self.data = train.read_training(folder)
+        self.popularity = read_popularity(self.data)
+        self.held_out = read_held_out(folder / "train")
+        self.reported = leave_last_out(read_sessions(folder / "valid"))
+        self.baseline = self._hits(popularity_scorer(self.popularity.domain))
+
+    def without_flags(self, seed: int) -> Array:
+        """Which reported sessions a model hits that stopped by itself: bool `[sessions]`."""
+        _, scorer, _ = self._fit(["--seed", str(seed)])
+        return self._hits(scorer)
+
+    def by_hand(self, seed: int, rate: float, epochs: int) -> Array:
+        """Which of them one hits after each of so many epochs: bool `[epochs, sessions]`."""
+        looks: List[Array] = []
+
+        def watch(scorer: Callable[[], Scorer]) -> EveryEpoch:
+            return EveryEpoch(lambda: looks.append(self._hits(scorer())))
+
+        flags = {"--seed": seed, "--learning-rate": rate, "--epochs": epochs}
+        self._fit([str(word) for flag in flags.items() for word in flag], watch)
+        return np.array(looks)
+
+    def _fit(self, flags: Sequence[str], watch: Any = None) -> Any:
+        args = train.parse_args([*self.flags, *flags])
+        return train.fit(self.model, self.data, self.held_out, self.popularity, args, watch)
+
+    def _hits(self, scorer: Scorer) -> Array:
+        hits: Array = (
+            gains_of(scorer, *self.reported, self.popularity.domain, name=self.model) > 0.0
+        )
+        return hits
+
+
+def worth(stopped: Array, searched: Array, rng: np.random.Generator) -> Dict[str, float]:
+    """What stopping and a search are worth, in mean hits.
+
+    Args:
+      stopped: share of the seeds that hit each session, `[sessions]`.
+      searched: the same at each place of the search, `[places, sessions]`.
+      rng: draws the halves.
+
+    Returns:
+      Of stopping; of the search's best place on all sessions; and of the places that are best on
+      one half of the sessions, on the other half.
+    """
+    on_others = []
+    for _ in range(HALVES):
+        order = rng.permutation(len(stopped))
+        chosen_on, judged_on = np.array_split(order, 2)
+        place = searched[:, chosen_on].mean(1).argmax()
+        on_others.append(searched[place, judged_on].mean())
+    return {
+        "without flags": float(stopped.mean()),
+        "best look at all": float(searched.mean(1).max()),
+        "chosen on a half, judged on the other": float(np.mean(on_others)),
+    }
+
+
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add = parser.add_argument
+    add("--data", type=Path, required=True, help="folder that preprocess.py wrote")
+    add("--output", type=Path, required=True, help="folder for stopping.npz")
+    add("--model", choices=MODELS, default="retrieval", help="[%(default)s]")
+    add("--epochs", type=int, default=20, help="of each plain loop [%(default)s]")
+    add("--rates", type=float, nargs="+", default=[0.003, 0.01], help="[%(default)s]")
+    add("--seeds", type=int, nargs="+", default=[17, 18, 19], help="[%(default)s]")
+    return parser.parse_args(argv)
+
+
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    args = parse_args(argv)
+    flags = ["--data", str(args.data), "--output", str(args.output)]
+    try:
+        comparison = Comparison(flags, args.model)
+    except PopSamplerError as error:
+        sys.exit(f"compare_stopping.py: {error}")
+    stopped = np.mean([comparison.without_flags(seed) for seed in args.seeds], 0)
+    searched = np.concatenate(
+        [
+            np.mean([comparison.by_hand(seed, rate, args.epochs) for seed in args.seeds], 0)
+            for rate in args.rates
+        ]
+    )
+    args.output.mkdir(parents=True, exist_ok=True)
+    np.savez(args.output / "stopping.npz", stopped=stopped, searched=searched)
+    base = comparison.baseline.mean()
+    print(f"{args.model}, {len(stopped):,} sessions, of which popularity hits {base:.2%}")
+    for name, hits in worth(stopped, searched, np.random.default_rng(0)).items():
+        print(f"{name:40s}{hits / base:6.2f}")
+
+
+if __name__ == "__main__":
+    main()
