@@ -26,17 +26,6 @@ from merlin_popsampler import PopSamplerError, read_popularity
 HALVES = 400
 
 
-class EveryEpoch(tf.keras.callbacks.Callback):  # type: ignore[misc]
-    """Looks after each epoch, and does no more."""
-
-    def __init__(self, look: Callable[[], None]) -> None:
-        super().__init__()
-        self.look = look
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        self.look()
-
-
 class Comparison:
     """Trains one model on the sessions of a folder, again and again.
 
@@ -56,28 +45,29 @@ class Comparison:
 
     def without_flags(self, seed: int) -> Array:
         """Which reported sessions a model hits that stopped by itself: bool `[sessions]`."""
-        _, scorer, _ = self._fit(["--seed", str(seed)])
+        _, scorer, _ = self._fit("--seed", seed)
         return self._hits(scorer)
 
     def by_hand(self, seed: int, rate: float, epochs: int) -> Array:
         """Which of them one hits after each of so many epochs: bool `[epochs, sessions]`."""
         looks: List[Array] = []
 
-        def watch(scorer: Callable[[], Scorer]) -> EveryEpoch:
-            return EveryEpoch(lambda: looks.append(self._hits(scorer())))
+        def watch(scorer: Callable[[], Scorer]) -> Any:
+            return tf.keras.callbacks.LambdaCallback(
+                on_epoch_end=lambda *_: looks.append(self._hits(scorer()))
+            )
 
-        flags = {"--seed": seed, "--learning-rate": rate, "--epochs": epochs}
-        self._fit([str(word) for flag in flags.items() for word in flag], watch)
+        flags = ("--seed", seed, "--learning-rate", rate, "--epochs", epochs)
+        self._fit(*flags, watch=watch)
         return np.array(looks)
 
-    def _fit(self, flags: Sequence[str], watch: Any = None) -> Any:
-        args = train.parse_args([*self.flags, *flags])
+    def _fit(self, *flags: Any, watch: Any = None) -> Any:
+        args = train.parse_args([*self.flags, *map(str, flags)])
         return train.fit(self.model, self.data, self.held_out, self.popularity, args, watch)
 
     def _hits(self, scorer: Scorer) -> Array:
-        hits: Array = (
-            gains_of(scorer, *self.reported, self.popularity.domain, name=self.model) > 0.0
-        )
+        gains = gains_of(scorer, *self.reported, self.popularity.domain, name=self.model)
+        hits: Array = gains > 0.0
         return hits
 
 

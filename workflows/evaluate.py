@@ -41,26 +41,14 @@ def evaluate(
     positives: Array,
     domain: IdDomain,
     k: int = 20,
-    batch_size: int = 1024,
-    name: str = "",
+    **options: Any,
 ) -> Dict[str, float]:
-    """Recall and NDCG at `k`, with one positive a query.
-
-    Ties count against the positive: equal scores for all items recommend nothing.
-
-    Args:
-      score: from queries to scores of every id from 0 to `max_id`.
-      queries: ids of each session but the one left out.
-      positives: int64 `[queries]`, the ids left out.
-      domain: the ids that stand for an item.
-      k: length of the recommended list.
-      batch_size: queries scored at once.
-      name: shown beside the progress bar.
+    """Recall and NDCG at `k`, with one positive a query: means of `gains_of`, of these arguments.
 
     Returns:
       `{"recall@k": share of positives in the list, "ndcg@k": mean of 1 / log2(place + 1)}`.
     """
-    gains = gains_of(score, queries, positives, domain, k, batch_size, name)
+    gains = gains_of(score, queries, positives, domain, k, **options)
     return {f"recall@{k}": float(np.mean(gains > 0)), f"ndcg@{k}": float(np.mean(gains))}
 
 
@@ -73,7 +61,19 @@ def gains_of(
     batch_size: int = 1024,
     name: str = "",
 ) -> Array:
-    """`1 / log2(place + 1)` of each query's positive, 0 where it is not in the list; see above."""
+    """`1 / log2(place + 1)` of each query's positive, 0 where it is not in the list.
+
+    Ties count against the positive: equal scores for all items recommend nothing.
+
+    Args:
+      score: from queries to scores of every id from 0 to `max_id`.
+      queries: ids of each session but the one left out.
+      positives: int64 `[queries]`, the ids left out.
+      domain: the ids that stand for an item.
+      k: length of the recommended list.
+      batch_size: queries scored at once.
+      name: shown beside the progress bar.
+    """
     gains = np.zeros(len(queries))
     # Queries of one length together: a model that reads them in steps takes as many as the longest.
     order = np.argsort([len(ids) for ids in queries], kind="stable")

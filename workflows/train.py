@@ -94,14 +94,10 @@ def fit(
     sessions = held_out.sessions_of(args.batch_size)
     loader = mm.Loader(data, batch_size=sessions, shuffle=True).map(examples)
 
-    def until_no_better(scorer: Callable[[], Scorer]) -> UntilNoBetter:
-        return UntilNoBetter(
-            lambda: evaluate(scorer(), held_out.queries, held_out.positives, domain, name=name),
-            60 * args.minutes,
-            name,
-        )
+    def measure() -> Dict[str, float]:
+        return evaluate(scorer(), held_out.queries, held_out.positives, domain, name=name)
 
-    fitting = (watch or until_no_better)(scorer)
+    fitting = watch(scorer) if watch else UntilNoBetter(measure, 60 * args.minutes, name)
     model.fit(loader, epochs=args.epochs, verbose=0, callbacks=[fitting])
     return model, scorer(), fitting
 
