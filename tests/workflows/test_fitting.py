@@ -16,6 +16,8 @@ RATE = 1e-5
 """So small that every batch moves the weight by nearly as much."""
 
 
+# The demo's models need Keras 2; how training stops is tested with both.
+@pytest.mark.keras2
 def test_adam_takes_the_steps_of_kerass_own_on_few_rows_of_a_table():
     rng = np.random.default_rng(3)
     start = rng.normal(size=(50, 4)).astype(np.float32)
