@@ -15,7 +15,17 @@ from .key_arrays import in_one_type, to_arrow, totals
 from .key_families import EXACT
 from .key_hashes import counting_buckets
 from .key_kinds import KeyKind, canonical, merged, widened
-from .keys import KeyGroup, Rows, all_null, filled, is_list, key_columns, merged_rows, without
+from .keys import (
+    KeyGroup,
+    Rows,
+    all_null,
+    distinct_objects,
+    filled,
+    is_list,
+    key_columns,
+    merged_rows,
+    without,
+)
 
 
 @dataclass(frozen=True)
@@ -160,19 +170,29 @@ def _count_rows(df: Any, columns: Tuple[str, ...], group: KeyGroup) -> Counts:
     shown = [is_list(df[column]) for column in columns]
     keys = key_columns(df, columns, any(shown))
     bare = [None if not len(df) else of is None or (of and not len(keys[0])) for of in shown]
+    keys, sizes = _with_sizes(keys)
     missing = [part.isna() for part in keys]
     floating = [bool(of.any()) and not _masked(part) for part, of in zip(keys, missing)]
     dtypes = [frozenset([str(part.dtype)] if len(part) else ()) for part in keys]
     null = all_null(missing)
-    nulls = int(null.sum())
+    nulls = int(null.sum() if sizes is None else sizes[null].sum())
     if nulls:
         keys = [part[~null] for part in keys]
+        sizes = None if sizes is None else sizes[~null]
     convert = canonical if len(columns) == 1 else _canonical_part
     plain, kinds = zip(*(convert(part, key) for part, key in zip(keys, group.keys)))
     large = [kind is not None and _large(part) for part, kind in zip(plain, kinds)]
     found = zip(columns, [nulls] + [0] * len(columns), shown, bare, floating, large, dtypes)
     rows = {column: Rows(*seen) for column, *seen in found}
-    return Counts(*_distinct(plain, kinds, group.keys), kinds, rows)
+    return Counts(*_distinct(plain, sizes, kinds, group.keys), kinds, rows)
+
+
+def _with_sizes(keys: List[Any]) -> Tuple[List[Any], Optional[Ints]]:
+    """Fewer rows of the same keys, and how many each stands for; None for one each."""
+    if len(keys) > 1:
+        return keys, None
+    objects, places = distinct_objects(keys[0])
+    return [objects], None if places is None else np.bincount(places)
 
 
 def _canonical_part(keys: Any, column: str) -> Tuple[Any, Optional[KeyKind]]:
@@ -198,11 +218,21 @@ def _large(keys: pd.Series) -> bool:
 
 
 def _distinct(
-    keys: Sequence[Any], kinds: Sequence[Optional[KeyKind]], columns: Sequence[str]
+    keys: Sequence[Any],
+    sizes: Optional[Ints],
+    kinds: Sequence[Optional[KeyKind]],
+    columns: Sequence[str],
 ) -> Tuple[List[pa.Array], Ints]:
-    """Distinct rows of canonical keys with the number of each, on the host."""
+    """Distinct rows of canonical keys with the number of each, on the host.
+
+    Args:
+      keys: a series for each key column.
+      sizes: how often each of their rows counts, on the host; None for once.
+      kinds: of each column.
+      columns: names of the columns, for messages.
+    """
     if dispatch.is_cpu_object(keys[0]):
-        return totals([to_arrow(*part) for part in zip(keys, kinds, columns)])
+        return totals([to_arrow(*part) for part in zip(keys, kinds, columns)], sizes)
     frame, names = keys[0].to_frame("0"), [str(place) for place in range(len(keys))]
     for name, part in zip(names[1:], keys[1:]):
         frame[name] = part

@@ -8,7 +8,15 @@ from merlin_popsampler.core.domain import FIRST_OOV_ID, NULL_ID
 
 from .key_hashes import hash_buckets
 from .key_kinds import KeyKind, cast
-from .keys import KeyGroup, all_null, filled, is_list, key_columns, without
+from .keys import (
+    KeyGroup,
+    all_null,
+    distinct_objects,
+    filled,
+    is_list,
+    key_columns,
+    without,
+)
 from .lookup import places_of
 from .vocabulary import Vocabulary
 
@@ -30,13 +38,24 @@ def encode(df: Any, group: KeyGroup, columns: Any, vocabulary: Vocabulary, dtype
     first = df[columns[0]]
     lists = bool(is_list(first, vocabulary.is_list.get(columns[0])))
     keys = key_columns(df, columns, lists)
+    if len(keys) > 1:
+        ids = _ids(keys, group, vocabulary, dtype)
+    else:
+        objects, places = distinct_objects(keys[0])
+        ids = _ids([objects], group, vocabulary, dtype)
+        ids = ids if places is None else ids[places]
+    return as_lists(first, ids, dtype) if lists else ids
+
+
+def _ids(keys: Sequence[Any], group: KeyGroup, vocabulary: Vocabulary, dtype: Any) -> Any:
+    """Ids of keys, one series for each key column."""
     null = all_null([part.isna() for part in keys])
     known = ~null.values
-    ids = _full(len(null), NULL_ID, df).astype(dtype)
+    ids = _full(len(null), NULL_ID, keys[0]).astype(dtype)
     if bool(known.any()):
         valid = keys if bool(known.all()) else [part[~null] for part in keys]
         ids[known] = _lookup(valid, group, vocabulary).astype(dtype)
-    return as_lists(first, ids, dtype) if lists else ids
+    return ids
 
 
 def _lookup(keys: Sequence[Any], group: KeyGroup, vocabulary: Vocabulary) -> Any:

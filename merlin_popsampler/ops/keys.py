@@ -10,9 +10,13 @@ import numpy as np
 import pandas as pd
 from merlin.core import dispatch
 
+from merlin_popsampler.core.pieces import Ints
 from merlin_popsampler.errors import PopSamplerError
 
 from .key_families import inexact
+
+_FEW = 1000
+"""Rows below which it takes longer to find equal objects than it saves."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +136,29 @@ def elements(series: Any, lists: bool) -> Any:
     if not set(map(type, rows.values)) <= {list, np.ndarray}:
         raise _lists_and_keys(series.name)
     return _flat(rows.tolist())
+
+
+def distinct_objects(keys: Any) -> Tuple[Any, Optional[Ints]]:
+    """Each of a column's objects once, so that whatever takes long is done once for each.
+
+    What reads a file makes one object of words that are equal, mostly, and many rows of it. Equal
+    keys may still be several objects.
+
+    Args:
+      keys: a series.
+
+    Returns:
+      The objects, and int64 `[rows]`, the place of each row's object among them. The series itself
+      and None where its rows are few, or no objects.
+    """
+    if not dispatch.is_cpu_object(keys) or keys.dtype != object or len(keys) < _FEW:
+        return keys, None
+    values = np.ascontiguousarray(keys.to_numpy())
+    addresses: Ints = np.ndarray(len(values), np.intp, values)
+    places, distinct = pd.factorize(addresses)
+    row = np.empty(len(distinct), np.intp)
+    row[places] = np.arange(len(values))  # any that holds the object
+    return pd.Series(values[row], name=keys.name), places
 
 
 def all_null(missing: Sequence[Any]) -> Any:

@@ -4,6 +4,14 @@ import fsspec
 import pandas as pd
 import pytest
 
+from merlin_popsampler.ops import keys
+
+
+@pytest.fixture(autouse=True)
+def few_rows_are_as_many(monkeypatch):
+    """What is done for columns of many rows is tried on all that these tests have."""
+    monkeypatch.setattr(keys, "_FEW", 0)
+
 
 @pytest.fixture
 def frame(rng):

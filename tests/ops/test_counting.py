@@ -43,6 +43,16 @@ def test_counts_and_nulls(rng, npartitions, split_every):
     assert found.keys[0].type == "int64"
 
 
+@pytest.mark.parametrize("npartitions", [1, 4])
+def test_equal_words_are_one_key_whatever_objects_they_are(rng, npartitions):
+    held = [f"word {number % 30}" for number in range(90)] + [None, np.nan]
+    keys = [held[place] for place in rng.integers(0, len(held), 3000)]
+    words = [key for key in keys if isinstance(key, str)]
+    found = counted(pd.DataFrame({"a": keys}), KeyGroup("a", ("a",), False), npartitions)
+    assert found.nulls == len(keys) - len(words) > 0
+    assert sizes(found) == Counter(words)
+
+
 def test_pooled_columns():
     frame = pd.DataFrame({"a": [1, 2, 2], "b": [2.0, None, 7.0]})
     found = counted(frame, KeyGroup("a_b", ("a", "b"), True), 2)

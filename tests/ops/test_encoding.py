@@ -86,6 +86,15 @@ def test_rows_keep_their_places_whatever_the_index(tmp_path, rng):
         assert frame["item"].tolist() == keys.tolist()
 
 
+def test_equal_words_have_one_id_whatever_objects_they_are(tmp_path, rng):
+    words = [f"word {number % 3}" for number in range(10)]
+    vocabulary = vocabulary_of(words, tmp_path)
+    held = [*words, "new", None, np.nan]
+    ids = {**expected_ids(words), "new": 2}
+    keys = [held[place] for place in rng.integers(0, len(held), 3000)]
+    assert ids_of(pd.DataFrame({"item": keys}), vocabulary) == [ids.get(key, 1) for key in keys]
+
+
 def test_an_empty_vocabulary_knows_nothing(tmp_path):
     vocabulary = vocabulary_of([], tmp_path)
     assert ids_of(pd.DataFrame({"item": ["a", None, "b"]}), vocabulary) == [2, 1, 2]

@@ -9,6 +9,7 @@ from merlin_popsampler.ops.keys import (
     KeyGroup,
     Rows,
     all_null,
+    distinct_objects,
     elements,
     is_list,
     key_columns,
@@ -93,3 +94,31 @@ def test_large_integers_and_nulls_are_refused_where_they_are_one_column():
         merged_rows([part(large=True), part(1, floating=True)], "a")
     null_lists = part(1, None, floating=True)
     assert merged_rows([part(is_list=True, large=True), null_lists], "a").large
+
+
+@pytest.mark.parametrize("step", [1, 2, -1])
+def test_objects_stand_for_the_rows_that_hold_them(rng, step):
+    """Equal words may be several objects, and numbers or nulls are objects as others are."""
+    words = [f"word {number}" for number in range(40)] + [2**80, None, np.nan, 2.5]
+    held = np.array(words + [f"word {number}" for number in range(3)], object)
+    keys = pd.Series(held[rng.integers(0, len(held), 6000)], rng.permutation(6000), name="a")
+    keys = keys[::step]
+    objects, places = distinct_objects(keys)
+    assert (objects.dtype, objects.name, places.shape) == (object, "a", (len(keys),))
+    assert sorted(map(id, objects)) == sorted(set(map(id, keys)))
+    assert list(map(id, objects.to_numpy()[places])) == list(map(id, keys))
+
+
+def test_objects_come_in_the_order_of_their_rows():
+    """Whatever their addresses, which differ between processes."""
+    rows = ["b", "a", "b", "c", "a"]
+    assert distinct_objects(pd.Series(rows))[0].tolist() == ["b", "a", "c"]
+
+
+def test_numbers_and_few_rows_stay_as_they_are(monkeypatch):
+    monkeypatch.undo()  # what conftest.py does to all tests here
+    many = pd.Series(["a", "b"] * 1000)
+    assert len(distinct_objects(many)[0]) == 2
+    for keys in (many[:999], many.astype("category"), pd.Series(np.zeros(2000))):
+        found, places = distinct_objects(keys)
+        assert found is keys and places is None
