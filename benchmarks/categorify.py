@@ -29,7 +29,7 @@ from merlin_popsampler import FrequencyCategorify
 from merlin_popsampler.core.laws import LogUniform, distance
 
 ENCODERS = {"Categorify": nvt.ops.Categorify, "FrequencyCategorify": FrequencyCategorify}
-LIMITS = {"integers": 1.25, "strings": 1.35}
+LIMITS = {"integers": 0.6, "strings": 0.4}
 
 
 def write_data(folder: Path, rows: int, items: int, seed: int) -> None:

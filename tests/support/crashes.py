@@ -12,6 +12,7 @@ sys.modules.setdefault("tensorflow", None)  # saves its start: no operator needs
 
 import argparse
 import errno
+import gc
 import json
 import logging
 import os
@@ -232,7 +233,11 @@ def check_left(done: Callable[[], None], refusals: Tuple[type, ...]) -> None:
     if done is saves_over_damage:
         with suppress(*refusals):
             STATE.earlier().save(f"{STATE.root}/saved")
-    fit(STATE.workflow, LATER)
+    # A pickle may use what the operator keeps, spoilt or not: that goes when its turn comes, and
+    # no operator is left that uses it.
+    gc.collect()
+    for _ in range(fit_files._KEPT if refusals else 1):
+        fit(STATE.workflow, LATER)
     check_ids(STATE.workflow, LATER)
     check_whole(f"{STATE.root}/out", refusals)
     if done in (saves, saves_over_damage):
