@@ -17,6 +17,8 @@ from .key_families import inexact
 
 _FEW = 1000
 """Rows below which it takes longer to find equal objects than it saves."""
+_SAMPLE = 10_000
+"""Rows that show whether there are equal objects."""
 
 
 @dataclass(frozen=True)
@@ -149,11 +151,13 @@ def distinct_objects(keys: Any) -> Tuple[Any, Optional[Ints]]:
 
     Returns:
       The objects, and int64 `[rows]`, the place of each row's object among them. The series itself
-      and None where its rows are few, or no objects.
+      and None where its rows are few, or no objects, or hardly fewer objects than rows.
     """
-    if not dispatch.is_cpu_object(keys) or keys.dtype != object or len(keys) < _FEW:
+    if not dispatch.is_cpu_object(keys) or keys.dtype != object:
         return keys, None
     values = np.ascontiguousarray(keys.to_numpy())
+    if not _are_shared(values):
+        return keys, None
     addresses: Ints = np.ndarray(len(values), np.intp, values)
     places, distinct = pd.factorize(addresses)
     row = np.empty(len(distinct), np.intp)
@@ -179,6 +183,12 @@ def without(keys: Any, null: Any) -> Any:
     keys = keys.copy()
     keys[null] = None
     return keys
+
+
+def _are_shared(values: Any) -> bool:
+    """Whether many rows hold fewer objects; what a user's function made, mostly, none shares."""
+    sample = values[:: max(1, len(values) // _SAMPLE)]
+    return len(values) >= _FEW and len(set(map(id, sample))) < 0.9 * len(sample)
 
 
 def _flat(rows: List[Any]) -> pd.Series:

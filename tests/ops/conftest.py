@@ -8,9 +8,9 @@ from merlin_popsampler.ops import keys
 
 
 @pytest.fixture(autouse=True)
-def few_rows_are_as_many(monkeypatch):
+def objects_are_looked_at_once(monkeypatch):
     """What is done for columns of many rows is tried on all that these tests have."""
-    monkeypatch.setattr(keys, "_FEW", 0)
+    monkeypatch.setattr(keys, "_are_shared", lambda values: True)
 
 
 @pytest.fixture

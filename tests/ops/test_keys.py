@@ -115,10 +115,13 @@ def test_objects_come_in_the_order_of_their_rows():
     assert distinct_objects(pd.Series(rows))[0].tolist() == ["b", "a", "c"]
 
 
-def test_numbers_and_few_rows_stay_as_they_are(monkeypatch):
+def test_only_what_many_rows_share_is_looked_at_once(rng, monkeypatch):
     monkeypatch.undo()  # what conftest.py does to all tests here
-    many = pd.Series(["a", "b"] * 1000)
-    assert len(distinct_objects(many)[0]) == 2
-    for keys in (many[:999], many.astype("category"), pd.Series(np.zeros(2000))):
+    words = [f"word {number}" for number in range(30_000)]
+    shared = pd.Series([words[row] for row in rng.zipf(1.2, 50_000) % len(words)])
+    objects, places = distinct_objects(shared)
+    assert len(objects) < 25_000 and (objects.to_numpy()[places] == shared).all()
+    of_their_own = pd.Series([f"word {row % 9}" for row in range(50_000)])
+    for keys in (shared[:999], shared.astype("category"), pd.Series(np.zeros(2000)), of_their_own):
         found, places = distinct_objects(keys)
         assert found is keys and places is None
