@@ -11,7 +11,6 @@ ratio of the peaks; writes outputs.json under `--output`.
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any, Dict, List
 
 import numpy as np
+from memory import peak
 from versions import interval, steps_of_items
 
 ITEMS = 1_000_000
@@ -82,8 +82,7 @@ def serve(which: str, items: int) -> None:
         began = time.perf_counter()
         for _ in range(STEPS):
             function(steps)["loss"].numpy()
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        print((time.perf_counter() - began) / STEPS, peak, flush=True)
+        print((time.perf_counter() - began) / STEPS, peak(), flush=True)
 
 
 class Process:
@@ -105,7 +104,7 @@ class Process:
         return list(line.split())
 
     def measured(self) -> List[float]:
-        """Seconds of a step, and the peak of the process's memory in KB."""
+        """Seconds of a step, and the peak of the process's memory in MB."""
         print("go", file=self.questions, flush=True)
         return [float(number) for number in self.answer()]
 
@@ -133,7 +132,7 @@ def measure(rounds: int, items: int) -> Dict[str, float]:
         "merlin_ms": 1e3 * float(np.median(seconds["merlin"])),
         "ours_ms": 1e3 * float(np.median(seconds["ours"])),
         "peak_ratio": peaks["ours"] / peaks["merlin"],
-        "peak_mb": peaks["ours"] / 1024,
+        "peak_mb": peaks["ours"],
     }
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional
 
 import numpy as np
+from memory import peak
 
 CHUNK = 1_000_000
 WORKERS = 4
@@ -140,8 +141,8 @@ def in_turn(workflow: Any, frame: Any) -> float:
     """Median milliseconds of a transform, warm."""
     workflow.transform(frame)
     end = time.perf_counter() + PATIENCE
-    taken = [seconds(lambda: workflow.transform(frame))]
-    while len(taken) < 40 and time.perf_counter() < end:
+    taken: List[float] = []
+    while not taken or (len(taken) < 40 and time.perf_counter() < end):
         taken.append(seconds(lambda: workflow.transform(frame)))
     return 1e3 * statistics.median(taken)
 
@@ -169,16 +170,6 @@ def seconds(action: Callable[[], Any]) -> float:
     began = time.perf_counter()
     action()
     return time.perf_counter() - began
-
-
-def peak() -> float:
-    """The most memory that this program ever held, MB.
-
-    Linux's own count: `getrusage` hands that of the process that started it on to its child.
-    """
-    status = Path("/proc/self/status").read_text().splitlines()
-    held = dict(line.split(":", 1) for line in status)
-    return int(held["VmHWM"].split()[0]) / 1024
 
 
 def in_a_process(name: str, limit: int, **arguments: Any) -> Optional[Dict[str, float]]:

@@ -170,7 +170,8 @@ def _count_rows(df: Any, columns: Tuple[str, ...], group: KeyGroup) -> Counts:
     shown = [is_list(df[column]) for column in columns]
     keys = key_columns(df, columns, any(shown))
     bare = [None if not len(df) else of is None or (of and not len(keys[0])) for of in shown]
-    keys, sizes = _with_sizes(keys)
+    keys, places = distinct_objects(keys)
+    sizes = None if places is None else np.bincount(places)
     missing = [part.isna() for part in keys]
     floating = [bool(of.any()) and not _masked(part) for part, of in zip(keys, missing)]
     dtypes = [frozenset([str(part.dtype)] if len(part) else ()) for part in keys]
@@ -185,14 +186,6 @@ def _count_rows(df: Any, columns: Tuple[str, ...], group: KeyGroup) -> Counts:
     found = zip(columns, [nulls] + [0] * len(columns), shown, bare, floating, large, dtypes)
     rows = {column: Rows(*seen) for column, *seen in found}
     return Counts(*_distinct(plain, sizes, kinds, group.keys), kinds, rows)
-
-
-def _with_sizes(keys: List[Any]) -> Tuple[List[Any], Optional[Ints]]:
-    """Fewer rows of the same keys, and how many each stands for; None for one each."""
-    if len(keys) > 1:
-        return keys, None
-    objects, places = distinct_objects(keys[0])
-    return [objects], None if places is None else np.bincount(places)
 
 
 def _canonical_part(keys: Any, column: str) -> Tuple[Any, Optional[KeyKind]]:

@@ -37,13 +37,9 @@ def encode(df: Any, group: KeyGroup, columns: Any, vocabulary: Vocabulary, dtype
     """
     first = df[columns[0]]
     lists = bool(is_list(first, vocabulary.is_list.get(columns[0])))
-    keys = key_columns(df, columns, lists)
-    if len(keys) > 1:
-        ids = _ids(keys, group, vocabulary, dtype)
-    else:
-        objects, places = distinct_objects(keys[0])
-        ids = _ids([objects], group, vocabulary, dtype)
-        ids = ids if places is None else ids[places]
+    keys, places = distinct_objects(key_columns(df, columns, lists))
+    ids = _ids(keys, group, vocabulary, dtype)
+    ids = ids if places is None else ids[places]
     return as_lists(first, ids, dtype) if lists else ids
 
 

@@ -140,29 +140,31 @@ def elements(series: Any, lists: bool) -> Any:
     return _flat(rows.tolist())
 
 
-def distinct_objects(keys: Any) -> Tuple[Any, Optional[Ints]]:
+def distinct_objects(keys: List[Any]) -> Tuple[List[Any], Optional[Ints]]:
     """Each of a column's objects once, so that whatever takes long is done once for each.
 
     What reads a file makes one object of words that are equal, mostly, and many rows of it. Equal
     keys may still be several objects.
 
     Args:
-      keys: a series.
+      keys: a series for each key column.
 
     Returns:
-      The objects, and int64 `[rows]`, the place of each row's object among them. The series itself
-      and None where its rows are few, or no objects, or hardly fewer objects than rows.
+      The objects, and int64 `[rows]`, the place of each row's object among them. The keys as they
+      are and None where columns are combined, and where rows are few, or no objects, or hardly
+      fewer objects than rows.
     """
-    if not dispatch.is_cpu_object(keys) or keys.dtype != object:
+    first = keys[0]
+    if len(keys) > 1 or not dispatch.is_cpu_object(first) or first.dtype != object:
         return keys, None
-    values = np.ascontiguousarray(keys.to_numpy())
+    values = np.ascontiguousarray(first.to_numpy())
     if not _are_shared(values):
         return keys, None
     addresses: Ints = np.ndarray(len(values), np.intp, values)
     places, distinct = pd.factorize(addresses)
     row = np.empty(len(distinct), np.intp)
     row[places] = np.arange(len(values))  # any that holds the object
-    return pd.Series(values[row], name=keys.name), places
+    return [pd.Series(values[row], name=first.name)], places
 
 
 def all_null(missing: Sequence[Any]) -> Any:
