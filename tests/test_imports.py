@@ -1,5 +1,6 @@
 """Imports between folders point one way, and what is heavy loads on first use."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import List
 import pytest
 
 import merlin_popsampler
+from merlin_popsampler.contract.metadata import PopularityMetadata
 from tests.support.imports import (
     FRAMES,
     FRAMEWORKS,
@@ -89,6 +91,8 @@ def test_nothing_comes_in_through_a_third_module(module):
         ("errors", "from merlin_popsampler.core import domain"),
         ("contract.metadata", "import nvtabular"),
         ("contract.schema", "def f():\n    import tensorflow"),
+        ("contract.schema", "def f():\n    from merlin.schema import Schema"),
+        ("contract.proto_text", "def f():\n    from google.protobuf import text_format"),
         ("ops.frequency_order", "from tensorflow import math"),
         ("ops.frequency_order", "from merlin import models"),
         ("ops.frequency_order", "import keras.layers"),
@@ -119,7 +123,7 @@ def test_a_wrong_import_is_found(module, source):
     [
         ("core.laws", "import math\nimport numpy.typing as npt\nfrom .domain import IdDomain"),
         ("core.laws", "from merlin_popsampler.errors import PopSamplerError"),
-        ("contract.schema", "def f():\n    from merlin.schema import Schema"),
+        ("contract.schema_file", "def f():\n    import fsspec"),
         ("ops.frequency_order", "import nvtabular\nfrom merlin import schema\nfrom . import keys"),
         ("ops.frequency_order", "from merlin_popsampler.contract import metadata"),
         ("tf.sampler", "import tensorflow as tf\nfrom .ranks import draw_ranks"),
@@ -167,6 +171,36 @@ def test_core_and_contract_load_nothing_heavy():
     loaded = loaded_by("\n".join(f"import {name}" for name in names))
     assert "numpy" in loaded
     assert HEAVY.isdisjoint(loaded)
+
+
+def test_a_schema_is_read_from_its_path_by_the_standard_library(tmp_path):
+    """Neither Merlin nor protobuf nor pickle takes part, for both kinds of file."""
+    metadata = PopularityMetadata(3, 6, True, "counted", "3:9,4:8,6:1,7").to_dict()
+    annotation = {"tag": ["item", "id"], "extraMetadata": [{"popularity": metadata}]}
+    feature = {"name": "item", "type": "INT", "annotation": annotation}
+    (tmp_path / "schema.json").write_text(json.dumps({"feature": [feature]}))
+    (tmp_path / "schema.pbtxt").write_text(
+        'feature { name: "item" type: INT annotation { tag: "item_id" extra_metadata { '
+        "[type.googleapis.com/google.protobuf.Struct] { fields { key: 'popularity' value { "
+        f"struct_value {{ {fields_of_text(metadata)} }} }} }} }} }} }} }}"
+    )
+    for name in ("schema.json", "schema.pbtxt"):
+        loaded = loaded_by(
+            "from merlin_popsampler import read_popularity\n"
+            f"assert read_popularity({str(tmp_path / name)!r}).steps == {metadata['steps']!r}"
+        )
+        assert {*HEAVY, "google", "betterproto", "pickle"}.isdisjoint(
+            set(loaded) - set(loaded_by("import numpy"))
+        )
+
+
+def fields_of_text(values):
+    kinds = {bool: "bool_value", int: "number_value", str: "string_value"}
+    written = {name: json.dumps(value) for name, value in values.items()}
+    return " ".join(
+        f'fields {{ key: "{name}" value {{ {kinds[type(value)]}: {written[name]} }} }}'
+        for name, value in values.items()
+    )
 
 
 def test_drawing_loads_nothing_but_tensorflow():

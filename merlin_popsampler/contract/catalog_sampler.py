@@ -27,7 +27,8 @@ class CatalogSampler:
         """The sampler for a data set's item ids.
 
         Args:
-          schema: a Merlin Schema, Dataset, Loader or fitted Workflow.
+          schema: a Merlin Schema, Dataset, Loader or fitted Workflow, or the path of a data set's
+            folder or of its schema's file.
           column: name of the item id's column; None finds the one tagged so.
           distortion: power of the counts in the measured law: 1.0 draws as often as counted, 0.75
             is word2vec's choice, 0.0 is uniform.

@@ -22,7 +22,8 @@ def arguments_from_schema(
     """The constructor's arguments for the item ids of a schema.
 
     Args:
-      source: a Merlin Schema, Dataset, dataloader or fitted Workflow.
+      source: a Merlin Schema, Dataset, dataloader or fitted Workflow, or a path; see
+        `read_popularity`.
       column: name of the item id's column; None finds it.
       distortion: power of the counts, where the law is the measured one.
       overrides: arguments that the caller gives; `law` may also be "auto" (the default) or

@@ -1,9 +1,11 @@
 """Finds the item-id column of a Merlin schema, and reads and writes its popularity.
 
-`merlin.schema` loads dask, and TensorFlow where it is installed, so it is imported where a schema
-is at hand: who made that has paid for it already.
+`merlin.schema` is never imported here: it loads dask, and TensorFlow where it is installed. An
+object of Merlin's brings its module along, and a path is read without it.
 """
 
+import os
+import sys
 import warnings
 from typing import TYPE_CHECKING, Any, List, Mapping, Optional
 
@@ -12,6 +14,7 @@ from merlin_popsampler.core.domain import FIRST_OOV_ID, IdDomain
 from merlin_popsampler.errors import PopSamplerError, SchemaError
 
 from .metadata import PROPERTY, PopularityMetadata
+from .schema_file import PlainSchema, find_schema
 
 if TYPE_CHECKING:
     from merlin.schema import ColumnSchema, Schema
@@ -21,7 +24,8 @@ def read_popularity(source: Any, column: Optional[str] = None) -> PopularityMeta
     """What the schema knows of the popularity of an item-id column.
 
     Args:
-      source: a Merlin Schema, Dataset, dataloader, or a fitted Workflow.
+      source: a Merlin Schema, Dataset, dataloader, or a fitted Workflow; or the path of a data
+        set's folder, of a `schema.json` or of a `schema.pbtxt`, which is read without Merlin.
       column: name of the column; None finds the one that is tagged as item id.
 
     Returns:
@@ -36,9 +40,13 @@ def read_popularity(source: Any, column: Optional[str] = None) -> PopularityMeta
 
 
 def schema_of(source: Any) -> "Schema":
-    """The Schema of a Schema, Dataset, dataloader or fitted Workflow."""
-    from merlin.schema import Schema
-
+    """The Schema of a Schema, Dataset, dataloader, fitted Workflow, or of a path."""
+    if isinstance(source, (str, os.PathLike)):
+        return find_schema(source)
+    if isinstance(source, PlainSchema):
+        return source
+    # Merlin made the source, or it is not one of these: there is nothing to import.
+    Schema = getattr(sys.modules.get("merlin.schema"), "Schema", ())  # noqa: N806 - a class
     if isinstance(source, Schema):
         return source
     # A loader's input schema still has the item id where a transform made a target of it; a
@@ -49,7 +57,7 @@ def schema_of(source: Any) -> "Schema":
         if isinstance(schema, Schema):
             return schema
     raise SchemaError(
-        "Expected a Merlin Schema, Dataset, Loader or fitted Workflow. "
+        "Expected a Merlin Schema, Dataset, Loader or fitted Workflow, or the path of a data set. "
         f"Received: {type(source).__name__} without a schema. "
         "Fit the workflow, or pass the data set that it wrote."
     )

@@ -13,19 +13,17 @@ import numpy as np
 
 from merlin_popsampler.contract.metadata import PopularityMetadata
 from merlin_popsampler.contract.schema import column_popularity, find_item_column
+from merlin_popsampler.contract.schema_file import PlainSchema, read_schema_file, schema_files
 from merlin_popsampler.core.pieces import Floats, Ints
 from merlin_popsampler.errors import PopSamplerError, SchemaError
 
 from . import fit_folder, fit_places, popularity_file, storage
 from .categorify_files import keys_of_others
 from .fit_folder import Fitted
-from .schema_file import PlainSchema, read_schema_file
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_SCHEMA_FILES = (".merlin/schema.json", "schema.pbtxt")
-"""Where Merlin writes the schema of a data set, inside its folder."""
 _WORKFLOW = "workflow.pkl"
 
 
@@ -170,8 +168,8 @@ def _last(fits: List[Fitted]) -> List[Fitted]:
 
 def _schema_in(path: str) -> Optional[PlainSchema]:
     """The schema of a file, or of a data set's folder; None where there is none."""
-    for candidate in (path, *(f"{path}/{file}" for file in _SCHEMA_FILES)):
-        if candidate.endswith((".json", ".pbtxt")) and storage.is_file(candidate):
+    for candidate in schema_files(path):
+        if storage.is_file(candidate):
             return read_schema_file(candidate)
     return None
 

@@ -150,7 +150,7 @@ def test_a_broken_property_names_its_column():
         column_popularity(broken)
 
 
-@pytest.mark.parametrize("source", [None, {}, "schema.pbtxt"])
+@pytest.mark.parametrize("source", [None, {}, 7])
 def test_no_source(source):
     with pytest.raises(SchemaError, match="Merlin Schema"):
         schema_of(source)

@@ -1,6 +1,8 @@
 """Messages of `contract` and their advice, followed."""
 
+import sys
 import warnings
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -82,7 +84,35 @@ def quietly(function, *arguments, **settings):
         return function(*arguments, **settings)
 
 
+def written(folder, name, text):
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text(text)
+    return str(folder / name)
+
+
+def without_fsspec(folder):
+    with mock.patch.dict(sys.modules, fsspec=None):
+        read_popularity(f"file://{data(folder)}")
+
+
 TABLE = {
+    "contract.schema_file": [
+        Entry(
+            "Pass a schema that Merlin wrote",
+            lambda folder: read_popularity(written(folder, "schema.json", "{}")),
+            [lambda folder: read_popularity(data(folder) + "/.merlin/schema.json")],
+        ),
+        Entry(
+            "Pass the folder that to_parquet wrote",
+            read_popularity,
+            [lambda folder: read_popularity(data(folder))],
+        ),
+        Entry(
+            "copy the schema's file",
+            without_fsspec,
+            [lambda folder: read_popularity(f"file://{data(folder)}")],
+        ),
+    ],
     "contract.metadata": [
         Entry(
             "Write the data set anew",

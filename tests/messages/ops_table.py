@@ -13,7 +13,6 @@ from merlin_popsampler import FrequencyCategorify, FrequencyOrder
 from merlin_popsampler.ops import fit_folder
 from merlin_popsampler.ops.encoders import Encoder
 from merlin_popsampler.ops.fitted_column import read_fitted_column
-from merlin_popsampler.ops.schema_file import read_schema_file
 from merlin_popsampler.ops.workflow_json import from_json, to_json
 from tests.messages.things import data, encoder, frame, workflow
 from tests.support.messages import Entry
@@ -192,13 +191,6 @@ TABLE = {
             "the workflow anew, with this version",
             lambda folder: from_json({"class": "merlin_popsampler.gone.Class", "fields": {}}),
             [lambda folder: from_json(to_json(Encoder("item_id", 3, True)))],
-        ),
-    ],
-    "ops.schema_file": [
-        Entry(
-            "Pass a schema that Merlin wrote",
-            lambda folder: read_schema_file(written(folder, "{}")),
-            [lambda folder: read_schema_file(data(folder) + "/.merlin/schema.json")],
         ),
     ],
     "ops.fitted_column": [

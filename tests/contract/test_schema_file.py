@@ -2,13 +2,16 @@
 
 import numpy as np
 import pytest
+from google.protobuf import text_format
+from google.protobuf.struct_pb2 import Struct
 from merlin.schema import ColumnSchema, Schema, Tags
 from merlin.schema.io.tensorflow_metadata import TensorflowMetadata
+from tensorflow_metadata.proto.v0 import schema_pb2
 
 from merlin_popsampler import SchemaError, read_popularity
 from merlin_popsampler.contract.metadata import PopularityMetadata
 from merlin_popsampler.contract.schema import column_popularity, find_item_column, with_popularity
-from merlin_popsampler.ops.schema_file import read_schema_file
+from merlin_popsampler.contract.schema_file import find_schema, read_schema_file
 
 METADATA = PopularityMetadata.from_counts(np.array([9, 4, 4, 1]), 3, "counted", 3)
 ITEM = ColumnSchema(
@@ -67,6 +70,63 @@ def test_the_contract_reads_both_alike(file):
     assert read_popularity(SCHEMA, "item") == METADATA
     with pytest.raises(SchemaError, match=r"\['item', 'word'\]"):
         find_item_column(found)
+
+
+def test_properties_that_protobuf_spells_out_are_read_alike(tmp_path):
+    """Protobuf prints the properties as text, not as bytes, where it knows their type."""
+    binary = TensorflowMetadata.from_merlin_schema(SCHEMA).to_proto_text()
+    spelled = text_format.MessageToString(text_format.Parse(binary, schema_pb2.Schema()))
+    assert Struct.DESCRIPTOR.full_name in spelled
+    for name, text in (("a", binary), ("b", spelled)):
+        (tmp_path / f"{name}.pbtxt").write_text(text, "utf-8")
+    assert "type_url" in binary or "[type.googleapis.com" in binary
+    found = read_schema_file(str(tmp_path / "b.pbtxt"))
+    assert found == read_schema_file(str(tmp_path / "a.pbtxt"))
+    assert column_popularity(found["item"]) == METADATA
+
+
+def test_a_data_set_is_found_by_its_folder(tmp_path):
+    """As Merlin looks: `.merlin/schema.json` first, then `schema.pbtxt`."""
+    both = TensorflowMetadata.from_merlin_schema(SCHEMA)
+    (tmp_path / "schema.pbtxt").write_text(both.to_proto_text(), "utf-8")
+    for source in (tmp_path, str(tmp_path), f"{tmp_path}/", tmp_path / "schema.pbtxt"):
+        assert read_popularity(source, "item") == METADATA
+    newer = PopularityMetadata.from_counts(np.array([7, 1]), 3, "counted", 3)
+    (tmp_path / ".merlin").mkdir()
+    (tmp_path / ".merlin" / "schema.json").write_text(
+        TensorflowMetadata.from_merlin_schema(Schema([with_popularity(ITEM, newer)])).to_json()
+    )
+    assert read_popularity(tmp_path) == newer
+
+
+def test_a_damaged_file_is_not_passed_over(tmp_path):
+    """The older file beside it would answer for another fit."""
+    text = TensorflowMetadata.from_merlin_schema(SCHEMA).to_proto_text()
+    (tmp_path / "schema.pbtxt").write_text(text, "utf-8")
+    (tmp_path / ".merlin").mkdir()
+    (tmp_path / ".merlin" / "schema.json").write_text("{")
+    with pytest.raises(SchemaError, match=r"schema\.json"):
+        read_popularity(tmp_path, "item")
+
+
+@pytest.mark.parametrize("name", ["", "gone", "workflow.pkl"])
+def test_a_path_without_a_schema_is_refused(tmp_path, name):
+    (tmp_path / "workflow.pkl").write_bytes(b"not to be read")
+    with pytest.raises(SchemaError, match="Expected a data set's folder"):
+        find_schema(tmp_path / name)
+
+
+def test_a_remote_data_set_is_read_by_fsspec(tmp_path):
+    fsspec = pytest.importorskip("fsspec")
+    text = TensorflowMetadata.from_merlin_schema(SCHEMA).to_proto_text()
+    memory = fsspec.filesystem("memory")
+    memory.pipe("/train/schema.pbtxt", text.encode("utf-8"))
+    try:
+        assert read_popularity("memory://train", "item") == METADATA
+        with pytest.raises(SchemaError, match="memory://other"):
+            read_popularity("memory://other")
+    finally:
+        memory.rm("/train", recursive=True)
 
 
 @pytest.mark.parametrize("name", ["schema.pbtxt", "schema.json"])

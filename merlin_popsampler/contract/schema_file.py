@@ -1,0 +1,184 @@
+"""Reads a Merlin schema from its file, without Merlin, protobuf or pickle.
+
+`merlin.schema` loads dask, and TensorFlow where it is installed. Training in PyTorch and reports
+need neither.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from typing import Any, Dict, List, Mapping
+
+from merlin_popsampler.errors import SchemaError
+
+from . import proto_text
+
+_FILES = (".merlin/schema.json", "schema.pbtxt")
+"""Where Merlin writes the schema of a data set, inside its folder; the first one found counts."""
+_ENDINGS = (".json", ".pbtxt")
+_STRUCT = "[type.googleapis.com/google.protobuf.Struct]"
+_DOMAINS = {"INT": ("int", int), "FLOAT": ("float", float)}
+"""By a feature's type: the prefix of its domain's field, and the type of the limits. A limit that
+is not written is 0.
+"""
+
+
+@dataclass(frozen=True)
+class PlainColumn:
+    """The parts of a column's schema that the contract reads.
+
+    Args:
+      name: of the column.
+      tags: as strings, such as "item_id".
+      properties: as Merlin reads them, numbers as floats.
+    """
+
+    name: str
+    tags: List[str]
+    properties: Dict[str, Any]
+
+
+class PlainSchema(Dict[str, PlainColumn]):
+    """Columns by name, in the file's order."""
+
+    @property
+    def column_names(self) -> List[str]:
+        """Names of the columns."""
+        return list(self)
+
+
+def schema_files(path: str) -> List[str]:
+    """Lists the files that may hold the schema of a path, in the order in which Merlin looks.
+
+    Args:
+      path: of a schema's file, or of a data set's folder.
+
+    Examples:
+      >>> schema_files("train")
+      ['train/.merlin/schema.json', 'train/schema.pbtxt']
+      >>> schema_files("train/schema.pbtxt")
+      ['train/schema.pbtxt']
+    """
+    if path.endswith(_ENDINGS):
+        return [path]
+    return [f"{path.rstrip('/')}/{file}" for file in _FILES]
+
+
+def find_schema(path: Any) -> PlainSchema:
+    """Reads the schema of a data set's folder, or a schema's file.
+
+    Args:
+      path: a string or `os.PathLike`; on a remote file system ("s3://...") fsspec opens it.
+
+    Raises:
+      SchemaError: no such file, or one that is not a schema.
+    """
+    text = os.fspath(path)
+    found = next(filter(_is_file, schema_files(text)), None)
+    if found is not None:
+        return read_schema_file(found)
+    raise SchemaError(
+        f"Expected a data set's folder that holds {' or '.join(_FILES)}, or such a file. "
+        f"Received: {text!r}, which has neither. Pass the folder that to_parquet wrote: a saved "
+        "workflow's schema is read from the loaded Workflow."
+    )
+
+
+def read_schema_file(path: str) -> PlainSchema:
+    """Reads a `.json` or `.pbtxt` file that Merlin wrote.
+
+    Args:
+      path: of the file, local or on a file system that fsspec knows.
+
+    Raises:
+      SchemaError: a file that cannot be read, or that is not a schema.
+    """
+    try:
+        text = _text_of(path)
+        columns = _columns_of_json(text) if path.endswith(".json") else _columns_of_proto(text)
+        return PlainSchema((column.name, column) for column in columns)
+    except Exception as error:  # json, the parser and the file systems each raise their own
+        raise SchemaError(
+            f"Expected a Merlin schema in {path}. Received: {type(error).__name__}, {error}. "
+            "Pass a schema that Merlin wrote."
+        ) from error
+
+
+def _is_file(path: str) -> bool:
+    if "://" not in path:
+        return os.path.isfile(path)
+    file_system, inner = _fsspec(path).core.url_to_fs(path)
+    return bool(file_system.isfile(inner))
+
+
+def _text_of(path: str) -> str:
+    if "://" not in path:
+        with open(path, encoding="utf-8") as local:
+            return local.read()
+    with _fsspec(path).open(path, "rt", encoding="utf-8") as remote:
+        return str(remote.read())
+
+
+def _fsspec(path: str) -> Any:
+    """The library that opens remote paths; local ones need the standard library alone."""
+    try:
+        import fsspec
+    except ImportError:
+        raise SchemaError(
+            f"Expected fsspec, which opens remote paths. Received: {path!r} without it. Install "
+            "it, and the package of that file system, or copy the schema's file."
+        ) from None
+    return fsspec
+
+
+def _columns_of_json(text: str) -> List[PlainColumn]:
+    return [_column_of_json(feature) for feature in json.loads(text)["feature"]]
+
+
+def _column_of_json(feature: Mapping[str, Any]) -> PlainColumn:
+    annotation = feature.get("annotation", {})
+    extra = (annotation.get("extraMetadata") or [{}])[0]
+    properties = dict(extra["value"] if "@type" in extra else extra)
+    kind = feature.get("type")
+    prefix = _DOMAINS[kind][0] if kind in _DOMAINS else ""
+    domain = feature.get(f"{prefix}Domain")
+    return _column(feature["name"], annotation.get("tag", []), properties, kind, domain)
+
+
+def _columns_of_proto(text: str) -> List[PlainColumn]:
+    return [_column_of_proto(feature) for feature in proto_text.parse(text)["feature"]]
+
+
+def _column_of_proto(feature: proto_text.Message) -> PlainColumn:
+    annotation = _first(feature, "annotation", {})
+    extra = _first(annotation, "extra_metadata", {})
+    if _STRUCT in extra:  # protobuf prints the message itself where it knows the type
+        properties = proto_text.struct_of_text(extra[_STRUCT][0])
+    else:
+        properties = proto_text.read_struct(_first(extra, "value", b""))
+    kind = _first(feature, "type", None)
+    prefix = _DOMAINS[kind][0] if kind in _DOMAINS else ""
+    found = _first(feature, f"{prefix}_domain", None)
+    domain = None if found is None else {key: values[-1] for key, values in found.items()}
+    if domain and "name" in domain:
+        domain["name"] = domain["name"].decode("utf-8")
+    tags = [tag.decode("utf-8") for tag in annotation.get("tag", [])]
+    return _column(feature["name"][-1].decode("utf-8"), tags, properties, kind, domain)
+
+
+def _first(message: proto_text.Message, name: str, default: Any) -> Any:
+    """A field that occurs once, or the first of several."""
+    return message.get(name, [default])[0]
+
+
+def _column(
+    name: str, tags: Any, properties: Dict[str, Any], kind: Any, domain: Any
+) -> PlainColumn:
+    if domain is not None:
+        number = _DOMAINS[kind][1]
+        limits = {limit: number(domain.get(limit, 0)) for limit in ("min", "max")}
+        vocabulary = domain.get("name")
+        properties["domain"] = {**limits, "name": vocabulary} if vocabulary else limits
+    return PlainColumn(name, list(tags), properties)
