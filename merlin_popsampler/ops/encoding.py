@@ -1,6 +1,6 @@
 """Keys of one partition to the ids of a vocabulary."""
 
-from typing import Any, Optional, Sequence, Tuple
+from typing import Any, Iterator, Optional, Sequence, Tuple
 
 from merlin.core import dispatch
 
@@ -12,9 +12,9 @@ from .keys import (
     KeyGroup,
     all_null,
     distinct_objects,
+    elements,
     filled,
     is_list,
-    key_columns,
     without,
 )
 from .lookup import places_of
@@ -33,14 +33,26 @@ def encode(df: Any, group: KeyGroup, columns: Any, vocabulary: Vocabulary, dtype
 
     Returns:
       Ids in the frame's row order, as something that a column can be assigned from; lists where
-      the column holds lists. Nulls are 1, unknown keys `2 + hash % num_buckets`.
+      the column holds lists, and where a server's array `[rows, 1]` became lists of one key.
+      Nulls are 1, unknown keys `2 + hash % num_buckets`.
+
+    Raises:
+      PopSamplerError: lists of several keys where the vocabulary's column holds single keys, or
+        keys of another kind.
     """
-    first = df[columns[0]]
-    lists = bool(is_list(first, vocabulary.is_list.get(columns[0])))
-    keys, places = distinct_objects(key_columns(df, columns, lists))
+    lists = [bool(is_list(df[column], of)) for column, of in _fitted_lists(columns, vocabulary)]
+    keys, places = distinct_objects([elements(df[column], all(lists)) for column in columns])
     ids = _ids(keys, group, vocabulary, dtype)
     ids = ids if places is None else ids[places]
-    return as_lists(first, ids, dtype) if lists else ids
+    return as_lists(df[columns[0]], ids, dtype) if all(lists) else ids
+
+
+def _fitted_lists(
+    columns: Sequence[str], vocabulary: Vocabulary
+) -> Iterator[Tuple[str, Optional[bool]]]:
+    """Each column, and whether it held lists in the fit; columns that are combined never do."""
+    combined = len(columns) > 1
+    return ((column, False if combined else vocabulary.is_list.get(column)) for column in columns)
 
 
 def _ids(keys: Sequence[Any], group: KeyGroup, vocabulary: Vocabulary, dtype: Any) -> Any:

@@ -99,6 +99,8 @@ def cast(keys: Any, kind: Optional[KeyKind], column: str) -> Tuple[Any, Any]:
     plain, family = plain_keys(keys, column)
     if kind is None:
         kind = KeyKind(family, "int64" if family == "number" else str(plain.dtype))
+    if (family, kind.family) == ("bytes", "word"):  # a server hands strings on as their UTF-8
+        plain, family = plain.map(_decoded), "word"
     if family != kind.family:
         raise PopSamplerError(
             f"Column {column!r}: expected keys of the vocabulary's kind, {kind.family}. "
@@ -118,6 +120,11 @@ def widened(keys: Any, kind: KeyKind, column: str) -> Any:
     if exact is not None and not bool(exact.all()):
         raise unusable(column, f"{keys[~exact].iloc[0]} among {kind.dtype} numbers")
     return values
+
+
+def _decoded(key: bytes) -> str:
+    """A string's UTF-8; of other bytes a string that no vocabulary holds."""
+    return key.decode(errors="surrogateescape")
 
 
 def _narrowest(keys: Any, column: str) -> Any:

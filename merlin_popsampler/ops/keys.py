@@ -95,12 +95,13 @@ def is_list(series: Any, of_column: Optional[bool] = None) -> Optional[bool]:
       of_column: what is known of the whole column; None for nothing.
 
     Raises:
-      PopSamplerError: lists in a column of single keys, or single keys in a column of lists.
+      PopSamplerError: lists of other than one key in a column of single keys, or single keys in a
+        column of lists.
     """
     shown = _shown_lists(series)
     if shown is None or of_column is None:
         return of_column if shown is None else shown
-    if shown != of_column:
+    if shown != of_column and not (shown and _hold_one_each(series)):
         raise _lists_and_keys(series.name)
     return shown
 
@@ -207,6 +208,14 @@ def _lists_and_keys(column: Any) -> PopSamplerError:
         "single keys. Make lists of the single keys, or explode the lists."
     )
     return error
+
+
+def _hold_one_each(series: Any) -> bool:
+    """Whether every row is a list of one, as Merlin makes of a server's array `[rows, 1]`."""
+    if hasattr(series, "list"):
+        return bool((series.list.len() == 1).all())
+    rows = series.values
+    return set(map(type, rows)) <= {list, np.ndarray} and all(len(row) == 1 for row in rows)
 
 
 def _shown_lists(series: Any) -> Optional[bool]:

@@ -28,8 +28,8 @@ def test_groups_name_their_keys():
     [
         ([1, 2], False),
         (["ab", "c"], False),
-        ([[1], [2]], True),
-        ([np.array([1])], True),
+        ([[1], [2, 3]], True),
+        ([np.array([1, 2])], True),
         ([None, [2]], True),
         ([None, "a"], False),
         ([(1, 2)], False),
@@ -46,6 +46,11 @@ def test_lists_are_told_from_keys_and_from_nothing(rows, expected):
     if expected is not None:
         with pytest.raises(PopSamplerError, match="lists and single keys"):
             is_list(series, not expected)
+
+
+@pytest.mark.parametrize("rows", [[[1], [2]], [np.array([1])]], ids=str)
+def test_lists_of_one_may_be_asked_of_single_keys(rows):
+    assert is_list(pd.Series(rows), of_column=False) is True
 
 
 def test_elements_of_lists():
