@@ -14,6 +14,7 @@ from merlin_popsampler.errors import FrequencyOrderError
 
 from . import fit_places, popularity_file, storage
 from .categorify_files import meta_beside
+from .id_order import LARGEST_ID
 from .vocabulary import read_sizes
 
 UNLIMITED = 2**40
@@ -66,6 +67,21 @@ def most_times(column: ColumnSchema, encoder: Encoder, columns: int) -> Optional
     if most is not None and column.is_list:
         most[PADDING_ID] = UNLIMITED
     return None if most is None else most * columns
+
+
+def last_id(column: ColumnSchema, encoder: Encoder, most: Optional[Ints], seen: int) -> int:
+    """The last id that the encoder gives, or any id where no encoder is known.
+
+    Args:
+      column: its schema after the fit.
+      encoder: its encoder.
+      most: how often each id may pass, see `most_times`.
+      seen: last id that passed in the fit.
+    """
+    if most is not None:
+        return len(most) - 1
+    largest = (column.properties.get("domain") or {}).get("max")
+    return LARGEST_ID if not encoder.reserved or largest is None else max(int(largest), seen)
 
 
 def check_unchanged(column: str, passed: Ints, most: Ints) -> None:

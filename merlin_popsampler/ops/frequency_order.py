@@ -16,12 +16,13 @@ from merlin_popsampler.errors import FrequencyOrderError, PopSamplerError, Schem
 
 from . import fit_folder
 from .counting import count_keys
-from .encoders import check_unchanged, encoder_of, most_times
+from .encoders import check_unchanged, encoder_of, last_id, most_times
 from .fit_files import FittedFiles
 from .id_groups import IdGroups
 from .id_order import (
-    LARGEST_ID,
     Order,
+    PossibleIds,
+    checked,
     measure,
     passed_counts,
     remapped,
@@ -101,7 +102,7 @@ class FrequencyOrder(FittedFiles, StatOperator):  # type: ignore[misc]
         self.steps = whole_number("steps", steps, 1, f"By default it is {MAX_STEPS}.")
         self.out_path = out_path
         self._id_groups = IdGroups([tuple(group) for group in groups or ()])
-        self._largest: Dict[str, int] = {}
+        self._possible: Dict[str, PossibleIds] = {}
         self._unproven: Dict[str, int] = {}
         self._init_files()
 
@@ -128,11 +129,16 @@ class FrequencyOrder(FittedFiles, StatOperator):  # type: ignore[misc]
             ]
         )
 
+    def clear(self) -> None:
+        """Begins anew; what was fitted serves until the next fit has come to its end."""
+        super().clear()
+        self._possible = {}
+
     def transform(self, col_selector: Any, df: Any) -> Any:
         """The frame as it is, or with new ids where the fit remapped them.
 
         Raises:
-          FrequencyOrderError: what is remapped cannot be ids of the encoder.
+          FrequencyOrderError: values that cannot be ids of the encoder.
         """
         frame = df.copy(deep=False)
         for column in col_selector.names:
@@ -144,8 +150,11 @@ class FrequencyOrder(FittedFiles, StatOperator):  # type: ignore[misc]
                     "workflow again, or load the one that was saved."
                 )
             order = self.fits.get(name)
+            possible = self._possible.get(column, PossibleIds())
             if order is not None and order.remaps:
-                frame[column] = remapped(df[column], order, self._largest.get(column, LARGEST_ID))
+                frame[column] = remapped(df[column], order, possible)
+            else:
+                checked(df[column], possible)
         return frame
 
     def compute_output_schema(
@@ -197,6 +206,7 @@ class FrequencyOrder(FittedFiles, StatOperator):  # type: ignore[misc]
         sizes = read_sizes(str(path), name, min_id)
         metadata = PopularityMetadata.from_counts(sizes, min_id, "vocabulary", self.steps)
         _check_belongs(col_schema, metadata, sizes)
+        self._possible[col_schema.name] = PossibleIds(metadata.max_id)
         violation = violation_of(sizes, min_id)
         if violation:
             self._report(col_schema.name, violation)
@@ -228,9 +238,13 @@ class FrequencyOrder(FittedFiles, StatOperator):  # type: ignore[misc]
             return
         encoder = self._id_groups.encoders[column.name]
         most = most_times(column, encoder, self._unproven[name])
+        order = self.fits[name]
         if most is not None:
-            check_unchanged(column.name, passed_counts(self.fits[name]), most)
-        self._largest[column.name] = LARGEST_ID if most is None else len(most) - 1
+            check_unchanged(column.name, passed_counts(order), most)
+        self._possible[column.name] = PossibleIds(
+            last_id(column, encoder, most, order.metadata.max_id),
+            order.dtypes.get(column.name, "") if encoder.fitted_here else "",
+        )
 
 
 def _with_room(

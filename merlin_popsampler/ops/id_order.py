@@ -1,7 +1,7 @@
 """The order of ids that were counted, and the map that puts ids in order."""
 
 from dataclasses import dataclass, replace
-from typing import Any, Tuple
+from typing import Any, Mapping, Tuple
 
 import numpy as np
 import pandas as pd
@@ -34,16 +34,31 @@ class Order(Fitted):
       gaps: the ids of the range that were never seen, in words; "" where there are none.
       violation: the first place where the counts rise, in words; "" where they never do.
       first_mapped: first id of the map (the map's rows are consecutive ids).
+      dtypes: by column, the dtype of its ids, where it was the same in all partitions.
     """
 
     gaps: str
     violation: str
     first_mapped: int
+    dtypes: Mapping[str, str]
 
     @property
     def remaps(self) -> bool:
         """Whether ids are given new ones."""
         return fit_folder.MAP in self.files
+
+
+@dataclass(frozen=True)
+class PossibleIds:
+    """The ids of a column that can be met after the fit.
+
+    Args:
+      largest: last id that the column's encoder gives.
+      dtype: NumPy's name of the dtype that the encoder gives; "" where it is not known.
+    """
+
+    largest: int = LARGEST_ID
+    dtype: str = ""
 
 
 def measure(
@@ -79,6 +94,11 @@ def measure(
         gaps=uncounted(items, int(first)),
         violation=violation,
         first_mapped=int(first),
+        dtypes={
+            column: next(iter(rows.dtypes))
+            for column, rows in counts.rows.items()
+            if len(rows.dtypes) == 1
+        },
     )
     return name, order
 
@@ -132,42 +152,64 @@ def violation_of(counts: Ints, min_id: int) -> str:
     )
 
 
-def remapped(ids: Any, order: Order, largest: int) -> Any:
+def checked(ids: Any, possible: PossibleIds) -> Tuple[Any, bool]:
+    """The ids of a column, one for each row or list element, and whether its rows are lists.
+
+    Args:
+      ids: the column.
+      possible: what its ids can be.
+
+    Raises:
+      FrequencyOrderError: nulls, or values that are none of these ids.
+    """
+    lists = getattr(ids.dtype, "kind", "O") == "O" and bool(is_list(ids))
+    values = elements(ids, lists)
+    if not len(values):
+        return values, lists
+    if bool(dispatch.series_has_nulls(values)):
+        raise FrequencyOrderError(
+            f"Column {ids.name!r}: expected ids. Received: nulls. Fill or encode them first."
+        )
+    kind = getattr(values.dtype, "kind", "O")
+    whole = values if kind in "iu" else canonical(values, ids.name)[0]
+    problem = _problem_of(whole, possible.largest) or _other_dtype(values.dtype, possible.dtype)
+    if problem:
+        raise FrequencyOrderError(
+            f"Column {ids.name!r}: expected ids as in the fit, whole numbers from 0 to "
+            f"{possible.largest}. Received: {problem}. {RAW_COLUMN}"
+        )
+    return (values if kind in "iuf" else whole), lists
+
+
+def remapped(ids: Any, order: Order, possible: PossibleIds) -> Any:
     """New ids of a column of ids or of lists of ids, in its dtype; ids off the map stay.
 
     Args:
       ids: the column.
       order: with a map.
-      largest: last id that the column's encoder gives.
+      possible: what its ids can be.
 
     Raises:
       FrequencyOrderError: nulls, or values that are none of these ids.
     """
-    lists = bool(is_list(ids))
-    values = elements(ids, lists)
-    if bool(dispatch.series_has_nulls(values)):
-        raise FrequencyOrderError(
-            f"Column {ids.name!r}: expected ids. Received: nulls. Fill or encode them first."
-        )
+    values, lists = checked(ids, possible)
     if len(values):
-        whole, _ = canonical(values, ids.name)
-        problem = _problem_of(whole, largest)
-        if problem:
-            raise FrequencyOrderError(
-                f"Column {ids.name!r}: expected ids as in the fit, whole numbers from 0 to "
-                f"{largest}. Received: {problem}. {RAW_COLUMN}"
-            )
-        old = whole.astype("int64").values
+        old = values.astype("int64").values
         table = _map_table(order, ids)
         row = old - order.first_mapped
         mapped = (row >= 0) & (row < len(table))
         new = old.copy()
         new[mapped] = table[row[mapped]]
-        dtype = whole.dtype if values.dtype == object else values.dtype
-        values = type(values)(new.astype(dtype))
+        values = type(values)(new).astype(values.dtype)
     if lists:
         return as_lists(ids, values.values, values.dtype)
     return values.values
+
+
+def _other_dtype(found: Any, expected: str) -> str:
+    """A dtype that the encoder does not give, in words; objects may hold ids of any."""
+    told = {expected, str(found)} - {"", "object"}
+    return f"{found} values, where the fit had {expected}" if len(told) > 1 else ""
 
 
 def _problem_of(ids: Any, largest: int) -> str:
@@ -176,8 +218,9 @@ def _problem_of(ids: Any, largest: int) -> str:
         return ""
     if getattr(ids.dtype, "kind", "O") not in "iu":
         return f"{ids.dtype} values, such as {ids.iloc[0]!r}"
-    if not 0 <= int(ids.min()) <= int(ids.max()) <= largest:
-        return f"values from {ids.min()} to {ids.max()}"
+    first, last = int(ids.values.min()), int(ids.values.max())
+    if not 0 <= first <= last <= largest:
+        return f"values from {first} to {last}"
     return ""
 
 

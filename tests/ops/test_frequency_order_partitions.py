@@ -96,6 +96,136 @@ def test_raw_columns_are_not_renumbered(key, keys, shown, tmp_path):
         workflow.transform(later)
 
 
+EMPTIES = {
+    "Filter": ops.Filter(lambda df: df[df["keep"].fillna(False)]),
+    "Dropna": ops.Dropna(),
+    "JoinExternal": ops.JoinExternal(pd.DataFrame({"keep": [True]}), on=["keep"], how="inner"),
+}
+"""Operators that may leave a partition without rows."""
+
+
+def fitted_in_order(
+    tmp_path, keys, order, encoder=FrequencyCategorify, empties="Filter", **options
+):
+    """A workflow whose operator of ids finds nothing to renumber."""
+    ids = ["item_id"] >> encoder(out_path=str(tmp_path / "ids"), **options)
+    rows = ids + ["keep"] >> EMPTIES[empties]
+    frame = pd.DataFrame({"item_id": pd.Series(keys), "keep": True})
+    return fitted(rows["item_id"] >> order, dataset(frame, 1))
+
+
+def gone(keys):
+    """Rows of which every operator in `EMPTIES` leaves none."""
+    return pd.DataFrame({"item_id": pd.Series(keys), "keep": pd.Series([None] * len(keys))})
+
+
+ORDERS = {
+    "raise": {},
+    "warn": {"on_violation": "warn"},
+    "remap": {"on_violation": "remap"},
+    "vocabulary": {"mode": "vocabulary"},
+}
+REQUESTS = {
+    "words": (["a", "a", "b"], ["a"], "object values, such as 'a'"),
+    "numbers": ([70, 70, 80], [70], "from 0 to 4. Received: values from 70 to 70"),
+    "negative": ([-3, -3, 80], [-3], "values from -3 to -3"),
+    "fractions": ([2.5, 2.5, 3.0], [2.5], "float64 values, such as 2.5"),
+    "nulls": ([2.0, 2.0, None], [None, 2.0], "nulls"),
+    "times": (pd.to_datetime(["2026-01-01"] * 2), pd.to_datetime(["2026-01-01"]), "datetime64"),
+    "lists of words": ([["a"], ["a", "b"]], [["a"]], "object values, such as 'a'"),
+    "lists of numbers": ([[70], [70, 80]], [[70], []], "values from 70 to 70"),
+}
+
+
+@pytest.mark.parametrize("encoder", [FrequencyCategorify, ops.Categorify])
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("case", REQUESTS)
+def test_a_request_that_is_emptied_is_refused(case, order, encoder, tmp_path):
+    """FAULTS 33: where nothing had to be renumbered, too.
+
+    Looked for: each way of ordering, both encoders, keys of each kind, lists and nulls.
+    """
+    if encoder is ops.Categorify and case == "times":
+        pytest.skip("stock Categorify does not encode them")
+    keys, asked, shown = REQUESTS[case]
+    operator = FrequencyOrder(out_path=str(tmp_path / "order"), **ORDERS[order])
+    workflow = fitted_in_order(tmp_path, keys, operator, encoder)
+    assert not any(found.remaps for found in operator.fits.values())
+    with pytest.raises(PopSamplerError, match=shown):
+        workflow.transform(gone(asked))
+
+
+@pytest.mark.parametrize("empties", EMPTIES)
+@pytest.mark.parametrize("part", range(3))
+def test_a_later_partition_that_is_emptied_is_refused(part, empties, tmp_path):
+    """FAULTS 33: each operator that leaves nothing of a partition, and each partition."""
+    order = FrequencyOrder(out_path=str(tmp_path / "order"))
+    workflow = fitted_in_order(tmp_path, ["a", "a", "b"], order, empties=empties)
+    frame = pd.DataFrame({"item_id": list("abaabb"), "keep": True})
+    made = workflow.transform(dataset(frame, 3)).compute()["item_id"]
+    assert made.tolist() == [3, 4, 3, 3, 4, 4]
+    frame["keep"] = frame["keep"].astype(object)
+    frame.loc[frame.index // 2 == part, "keep"] = None
+    with pytest.raises(FrequencyOrderError, match="object values.*filter the data before"):
+        workflow.transform(dataset(frame, 3)).compute()
+
+
+@pytest.mark.parametrize("lists", [False, True])
+@pytest.mark.parametrize("dtype", ["int32", "float64", "Int64"])
+def test_raw_ids_within_the_range_are_told_by_their_dtype(dtype, lists, tmp_path):
+    """FAULTS 33: an encoder's ids have one dtype. What has it, and is in range, cannot be told."""
+    keys = [[3], [3, 4]] if lists else [3, 3, 4]
+    order = FrequencyOrder(out_path=str(tmp_path / "order"))
+    workflow = fitted_in_order(tmp_path, keys, order)
+
+    def raw(dtype):
+        if lists:
+            rows = [pd.array([3, 4], dtype), pd.array([4], dtype)]
+            return gone([np.asarray(row, str(dtype).lower()) for row in rows])
+        return gone(pd.array([3, 4], dtype))
+
+    if not (lists and dtype == "Int64"):
+        shown = f"{dtype} values, where the fit had int64"
+        with pytest.raises(FrequencyOrderError, match=shown):
+            workflow.transform(raw(dtype))
+    assert len(workflow.transform(raw("int64"))) == 2
+    narrow = FrequencyOrder(out_path=str(tmp_path / "narrow"))
+    workflow = fitted_in_order(tmp_path, keys, narrow, dtype="int32")
+    with pytest.raises(FrequencyOrderError, match="int64 values, where the fit had int32"):
+        workflow.transform(raw("int64"))
+
+
+def test_the_range_is_that_of_the_fit_that_is_under_way(tmp_path):
+    """A second fit on more items, whose ids pass a second operator while it is fitted."""
+    ids = ["item_id"] >> FrequencyCategorify(out_path=str(tmp_path / "ids"))
+    first, second = (FrequencyOrder(out_path=str(tmp_path / name)) for name in "ab")
+    workflow = fitted(ids >> first >> second, dataset(pd.DataFrame({"item_id": [1, 1, 2]}), 1))
+    more = pd.DataFrame({"item_id": np.arange(50)})
+    workflow.fit(dataset(more, 1))
+    assert workflow.transform(more)["item_id"].tolist() == list(range(3, 53))
+
+
+@pytest.mark.parametrize("encoder", [FrequencyCategorify, ops.Categorify])
+def test_the_range_of_data_that_were_encoded_before(encoder, tmp_path):
+    """Their schema tells the last id, whether or not it has our contract."""
+    frame = pd.DataFrame({"item_id": [1, 1, 2]})
+    encoded = fitted(["item_id"] >> encoder(out_path=str(tmp_path / "ids")), dataset(frame, 1))
+    data = encoded.transform(dataset(frame, 1))
+    workflow = fitted(["item_id"] >> FrequencyOrder(out_path=str(tmp_path / "order")), data)
+    narrow = pd.DataFrame({"item_id": np.array([4, 3], "int32")})  # as it may have been written
+    assert workflow.transform(narrow)["item_id"].tolist() == [4, 3]
+    with pytest.raises(FrequencyOrderError, match="from 0 to 4. Received: values from 5 to 5"):
+        workflow.transform(pd.DataFrame({"item_id": [5]}))
+
+
+def test_ids_that_no_encoder_made_may_grow(tmp_path):
+    frame = pd.DataFrame({"item_id": [0, 0, 1]})
+    workflow = fitted(["item_id"] >> FrequencyOrder(out_path=str(tmp_path)), dataset(frame, 1))
+    assert workflow.transform(frame * 70)["item_id"].tolist() == [0, 0, 70]
+    with pytest.raises(FrequencyOrderError, match="object values"):
+        workflow.transform(pd.DataFrame({"item_id": ["a"]}))
+
+
 def test_ids_made_elsewhere_may_differ_in_width(tmp_path):
     """No encoder promised one dtype: the parts of a data set may have been written apart."""
     parts = [pd.DataFrame({"item_id": np.array([0, 0, 1], dtype)}) for dtype in ("i4", "i8")]
