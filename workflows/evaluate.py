@@ -4,6 +4,9 @@ Each session's last item is left out, and the others are the query. Scores are r
 (not over a sample of them); ids that stand for no item are never recommended, and neither are the
 query's own items, for a model and for the popularity baseline alike. A positive that the vocabulary
 does not know counts as a miss.
+
+A positive's rank is the number of other recommended items whose score is greater, equal or NaN, as
+in `SampledSoftmax` and `SampledSoftmaxLoss.evaluate`.
 """
 
 from typing import Any, Callable, Dict, List, Sequence, Tuple
@@ -63,7 +66,7 @@ def gains_of(
 ) -> Array:
     """`1 / log2(place + 1)` of each query's positive, 0 where it is not in the list.
 
-    Ties count against the positive: equal scores for all items recommend nothing.
+    Ties and NaN count against the positive: a model of equal scores, or of NaN, recommends nothing.
 
     Args:
       score: from queries to scores of every id from 0 to `max_id`.
@@ -88,14 +91,16 @@ def _gains(
     scores: Array, queries: List[Array], positives: Array, domain: IdDomain, k: int
 ) -> Array:
     """Discounted gain of each query's positive, 0 where it is not among the first `k`."""
-    scores = np.array(scores, dtype=np.float32)
-    scores[:, : domain.min_id] = -np.inf
+    scores = np.asarray(scores, dtype=np.float32)
+    recommended = np.ones(scores.shape, bool)
+    recommended[:, : domain.min_id] = False
     rows = np.repeat(np.arange(len(queries)), [len(ids) for ids in queries])
-    scores[rows, np.concatenate(queries)] = -np.inf
-    own = scores[np.arange(len(positives)), positives]
-    above = np.sum(scores >= own[:, None], axis=1)  # itself included, so places start at 1
-    hit = np.isfinite(own) & (above <= k)
-    return np.where(hit, 1.0 / np.log2(np.maximum(above, 1) + 1.0), 0.0)
+    recommended[rows, np.concatenate(queries)] = False
+    own = np.arange(len(positives)), positives
+    ahead = recommended & ~(scores < scores[own][:, None])  # NaN is not below anything
+    place = np.sum(ahead, axis=1)  # itself included, so places start at 1
+    hit = recommended[own] & ~np.isnan(scores[own]) & (place <= k)
+    return np.where(hit, 1.0 / np.log2(np.maximum(place, 1) + 1.0), 0.0)
 
 
 def as_table(results: Dict[str, Dict[str, Any]]) -> str:

@@ -5,13 +5,17 @@ the number of times that each candidate is expected among the samples is subtrac
 over the samples estimates the sum over the catalog; then what is no negative of a row is masked.
 """
 
-from typing import Any, NamedTuple, Tuple
+import math
+from typing import Any, List, NamedTuple, Sequence, Tuple
 
 import torch
 from torch.nn import functional
 
 from merlin_popsampler.core.domain import IdDomain
 from merlin_popsampler.core.scores import LARGEST, MASKED
+from merlin_popsampler.errors import PopSamplerError
+
+from .ids import ids_of
 
 
 class Candidates(NamedTuple):
@@ -20,7 +24,8 @@ class Candidates(NamedTuple):
     Attributes:
       vectors: floats `[n, dim]`.
       ids: int64 `[n]`.
-      counts: float32 `[n]`, positive: how often each id is expected among the negatives of a row.
+      counts: float32 `[n]`: how often each id is expected among the negatives of a row. A count of
+        0 gets no correction.
     """
 
     vectors: torch.Tensor
@@ -55,15 +60,18 @@ def contrastive_logits(
       negative: the samples that all rows share, `num_sampled` of them, repeats allowed.
       domain: the ids that stand for an item; samples of others are masked.
       temperature: positive number or scalar; scores are divided by it.
-      excluded_ids: integers `[rows, n]`, dense (padded with ids that stand for no item) or nested
-        (`layout=torch.jagged`): ids that are no negatives of a row, its history for example. Its
-        positive never is one.
+      excluded_ids: integers `[rows, n]` or `[1, n]`, dense (padded with ids that stand for no
+        item), or nested (`layout=torch.jagged`) of `rows` lists: ids that are no negatives of a
+        row, its history for example. Its positive never is one.
       correct_positive: whether the positive's count is subtracted as well.
 
     Returns:
       float32 `[rows]` and `[rows, num_sampled]`, whatever the dtype of the vectors and under
       autocast, finite for finite vectors; what is masked differs from `core.scores.MASKED` by no
-      more than a score.
+      more than a score. A NaN or an infinity in a vector makes its logits NaN.
+
+    Raises:
+      PopSamplerError: excluded ids that are not integers, or not of `rows` rows or one.
 
     References:
       Bengio, Senecal 2008, "Adaptive Importance Sampling to Accelerate Training of a Neural
@@ -73,13 +81,18 @@ def contrastive_logits(
     query = tempered(query, temperature)
     true_logits = (query * bounded(positive.vectors)).sum(1)
     if correct_positive:
-        true_logits = true_logits - torch.log(positive.counts)
+        true_logits = true_logits - _log(positive.counts)
     with full_precision(query):
         scores = query @ bounded(negative.vectors).T
     # What is masked is discounted beyond any score: one pass over the matrix, and none backwards.
-    discount = torch.where(domain.contains(negative.ids), torch.log(negative.counts), -MASKED)
+    discount = torch.where(domain.contains(negative.ids), _log(negative.counts), -MASKED)
     masked = is_no_negative(positive.ids, negative.ids, excluded_ids)
     return true_logits, scores - torch.where(masked, -MASKED, discount)
+
+
+def _log(counts: torch.Tensor) -> torch.Tensor:
+    """Logarithms of expected counts; 0, no correction, of a count of 0."""
+    return torch.where(counts <= 0.0, 1.0, counts).log()
 
 
 def cross_entropy(true_logits: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
@@ -89,13 +102,19 @@ def cross_entropy(true_logits: torch.Tensor, logits: torch.Tensor) -> torch.Tens
 
 
 def bounded(vectors: torch.Tensor) -> torch.Tensor:
-    """Vectors in float32 whose scores are finite; what is no number stays none, for all to see."""
-    return vectors.to(torch.float32).clamp(-LARGEST, LARGEST)
+    """Vectors in float32 whose scores are finite: clipped, but NaN where they are not finite."""
+    vectors = vectors.to(torch.float32)
+    return torch.where(vectors.isfinite(), _clipped(vectors), torch.nan)
+
+
+def _clipped(vectors: torch.Tensor) -> torch.Tensor:
+    return vectors.clamp(-LARGEST, LARGEST)
 
 
 def tempered(query: torch.Tensor, temperature: Any) -> torch.Tensor:
     """Queries, as `bounded` vectors, whose scores are divided by the temperature."""
-    return bounded(query.to(torch.float32) / temperature)
+    # Clipped first, so that only what came in as an infinity is one afterwards.
+    return _clipped(bounded(query) / temperature)
 
 
 def full_precision(tensor: torch.Tensor) -> torch.autocast:
@@ -108,7 +127,10 @@ def is_no_negative(
 ) -> torch.Tensor:
     """Whether a sample is the row's positive, or excluded for it: bool `[rows, num_sampled]`."""
     hits = true_ids[:, None] == sampled_ids
-    return hits if excluded_ids is None else hits | _among(excluded_ids, sampled_ids, len(true_ids))
+    if excluded_ids is None:
+        return hits
+    excluded_ids = rows_of_ids(excluded_ids, true_ids.shape, true_ids.device)
+    return hits | _among(excluded_ids, sampled_ids, len(true_ids))
 
 
 def _among(excluded_ids: torch.Tensor, sampled_ids: torch.Tensor, rows: int) -> torch.Tensor:
@@ -127,11 +149,48 @@ def _among(excluded_ids: torch.Tensor, sampled_ids: torch.Tensor, rows: int) -> 
     return marked.view(rows, width)[:, torch.searchsorted(ordered, sampled_ids)] > 0
 
 
+def rows_of_ids(excluded_ids: Any, leading: Sequence[int], device: torch.device) -> torch.Tensor:
+    """Excluded ids, a list for each row: int64 `[rows, n]`, dense or nested.
+
+    Args:
+      excluded_ids: integers `[*leading, n]` in which a leading dimension may be 1, or `[rows, n]`,
+        the rows one after the other; or nested, of `rows` lists.
+      leading: the dimensions of the queries before their width; `rows` is their product.
+      device: of the result.
+
+    Raises:
+      PopSamplerError: other numbers, or another shape.
+    """
+    ids = ids_of(excluded_ids, device)
+    rows, given = math.prod(leading), () if ids.is_nested else tuple(ids.shape[:-1])
+    fits = len(given) == len(leading) and all(a in (1, b) for a, b in zip(given, leading))
+    if ids.is_nested:
+        fits = ids.dim() == 2 and ids.layout == torch.jagged and len(ids) == rows
+    if not (fits or given == (rows,)):
+        raise PopSamplerError(
+            f"Expected excluded_ids {[*leading, 'n']}, where a dimension before n may be 1, or "
+            f"{rows} lists, one for each query, dense or nested (layout=torch.jagged). Received: "
+            f"{type(excluded_ids).__name__} of shape {_shape(ids)}. Where queries share a list, "
+            "insert a dimension of 1: excluded_ids[:, None] for one list a session."
+        )
+    if ids.is_nested or given == (rows,):
+        return ids
+    return ids.expand(*leading, ids.shape[-1]).reshape(rows, ids.shape[-1])
+
+
+def _shape(ids: torch.Tensor) -> List[Any]:
+    """The shape as a message quotes it; strided nested tensors have none."""
+    if ids.is_nested and ids.layout != torch.jagged:
+        return [ids.size(0), "strided"]
+    return list(ids.shape)
+
+
 def _flat(ids: torch.Tensor) -> Tuple[torch.Tensor, torch.Tensor]:
     """The ids of a matrix, dense or nested, one after the other, and the row of each."""
     if ids.is_nested:
+        ids = ids.contiguous()  # a narrowed one has holes
         values, lengths = ids.values(), ids.offsets().diff()
         rows = torch.arange(len(lengths), device=values.device)
-        return values.to(torch.int64), rows.repeat_interleave(lengths, output_size=len(values))
+        return values, rows.repeat_interleave(lengths, output_size=len(values))
     rows = torch.arange(len(ids), device=ids.device)[:, None].expand(ids.shape)
-    return ids.to(torch.int64).reshape(-1), rows.reshape(-1)
+    return ids.reshape(-1), rows.reshape(-1)

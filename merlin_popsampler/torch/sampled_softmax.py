@@ -1,15 +1,16 @@
 """SampledSoftmaxLoss: a module that trains on sampled negatives and evaluates on all items."""
 
+from functools import partial
 from typing import Any, Tuple
 
 import torch
-from torch.nn import functional
 
 from merlin_popsampler.core.checks import positive_number
 from merlin_popsampler.errors import PopSamplerError
 
 from .ids import ids_of
-from .logits import Candidates, contrastive_logits, cross_entropy
+from .item_table import checked_table, look_up
+from .logits import Candidates, contrastive_logits, cross_entropy, rows_of_ids
 from .sampler import PopularityBasedSampler
 from .whole_catalog import score_catalog
 
@@ -69,10 +70,12 @@ class SampledSoftmaxLoss(torch.nn.Module):  # type: ignore[misc]
         Args:
           queries: floats `[*, dim]`: any number of leading dimensions, each row a query.
           true_ids: integers `[*]` or `[*, 1]`, the item of each row.
-          item_table: the items' vectors `[max_id + 1 or more, dim]`: an `nn.Embedding`, whose
-            gradient is as sparse as it was made, or a tensor such as a weight, whose is dense.
-          excluded_ids: integers `[rows, n]`, dense or nested, for the rows one after the other:
-            what is no negative of a row.
+          item_table: the items' vectors: an `nn.Embedding` of `max_id + 1` rows or more, whose
+            gradient is as sparse as it was made; another module that maps int64 ids `[n]` to
+            vectors `[n, dim]`; or a tensor `[max_id + 1 or more, dim]`, whose gradient is dense. A
+            module is always called, in its own mode, so what it does to its weight counts.
+          excluded_ids: integers that are not negatives of a row: `[*, n]`, where a leading
+            dimension may be 1; or `[rows, n]`, dense or nested, for the rows one after the other.
 
         Returns:
           float32, nats: a scalar, or `[*]` for "none".
@@ -81,12 +84,9 @@ class SampledSoftmaxLoss(torch.nn.Module):  # type: ignore[misc]
           PopSamplerError: ids of another shape or kind, a table with too few rows.
         """
         shape = queries.shape[:-1]
-        rows, ids, counting = self._rows(queries, true_ids)
-        _check_table(item_table, self.sampler.domain.cardinality)
-        if self.training:
-            losses = self._sampled(rows, ids, item_table, excluded_ids)
-        else:
-            losses, _ = self._ranked(rows, ids, counting, item_table, excluded_ids)
+        arguments = self._checked(queries, true_ids, item_table, excluded_ids)
+        losses = self._sampled(*arguments) if self.training else self._ranked(*arguments)[0]
+        counting = arguments[2]
         losses = torch.where(counting, losses, 0.0)
         if self.reduction == "none":
             return losses.reshape(shape)
@@ -102,37 +102,49 @@ class SampledSoftmaxLoss(torch.nn.Module):  # type: ignore[misc]
 
         Returns:
           Cross-entropy of the full softmax in nats (float32 `[*]`, 0 where there is no item), and
-          the number of items with a better score (int64 `[*]`, 0 for the best, -1 where there is
-          no item). `((0 <= ranks) & (ranks < 20)).sum() / (ranks >= 0).sum()` is a recall at 20.
+          the rank (int64 `[*]`, 0 for the best, -1 where there is no item): the number of other
+          items whose score is greater, equal or NaN. So ties count against the row's item, and
+          where its own score is NaN, so does every other item.
+          `((0 <= ranks) & (ranks < 20)).sum() / (ranks >= 0).sum()` is a recall at 20.
         """
         shape = queries.shape[:-1]
-        rows, ids, counting = self._rows(queries, true_ids)
-        _check_table(item_table, self.sampler.domain.cardinality)
-        losses, ranks = self._ranked(rows, ids, counting, item_table, excluded_ids)
+        arguments = self._checked(queries, true_ids, item_table, excluded_ids)
+        losses, ranks = self._ranked(*arguments)
+        counting = arguments[2]
         losses, ranks = torch.where(counting, losses, 0.0), torch.where(counting, ranks, -1)
         return losses.reshape(shape), ranks.reshape(shape)
 
-    def _rows(
-        self, queries: torch.Tensor, true_ids: Any
-    ) -> Tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Queries `[rows, dim]`, ids `[rows]`, and whether those stand for an item."""
+    def _checked(
+        self, queries: torch.Tensor, true_ids: Any, item_table: Any, excluded_ids: Any
+    ) -> Tuple[torch.Tensor, torch.Tensor, torch.Tensor, Any, Any]:
+        """Queries `[rows, dim]`, ids `[rows]`, which of them are items, table and excluded ids."""
         ids, shape = ids_of(true_ids, queries.device), queries.shape[:-1]
         if ids.shape not in (shape, (*shape, 1)):
             raise PopSamplerError(
                 f"Expected one item a query, ids {list(shape)} or {[*shape, 1]}. Received: "
                 f"{list(ids.shape)}. Repeat the queries that have several, a row for each."
             )
-        ids = ids.reshape(-1)
-        return queries.reshape(len(ids), queries.shape[-1]), ids, self.sampler.domain.contains(ids)
+        ids, domain = ids.reshape(-1), self.sampler.domain
+        counting = domain.contains(ids)
+        if excluded_ids is not None:
+            excluded_ids = rows_of_ids(excluded_ids, shape, queries.device)
+        # A NaN in the query of a padded position would reach the table as 0 * NaN.
+        rows = torch.where(counting[:, None], queries.reshape(len(ids), queries.shape[-1]), 0.0)
+        return rows, ids, counting, checked_table(item_table, domain.cardinality), excluded_ids
 
     def _sampled(
-        self, queries: torch.Tensor, ids: torch.Tensor, table: Any, excluded_ids: Any
+        self,
+        queries: torch.Tensor,
+        ids: torch.Tensor,
+        counting: torch.Tensor,
+        table: Any,
+        excluded_ids: Any,
     ) -> torch.Tensor:
         domain, num = self.sampler.domain, len(ids)
         sampled_ids, true_counts, counts = self.sampler.sampled_values(ids)
         # An id that stands for no item may lie outside of the table.
-        safe_ids = torch.where(domain.contains(ids), ids, domain.min_id)
-        vectors = _look_up(table, torch.cat([safe_ids, sampled_ids]))
+        safe_ids = torch.where(counting, ids, domain.min_id)
+        vectors = look_up(table, torch.cat([safe_ids, sampled_ids]))
         logits = contrastive_logits(
             queries,
             Candidates(vectors[:num], ids, true_counts),
@@ -154,28 +166,9 @@ class SampledSoftmaxLoss(torch.nn.Module):  # type: ignore[misc]
     ) -> Tuple[torch.Tensor, torch.Tensor]:
         domain = self.sampler.domain
         ids = torch.where(counting, ids, domain.min_id)
+        # A tensor is read in slices, a module by its own look-up.
+        vectors = partial(look_up, table) if isinstance(table, torch.nn.Module) else table
         answer: Tuple[torch.Tensor, torch.Tensor] = score_catalog(
-            queries, ids, _weight(table), domain, self.temperature, excluded_ids
+            queries, ids, vectors, domain, self.temperature, excluded_ids
         )
         return answer
-
-
-def _look_up(table: Any, ids: torch.Tensor) -> torch.Tensor:
-    """Vectors of ids, by the module itself where there is one."""
-    return table(ids) if isinstance(table, torch.nn.Module) else functional.embedding(ids, table)
-
-
-def _weight(table: Any) -> Any:
-    """The vectors of all items, of a module or by themselves."""
-    return getattr(table, "weight", None) if isinstance(table, torch.nn.Module) else table
-
-
-def _check_table(table: Any, cardinality: int) -> None:
-    weight = _weight(table)
-    shape = list(weight.shape) if isinstance(weight, torch.Tensor) else []
-    if len(shape) != 2 or shape[0] < cardinality:
-        raise PopSamplerError(
-            f"Expected item vectors [rows, dim] with at least {cardinality} rows, max_id + 1. "
-            f"Received: {type(table).__name__} of shape {shape}. "
-            "Pass the Embedding of the items, made with num_embeddings=max_id + 1."
-        )

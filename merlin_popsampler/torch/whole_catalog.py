@@ -7,6 +7,7 @@ import torch
 from merlin_popsampler.core.domain import IdDomain
 from merlin_popsampler.core.scores import BLOCK_BYTES, MASKED
 
+from .hits import count_ahead, own_scores, tie_threshold
 from .logits import bounded, full_precision, is_no_negative, tempered
 
 
@@ -14,7 +15,7 @@ from .logits import bounded, full_precision, is_no_negative, tempered
 def score_catalog(
     query: torch.Tensor,
     true_ids: torch.Tensor,
-    item_vectors: torch.Tensor,
+    item_vectors: Any,
     domain: IdDomain,
     temperature: Any = 1.0,
     excluded_ids: Any = None,
@@ -24,25 +25,33 @@ def score_catalog(
     Args:
       query: floats `[rows, dim]`.
       true_ids: int64 `[rows]`, ids of items.
-      item_vectors: floats `[max_id + 1 or more, dim]`; ids outside the domain are never ranked.
+      item_vectors: floats `[max_id + 1 or more, dim]`, or a function from int64 ids `[n]` to
+        vectors `[n, dim]`; ids outside the domain are never ranked.
       domain: the ids that stand for an item.
       temperature: positive number or scalar; scores are divided by it.
       excluded_ids: integers `[rows, n]`, dense or nested: ids to leave out for a row.
 
     Returns:
-      Cross-entropy of the full softmax in nats (float32 `[rows]`), and the number of items with a
-      better score than the positive's (int64 `[rows]`, 0 for the best).
+      Cross-entropy of the full softmax in nats (float32 `[rows]`), and the rank (int64 `[rows]`, 0
+      for the best): the number of other items, but those left out, whose score is greater than the
+      positive's, equal or NaN. So a positive whose own score is NaN has the worst rank.
     """
     # A matrix of rows x catalog would not fit; what is kept of a block is two numbers a row.
-    query = tempered(query, temperature)
-    true_scores = (query * bounded(item_vectors[true_ids])).sum(1)
-    log_sum, better = true_scores, torch.zeros_like(true_ids)
-    block = min(max(BLOCK_BYTES // (4 * max(len(query), 1)), 1), domain.size)
+    look_up = item_vectors if callable(item_vectors) else item_vectors.__getitem__
+    query, true_vectors = tempered(query, temperature), bounded(look_up(true_ids))
+    with full_precision(query):
+        true_scores = own_scores(query, true_vectors)
+    threshold = tie_threshold(true_scores, query, true_vectors)
+    log_sum, ahead = true_scores, torch.zeros_like(true_ids)
+    # The vectors of a block and its scores both fit.
+    block = min(max(BLOCK_BYTES // (4 * max(*query.shape, 1)), 1), domain.size)
     for first in range(domain.min_id, domain.max_id + 1, block):
-        ids = torch.arange(first, min(first + block, domain.max_id + 1), device=query.device)
+        stop = min(first + block, domain.max_id + 1)
+        ids = torch.arange(first, stop, device=query.device)
+        vectors = look_up(ids) if callable(item_vectors) else item_vectors[first:stop]
         with full_precision(query):
-            scores = query @ bounded(item_vectors[first : first + len(ids)]).T
-        scores = scores.masked_fill(is_no_negative(true_ids, ids, excluded_ids), MASKED)
-        better = better + (scores > true_scores[:, None]).sum(1)
-        log_sum = torch.logaddexp(log_sum, torch.logsumexp(scores, 1))
-    return log_sum - true_scores, better
+            scores = query @ bounded(vectors).T
+        masked = is_no_negative(true_ids, ids, excluded_ids)
+        ahead = ahead + count_ahead(scores, threshold, ~masked)
+        log_sum = torch.logaddexp(log_sum, torch.logsumexp(scores.masked_fill(masked, MASKED), 1))
+    return log_sum - true_scores, ahead

@@ -12,9 +12,9 @@ def sampler():
     return PopularityBasedSampler(14, 3, 5, 17)
 
 
-def losses(true_ids=IDS, queries=QUERIES, rows=15, **settings):
-    table = torch.nn.Embedding(rows, 2)
-    return SampledSoftmaxLoss(sampler(), **settings)(queries, true_ids, table)
+def losses(true_ids=IDS, queries=QUERIES, rows=15, table=None, excluded_ids=None, **settings):
+    table = table or torch.nn.Embedding(rows, 2)
+    return SampledSoftmaxLoss(sampler(), **settings)(queries, true_ids, table, excluded_ids)
 
 
 TABLE = {
@@ -28,6 +28,30 @@ TABLE = {
             "Cast whole numbers to int64",
             lambda _: sampler().expected_count(IDS.float()),
             [lambda _: sampler().expected_count(IDS.float().to(torch.int64))],
+        ),
+    ],
+    "torch.item_table": [
+        Entry(
+            "num_embeddings=max_id + 1",
+            lambda _: losses(rows=14),
+            [lambda _: losses(rows=15)],
+        ),
+        Entry(
+            "Wrap it in a module whose forward does",
+            lambda _: losses(table=torch.nn.Flatten(0)),
+            [lambda _: losses(table=torch.nn.Sequential(torch.nn.Embedding(15, 2)))],
+        ),
+    ],
+    "torch.logits": [
+        Entry(
+            "insert a dimension of 1",
+            lambda _: losses(PAIRS, torch.zeros(2, 2, 2), excluded_ids=torch.zeros(1, 2).long()),
+            [
+                lambda _: losses(
+                    PAIRS, torch.zeros(2, 2, 2), excluded_ids=torch.zeros(1, 2).long()[:, None]
+                ),
+                lambda _: losses(excluded_ids=PAIRS),
+            ],
         ),
     ],
     "torch.sampled_softmax": [
@@ -45,11 +69,6 @@ TABLE = {
             "Repeat the queries that have several",
             lambda _: losses(PAIRS),
             [lambda _: losses(PAIRS.reshape(-1), QUERIES.repeat_interleave(2, 0))],
-        ),
-        Entry(
-            "num_embeddings=max_id + 1",
-            lambda _: losses(rows=14),
-            [lambda _: losses(rows=15)],
         ),
     ],
 }

@@ -18,12 +18,12 @@ def losses_by_hand(query, vectors, true_ids, sampled, count_of, temperature, exc
 
 
 def ranked_by_hand(query, vectors, true_ids, temperature, excluded):
-    """Loss and rank among the items 3 to 102, in float64."""
+    """Loss and rank among the items 3 to 102, in float64: others that are greater, equal or NaN."""
     losses, ranks = [], []
     for row, true_id in enumerate(true_ids):
         score = {item: query[row] @ vectors[item] / temperature for item in range(3, 103)}
         others = [score[d] for d in score if d != true_id and d not in excluded[row]]
         total = np.logaddexp.reduce([score[true_id], *others])
         losses.append(total - score[true_id])
-        ranks.append(sum(other > score[true_id] for other in others))
+        ranks.append(sum(not other < score[true_id] for other in others))
     return losses, ranks

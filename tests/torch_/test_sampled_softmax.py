@@ -123,6 +123,129 @@ def test_excluded_ids_are_no_negatives():
     torch.testing.assert_close(loss(query, ids, table, everything), torch.zeros(6))
 
 
+SHARED = [[4, 5], [14, 0], [3, 9], [7, 7]]
+"""What four users of five positions each exclude."""
+
+
+def jagged(lists):
+    return torch.nested.nested_tensor([torch.tensor(ids) for ids in lists], layout=torch.jagged)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize(
+    "form",
+    ["a user", "a position", "a query", "rows", "nested", "narrowed", "list", "array", "int32"],
+)
+def test_excluded_ids_broadcast_as_the_queries_do(form, training):
+    """FAULTS 3. Members: histories a user, a position, a query; dense, nested, with holes."""
+    torch.manual_seed(3)
+    queries, ids, table = torch.randn(4, 5, 4), torch.arange(20).reshape(4, 5) % 12 + 3, Unit(15, 4)
+    shared, rows = torch.tensor(SHARED), torch.tensor(SHARED).repeat_interleave(5, 0)
+    padded = torch.cat([rows, torch.full((20, 1), 8)], 1)
+    excluded = {
+        "a user": shared[:, None],
+        "a position": torch.tensor([*SHARED, [8, 8]])[None],
+        "a query": rows.reshape(4, 5, 2),
+        "rows": rows,
+        "nested": jagged(rows.tolist()),
+        "narrowed": torch.nested.narrow(
+            padded, 1, torch.zeros(20).long(), torch.full((20,), 2), layout=torch.jagged
+        ),
+        "list": rows.tolist(),
+        "array": rows.numpy(),
+        "int32": shared[:, None].int(),
+    }[form]
+    wanted = torch.tensor([*SHARED, [8, 8]]).repeat(4, 1) if form == "a position" else rows
+    loss = SampledSoftmaxLoss(sampler(12), reduction="none").train(training)
+    found = loss(queries, ids, table, excluded).reshape(-1)
+    for row, (query, item) in enumerate(zip(queries.reshape(20, 4), ids.reshape(20))):
+        alone = loss(query[None], item[None], table, wanted[row : row + 1])
+        torch.testing.assert_close(found[row : row + 1], alone)
+
+
+@pytest.mark.parametrize(
+    "excluded",
+    [
+        torch.tensor(SHARED),
+        torch.tensor(SHARED)[:, None, None],
+        torch.tensor([3, 4]),
+        torch.tensor(3),
+        torch.tensor(SHARED).repeat_interleave(5, 0)[:, :1].float(),
+        torch.ones(4, 5, 15, dtype=torch.bool),
+        jagged(SHARED),
+        jagged([[3.0]] * 20),
+        torch.nested.nested_tensor([torch.tensor([3])] * 20),
+        torch.nested.nested_tensor([torch.ones(1, 2).long()] * 20, layout=torch.jagged),
+        [[3], [4, 5]],
+    ],
+)
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+def test_excluded_ids_of_another_shape_or_kind_are_refused(excluded, training):
+    """FAULTS 3. Members: too few rows, no rows, floats, masks, nested ones of other layouts."""
+    queries, ids, table = torch.randn(4, 5, 4), torch.full((4, 5), 3), torch.nn.Embedding(15, 4)
+    with pytest.raises(PopSamplerError, match=r"excluded_ids|integer ids|tensor of ids"):
+        SampledSoftmaxLoss(sampler()).train(training)(queries, ids, table, excluded)
+
+
+# ------------------------------------------------------------------ finite losses
+
+FINITE = {
+    "outside": [0, 1, 2, 15, 10**12, -1],
+    "some outside": [3, 0, 10**12, 14, 3, -5],
+    "repeated": [3, 3, 3, 3, 14, 14],
+    "one row": [7],
+    "one row outside": [0],
+    "no row": [],
+}
+
+
+@pytest.mark.parametrize("name", FINITE)
+@pytest.mark.parametrize("scale", [1.0, 1e30])
+@pytest.mark.parametrize("correct", [True, False])
+def test_finite_vectors_and_any_ids_give_a_finite_loss_and_gradient(name, scale, correct):
+    """Point 4 of the issue: ids outside, repeated, none; products that overflow are clipped."""
+    ids = torch.tensor(FINITE[name], dtype=torch.int64)
+    rows = torch.Generator().manual_seed(3)
+    query = scale * torch.randn(len(ids), 4, generator=rows)
+    weight = scale * torch.randn(15, 4, generator=rows)
+    query.requires_grad_(), weight.requires_grad_()
+    law = Empirical(Steps.from_counts([*COUNTS[:9], 0, 0, 0]))  # items never drawn
+    loss = SampledSoftmaxLoss(sampler(5, law=law), 1e-3, correct_positive=correct)
+    found = loss(query, ids, weight)
+    found.backward()
+    assert found.isfinite() and query.grad.isfinite().all() and weight.grad.isfinite().all()
+    assert found > 0 or not any(3 <= i <= 14 for i in FINITE[name]) or scale > 1
+    losses, _ = loss.evaluate(query, ids, weight)
+    assert losses.isfinite().all()
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+@pytest.mark.parametrize("where", ["query", "item", "sample"])
+def test_what_is_not_finite_in_the_vectors_is_seen(value, where):
+    """Point 4: an infinity is not clipped into a number that looks like any other."""
+    query, ids, table = numbers()
+    weight = table.weight.detach().clone()
+    target = {"query": query[2], "item": weight[7], "sample": weight[10]}[where]
+    target[1] = value
+    loss = SampledSoftmaxLoss(sampler(12), reduction="none")
+    seen = loss(query, ids, weight).isnan()
+    assert seen[2] and seen.all() == (where != "query")
+    losses, ranks = loss.evaluate(query, ids, weight)
+    assert losses[2].isnan() and (ranks[2] == 11) == (where != "sample")
+
+
+def test_a_padded_row_of_nan_reaches_no_other():
+    """Point 4: attention over no position gives NaN where nothing counts."""
+    query, ids, table = numbers()
+    query[[1, 4]], ids[[1, 4]] = torch.nan, 0
+    found = SampledSoftmaxLoss(sampler())(query.requires_grad_(), ids, table)
+    found.backward()
+    kept = [0, 2, 3, 5]
+    torch.testing.assert_close(found, SampledSoftmaxLoss(sampler())(query[kept], ids[kept], table))
+    assert query.grad.isfinite().all() and table.weight.grad.isfinite().all()
+
+
 # ------------------------------------------------------------------ tables
 
 
@@ -146,13 +269,98 @@ def test_gradients_of_every_table(kind):
     torch.testing.assert_close(gradient.to_dense(), table.weight.grad)
 
 
+class Unit(torch.nn.Embedding):
+    def forward(self, ids):
+        return functional.normalize(super().forward(ids), dim=-1)
+
+
+class LowRank(torch.nn.Module):
+    """As adapters do it: a table that is frozen, and what is learned beside it."""
+
+    def __init__(self):
+        super().__init__()
+        self.base = torch.nn.Embedding.from_pretrained(torch.randn(15, 4))
+        self.low, self.up = torch.nn.Embedding(15, 2), torch.nn.Linear(2, 4, bias=False)
+
+    def forward(self, ids):
+        return self.base(ids) + self.up(self.low(ids))
+
+
+def parametrized():
+    return torch.nn.utils.parametrizations.weight_norm(torch.nn.Embedding(15, 4), dim=0)
+
+
+def hooked():
+    table = torch.nn.Embedding(15, 4)
+    table.register_forward_hook(lambda module, inputs, vectors: 2 * vectors)
+    return table
+
+
+def quantized():
+    table = torch.ao.nn.quantized.Embedding(15, 4)
+    table.set_weight(
+        torch.quantize_per_channel(
+            torch.randn(15, 4), torch.full((15,), 0.1), torch.zeros(15), 0, torch.quint8
+        )
+    )
+    return table
+
+
+TABLES = {
+    "plain": lambda: torch.nn.Embedding(15, 4),
+    "padding": lambda: torch.nn.Embedding(15, 4, padding_idx=0),
+    "own forward": lambda: Unit(15, 4),
+    "max_norm": lambda: torch.nn.Embedding(15, 4, max_norm=0.5),
+    "parametrized": parametrized,
+    "hooked": hooked,
+    "quantized": quantized,
+    "adapter": LowRank,
+    "sequential": lambda: torch.nn.Sequential(torch.nn.Embedding(15, 4), torch.nn.Tanh()),
+    "parallel": lambda: torch.nn.DataParallel(Unit(15, 4)),
+    "bfloat16": lambda: Unit(15, 4).bfloat16(),
+    "float16": lambda: torch.nn.Embedding(15, 4).half(),
+}
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_training_and_evaluation_look_the_same_vectors_up(monkeypatch, kind):
+    """FAULTS 2. Members: the keys of TABLES; sharded (FSDP) modules are called as these are."""
+    monkeypatch.setattr(whole_catalog, "BLOCK_BYTES", 5 * 4 * 6)  # several blocks
+    query, ids, _ = numbers()
+    table, loss = TABLES[kind](), SampledSoftmaxLoss(sampler(12))
+    trained = loss(query, ids, table)
+    with torch.no_grad():
+        scores = query @ table(torch.arange(15)).float()[3:].T
+    expected = functional.cross_entropy(scores, ids - 3)
+    torch.testing.assert_close(trained.detach(), expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(loss.eval()(query, ids, table), expected, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize(
-    "table", [torch.nn.Embedding(14, 4), torch.zeros(15), None, torch.nn.Linear(3, 2)]
+    "table",
+    [
+        torch.nn.Embedding(14, 4),
+        torch.zeros(15),
+        torch.tensor(1.0),
+        None,
+        torch.nn.Linear(3, 2),
+        torch.nn.Linear(4, 15),
+        torch.nn.EmbeddingBag(15, 4),
+        torch.nn.EmbeddingBag(15, 4).weight[:14],
+    ],
 )
 def test_what_is_no_table_is_refused(table):
     query, ids, _ = numbers()
     with pytest.raises(PopSamplerError, match="15 rows"):
         SampledSoftmaxLoss(sampler())(query, ids, table)
+
+
+@pytest.mark.parametrize("module", [torch.nn.Flatten(0), torch.nn.Identity(), torch.nn.ReLU()])
+@pytest.mark.parametrize("training", [True, False])
+def test_a_module_that_gives_no_vectors_is_refused(module, training):
+    query, ids, _ = numbers()
+    with pytest.raises(PopSamplerError, match="to map int64 ids"):
+        SampledSoftmaxLoss(sampler()).train(training)(query, ids, module)
 
 
 @pytest.mark.parametrize("ids", [[[3, 4]] * 6, [3] * 5, 3, [3.0] * 6])
@@ -203,8 +411,8 @@ def test_evaluation_is_the_full_softmax_and_draws_nothing():
         torch.cat([query, query[:1]]), torch.cat([ids, torch.tensor([0])]), table
     )
     assert losses[6] == 0 and ranks[6] == -1
-    better = (scores > scores.gather(1, (ids - 3)[:, None])).sum(1)
-    assert ranks[:6].tolist() == better.tolist()
+    as_good = (scores >= scores.gather(1, (ids - 3)[:, None])).sum(1)
+    assert ranks[:6].tolist() == (as_good - 1).tolist()
     torch.testing.assert_close(losses[:6].mean(), found)
 
 

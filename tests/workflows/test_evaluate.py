@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from merlin_popsampler.core.domain import IdDomain
+from tests.support import ranking_cases
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "workflows"))
 pytest.importorskip("tqdm")
@@ -59,6 +60,31 @@ def test_equal_scores_recommend_nothing():
         scorer_of(np.zeros(10)), [np.array([3])] * 4, np.array([4, 5, 6, 9]), DOMAIN, k=5
     )
     assert found["recall@5"] == 0.0
+
+
+@pytest.mark.parametrize("name", ranking_cases.MODELS)
+def test_recalls_of_small_models_by_hand(name):
+    """FAULTS 4 and 5, with no item of the query left out."""
+    vectors, _, recall = ranking_cases.MODELS[name]
+    with np.errstate(invalid="ignore"):
+        scores = ranking_cases.QUERIES @ vectors.T
+    found = evaluate(
+        lambda _: scores,
+        [np.array([0])] * 3,
+        ranking_cases.TRUE_IDS,
+        IdDomain(ranking_cases.MIN_ID, ranking_cases.MAX_ID),
+        ranking_cases.TOP_K,
+    )
+    assert found == {"recall@2": recall, "ndcg@2": recall}
+
+
+def test_nan_scores_of_other_items_count_against_the_positive():
+    """FAULTS 4. An item of the query is not ranked, whatever its score is."""
+    scores = [0, 0, 0, np.nan, np.nan, 5, 9, 1, 2, 3]
+    for positive, place in ((6, 2), (5, 3), (4, None)):
+        queries, positives = [np.array([3])], np.array([positive])
+        found = evaluate(scorer_of(scores), queries, positives, DOMAIN, k=7)
+        assert found["ndcg@7"] == pytest.approx(1 / np.log2(place + 1) if place else 0.0)
 
 
 def test_batches_change_nothing(rng):
