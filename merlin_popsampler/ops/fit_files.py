@@ -67,7 +67,7 @@ class FittedFiles:
         """The folder for a fit of vocabularies of these names.
 
         Raises:
-          PopSamplerError: two of them have one name.
+          PopSamplerError: two of them have one name, or the folder cannot be made.
         """
         known = [name for others in self._under_way.values() for name in others] + names
         twice = sorted({name for name in names if known.count(name) > 1})
@@ -76,7 +76,9 @@ class FittedFiles:
                 f"Expected one vocabulary of each name. Received: several named {twice} in one "
                 "operator. Use one operator per branch, or rename the columns."
             )
-        return self._new_folder(storage.absolute(str(self.out_path)), names)
+        folder = self._new_folder(storage.absolute(str(self.out_path)), names)
+        storage.make_folder(folder.path)  # what cannot be written is refused before it is counted
+        return folder
 
     def _new_folder(self, root: str, names: List[str]) -> FitFolder:
         """A folder below a root that is removed unless it is completed."""

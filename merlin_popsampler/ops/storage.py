@@ -20,6 +20,25 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+_URL = re.compile(r"(file|local):|([a-z0-9+.-]{2,}::)*[a-z0-9+.-]{2,}://", re.IGNORECASE)
+"""How a URL begins; all else is a path of this machine, letter by letter."""
+
+
+def make_folder(path: str) -> None:
+    """Makes a local folder, and those on the way; object stores have none.
+
+    Raises:
+      PopSamplerError: it cannot be made.
+    """
+    fs, local = _filesystem(path)
+    if not isinstance(fs, LocalFileSystem):
+        return
+    try:
+        fs.makedirs(local, exist_ok=True)
+    except OSError as error:
+        raise _no_folder(path, error) from error
+
+
 def write_bytes(path: str, content: bytes) -> None:
     """Writes a file, making folders on the way: whoever looks sees it whole or not at all.
 
@@ -125,11 +144,18 @@ def names_in(folder: str) -> List[str]:
 
 
 def absolute(path: str) -> str:
-    """One spelling for one place, wherever the process stands: without links and dots."""
+    """One spelling for one place, wherever the process stands: without links and dots.
+
+    Raises:
+      PopSamplerError: a name that no local file can have.
+    """
     fs, local = _filesystem(path)
-    return (
-        os.path.realpath(local) if isinstance(fs, LocalFileSystem) else fs.unstrip_protocol(local)
-    )
+    if not isinstance(fs, LocalFileSystem):
+        return str(fs.unstrip_protocol(local))
+    try:
+        return os.path.realpath(local)
+    except ValueError as error:
+        raise _no_folder(path, error) from error
 
 
 def digest_of(content: bytes) -> str:
@@ -177,12 +203,28 @@ def parse(content: bytes, path: str) -> "pd.DataFrame":
         ) from error
 
 
+def _no_folder(path: str, error: Exception) -> PopSamplerError:
+    refused: PopSamplerError = PopSamplerError(
+        f"Expected a folder that can be written. Received: {path!r} ({error}). Pass a folder of "
+        "yours, or one that can be made."
+    )
+    return refused
+
+
 def _number(name: str) -> Tuple[int, str]:
     digits = re.findall(r"[0-9]+", name)
     return (int(digits[-1]) if digits else -1, name)
 
 
 def _filesystem(path: str) -> Tuple[Any, str]:
+    path = str(path)
+    if not _URL.match(path):  # fsspec would take "::" and "://" in it for those of a URL
+        return LocalFileSystem(), os.path.abspath(os.path.expanduser(path))
+    if "::" in path:
+        raise PopSamplerError(
+            f"Expected a path, or a URL of one file system. Received: {path!r}, which fsspec reads "
+            "as a chain of several. Name the folder without '::'."
+        )
     # Object stores remember what they listed, and would not see what another process wrote since.
-    fs, local = fsspec.core.url_to_fs(str(path), use_listings_cache=False)
+    fs, local = fsspec.core.url_to_fs(path, use_listings_cache=False)
     return fs, str(local)

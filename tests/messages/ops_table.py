@@ -66,6 +66,11 @@ def with_counts(folder, of):
     return read_fitted_column(str(folder / "a" / "data"), counts_path=str(counts))
 
 
+def a_file(folder):
+    (folder / "file").write_text("")
+    return folder / "file"
+
+
 def with_file(folder, name):
     """With a counts file that is none: not there, cut short, or one of keys."""
     saved(["tea", "tea", "jam"], folder / "a")
@@ -227,6 +232,19 @@ TABLE = {
         ),
     ],
     "ops.storage": [
+        Entry(
+            "Name the folder without '::'",
+            lambda folder: encode(PAIRS, ["a"], f"file://{folder}/x::1"),
+            [
+                lambda folder: encode(PAIRS, ["a"], f"file://{folder}/x"),
+                lambda folder: encode(PAIRS, ["a"], f"{folder}/x::1"),
+            ],
+        ),
+        Entry(
+            "Pass a folder of yours",
+            lambda folder: encode(PAIRS, ["a"], str(a_file(folder))),
+            [lambda folder: encode(PAIRS, ["a"], str(a_file(folder).parent / "made"))],
+        ),
         Entry(
             "Name the place where it is now",
             lambda folder: with_file(folder, "nothing.parquet"),

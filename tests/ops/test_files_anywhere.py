@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from nvtabular import ops
 
-from merlin_popsampler import FrequencyCategorify, FrequencyOrder
+from merlin_popsampler import FrequencyCategorify, FrequencyOrder, PopSamplerError
 from merlin_popsampler.__main__ import main
 from merlin_popsampler.ops import fit_places, storage
 from tests.support.workflow_helpers import dataset, expected_ids, fit_folders, transformed_anew
@@ -23,7 +23,19 @@ LOCAL = {
     "through a link": "{0}/link/run",
     "with spaces": "{0}/a b  c/run [1]",
     "in other letters": "{0}/商品 é/run",
+    "of a chain": "{0}/x::1/run",
+    "of a chain, relative": "x::1/run",
+    "of a known chain": "{0}/zip::x/simplecache::run",
+    "of a URL": "{0}/s3:/x/run",
+    "of a pattern": "{0}/a*b?c{{d,e}}[!f]/run",
+    "of a query": "{0}/a?b=c#d%20e/run",
+    "of a drive": "C:/run",
+    "of a drive, backwards": "{0}/C:\\run",
+    "of the shell": "{0}/~/$HOME/run",
+    "with slashes": "{0}//a//run///",
 }
+"""Kinds of names. Looked for: what fsspec, globs, URLs, shells and Windows read in a name."""
+
 ELSEWHERE = {"in memory": "memory://商品 [1]/a b", "in a store": "s3://bucket/商品 [1]/a b"}
 
 
@@ -116,6 +128,42 @@ def test_all_lies_in_the_place_that_was_named(place, frame, tmp_path, monkeypatc
     (tmp_path / "link").unlink()
     monkeypatch.chdir("/")
     pd.testing.assert_frame_equal(transformed_anew(workflow, frame), expected)
+
+
+@pytest.mark.parametrize("name", ["x::1", "zip::x", "::x", "a::b::c"])
+def test_a_save_lies_in_one_folder(name, frame, tmp_path):
+    """FAULTS 35: fsspec reads a chain of URLs in "::"; NVTabular does not in a whole path."""
+    workflow = encoder(str(tmp_path / "fit"))
+    workflow.fit(dataset(frame))
+    expected = workflow.transform(frame)
+    workflow.save(str(tmp_path / name))
+    assert sorted(os.listdir(tmp_path)) == sorted(["fit", name])
+    storage.remove(str(tmp_path / "fit"))
+    loaded = nvt.Workflow.load(str(tmp_path / name))
+    pd.testing.assert_frame_equal(transformed_anew(loaded, frame), expected)
+    assert main(["inspect", str(tmp_path / name)]) in (0, None)
+
+
+@pytest.mark.parametrize("url", ["simplecache::memory://x", "memory://x::1", "file:///d/x::1"])
+@pytest.mark.parametrize("operator", [FrequencyCategorify, FrequencyOrder])
+def test_chains_of_file_systems_are_refused(url, operator, memory, tmp_path, monkeypatch):
+    """FAULTS 35: where a URL is meant."""
+    monkeypatch.chdir(tmp_path)
+    workflow = nvt.Workflow(["user"] >> operator(out_path=url))
+    with pytest.raises(PopSamplerError, match="without '::'"):
+        workflow.fit(dataset(pd.DataFrame({"user": [0, 0, 1]}), 1))
+    assert memory.store == {} and os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("operator", [FrequencyCategorify, FrequencyOrder])
+@pytest.mark.parametrize("name", ["file", "file/below", "x" * 256, "\ud800", "a\0b"], ids=ascii)
+def test_a_place_that_cannot_be_written_is_refused(name, operator, tmp_path):
+    """FAULTS 35: before anything is counted. Looked for: a file, too long, no name of a file."""
+    (tmp_path / "file").write_text("mine")
+    workflow = nvt.Workflow(["user"] >> operator(out_path=f"{tmp_path}/{name}"))
+    with pytest.raises(PopSamplerError, match="folder that can be written"):
+        workflow.fit(dataset(pd.DataFrame({"user": [0, 0, 1]}), 1))
+    assert os.listdir(tmp_path) == ["file"] and (tmp_path / "file").read_text() == "mine"
 
 
 @elsewhere
