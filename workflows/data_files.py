@@ -170,7 +170,7 @@ def _located(source: Source) -> Any:
     try:
         fs, path = url_to_fs(text)
         found = fs.exists(path)
-    except (ImportError, OSError, ValueError) as error:
+    except Exception as error:  # each file system has errors of its own
         raise PopSamplerError(
             f"Expected a path or URL that can be read. Received: {text} ({error}). Install what "
             "fsspec needs for this kind of URL, or copy the files here and name their folder."
@@ -239,6 +239,12 @@ def _tables(
             raise PopSamplerError(
                 f"Expected columns {columns} in {file.path}. Received: no {missing} among "
                 f"{[*names, *file.partitions]}. Name yours with {flags}.{separated}"
+            )
+        several = [n for n in columns if list(names).count(n) > 1]
+        if several:
+            raise PopSamplerError(
+                f"Expected each column once in {file.path}. Received: several called {several} "
+                f"among {list(names)}. Rename them, or name other columns with {flags}."
             )
         return [name for name in columns if name in names]
 

@@ -384,3 +384,53 @@ def test_strings_that_differ_behind_a_nul_are_two(tmp_path):
     parts = preprocess.order_and_split(frame, 0.5, 1)
     assert [len(part) for part in parts] == [75, 75]
     assert preprocess.with_pairs(parts[0], "training")["session"].nunique() == 5
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("user", "item"),
+    [
+        ("zoned", "decimal"),
+        ("unsigned", "float"),
+        ("decimal", "binary"),
+        ("binary", "date"),
+        ("string", "string"),
+        ("float", "zoned"),
+        ("boolean", "unsigned"),
+    ],
+)
+def test_each_kind_becomes_sessions_and_ids(user, item, tmp_path):
+    """FAULTS 18, 20 to 22, 26: the whole program, with features of the items, by plain Python."""
+    rng = np.random.default_rng(17)
+    kinds = [user, item, "timestamp"]
+    start = dt.datetime.fromisoformat("2024-01-01")
+    drawn_rows = drawn(kinds, rng, 200)
+    rows = [(*row[:2], start + dt.timedelta(hours=i)) for i, row in enumerate(drawn_rows)]
+    written(tmp_path / "d", rows, kinds, rng)
+    values, types = KINDS[item]
+    table = pa.table(
+        [column(values, types[-1], rng), [*map(str, range(len(values)))]], ["item", "x"]
+    )
+    pq.write_table(table, tmp_path / "i.parquet")
+    arguments = ["--data", tmp_path / "d", "--items", tmp_path / "i.parquet"]
+    arguments += ["--item-features", "x", "--output", tmp_path / "out", "--min-count", 1]
+    arguments += ["--user-col", "user", "--item-col", "item", "--time-col", "time"]
+    preprocess.main([*map(str, arguments)])
+
+    rows = [row for row in rows if None not in row]
+    sessions = {}
+    for key, value, _ in rows[: int(len(rows) * 0.9) + 1]:
+        sessions.setdefault(key, {})[value] = None
+    vocabulary = tmp_path / "out" / "vocabulary" / "categories"
+    keys = pd.read_parquet(vocabulary / "unique.item_id.parquet")["item_id"]
+    train = pd.concat(map(pd.read_parquet, (tmp_path / "out" / "train").glob("*.parquet")))
+    found = [tuple(keys[i] for i in ids) for ids in train["item_id"]]
+    assert Counter(map(frozenset, found)) == Counter(map(frozenset, sessions.values()))
+    frequencies = Counter(value for each in sessions.values() for value in each)
+    by_id = [frequencies[key] for key in keys]
+    assert by_id == sorted(frequencies.values(), reverse=True)
+    items = pd.concat(map(pd.read_parquet, (tmp_path / "out" / "items").glob("*.parquet")))
+    names = pd.read_parquet(vocabulary / "unique.x.parquet")["x"]
+    assert {keys[i]: names[x] for i, x in zip(items["item_id"], items["x"])} == {
+        value: str(values.index(value)) for value in frequencies
+    }

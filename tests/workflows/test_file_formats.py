@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.csv
 import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
@@ -227,6 +228,18 @@ def test_a_column_that_one_file_lacks_is_refused(table, tmp_path):
     pq.write_table(table.drop(["item"]), tmp_path / "b.parquet")
     with pytest.raises(PopSamplerError, match=r"in .*b.parquet. Received: no \['item'\]"):
         read(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["d.csv", "d.arrow"])
+def test_two_columns_of_one_name_are_refused(name, table, tmp_path):
+    twice = pa.table([*table.columns, table["item"]], [*COLUMNS, "item"])
+    if name == "d.csv":
+        pa.csv.write_csv(twice, tmp_path / name)
+    else:
+        with pa.ipc.new_file(str(tmp_path / name), twice.schema) as writer:
+            writer.write_table(twice)
+    with pytest.raises(PopSamplerError, match=r"several called \['item'\]"):
+        read(tmp_path / name)
 
 
 @pytest.mark.parametrize(
