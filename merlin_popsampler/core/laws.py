@@ -251,5 +251,5 @@ def distance_of_steps(law: Law, steps: Steps) -> Dict[str, float]:
         data = steps.heights[np.searchsorted(steps.starts, ranks, "right") - 1] / steps.total
         probs = law.prob(ranks)
         tv += 0.5 * float(np.abs(data - probs).sum())
-        kl += float(data @ np.log(data / probs))
+        kl += float((data * np.log(data / probs)).sum())
     return {"tv": tv, "kl": max(0.0, kl)}

@@ -1,8 +1,10 @@
 """The popularity curve of a catalog as a falling staircase: short, with exact integer sums."""
 
+import math
 import re
 from bisect import bisect_right
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, List
 
 import numpy as np
@@ -148,6 +150,7 @@ class Steps:
         if len(self) <= max_steps:
             return self
         firsts = _merge(self.heights.tolist(), max_steps)
+        firsts = _regrouped(self.masses.tolist(), self.lengths.tolist(), firsts)
         sums = np.append(0, np.cumsum(self.masses))
         return Steps(self.starts[firsts], np.diff(sums[[*firsts, -1]]), self.size)
 
@@ -256,7 +259,8 @@ def _merge(values: List[float], max_steps: int) -> List[int]:
     """First index of each group of falling values, for the smallest factor inside a group.
 
     Greedy groups are the fewest for a given factor, so their number falls as the factor grows and
-    bisection finds the smallest one.
+    bisection finds the smallest one. Products, quotients and square roots alone decide: IEEE 754
+    defines each of their bits, where `log` and `exp` differ between processors.
     """
     negated = [-value for value in values]
 
@@ -272,11 +276,30 @@ def _merge(values: List[float], max_steps: int) -> List[int]:
             firsts.append(stop)
         return firsts
 
-    low, high = 0.0, np.log(values[0] / values[-1]) + 1e-9
-    while high - low > 1e-12 * high:
-        middle = 0.5 * (low + high)
-        if len(groups(float(np.exp(middle)))) <= max_steps:
+    low, high = 1.0, values[0] / values[-1] * (1.0 + 2.0**-50)  # one group holds all
+    middle = math.sqrt(low * high)
+    while low < middle < high:
+        if len(groups(middle)) <= max_steps:
             high = middle
         else:
             low = middle
-    return groups(float(np.exp(high)))
+        middle = math.sqrt(low * high)
+    return groups(high)
+
+
+def _regrouped(masses: List[int], lengths: List[int], firsts: List[int]) -> List[int]:
+    """Greedy groups in integers, for the largest factor inside the given groups.
+
+    Heights that are exactly this factor apart stay together, however their quotient was rounded.
+    """
+    lasts = [*(first - 1 for first in firsts[1:]), -1]
+    factor = max(
+        Fraction(masses[first] * lengths[last], masses[last] * lengths[first])
+        for first, last in zip(firsts, lasts)
+    )
+    groups, above, below = [0], masses[0] * factor.denominator, lengths[0] * factor.numerator
+    for step, (mass, length) in enumerate(zip(masses, lengths)):
+        if above * length > mass * below:
+            groups.append(step)
+            above, below = mass * factor.denominator, length * factor.numerator
+    return groups

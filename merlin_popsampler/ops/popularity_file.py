@@ -27,7 +27,7 @@ def write(folder: FitFolder, name: str, counts: Levels, parts: int) -> Files:
     import pyarrow as pa  # where a table is made: a report on a schema alone has no use for it
 
     files: Files = {}
-    bounds = np.linspace(0, len(counts), parts + 1).astype(int).tolist()
+    bounds = [len(counts) * part // parts for part in range(parts + 1)]
     for path, start, stop in zip(fit_folder.paths(POPULARITY, name, parts), bounds, bounds[1:]):
         sizes = counts.between(start, stop).counts()
         table = pa.table({"id": np.arange(start, stop), "count": sizes})

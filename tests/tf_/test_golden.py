@@ -13,6 +13,7 @@ from tests.support import golden_loss
 from tests.support.golden_draws import GOLDEN, LAWS
 from tests.support.golden_samplers import BATCHES, CASES, sampler_of, summary
 from tests.support.golden_samplers import GOLDEN as GOLDEN_SAMPLERS
+from tests.support.processors import levels, run_on
 
 
 @pytest.mark.parametrize("case", GOLDEN)
@@ -60,3 +61,18 @@ def test_golden_losses(case):
     found = dict(zip(names, (*logits, losses, *gradients)))
     for name, expected in golden_loss.GOLDEN[case].items():
         np.testing.assert_allclose(found[name], expected, rtol=1e-5, atol=1e-6)
+
+
+SAMPLERS = """
+from merlin_popsampler.tf.sampler import PopularityBasedSampler
+from tests.support.golden_samplers import BATCHES, CASES, GOLDEN, sampler_of, summary
+
+for case in CASES:
+    sampler = sampler_of(PopularityBasedSampler, case)
+    assert [summary(sampler.sample_ids().numpy()) for _ in range(BATCHES)] == GOLDEN[case], case
+"""
+
+
+def test_golden_samplers_on_another_processor():
+    """FAULTS 1: NumPy's last bits change in the constants from which TensorFlow draws."""
+    run_on(levels()["oldest"], SAMPLERS)

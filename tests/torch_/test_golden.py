@@ -8,6 +8,7 @@ from merlin_popsampler.torch import PopularityBasedSampler
 from tests.support.golden_draws import GOLDEN, LAWS
 from tests.support.golden_samplers import BATCHES, CASES, sampler_of, summary
 from tests.support.golden_samplers import GOLDEN as GOLDEN_SAMPLERS
+from tests.support.processors import levels, run_on
 from tests.support.torch_draws import batch_of, draws_of
 
 
@@ -31,3 +32,20 @@ def test_another_seed_draws_otherwise():
     case = next(iter(CASES))
     sampler = sampler_of(PopularityBasedSampler, case, seed=18)
     assert summary(sampler.sample_ids().numpy()) not in GOLDEN_SAMPLERS[case]
+
+
+SAMPLERS = """
+import torch
+from merlin_popsampler.torch import PopularityBasedSampler
+from tests.support.golden_samplers import BATCHES, CASES, GOLDEN, sampler_of, summary
+
+assert torch.backends.cpu.get_cpu_capability() == "DEFAULT"
+for case in CASES:
+    sampler = sampler_of(PopularityBasedSampler, case)
+    assert [summary(sampler.sample_ids().numpy()) for _ in range(BATCHES)] == GOLDEN[case], case
+"""
+
+
+def test_golden_samplers_on_another_processor():
+    """FAULTS 1: last bits change in NumPy's constants, and in PyTorch's exp and log."""
+    run_on(levels()["oldest"], SAMPLERS, ATEN_CPU_CAPABILITY="default")
