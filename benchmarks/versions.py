@@ -1,15 +1,18 @@
-"""Drawing and pricing by two versions of the package, one after the other in many rounds.
+"""Times two checkouts of the package, one after the other in many rounds, beside one and itself.
 
-  python benchmarks/versions.py --before ../the-checkout-before
+  python benchmarks/versions.py --before ../the-checkout-before \
+      --python .venv/bin/python --python .venv-torch/bin/python
 
-Each version runs in a process of its own, from a checkout named by its folder (`--after` is this
-one unless it is given), and both are asked in turn, in an order that changes from round to round,
-so that whatever else the machine does falls on both. What is asked are methods of the sampler
-alone, which versions share: `sample_ids` (draw) and `sampled_values` of 4,096 positives (draw and
-price), some hundred calls in one graph.
+Each checkout runs in a process of its own, found by its folder (`--after` is this one unless it is
+given), and the earlier one in a second process as well. The three are asked in turn, in an order
+that changes from round to round, so that the machine's other work falls on all. The cases stand in
+`version_cases.py`: training steps and draws of both frameworks, fits of a million rows, requests of
+one row. Each is run by the first interpreter that has what it needs.
 
-Prints, for each law and number of samples, the median ratio of after to before with its 95 %
-interval (bootstrap over rounds); writes versions.md and versions.json under `--output`.
+Prints for each case the median ratio of after to before with its 95 % interval (bootstrap over
+rounds), the interval of the checkout against itself, and whether the ratio is at most 1.05 beyond
+the spread of the latter. Writes versions.md and versions.json under `--output`, and exits with 1
+where a case has become slower.
 """
 
 import argparse
@@ -17,76 +20,29 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 
-ITEMS = 1_000_000
-CASES = [
-    (law, num_sampled, what)
-    for law in ("log_uniform", "empirical")
-    for num_sampled in (100, 1_000, 10_000, 100_000)
-    for what in ("draw", "draw and price")
-]
-
-
-def steps_of_items() -> Any:
-    """A falling staircase of 256 steps over the items."""
-    from merlin_popsampler.laws import Steps
-
-    starts = np.unique(np.geomspace(1, ITEMS, 256).astype(np.int64)) - 1
-    heights = (10**9 // (starts + 10)).astype(np.int64)
-    masses = heights * np.diff(starts, append=ITEMS)
-    return Steps(starts, masses, ITEMS)
-
-
-def serve() -> None:
-    """In the process of one version: builds every case, and times those that it is asked for."""
-    from timing import calls_for, checksum, loop  # isort: skip - it makes TensorFlow quiet
-
-    import tensorflow as tf
-
-    from merlin_popsampler import PopularityBasedSampler
-    from merlin_popsampler.laws import Empirical
-
-    laws: Dict[str, Any] = {
-        "log_uniform": "log_uniform",
-        "empirical": Empirical(steps_of_items()),
-    }
-    true_ids = tf.random.stateless_uniform([4096, 1], (1, 2), 3, ITEMS + 3, tf.int64)
-    steps = []
-    for law, num_sampled, what in CASES:
-        sampler = PopularityBasedSampler(ITEMS + 2, 3, num_sampled, seed=17, law=laws[law])
-        draw = {
-            "draw": lambda _, s=sampler: checksum(s.sample_ids()),
-            "draw and price": lambda _, s=sampler: checksum(*s.sampled_values(true_ids)),
-        }[what]
-        calls = calls_for(num_sampled)
-        steps.append((loop(draw, calls, overlap=False), calls))
-        steps[-1][0](tf.constant(0, tf.int64))
-    print("ready", flush=True)
-    for line in sys.stdin:
-        step, calls = steps[int(line)]
-        began = time.perf_counter()
-        step(tf.constant(0, tf.int64)).numpy()
-        print((time.perf_counter() - began) / calls, flush=True)
+LIMIT = 1.05
+"""Largest ratio that is not slower, beyond the spread of a checkout against itself."""
 
 
 class Version:
     """A process that times the cases with the package of one checkout."""
 
-    def __init__(self, checkout: Path) -> None:
-        env = {**os.environ, "PYTHONPATH": str(checkout.resolve())}
-        command = [sys.executable, "-W", "ignore", str(Path(__file__).resolve()), "--serve"]
+    def __init__(self, python: str, checkout: Path, chosen: str) -> None:
+        env = {**os.environ, "PYTHONPATH": str(checkout.resolve()), "TF_CPP_MIN_LOG_LEVEL": "3"}
+        script = str(Path(__file__).resolve())
+        command = [python, "-W", "ignore", script, "--serve", "--only", chosen]
         pipe = subprocess.PIPE
         self.process = subprocess.Popen(command, env=env, text=True, stdin=pipe, stdout=pipe)  # noqa: S603 - ours
         self.questions: Any = self.process.stdin
         self.answers: Any = self.process.stdout
-        self._answer()
+        self.absent: Dict[str, Optional[str]] = json.loads(self._answer())
 
-    def seconds(self, case: int) -> float:
+    def seconds(self, case: str) -> float:
         print(case, file=self.questions, flush=True)
         return float(self._answer())
 
@@ -97,11 +53,11 @@ class Version:
     def _answer(self) -> str:
         line: str = self.answers.readline()
         if not line:
-            sys.exit("A version's process ended: see its message above.")
+            sys.exit("The process of a checkout ended: see its message above.")
         return line
 
 
-def interval(ratios: List[float]) -> Tuple[float, float, float]:
+def interval(ratios: Any) -> Tuple[float, float, float]:
     """Median, and the 95 % interval of the median by the bootstrap."""
     rng = np.random.default_rng(17)
     resampled = np.median(rng.choice(ratios, (4000, len(ratios))), axis=1)
@@ -109,51 +65,102 @@ def interval(ratios: List[float]) -> Tuple[float, float, float]:
     return float(np.median(ratios)), float(low), float(high)
 
 
-def measure(before: Path, after: Path, rounds: int) -> List[Dict[str, Any]]:
-    versions = [Version(before), Version(after)]
-    seconds = np.zeros((rounds, len(CASES), 2))
+def row_of(case: str, times: Any) -> Dict[str, Any]:
+    """What is reported of a case.
+
+    Args:
+      case: its name.
+      times: seconds `[rounds, 3]` of before, of after, and of before in its second process.
+    """
+    ratio, low, high = interval(times[:, 1] / times[:, 0])
+    itself, self_low, self_high = interval(times[:, 2] / times[:, 0])
+    spread = max(1.0 - self_low, self_high - 1.0, 0.0)
+    return {
+        "case": case,
+        "before_ms": 1e3 * float(np.median(times[:, 0])),
+        "ratio": ratio,
+        "low": low,
+        "high": high,
+        "itself": itself,
+        "self_low": self_low,
+        "self_high": self_high,
+        "fine": bool(ratio <= LIMIT + spread),
+    }
+
+
+def measure(versions: List[Version], names: List[str], rounds: int) -> List[Dict[str, Any]]:
+    """Times the cases by all versions in turns."""
+    seconds = np.zeros((rounds, len(names), len(versions)))
     for round_ in range(rounds):
-        for case in range(len(CASES)):
-            for which in (0, 1) if (round_ + case) % 2 else (1, 0):
-                seconds[round_, case, which] = versions[which].seconds(case)
-    for version in versions:
-        version.close()
-    rows = []
-    for (law, num_sampled, what), times in zip(CASES, seconds.transpose(1, 0, 2)):
-        median, low, high = interval((times[:, 1] / times[:, 0]).tolist())
-        row = {"law": law, "samples": num_sampled, "what": what, "ratio": median}
-        rows.append({**row, "low": low, "high": high, "before_us": 1e6 * np.median(times[:, 0])})
-    return rows
+        for i, name in enumerate(names):
+            for which in np.roll(np.arange(len(versions)), round_ + i):
+                seconds[round_, i, which] = versions[which].seconds(name)
+    return [row_of(name, seconds[:, i]) for i, name in enumerate(names)]
+
+
+def compare(args: argparse.Namespace) -> Tuple[List[Dict[str, Any]], Dict[str, str]]:
+    """Rows of the cases that some interpreter has, and why the others are absent."""
+    rows: List[Dict[str, Any]] = []
+    missing: Dict[str, str] = {}
+    for python in args.python:
+        done = {row["case"] for row in rows}
+        checkouts = (args.before, args.after, args.before)
+        versions = [Version(python, checkout, args.only) for checkout in checkouts]
+        names = []
+        for name in versions[0].absent:
+            reasons = [version.absent.get(name, "an unknown case") for version in versions]
+            reason = next((reason for reason in reasons if reason), None)
+            if reason is None and name not in done:
+                names.append(name)
+            elif reason is not None:
+                missing[name] = reason
+        rows += measure(versions, names, args.rounds)
+        for version in versions:
+            version.close()
+    done = {row["case"] for row in rows}
+    return rows, {name: reason for name, reason in missing.items() if name not in done}
+
+
+def table(rows: List[Dict[str, Any]]) -> List[str]:
+    """The report as lines of Markdown."""
+    lines = ["| case | before, ms | after / before | itself | slower |", "|---" * 5 + "|"]
+    for row in rows:
+        ratio = f"{row['ratio']:.3f} ({row['low']:.3f} to {row['high']:.3f})"
+        itself = f"{row['itself']:.3f} ({row['self_low']:.3f} to {row['self_high']:.3f})"
+        slower = "no" if row["fine"] else "YES"
+        lines.append(f"| {row['case']} | {row['before_ms']:.3g} | {ratio} | {itself} | {slower} |")
+    return lines
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--before", type=Path, help="checkout of the version before")
     parser.add_argument("--after", type=Path, default=Path(__file__).parents[1])
+    parser.add_argument(
+        "--python", action="append", help="an interpreter; repeat it for another environment"
+    )
+    parser.add_argument("--only", default="", help="cases whose name holds this")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--output", type=Path, default=Path("out/benchmarks"))
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
+    args.python = args.python or [sys.executable]
     if args.serve:
-        serve()
+        from version_cases import serve
+
+        serve(args.only)
         return
     if args.before is None:
         print("Nothing to compare: name the checkout of another version with --before.")
         return
-    rows = measure(args.before, args.after, args.rounds)
-    lines = [
-        "| law | samples | what | after / before | 95 % interval | before, us |",
-        "|---" * 6 + "|",
-    ]
-    lines += [
-        f"| {row['law']} | {row['samples']:,} | {row['what']} | {row['ratio']:.3f} "
-        f"| {row['low']:.3f} to {row['high']:.3f} | {row['before_us']:.0f} |"
-        for row in rows
-    ]
+    rows, missing = compare(args)
+    lines = table(rows)
+    lines += [f"\nNot run: {name}: {reason}" for name, reason in missing.items()]
     print("\n".join(lines))
     args.output.mkdir(parents=True, exist_ok=True)
     (args.output / "versions.md").write_text("\n".join(lines) + "\n")
     (args.output / "versions.json").write_text(json.dumps(rows, indent=2) + "\n")
+    sys.exit(0 if rows and all(row["fine"] for row in rows) else 1)
 
 
 if __name__ == "__main__":
