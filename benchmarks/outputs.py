@@ -20,7 +20,7 @@ from typing import Any, Dict, List
 
 import numpy as np
 from memory import peak
-from versions import interval, steps_of_items
+from versions import interval
 
 ITEMS = 1_000_000
 SAMPLES, BATCH, DIM, STEPS = 1_000, 512, 64, 20
@@ -33,14 +33,16 @@ def built(which: str, items: int) -> Any:
     from merlin.schema import ColumnSchema, Schema, Tags
 
     from merlin_popsampler import PopularityBasedSampler
-    from merlin_popsampler.laws import Empirical
+    from merlin_popsampler.laws import Empirical, Steps
     from merlin_popsampler.tf.merlin_models import ContrastiveOutput
 
     def column(name: str, highest: int, *tags: Any) -> Any:
         domain = {"domain": {"min": 0, "max": highest, "name": name}}
         return ColumnSchema(name, [*tags, Tags.CATEGORICAL], domain, np.int64)
 
-    law = Empirical(steps_of_items()) if items == ITEMS else "log_uniform"
+    law: Any = "log_uniform"
+    if items == ITEMS:
+        law = Empirical(Steps.from_counts(10**9 // np.arange(10, 10 + ITEMS)))
     sampler = PopularityBasedSampler(items + 2, 3, SAMPLES, seed=17, law=law)
     table = mm.EmbeddingTable(DIM, column("item", items + 2, Tags.ITEM_ID))
     outputs = {"merlin": mm.ContrastiveOutput, "ours": ContrastiveOutput}
