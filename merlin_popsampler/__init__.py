@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, List
 from .errors import FrequencyOrderError, PopSamplerError, SchemaError
 
 if TYPE_CHECKING:
+    from .contract.counts import check_order, popularity_from
     from .contract.metadata import PopularityMetadata
     from .contract.schema import read_popularity
     from .ops.frequency_categorify import FrequencyCategorify
@@ -36,6 +37,8 @@ _HOMES = {
     "FrequencyOrder": "ops.frequency_order",
     "PopularityBasedSampler": "tf.sampler",
     "PopularityMetadata": "contract.metadata",
+    "check_order": "contract.counts",
+    "popularity_from": "contract.counts",
     "read_popularity": "contract.schema",
 }
 
@@ -47,6 +50,8 @@ __all__ = [
     "PopularityBasedSampler",
     "PopularityMetadata",
     "SchemaError",
+    "check_order",
+    "popularity_from",
     "read_popularity",
 ]
 

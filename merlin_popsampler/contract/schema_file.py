@@ -63,7 +63,7 @@ def schema_files(path: str) -> List[str]:
     """
     if path.endswith(_ENDINGS):
         return [path]
-    return [f"{path.rstrip('/')}/{file}" for file in _FILES]
+    return [f"{path.rstrip('/')}/{name}" for name in _FILES]
 
 
 def find_schema(path: Any) -> PlainSchema:
@@ -163,9 +163,9 @@ def _column_of_proto(feature: proto_text.Message) -> PlainColumn:
     found = _first(feature, f"{prefix}_domain", None)
     domain = None if found is None else {key: values[-1] for key, values in found.items()}
     if domain and "name" in domain:
-        domain["name"] = domain["name"].decode("utf-8")
-    tags = [tag.decode("utf-8") for tag in annotation.get("tag", [])]
-    return _column(feature["name"][-1].decode("utf-8"), tags, properties, kind, domain)
+        domain["name"] = str(domain["name"], "utf-8")
+    tags = [str(tag, "utf-8") for tag in annotation.get("tag", [])]
+    return _column(str(feature["name"][-1], "utf-8"), tags, properties, kind, domain)
 
 
 def _first(message: proto_text.Message, name: str, default: Any) -> Any:

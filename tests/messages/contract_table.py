@@ -10,13 +10,20 @@ from merlin.io import Dataset
 from merlin.schema import ColumnSchema, Schema, Tags
 from nvtabular import Workflow, ops
 
-from merlin_popsampler import FrequencyOrder, PopularityBasedSampler, read_popularity
+from merlin_popsampler import (
+    FrequencyOrder,
+    PopularityBasedSampler,
+    check_order,
+    popularity_from,
+    read_popularity,
+)
 from merlin_popsampler.contract.metadata import PopularityMetadata
 from merlin_popsampler.laws import Empirical, LogUniform
 from tests.messages.things import KEYS, data, encoder, frame, schema, stock_schema, workflow
 from tests.support.messages import Entry
 from tests.support.workflow_helpers import dataset, fitted
 
+COUNTED = pd.DataFrame({"id": [3, 4], "count": [2, 1]})
 PLAIN = Schema([ColumnSchema("item_id", [Tags.ITEM_ID], {}, np.int64)])
 
 
@@ -96,6 +103,48 @@ def without_fsspec(folder):
 
 
 TABLE = {
+    "contract.counts": [
+        Entry(
+            "maps ids to ranks, or encode with FrequencyCategorify",
+            lambda _: check_order({3: 1, 4: 2}),
+            [lambda folder: read_popularity(data(folder))],
+        ),
+        Entry(
+            "Pass two arrays of one length",
+            lambda _: popularity_from(([3, 4], [1])),
+            [lambda _: popularity_from(([3, 4], [2, 1]))],
+        ),
+        Entry(
+            "Pass the counts of the training interactions",
+            lambda _: popularity_from({3: 0}),
+            [lambda _: popularity_from({3: 1})],
+        ),
+        Entry(
+            "Select the column of ids, then that of counts",
+            lambda _: popularity_from(COUNTED.assign(more=1)),
+            [lambda _: popularity_from(COUNTED.assign(more=1)[["id", "count"]])],
+        ),
+        Entry(
+            "to be a flat list of whole numbers",
+            lambda _: popularity_from({"tea": 1}),
+            [lambda folder: read_popularity(data(folder))],
+        ),
+        Entry(
+            "Pass integer ids and whole counts",
+            lambda _: popularity_from(([3, 4], [[1], [2, 3]])),
+            [lambda _: popularity_from(([3, 4], [3, 2]))],
+        ),
+        Entry(
+            "Add the counts of equal ids",
+            lambda _: popularity_from(([3, 3], [2, 1])),
+            [lambda _: popularity_from(pd.Series([2, 1], [3, 3]).groupby(level=0).sum())],
+        ),
+        Entry(
+            "pass them as reserved_ids",
+            lambda _: popularity_from([0, 2, 1]),
+            [lambda _: popularity_from([0, 2, 1], reserved_ids=[0])],
+        ),
+    ],
     "contract.schema_file": [
         Entry(
             "Pass a schema that Merlin wrote",
