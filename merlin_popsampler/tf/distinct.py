@@ -4,7 +4,8 @@ Three algorithms with one answer:
 
 - "host": `tf.unique`, the fastest in a plain graph on a CPU; the size of its output is a number
   that a GPU would have to tell the host.
-- "sort": fixed shapes, one sort by value and one by place; what a GPU does best.
+- "sort": fixed shapes, one sort by value and one by place; what a GPU does best, and what a
+  vectorized loop can stack.
 - "hash": fixed shapes, a hash table filled in rounds; what XLA does best on a CPU.
 """
 

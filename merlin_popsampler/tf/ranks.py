@@ -15,14 +15,13 @@ References:
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.python.ops import control_flow_util
 
 from merlin_popsampler.core.checks import batch_size
 from merlin_popsampler.core.draw_plan import plan_draws, prefers_race
 from merlin_popsampler.core.laws import Law
 from merlin_popsampler.errors import PopSamplerError
 
-from . import distinct
+from . import distinct, tracing
 from .inverse import first_probs, inverse
 from .sequence import sequence, uniforms
 
@@ -98,12 +97,6 @@ def _first_distinct(
 
 def _best_algorithm() -> str:
     """The algorithm for where this is traced."""
-    if tf.config.list_logical_devices("GPU"):
+    if tf.config.list_logical_devices("GPU") or tracing.in_vectorized_loop():
         return "sort"
-    return "hash" if _in_xla() else "host"
-
-
-def _in_xla() -> bool:
-    """Whether what is traced here will be compiled (`jit_compile=True`)."""
-    graph = tf.compat.v1.get_default_graph()
-    return not tf.executing_eagerly() and bool(control_flow_util.GraphOrParentsInXlaContext(graph))
+    return "hash" if tracing.in_xla() else "host"

@@ -21,6 +21,8 @@ import tensorflow as tf
 from merlin_popsampler.core.keys import mixed, own_bits, seed_key, signed
 from merlin_popsampler.errors import PopSamplerError
 
+from .tracing import in_vectorized_loop
+
 _PHILOX = 1
 _SHIFTS = (8, 0, 0)
 """The op moves the counter by 2**8 for each batch."""
@@ -80,7 +82,8 @@ def next_position(
       stream: the weight of `add_stream`.
       key_at_start: key, int64, for a stream that has none yet.
       shared: whether all replicas and workers draw the same ids, or each a stream of its own.
-      choose_key: whether the stream keeps `key_at_start` from now on, if it has none.
+      choose_key: whether the stream keeps `key_at_start` from now on, if it has none; in a
+        vectorized loop it does not.
 
     Returns:
       Two uint64 scalars.
@@ -96,7 +99,7 @@ def next_position(
     state = tf.bitwise.right_shift(tf.cast(state, tf.uint64), tf.constant(_SHIFTS, tf.uint64))
     position, unseeded, key = tf.unstack(state)
     key += unseeded * np.uint64(key_at_start % 2**64)  # an unseeded stream's key is 0
-    if choose_key:
+    if choose_key and not in_vectorized_loop():  # where writes fail: a later draw will choose
         # Leaves the counter alone, which another thread may be moving; all write the same.
         value = tf.stack([0, tf.cast(key, tf.int64)])
         chosen = tf.raw_ops.ResourceStridedSliceAssign(
