@@ -21,6 +21,10 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 warnings.filterwarnings("ignore")
 
+from merlin_popsampler import compat
+
+compat.enable()  # before the first import of Merlin
+
 import numpy as np
 import tensorflow as tf
 from progress import bar

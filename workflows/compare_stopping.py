@@ -14,6 +14,10 @@ import sys
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Sequence
 
+from merlin_popsampler import compat
+
+compat.enable()  # before the first import of Merlin
+
 import numpy as np
 import tensorflow as tf
 import train

@@ -44,6 +44,10 @@ warnings.filterwarnings("ignore", category=DeprecationWarning)
 # Merlin says at every Dataset that it runs on a CPU, and at import which optional parts are absent.
 warnings.filterwarnings("ignore", category=UserWarning, module="merlin")
 
+from merlin_popsampler import compat
+
+compat.enable()  # before the first import of Merlin
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa

@@ -30,6 +30,10 @@ warnings.filterwarnings("ignore")
 # Merlin's old imports, the output's unused bias, functions that a saved model does not need.
 logging.disable(logging.WARNING)
 
+from merlin_popsampler import compat
+
+compat.enable()  # before the first import of Merlin
+
 import merlin.models.tf as mm
 import numpy as np
 import tensorflow as tf

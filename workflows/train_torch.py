@@ -14,6 +14,10 @@ from typing import Any, Dict, Iterator, Optional, Sequence, Tuple
 
 warnings.filterwarnings("ignore")
 
+from merlin_popsampler import compat
+
+compat.enable()  # before the first import of Merlin
+
 import numpy as np
 import torch
 from evaluate import as_table, evaluate, leave_last_out, popularity_scorer

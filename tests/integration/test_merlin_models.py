@@ -368,6 +368,8 @@ def test_both_interfaces_train_under_mixed_precision(dataset, policy):
 
 FRESH = """
 import sys
+from merlin_popsampler import compat
+compat.enable()
 import numpy as np, tensorflow as tf
 import merlin.models.tf as mm
 from merlin.io import Dataset

@@ -16,6 +16,7 @@ from tests.support.messages import (
 if find_spec("tensorflow"):
     from tests.messages import (
         cli_table,
+        compat_table,
         contract_table,
         contrastive_table,
         core_table,
@@ -32,6 +33,7 @@ if find_spec("tensorflow"):
         tf_table,
         contrastive_table,
         cli_table,
+        compat_table,
     )
     TORCH = False
 else:

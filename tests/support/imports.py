@@ -10,6 +10,7 @@ PACKAGE_NAME = "merlin_popsampler"
 # Folder -> what its modules may import of the package, beside their own folder.
 MAY_IMPORT = {
     "errors": (),
+    "compat": ("errors",),
     "core": ("errors",),
     "laws": ("core",),
     "contract": ("errors", "core"),

@@ -324,6 +324,8 @@ def test_a_configuration_is_not_used_up():
 
 FRESH = """
 import sys
+from merlin_popsampler import compat
+compat.enable()
 import numpy as np, tensorflow as tf
 from merlin_popsampler.tf.merlin_models import ContrastiveOutput
 from tests.support.contrastive_models import compiled, loader

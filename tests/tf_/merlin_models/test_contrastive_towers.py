@@ -197,6 +197,8 @@ def test_a_model_is_saved_without_the_table_and_serves_without_it(trained, tmp_p
 
 
 FRESH = """
+from merlin_popsampler import compat
+compat.enable()
 import merlin.models.tf as mm
 import tensorflow as tf
 from merlin_popsampler.tf.merlin_models import ContrastiveOutput

@@ -258,6 +258,8 @@ def test_a_saved_model_does_not_grow_with_the_table(careless, tmp_path, monkeypa
 
 FRESH = """
 import sys
+from merlin_popsampler import compat
+compat.enable()
 import numpy as np, tensorflow as tf
 from merlin_popsampler import PopSamplerError
 from tests.support.item_tables import TwoTowers, frame_of, table_of

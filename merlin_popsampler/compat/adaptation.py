@@ -1,0 +1,65 @@
+"""Declares an adaptation: what needs it, from which version on, and what it does."""
+
+import re
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Callable, List, Optional, Tuple
+
+Version = Tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """One change without which a package of Merlin fails beside a newer version of another.
+
+    Args:
+      user: distribution of Merlin that fails, such as "merlin-core".
+      used: distribution that it fails with, such as "dask".
+      since: the first version of `used` that it fails with.
+      before: the first version that needs the change no longer, or a different one; None for none.
+      apply: makes the change. Its docstring gives the reason.
+    """
+
+    user: str
+    used: str
+    since: Version
+    before: Optional[Version]
+    apply: Callable[[], None]
+
+    @property
+    def name(self) -> str:
+        """The name of the function that makes the change."""
+        return self.apply.__name__
+
+    def is_needed(self) -> bool:
+        """Whether both packages are installed, in versions that fail together."""
+        found = installed(self.used)
+        if found is None or installed(self.user) is None:
+            return False
+        return found >= self.since and (self.before is None or found < self.before)
+
+
+def adapts(
+    user: str,
+    used: str,
+    since: Version,
+    before: Optional[Version] = None,
+    *,
+    to: List[Adaptation],
+) -> Callable[[Callable[[], None]], Callable[[], None]]:
+    """Adds the decorated function to a list of adaptations."""
+
+    def add(apply: Callable[[], None]) -> Callable[[], None]:
+        to.append(Adaptation(user, used, since, before, apply))
+        return apply
+
+    return add
+
+
+def installed(distribution: str) -> Optional[Version]:
+    """The numbers of an installed version, (2024, 12, 1) for "2024.12.1"; None if it is absent."""
+    try:
+        found = re.match(r"\d+(\.\d+)*", version(distribution))
+    except PackageNotFoundError:
+        return None
+    return tuple(map(int, found[0].split("."))) if found else ()

@@ -1,0 +1,92 @@
+"""Changes what an import finds, at the time of that import and not before."""
+
+import sys
+from importlib import import_module
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any, Callable, Dict, Optional
+
+Change = Callable[[Any], None]
+
+
+def alias(name: str, target: str) -> None:
+    """Lets `import name` give the module `target`, which is imported at that time.
+
+    The modules below `name` are those below `target`.
+
+    Args:
+      name: dotted name of a module that does not exist, in a package that does.
+      target: dotted name of the module that stands in for it.
+    """
+    _finder().aliases[name] = target
+
+
+def after_import(name: str, change: Change) -> None:
+    """Calls `change(module)` when the module has been imported; at once if it has been already."""
+    if name in sys.modules:
+        change(sys.modules[name])
+    else:
+        _finder().changes[name] = change
+
+
+class _Finder(MetaPathFinder):
+    """Stands first in `sys.meta_path`, and looks at the names that it was given alone."""
+
+    def __init__(self) -> None:
+        self.aliases: Dict[str, str] = {}
+        self.changes: Dict[str, Change] = {}
+
+    def find_spec(
+        self, name: str, path: Any = None, target: Optional[ModuleType] = None
+    ) -> Optional[ModuleSpec]:
+        real = self.target_of(name)
+        if real is not None:
+            return ModuleSpec(name, _Alias(real))
+        if name not in self.changes:
+            return None
+        later = sys.meta_path[sys.meta_path.index(self) + 1 :]
+        specs = (finder.find_spec(name, path, target) for finder in later)
+        spec = next(filter(None, specs), None)
+        if spec is not None and spec.loader is not None:
+            spec.loader = _Changed(spec.loader, self.changes[name])
+        return spec
+
+    def target_of(self, name: str) -> Optional[str]:
+        if not name or name in self.aliases:
+            return self.aliases.get(name)
+        parent, _, last = name.rpartition(".")
+        above = self.target_of(parent)
+        return f"{above}.{last}" if above else None
+
+
+class _Alias(Loader):
+    def __init__(self, target: str) -> None:
+        self.target = target
+
+    def exec_module(self, module: ModuleType) -> None:
+        sys.modules[module.__name__] = import_module(self.target)  # which import then returns
+
+
+class _Changed(Loader):
+    def __init__(self, loader: Loader, change: Change) -> None:
+        self.loader = loader
+        self.change = change
+
+    def create_module(self, spec: ModuleSpec) -> Optional[ModuleType]:
+        return self.loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        self.loader.exec_module(module)
+        self.change(module)
+
+    def __getattr__(self, name: str) -> Any:  # resources and sources are the loader's
+        return getattr(self.loader, name)
+
+
+def _finder() -> _Finder:
+    for finder in sys.meta_path:
+        if isinstance(finder, _Finder):
+            return finder
+    sys.meta_path.insert(0, _Finder())
+    return _finder()
