@@ -80,7 +80,7 @@ from merlin_popsampler import PopSamplerError, PopularityMetadata
 checks = {
     "imported from the wheel": Path(sys.prefix) in Path(merlin_popsampler.__file__).parents,
     "without TensorFlow": find_spec("tensorflow") is None,
-    "without NVTabular": find_spec("nvtabular") is None,
+    "without Merlin": find_spec("merlin") is None,
     "the core works": PopularityMetadata(3, 10, False, "counted").domain.size == 8,
     "errors are ours": issubclass(PopSamplerError, ValueError),
 }
@@ -92,7 +92,7 @@ PYTHON
 printf '%s\n' "with the extra of PyTorch, in another"
 "$uv" venv --quiet --python "$python" "$work/torch"
 "$uv" pip install --quiet --python "$work/torch" --constraint constraints/torch.txt "${build[@]}" \
-  "merlin-popsampler[torch] @ file://$wheel"
+  "merlin-popsampler[torch] @ file://$wheel" merlin-core dask-cuda
 (cd "$work/empty" && "$work/torch/bin/python" -W ignore -) <<'PYTHON'
 import sys
 from importlib.util import find_spec

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds one of the project's environments, or leaves it alone where it is there and up to date.
 #
-#   tools/venv.sh main     .venv         TensorFlow 2.12, NVTabular, Merlin Models (Python 3.8 to 3.11)
+#   tools/venv.sh main     .venv         NVTabular, Merlin Models, and the TensorFlow that they were
+#                                        released for, 2.12 (Python 3.8 to 3.11), or 2.21 (3.12, 3.13)
 #   tools/venv.sh keras3   .venv-keras3  TensorFlow 2.20, Keras 3, NVTabular       (Python 3.11)
 #   tools/venv.sh torch    .venv-torch   PyTorch 2.15, NVTabular, no TensorFlow    (Python 3.11)
 #   tools/venv.sh lint     .venv-lint    ruff, mypy, vermin, pre-commit            (Python 3.11)
@@ -45,8 +46,8 @@ find_python() { # the versions that will do, the best one first
     fi
   done
   die "Expected Python $* on PATH for $venv. Received: ${seen:-none that runs}." \
-    "Install Python 3.11 (a system package, pyenv or conda will do), or name one:" \
-    "make PYTHON=/path/to/python3.11 and the target"
+    "Install Python $1 (a system package, pyenv or conda will do), or name one:" \
+    "make PYTHON=/path/to/python$1 and the target"
 }
 
 find_uv() { # an uv that is here already, or one of our own: no pip of the machine takes part in the rest
@@ -72,7 +73,7 @@ find_uv() { # an uv that is here already, or one of our own: no pip of the machi
 }
 
 case "${1:-}" in
-  main) venv=.venv versions=(3.11 3.10 3.9 3.8) ;;
+  main) venv=.venv versions=(3.11 3.10 3.9 3.8 3.13 3.12) ;;
   keras3) venv=.venv-keras3 versions=(3.11) ;;
   torch) venv=.venv-torch versions=(3.11) ;;
   lint) venv=.venv-lint versions=(3.11) ;;
@@ -82,7 +83,16 @@ case "${1:-}" in
 esac
 python=$(find_python "${versions[@]}")
 pins=constraints/${1/main/merlin}.txt
-[[ "$1" == main && "$(version_of "$python")" != 3.11 ]] && pins=constraints/merlin-py38.txt
+reason=""
+if [[ "$1" == main ]]; then
+  reason=", the versions that Merlin was released for,"
+  case "$(version_of "$python")" in
+    3.8 | 3.9 | 3.10) pins=constraints/merlin-py38.txt ;;
+    3.12 | 3.13) # pandas 1.5 and TensorFlow 2.12 have no wheels for these
+      pins=constraints/merlin-py313.txt
+      reason=", today's versions, since Merlin's own need Python 3.8 to 3.11," ;;
+  esac
+fi
 
 # What the environment was made from. The folder is part of it: environments cannot be moved.
 inputs=("$pins" constraints/build.txt pyproject.toml tools/venv.sh)
@@ -93,7 +103,7 @@ if [[ "$(cat "$venv/.made-from" 2>/dev/null)" == "$stamp" ]] && "$venv/bin/pytho
 fi
 
 uv=$(find_uv)
-say "Building $venv with Python $(version_of "$python") from $pins ..."
+say "Building $venv with Python $(version_of "$python") from $pins$reason ..."
 rm -rf "$venv"
 quiet=() # progress bars are for people
 [[ -t 2 ]] || quiet=(--quiet)

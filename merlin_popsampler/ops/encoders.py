@@ -65,6 +65,7 @@ def most_times(column: ColumnSchema, encoder: Encoder, columns: int) -> Optional
     elif fields.get("evidence") == "vocabulary":  # of other rows: the range is all it tells
         most = np.full(int(fields["max_id"]) + 1, UNLIMITED)
     if most is not None and column.is_list:
+        most = np.array(most)  # pandas 3 hands out arrays that refuse to be written to
         most[PADDING_ID] = UNLIMITED
     return None if most is None else most * columns
 
