@@ -47,6 +47,22 @@ def own_bits(replica: Any, worker: int = 0) -> Any:
     return (replica + worker * 2**32) * _FAR
 
 
+def worker_bits(seed: int) -> int:
+    """What a key is XORed with, where a worker that loads data draws a stream of its own.
+
+    Args:
+      seed: of the worker's process, another for each worker and epoch.
+
+    Returns:
+      64 bits in [0, 2**64): unrelated to `seed_key(seed)`, with which they might cancel.
+
+    Examples:
+      >>> worker_bits(5) == worker_bits(6)
+      False
+    """
+    return mixed(mixed(seed))
+
+
 def signed(bits: int) -> int:
     """The lowest 64 bits of an integer as one with a sign.
 

@@ -11,8 +11,13 @@ def ids_of(ids: Any, device: torch.device) -> torch.Tensor:
     """Ids as an int64 tensor on a device.
 
     Raises:
-      PopSamplerError: no integers.
+      PopSamplerError: no integers; ids for a module that is on the meta device.
     """
+    if device.type == "meta" and isinstance(ids, torch.Tensor) and not ids.is_meta:
+        raise PopSamplerError(
+            "Expected a sampler on a device with memory. Received: one on 'meta', and ids on "
+            f"{ids.device.type!r}. Call to_empty(device=...) on the model, then load_state_dict()."
+        )
     try:
         tensor = torch.as_tensor(ids, device=device)
     except (TypeError, ValueError, RuntimeError) as error:
@@ -26,3 +31,32 @@ def ids_of(ids: Any, device: torch.device) -> torch.Tensor:
             "encode words."
         )
     return tensor.to(torch.int64)
+
+
+def dense_ids_of(ids: Any, device: torch.device) -> torch.Tensor:
+    """`ids_of` what is a plain tensor, where another layout has no meaning.
+
+    Raises:
+      PopSamplerError: what `ids_of` raises; nested tensors and DTensors.
+    """
+    return ids_of(dense("ids", ids), device)
+
+
+def dense(name: str, tensor: Any) -> Any:
+    """The tensor, unless it is nested or distributed.
+
+    Args:
+      name: of the argument, for the message.
+      tensor: anything.
+
+    Raises:
+      PopSamplerError: nested tensors and DTensors.
+    """
+    nested = isinstance(tensor, torch.Tensor) and tensor.is_nested
+    if nested or hasattr(tensor, "full_tensor"):
+        raise PopSamplerError(
+            f"Expected {name} as a plain tensor. Received: "
+            f"{'a nested tensor' if nested else type(tensor).__name__}. Pass values() of a nested "
+            "tensor, full_tensor() or to_local() of a DTensor."
+        )
+    return tensor

@@ -7,10 +7,10 @@ from merlin_popsampler.core.laws import Law
 from merlin_popsampler.core.pieces import Pieces
 from merlin_popsampler.core.tables import Line, inverse_table
 
-from .buffers import floats, keep
+from .constants import Constants
 
 
-class Inverse(torch.nn.Module):  # type: ignore[misc]
+class Inverse(Constants):
     """Turns uniforms into ranks of the whole law, or of those behind a head.
 
     Args:
@@ -24,8 +24,8 @@ class Inverse(torch.nn.Module):  # type: ignore[misc]
         self.table = table
         self._last_of_head = float(np.nextafter(table.head_columns, 0.0))
         if table.cuts is not None:
-            keep(self, "_cuts", table.cuts)
-            keep(self, "_lines", table.lines)
+            self.keep("_cuts", table.cuts)
+            self.keep("_lines", table.lines)
 
     def forward(self, uniforms: torch.Tensor, behind: bool = False) -> torch.Tensor:
         """Ranks, int64 `[n]`, of float64 uniforms `[n]` in [0, 1).
@@ -51,11 +51,11 @@ class Inverse(torch.nn.Module):  # type: ignore[misc]
         return self.table.behind if behind else self.table.whole
 
     def _by_columns(self, column: torch.Tensor, behind: bool) -> torch.Tensor:
-        cuts = floats(self._cuts)
+        cuts = self._cuts
         whole = column.floor().clamp(max=len(cuts) - 1.0)
         inside, index = column - whole, whole.to(torch.int64)
         above = (inside >= cuts[index]).to(torch.int64)
-        offset, scale = floats(self._lines)[2 * index + above].unbind(1)
+        offset, scale = self._lines[2 * index + above].unbind(1)
         # Rounding moves the ends of a piece by 1e-16 of their rank or so; the first must hold.
         return (offset + inside * scale).clamp(min=float(self.table.head if behind else 0))
 
@@ -72,13 +72,19 @@ class Inverse(torch.nn.Module):  # type: ignore[misc]
         return torch.where(uniforms < table.head_mass, in_head, after)
 
 
-class Edges(torch.nn.Module):  # type: ignore[misc]
+class Edges(Constants):
     """Tells which piece of a law ranks are in; shared by all that asks, since it is 2 KB."""
 
     def __init__(self, pieces: Pieces) -> None:
         super().__init__()
         # Cut once, not at each use: compiled for a GPU, torch 2.11 searches from the old start.
-        keep(self, "_later", pieces.starts[1:])
+        self.keep("_later", pieces.starts[1:])
+
+    @property
+    def device(self) -> torch.device:
+        """Where the constants of a sampler are."""
+        device: torch.device = self._later.device
+        return device
 
     def forward(self, ranks: torch.Tensor) -> torch.Tensor:
         """Index of the piece of each rank, int64 of the ranks' shape."""
@@ -87,7 +93,7 @@ class Edges(torch.nn.Module):  # type: ignore[misc]
         return torch.searchsorted(self._later, ranks, right=True)
 
 
-class FirstProbs(torch.nn.Module):  # type: ignore[misc]
+class FirstProbs(Constants):
     """Probability of one draw of each of the ranks `[0, count)`: float64 `[count]`.
 
     Made anew for each batch: for the race it has the catalog's length.
@@ -96,11 +102,11 @@ class FirstProbs(torch.nn.Module):  # type: ignore[misc]
     def __init__(self, pieces: Pieces, count: int, edges: Edges) -> None:
         super().__init__()
         self.pieces, self.count, self.edges = pieces, count, edges
-        keep(self, "_probs", pieces.probs[pieces.starts < count])
+        self.keep("_probs", pieces.probs[pieces.starts < count])
 
     def forward(self, device: torch.device) -> torch.Tensor:
         ranks = torch.arange(self.count, device=device)
         if self.pieces.shift is None:
-            return floats(self._probs)[self.edges(ranks)]
+            return self._probs[self.edges(ranks)]
         after = ranks.to(torch.float64) + self.pieces.shift
         return torch.log((after + 1.0) / after) / self.pieces.log_range

@@ -7,6 +7,8 @@ from torch.nn import functional
 
 from merlin_popsampler.errors import PopSamplerError
 
+from .ids import dense
+
 _NOT_TABLES = (torch.nn.EmbeddingBag, torch.nn.Linear)
 """Modules that have a weight like a table's, and do not map an id to a vector."""
 
@@ -21,7 +23,7 @@ def checked_table(table: Any, cardinality: int) -> Any:
     Raises:
       PopSamplerError: something else, or too few rows.
     """
-    rows = _rows(table)
+    rows = _rows(dense("item_table", table))
     fits = isinstance(table, torch.nn.Module) and not isinstance(table, _NOT_TABLES)
     fits = fits or (isinstance(table, torch.Tensor) and table.ndim == 2)
     if not fits or (rows is not None and rows < cardinality):
@@ -42,7 +44,7 @@ def look_up(table: Any, ids: torch.Tensor) -> torch.Tensor:
     """
     if isinstance(table, torch.Tensor):
         return functional.embedding(ids, table)
-    vectors = table(ids)
+    vectors = dense("the vectors of item_table", table(ids))
     fits = isinstance(vectors, torch.Tensor) and vectors.is_floating_point()
     if not fits or vectors.ndim != 2 or len(vectors) != len(ids):
         received = list(vectors.shape) if fits else type(vectors).__name__

@@ -6,11 +6,11 @@ from torch.nn import functional
 
 from merlin_popsampler.core.prices import PriceTable
 
-from .buffers import floats, keep
+from .constants import Constants
 from .inverse import Edges
 
 
-class Prices(torch.nn.Module):  # type: ignore[misc]
+class Prices(Constants):
     """Expected number of times a rank is in one batch, by the recipe of `PriceTable`.
 
     Args:
@@ -22,7 +22,7 @@ class Prices(torch.nn.Module):  # type: ignore[misc]
     def __init__(self, table: PriceTable, edges: Edges, outside: float = 1.0) -> None:
         super().__init__()
         self.table, self.edges, self.outside = table, edges, outside
-        keep(self, "_rows", table.rows.astype(np.float32))
+        self.keep("_rows", table.rows.astype(np.float32))
 
     def forward(self, ranks: torch.Tensor) -> torch.Tensor:
         """float32 of the ranks' shape, within 1e-5 (relative) of the exact value.
@@ -38,7 +38,7 @@ class Prices(torch.nn.Module):  # type: ignore[misc]
         return prices.masked_fill(safe != ranks, self.outside)
 
     def _by_piece(self, ranks: torch.Tensor) -> torch.Tensor:
-        rows = floats(self._rows)[:, 0]
+        rows = self._rows[:, 0]
         return rows.expand(ranks.shape) if len(rows) == 1 else rows[self.edges(ranks)]
 
     def _by_rank(self, ranks: torch.Tensor) -> torch.Tensor:
@@ -48,7 +48,7 @@ class Prices(torch.nn.Module):  # type: ignore[misc]
         t = torch.log(shifted) * table.scale - table.origin
         cell = t.floor().clamp(min=0.0)
         row = (rank.clamp(max=float(table.head)) + cell).to(torch.int64)
-        v0, v1, v2, v3 = functional.embedding(row, floats(self._rows)).unbind(-1)
+        v0, v1, v2, v3 = functional.embedding(row, self._rows).unbind(-1)
         f = t - cell
         log_price = torch.addcmul(v0, f, torch.addcmul(v1, f, torch.addcmul(v2, f, v3)))
         return (torch.exp(log_price) / shifted).clamp(max=1.0)

@@ -4,11 +4,12 @@ from functools import partial
 from typing import Any, Tuple
 
 import torch
+from torch import distributed
 
 from merlin_popsampler.core.checks import positive_number
 from merlin_popsampler.errors import PopSamplerError
 
-from .ids import ids_of
+from .ids import dense, dense_ids_of
 from .item_table import checked_table, look_up
 from .logits import Candidates, contrastive_logits, cross_entropy, rows_of_ids
 from .sampler import PopularityBasedSampler
@@ -31,9 +32,15 @@ class SampledSoftmaxLoss(torch.nn.Module):  # type: ignore[misc]
       correct_positive: see `contrastive_logits`.
       reduction: "mean" divides the sum by the rows that count (0 where there is none); "sum" and
         "none" are unscaled.
+      across_ranks: whether the gradient that DistributedDataParallel or FSDP averages is that of
+        the mean over the rows of all ranks. By default it is the mean of the ranks' means, in which
+        the rows of a rank with few weigh more. Each training step counts the rows in one
+        all-reduce, in which every rank must take part, also one whose rows do not count. The mean
+        of the ranks' losses is then the loss. Evaluation and `torch.no_grad` ask no other rank.
 
     Raises:
-      PopSamplerError: another reduction, a temperature that is none.
+      PopSamplerError: another reduction, or one that `across_ranks` does not go with; a temperature
+        that is not a positive number.
 
     Examples:
       >>> loss = SampledSoftmaxLoss(sampler, temperature=0.1)
@@ -48,6 +55,7 @@ class SampledSoftmaxLoss(torch.nn.Module):  # type: ignore[misc]
         *,
         correct_positive: bool = True,
         reduction: str = "mean",
+        across_ranks: bool = False,
     ) -> None:
         super().__init__()
         if reduction not in REDUCTIONS:
@@ -55,12 +63,18 @@ class SampledSoftmaxLoss(torch.nn.Module):  # type: ignore[misc]
                 f"Expected reduction in {REDUCTIONS}. Received: {reduction!r}. "
                 "Take 'mean' for the mean over the rows that count."
             )
+        if across_ranks and reduction != "mean":
+            raise PopSamplerError(
+                f"Expected reduction='mean' with across_ranks=True. Received: {reduction!r}. "
+                "Leave across_ranks out: sums need no common divisor."
+            )
         self.sampler = sampler
         self.temperature = positive_number(
             "temperature", temperature, "Pass 1.0 for scores as they are."
         )
         self.correct_positive = bool(correct_positive)
         self.reduction = reduction
+        self.across_ranks = bool(across_ranks)
 
     def forward(
         self, queries: torch.Tensor, true_ids: Any, item_table: Any, excluded_ids: Any = None
@@ -83,15 +97,14 @@ class SampledSoftmaxLoss(torch.nn.Module):  # type: ignore[misc]
         Raises:
           PopSamplerError: ids of another shape or kind, a table with too few rows.
         """
-        shape = queries.shape[:-1]
         arguments = self._checked(queries, true_ids, item_table, excluded_ids)
         losses = self._sampled(*arguments) if self.training else self._ranked(*arguments)[0]
         counting = arguments[2]
         losses = torch.where(counting, losses, 0.0)
         if self.reduction == "none":
-            return losses.reshape(shape)
+            return losses.reshape(queries.shape[:-1])
         total = losses.sum()
-        return total / counting.sum().clamp(min=1) if self.reduction == "mean" else total
+        return total / self._divisor(counting) if self.reduction == "mean" else total
 
     def evaluate(
         self, queries: torch.Tensor, true_ids: Any, item_table: Any, excluded_ids: Any = None
@@ -107,18 +120,29 @@ class SampledSoftmaxLoss(torch.nn.Module):  # type: ignore[misc]
           where its own score is NaN, so does every other item.
           `((0 <= ranks) & (ranks < 20)).sum() / (ranks >= 0).sum()` is a recall at 20.
         """
-        shape = queries.shape[:-1]
         arguments = self._checked(queries, true_ids, item_table, excluded_ids)
+        shape = queries.shape[:-1]
         losses, ranks = self._ranked(*arguments)
         counting = arguments[2]
         losses, ranks = torch.where(counting, losses, 0.0), torch.where(counting, ranks, -1)
         return losses.reshape(shape), ranks.reshape(shape)
 
+    def _divisor(self, counting: torch.Tensor) -> torch.Tensor:
+        """What the sum of this rank's losses is divided by for a mean."""
+        rows = counting.sum()
+        # A rank that evaluates or logs alone must not wait for the others.
+        if not (self.across_ranks and self.training and torch.is_grad_enabled()):
+            return rows.clamp(min=1)
+        if not (distributed.is_available() and distributed.is_initialized()):
+            return rows.clamp(min=1)
+        distributed.all_reduce(rows)
+        return rows.clamp(min=1) / distributed.get_world_size()
+
     def _checked(
         self, queries: torch.Tensor, true_ids: Any, item_table: Any, excluded_ids: Any
     ) -> Tuple[torch.Tensor, torch.Tensor, torch.Tensor, Any, Any]:
         """Queries `[rows, dim]`, ids `[rows]`, which of them are items, table and excluded ids."""
-        ids, shape = ids_of(true_ids, queries.device), queries.shape[:-1]
+        ids, shape = dense_ids_of(true_ids, dense("queries", queries).device), queries.shape[:-1]
         if ids.shape not in (shape, (*shape, 1)):
             raise PopSamplerError(
                 f"Expected one item a query, ids {list(shape)} or {[*shape, 1]}. Received: "

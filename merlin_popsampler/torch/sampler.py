@@ -9,12 +9,13 @@ from merlin_popsampler.contract.sampler_settings import LawLike, law_over, seed_
 from merlin_popsampler.core.domain import IdDomain
 from merlin_popsampler.core.prices import price_table
 from merlin_popsampler.core.tables import probs_by_id
+from merlin_popsampler.errors import PopSamplerError
 
-from . import stream
-from .ids import ids_of
+from .ids import dense_ids_of
 from .inverse import Edges
 from .prices import Prices
 from .ranks import draws_of
+from .stream import Stream
 
 
 class SampledValues(NamedTuple):
@@ -76,11 +77,10 @@ class PopularityBasedSampler(CatalogSampler, torch.nn.Module):  # type: ignore[m
         super().__init__()
         self.domain = IdDomain(min_id, max_id)
         self.law = law_over(law, self.domain)
-        self.seed = seed_of(seed)
         self.item_id_feature_name = item_id_feature_name
         self.unique = bool(unique)
         self.share_across_replicas = bool(share_across_replicas)
-        stream.add_stream(self, self.seed)
+        self.stream = Stream(seed_of(seed))
         self._edges = Edges(self.law.pieces)
         self._one_draw = Prices(price_table(self.law, 1, unique=False), self._edges, outside=0.0)
         self.set_max_num_samples(max_num_samples)
@@ -94,11 +94,18 @@ class PopularityBasedSampler(CatalogSampler, torch.nn.Module):  # type: ignore[m
         draws = draws_of(self.law, value, self.unique, self._edges)
         prices = Prices(price_table(self.law, draws.num_sampled, self.unique), self._edges)
         self._max_num_samples = draws.num_sampled
-        self._draws, self._prices = draws.to(self.stream.device), prices.to(self.stream.device)
+        device = self.stream.device
+        self._draws, self._prices = draws.to(device), prices.to(device)
+
+    @property
+    def seed(self) -> Optional[int]:
+        """The stream's seed, as given."""
+        return self.stream.seed
 
     def sample_ids(self) -> torch.Tensor:
         """The next batch of draws: int64 `[max_num_samples]`, ids from min_id to max_id."""
-        place = stream.next_position(self.stream, self.seed, self.share_across_replicas)
+        self._device()
+        place = self.stream.next_place(self.share_across_replicas)
         ids: torch.Tensor = self.domain.id(self._draws(*place))
         return ids
 
@@ -131,7 +138,7 @@ class PopularityBasedSampler(CatalogSampler, torch.nn.Module):  # type: ignore[m
         Args:
           true_ids: integers of any shape.
         """
-        true_ids = ids_of(true_ids, self.stream.device)
+        true_ids = dense_ids_of(true_ids, self._device())
         sampled = self.sample_ids()
         # Priced together: for so few ids, the number of operations is what costs.
         counts = self.expected_count(torch.cat([sampled, true_ids.reshape(-1)]))
@@ -159,7 +166,7 @@ class PopularityBasedSampler(CatalogSampler, torch.nn.Module):  # type: ignore[m
           PopSamplerError: more than a billion ids.
         """
         probs = torch.from_numpy(probs_by_id(self.law, self.domain))
-        return probs.to(self.stream.device)
+        return probs.to(self._device())
 
     def extra_repr(self) -> str:
         return (
@@ -168,6 +175,26 @@ class PopularityBasedSampler(CatalogSampler, torch.nn.Module):  # type: ignore[m
         )
 
     def _priced(self, prices: Prices, ids: Any) -> torch.Tensor:
-        ids = ids_of(ids, self.stream.device)
+        ids = dense_ids_of(ids, self._device())
         counts: torch.Tensor = prices(self.domain.rank(ids))
         return counts
+
+    def _device(self) -> torch.device:
+        """Where the module is, once its constants and the stream's state are there as well."""
+        self._follow()
+        device: torch.device = self.stream.device
+        return device
+
+    # Compilers cannot trace what moves a module: they run this once, before they see its tensors.
+    @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+    def _follow(self) -> None:
+        device = self.stream.device
+        if self.stream.state.device != device or self._edges.device != device:
+            for part in (self.stream, self._edges, self._one_draw, self._draws, self._prices):
+                part.to_empty(device=device)  # which makes each anew, or moves it
+
+    def __prepare_scriptable__(self) -> None:
+        raise PopSamplerError(
+            "Expected torch.compile or torch.export of a sampler. Received: torch.jit.script, "
+            "which cannot express its state. Script the model without its loss."
+        )

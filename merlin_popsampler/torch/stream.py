@@ -1,66 +1,219 @@
-"""A stream of random draws as a buffer of a module: what to draw next, and who draws what.
+"""A stream of random draws as a part of a module: what to draw next, and who draws what.
 
-The buffer is int64 `[position, unseeded, key]`: the number of the next batch, 1 while no key is
-chosen yet, and the key that all ranks have in common. As a buffer, `state_dict` carries it, and
-DistributedDataParallel makes it that of rank 0; so a rank's own key is mixed in at the draw.
+The state is int64 `[position, unseeded, key]`: the number of the next batch, 1 while no key is
+chosen yet, and the key that all ranks have in common. It is a plain tensor on the module's device,
+so that compiled code and CUDA graphs move it on, and reaches `state_dict` as extra state. It is not
+a buffer: averages of weights and broadcasts would change it, and `to_empty` would erase it.
+
+One operator takes a batch from the stream: it reads and moves the state under a lock, so no two
+threads get the same batch, and it asks for rank and worker when it runs, not when it is compiled.
 """
 
-from typing import Optional, Tuple
+import os
+import threading
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import torch
 from torch import distributed
+from torch.utils.data import get_worker_info
 
-from merlin_popsampler.core.keys import own_bits, seed_key, signed
+from merlin_popsampler.core.keys import own_bits, seed_key, signed, worker_bits
+from merlin_popsampler.errors import PopSamplerError
 
 
-def add_stream(module: torch.nn.Module, seed: Optional[int]) -> None:
-    """The stream's buffer, `stream`, as part of the module.
+class Stream(torch.nn.Module):  # type: ignore[misc]
+    """The stream of one sampler.
 
     Args:
-      module: the owner.
       seed: key of the stream; None leaves the choice to the first draw.
+
+    Attributes:
+      seed: as given.
+      state: see the module's docstring.
     """
-    start = [0, 1, 0] if seed is None else [0, 0, seed_key(seed)]
+
+    def __init__(self, seed: Optional[int]) -> None:
+        super().__init__()
+        self.seed = seed
+        self._rank_of_maker: Optional[int] = None
+        # FSDP, DataParallel and functional_call move buffers without `_apply`: this empty one
+        # tells where the module is.
+        self._anchor: torch.Tensor
+        self.register_buffer("_anchor", torch.empty(0, dtype=torch.int64), persistent=False)
+        self._start = [0, 1, 0] if seed is None else [0, 0, seed_key(seed)]
+        self.state = _state(self._start, self.device)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the module is."""
+        device: torch.device = self._anchor.device
+        return device
+
+    def next_place(self, shared: bool) -> Tuple[torch.Tensor, torch.Tensor]:
+        """Key and position of the next batch; takes that batch from the stream.
+
+        Args:
+          shared: whether all ranks draw the same ids, or each a stream of its own.
+
+        Returns:
+          Two int64 scalars on the stream's device.
+        """
+        # `vmap` makes a lane of random numbers for each batch, or an error of its own. This draws
+        # none, so PyTorch's generator stays as it is.
+        lanes = torch.rand(0, device=self.state.device)
+        take = torch.ops.merlin_popsampler.take
+        if _is_exporting():  # which refuses to change what is not a buffer
+            take = torch.ops.merlin_popsampler.take_exported
+        place = take(self.state, lanes, self.seed is not None, shared, self._rank_of_maker, 1)
+        position, _, key = place.unbind()
+        return key, position
+
+    def get_extra_state(self) -> torch.Tensor:
+        """The state itself, as `state_dict` has a buffer itself."""
+        return self.state
+
+    def set_extra_state(self, state: Any) -> None:
+        """Goes on where a saved stream stopped.
+
+        Raises:
+          PopSamplerError: what is not the state of a stream.
+        """
+        is_tensor = isinstance(state, torch.Tensor)
+        if not is_tensor or state.shape != (3,) or state.dtype != torch.int64:
+            received = f"{state.dtype} {list(state.shape)}" if is_tensor else type(state).__name__
+            raise PopSamplerError(
+                "Expected the state of a stream, int64 [3]. Received: "
+                f"{received}. Load what state_dict() of a sampler gave, neither cast nor averaged."
+            )
+        if state.is_meta:
+            return
+        if self.device.type == "meta":  # load_state_dict(assign=True) leaves the anchor there
+            self._anchor = torch.empty_like(self._anchor, device=state.device)
+        position, unseeded, key = state.tolist()
+        if unseeded and self.seed is not None:  # saved before the first draw
+            unseeded, key = 0, seed_key(self.seed)
+        self._start = [position, unseeded, key]
+        loaded = _state(self._start, self.device)
+        # In place, where that is possible: CUDA graphs know the address.
+        self.state = loaded if self.state.is_meta else self.state.copy_(loaded)
+
+    def _apply(self, fn: Callable[[Any], Any], recurse: bool = True) -> "Stream":
+        super()._apply(fn, recurse)
+        with torch.inference_mode(False):
+            device = fn(self.state).device  # `share_memory` acts in place
+            if self.state.is_meta:
+                self.state = _state(self._start, device)
+            else:
+                if device.type == "meta":
+                    self._start = self.state.tolist()
+                self.state = self.state.to(device)
+        return self
+
+    def __getstate__(self) -> Dict[str, Any]:
+        return {**self.__dict__, "_rank_of_maker": _rank(self._rank_of_maker)}
+
+
+def _state(numbers: List[int], device: torch.device) -> torch.Tensor:
     with torch.inference_mode(False):  # or it could not move on outside of that mode
-        module.register_buffer("stream", torch.tensor(start, dtype=torch.int64))
+        return torch.tensor(numbers, dtype=torch.int64, device=device)
 
 
-def next_position(
-    stream: torch.Tensor, seed: Optional[int], shared: bool
-) -> Tuple[torch.Tensor, torch.Tensor]:
-    """Key and position of the next batch; takes that batch from the stream.
+def _is_exporting() -> bool:
+    is_exporting = getattr(torch.compiler, "is_exporting", None)  # of PyTorch 2.7
+    return is_exporting is not None and is_exporting()
+
+
+# ------------------------------------------------------------------ the operator
+
+_locks: Dict[int, threading.Lock] = {}
+"""By process: one that is forked while a thread draws would wait for its parent's forever."""
+
+
+def _take(
+    state: torch.Tensor,
+    _lanes: torch.Tensor,
+    seeded: bool,
+    shared: bool,
+    rank_of_maker: Optional[int],
+    count: int,
+) -> torch.Tensor:
+    """Takes `count` successive batches from the stream.
 
     Args:
-      stream: the buffer of `add_stream`.
-      seed: of a stream that has no key yet; None takes PyTorch's.
-      shared: whether all ranks draw the same ids, or each a stream of its own.
+      state: `[position, unseeded, key]`; moves on.
+      _lanes: see `next_place`; of use to `vmap` alone.
+      seeded: whether the stream has a seed of its own.
+      shared: whether all ranks draw the same ids.
+      rank_of_maker: rank of the process that pickled the stream.
+      count: the batches to take.
 
     Returns:
-      Two int64 scalars on the stream's device.
+      int64 `[3]`, a new tensor: position of the first of the batches, 0, and the key to draw by.
     """
-    position, unseeded, key = stream.clone().unbind()
-    first = torch.ops.merlin_popsampler.key_of_torch(key) if seed is None else seed_key(seed)
-    key = key + unseeded * first
-    stream.copy_(torch.stack([position + 1, torch.zeros_like(unseeded), key]))
-    return key if shared else key ^ signed(own_bits(_rank())), position
+    worker = get_worker_info()
+    with _locks.setdefault(os.getpid(), threading.Lock()):
+        if worker is not None and state.device.type == "cpu" and state.is_shared():
+            _detach(state, seeded)
+        if not seeded:
+            state[2].add_(state[1], alpha=seed_key(torch.initial_seed()))
+            state[1].zero_()
+        place = state.clone()
+        state[0].add_(count)
+    bits = 0 if shared else own_bits(_rank(rank_of_maker if worker else None))
+    if worker is not None:
+        bits ^= worker_bits(worker.seed)
+    if bits:
+        place[2].bitwise_xor_(signed(bits))
+    return place
 
 
-# An operator, since a compiler would keep the first answer of a function.
-_KEY_OF_TORCH = "merlin_popsampler::key_of_torch"
-torch.library.define(_KEY_OF_TORCH, "(Tensor like) -> Tensor")
+def _detach(state: torch.Tensor, seeded: bool) -> None:
+    """Gives a DataLoader's worker a state of its own.
+
+    A spawned worker shares memory with the trainer, which would make both depend on each other's
+    time. It starts anew, since the trainer may have moved on: its key is its own.
+    """
+    start = [0, 0, int(state[2])] if seeded else [0, 1, 0]
+    state.set_(torch.tensor(start))
 
 
-@torch.library.impl(_KEY_OF_TORCH, "default")  # type: ignore[untyped-decorator]
-def _key_of_torch(like: torch.Tensor) -> torch.Tensor:
-    """The key of `torch.manual_seed`."""
-    return torch.full_like(like, seed_key(torch.initial_seed()))
+def _take_in_lanes(
+    info: Any,
+    in_dims: Tuple[Optional[int], ...],
+    state: torch.Tensor,
+    lanes: torch.Tensor,
+    seeded: bool,
+    shared: bool,
+    rank_of_maker: Optional[int],
+    count: int,
+) -> Tuple[torch.Tensor, int]:
+    """What `vmap` makes of `_take` under randomness="different": a batch of its own for each."""
+    size = info.batch_size
+    if in_dims[1] is not None:
+        lanes = lanes.movedim(in_dims[1], 0)[0]
+    take = torch.ops.merlin_popsampler.take
+    first = take(state, lanes, seeded, shared, rank_of_maker, count * size)
+    steps = torch.arange(size, device=first.device)[:, None] * count
+    return first + torch.nn.functional.pad(steps, (0, 2)), 0
 
 
-@torch.library.register_fake(_KEY_OF_TORCH)  # type: ignore[untyped-decorator]
-def _shape_of_key(like: torch.Tensor) -> torch.Tensor:
-    return torch.empty_like(like)
+def _define(name: str, state: str, **settings: Any) -> None:
+    name = f"merlin_popsampler::{name}"
+    schema = f"({state}, Tensor lanes, bool seeded, bool shared, int? maker, int count) -> Tensor"
+    torch.library.define(name, schema, **settings)
+    torch.library.impl(name, "default", _take)
+    torch.library.register_fake(name, lambda state, *_: torch.empty_like(state))
+    if hasattr(torch.library, "register_vmap"):  # before PyTorch 2.5, vmap refuses the operator
+        torch.library.register_vmap(name, _take_in_lanes)
 
 
-def _rank() -> int:
-    running = distributed.is_available() and distributed.is_initialized()
-    return distributed.get_rank() if running else 0
+_define("take", "Tensor(a!) state")
+# The change is not declared; the tag keeps compilers from merging, moving or repeating the draws.
+_define("take_exported", "Tensor state", tags=torch.Tag.nondeterministic_seeded)
+
+
+def _rank(otherwise: Optional[int] = None) -> int:
+    """This process's rank; where there is no process group, `otherwise` or 0."""
+    if distributed.is_available() and distributed.is_initialized():
+        return int(distributed.get_rank())
+    return otherwise or 0

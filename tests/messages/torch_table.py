@@ -12,6 +12,10 @@ def sampler():
     return PopularityBasedSampler(14, 3, 5, 17)
 
 
+def jagged():
+    return torch.nested.nested_tensor([IDS, IDS[:1]], layout=torch.jagged)
+
+
 def losses(true_ids=IDS, queries=QUERIES, rows=15, table=None, excluded_ids=None, **settings):
     table = table or torch.nn.Embedding(rows, 2)
     return SampledSoftmaxLoss(sampler(), **settings)(queries, true_ids, table, excluded_ids)
@@ -19,6 +23,16 @@ def losses(true_ids=IDS, queries=QUERIES, rows=15, table=None, excluded_ids=None
 
 TABLE = {
     "torch.ids": [
+        Entry(
+            "Call to_empty(device=...) on the model",
+            lambda _: sampler().to("meta")(IDS),
+            [lambda _: sampler().to("meta").to_empty(device="cpu")(IDS)],
+        ),
+        Entry(
+            "Pass values() of a nested tensor",
+            lambda _: sampler()(jagged()),
+            [lambda _: sampler()(jagged().values())],
+        ),
         Entry(
             "Pass integers of one type and shape",
             lambda _: sampler()([[3], [4, 5]]),
@@ -54,7 +68,26 @@ TABLE = {
             ],
         ),
     ],
+    "torch.sampler": [
+        Entry(
+            "Script the model without its loss",
+            lambda _: torch.jit.script(torch.nn.Sequential(torch.nn.Linear(2, 2), sampler())),
+            [lambda _: torch.jit.script(torch.nn.Sequential(torch.nn.Linear(2, 2)))],
+        ),
+    ],
+    "torch.stream": [
+        Entry(
+            "neither cast nor averaged",
+            lambda _: sampler().load_state_dict({"stream._extra_state": torch.zeros(2)}),
+            [lambda _: sampler().load_state_dict(sampler().state_dict())],
+        ),
+    ],
     "torch.sampled_softmax": [
+        Entry(
+            "sums need no common divisor",
+            lambda _: losses(reduction="sum", across_ranks=True),
+            [lambda _: losses(reduction="sum"), lambda _: losses(across_ranks=True)],
+        ),
         Entry(
             "Expected reduction",
             lambda _: losses(reduction="average"),

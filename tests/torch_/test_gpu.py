@@ -130,12 +130,12 @@ def test_autocast_changes_no_draw_and_no_loss(dtype):
 def test_a_captured_graph_draws_on(case):
     """Replays are batches one after the other: the stream is in the graph, as is all of a draw."""
     sampler, true_ids = on_gpu(case), TRUE_IDS.to("cuda")
-    start = sampler.stream.clone()
+    start = sampler.stream.state.clone()
     aside = torch.cuda.Stream()
     with torch.cuda.stream(aside):
         sampler(true_ids)  # what libraries set up at their first call, they cannot while captured
     torch.cuda.synchronize()
-    sampler.stream.copy_(start)
+    sampler.stream.state.copy_(start)
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         values = sampler(true_ids)
@@ -199,7 +199,7 @@ def test_made_where_it_draws():
     """Under a default device all of a module is made there."""
     with torch.device("cuda"):
         sampler = sampler_of(PopularityBasedSampler, LARGE)
-    assert {buffer.device.type for buffer in sampler.buffers()} == {"cuda"}
+    assert sampler.stream.device.type == "cuda"
     assert summaries(drawn_by(sampler, device="cuda")) == GOLDEN[LARGE]
 
 

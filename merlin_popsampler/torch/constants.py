@@ -1,0 +1,46 @@
+"""Tensors that follow from a module's arguments, and are therefore neither saved nor averaged."""
+
+from typing import Any, Callable, Dict
+
+import torch
+
+
+class Constants(torch.nn.Module):  # type: ignore[misc]
+    """A module whose tensors are rebuilt from NumPy arrays on each device that it moves to.
+
+    The tensors are plain attributes, not buffers. So nothing that treats buffers alike can change
+    them: `to_empty` after construction on the meta device, averages of weights, casts of a model,
+    broadcasts.
+
+    Attributes:
+      arrays: NumPy arrays by the name of their tensor.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.arrays: Dict[str, Any] = {}
+
+    def keep(self, name: str, array: Any) -> None:
+        """Makes an array a tensor of this module, of the array's dtype.
+
+        Args:
+          name: of the attribute.
+          array: NumPy array.
+        """
+        self.arrays[name] = array
+        setattr(self, name, _tensor(array, torch.empty(0).device))
+
+    def _apply(self, fn: Callable[[Any], Any], recurse: bool = True) -> "Constants":
+        super()._apply(fn, recurse)
+        for name, array in self.arrays.items():
+            now = getattr(self, name).device
+            # Asked of a number that may be changed or forgotten.
+            device = fn(torch.zeros(1, dtype=torch.int64, device=now)).device
+            if device != now:
+                setattr(self, name, _tensor(array, device))
+        return self
+
+
+def _tensor(array: Any, device: torch.device) -> torch.Tensor:
+    with torch.inference_mode(False):  # or it could not be used outside of that mode
+        return torch.tensor(array, device=device)
