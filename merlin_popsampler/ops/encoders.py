@@ -17,6 +17,11 @@ from .categorify_files import meta_beside
 from .id_order import LARGEST_ID
 from .vocabulary import read_sizes
 
+JOINT = "joint_vocabulary"
+"""Property of a column whose vocabulary others share: its own name and all names, in the encoder.
+
+It tells which of them a column is, whatever operators rename or derive from it.
+"""
 UNLIMITED = 2**40
 """More often than any id occurs; as many columns as a frame has do not make it overflow."""
 

@@ -19,6 +19,7 @@ from . import fit_folder
 from .categorify_files import copy_for_others
 from .column_options import DEFAULTS, PerColumn, checked_option, option_of
 from .counting import count_keys
+from .encoders import JOINT
 from .encoding import encode
 from .fit_files import FittedFiles
 from .keys import KeyGroup
@@ -160,6 +161,9 @@ class FrequencyCategorify(FittedFiles, Categorify):  # type: ignore[misc]
             for option in ("num_buckets", "freq_threshold", "max_size")
         }
         col_schema = col_schema.with_properties(options)
+        if name != column:
+            shared = {"column": column, "columns": list(self._columns_of(name))}
+            col_schema = col_schema.with_properties({JOINT: shared})
         if name not in self._fresh:
             return col_schema
         return with_popularity(col_schema, self._fresh[name].metadata)

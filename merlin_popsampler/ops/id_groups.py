@@ -1,14 +1,16 @@
 """Which columns' ids are counted, and renumbered, together."""
 
+import re
 from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
-from merlin.schema import Schema
+from merlin.schema import ColumnSchema, Schema
 
+from merlin_popsampler.contract.metadata import PROPERTY
 from merlin_popsampler.errors import FrequencyOrderError, PopSamplerError
 
-from .encoders import Encoder
+from .encoders import JOINT, Encoder
 from .keys import KeyGroup
 
 
@@ -66,7 +68,8 @@ class IdGroups:
           fits: by group, what was found.
 
         Raises:
-          FrequencyOrderError: one vocabulary has two maps, or two that bear one name were pooled.
+          FrequencyOrderError: one vocabulary has two maps, or one for some of its columns, or two
+            that bear one name were pooled.
         """
         asked = {column for group in self.asked for column in group}
         paths = {
@@ -89,3 +92,51 @@ class IdGroups:
                     f"Columns {one!r}, {other!r}: expected one map for their one vocabulary, "
                     f"{paths[one]}. Received: a map for each. Pass groups=[[{one!r}, {other!r}]]."
                 )
+        for name in {self.name_of(column.name) for column in schema} & set(fits):
+            if fits[name].remaps:
+                self._check_whole([col for col in schema if self.name_of(col.name) == name])
+
+    def _check_whole(self, columns: Sequence[ColumnSchema]) -> None:
+        """Refuses a map for some columns of a joint vocabulary: the others would keep their ids."""
+        names = [column.name for column in columns]
+        shared = [column.properties[JOINT] for column in columns if JOINT in column.properties]
+        advice = "or give each a vocabulary of its own"
+        if shared:
+            passed = [one["column"] for one in shared]
+            missing = [repr(of) for one in shared for of in one["columns"] if of not in passed]
+        else:
+            alone = {group[0] for group in self.asked if len(group) == 1}
+            stock = [
+                column
+                for column in columns
+                if column.name not in alone and PROPERTY not in column.properties
+            ]
+            missing = [rest for column in stock for rest in _rest_of_name(column, names)]
+            advice += f", or pass groups=[{names}] if no other column has this one"
+        if missing:
+            raise FrequencyOrderError(
+                f"Columns {names}: expected all columns of their vocabulary, which get new ids "
+                f"together. Received: no {' and no '.join(dict.fromkeys(missing))}, which would "
+                "keep old ids under the same domain name. Pass all of them through this "
+                f"FrequencyOrder, {advice}."
+            )
+
+
+def _rest_of_name(column: ColumnSchema, names: Sequence[str]) -> List[str]:
+    """What the name of a vocabulary of stock Categorify, `a_b`, holds beyond these columns' names.
+
+    Its schema does not list the columns. A vocabulary whose name does not hold the column's was
+    encoded under another name, and may be of one column.
+    """
+    rest = str((column.properties.get("domain") or {}).get("name") or column.name)
+    if not re.search(_part(column.name), rest):
+        return []
+    for name in sorted(names, key=len, reverse=True):
+        rest = re.sub(_part(name), "", rest, count=1)
+    rest = re.sub(r"^[\W_]+", "", rest)
+    return [repr(rest)] if rest else []
+
+
+def _part(name: str) -> str:
+    """A pattern: the name between what may separate names."""
+    return rf"(^|[\W_]){re.escape(name)}(?=[\W_]|$)"

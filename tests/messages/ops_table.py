@@ -143,6 +143,19 @@ def stock_joint(folder, **options):
     return ordered(folder, node, PAIRS, on_violation="remap", **options)
 
 
+def torn(folder, columns, pairs=(("a", "b"),)):
+    """Of a joint vocabulary, or of one for each, some columns through an order that renumbers."""
+    pairs = [list(names) if isinstance(names, tuple) else names for names in pairs]
+    ids = pairs >> encoder(folder)
+    kept = ids + ["keep"] >> ops.Filter(lambda df: df[df["keep"]])
+    given = pd.DataFrame({"a": list("pppqqrrrrs"), "b": list("qqrrqppstt")})
+    given["keep"] = [True] * 6 + [False] * 3 + [True]
+    rest = [name for name in ("a", "b") if name not in columns]
+    order = FrequencyOrder(on_violation="remap", out_path=str(folder / "order"))
+    node = kept[columns] >> order
+    return fitted(node + kept[rest] if rest else node, dataset(given, 1))
+
+
 def branches(folder):
     """Two vocabularies of one name, each column with a name of its own."""
     plain = ["a"] >> encoder(folder / "a") >> ops.Rename(postfix="_1")
@@ -175,6 +188,14 @@ TABLE = {
         ),
     ],
     "ops.id_groups": [
+        Entry(
+            "Pass all of them through this FrequencyOrder",
+            lambda folder: torn(folder, ["b"]),
+            [
+                lambda folder: torn(folder, ["a", "b"]),
+                lambda folder: torn(folder, ["b"], pairs=["a", "b"]),
+            ],
+        ),
         Entry(
             "Name each jointly encoded column once",
             lambda folder: stock_joint(folder, groups=[["a", "b"], ["b", "a"]]),
