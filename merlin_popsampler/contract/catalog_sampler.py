@@ -1,10 +1,10 @@
 """What the samplers of all frameworks have in common: the ids of a catalog, and its schema."""
 
-from typing import Any, Optional, Type, TypeVar
+from typing import Any, Iterable, Optional, Type, TypeVar
 
-from merlin_popsampler.core.domain import IdDomain
+from merlin_popsampler.errors import FrequencyOrderError
 
-from .sampler_settings import arguments_from_schema
+from .sampler_settings import arguments_from_counts, arguments_from_schema
 
 AnySampler = TypeVar("AnySampler", bound="CatalogSampler")
 
@@ -12,8 +12,11 @@ AnySampler = TypeVar("AnySampler", bound="CatalogSampler")
 class CatalogSampler:
     """A sampler of the ids of a catalog, beside whatever its framework makes of it."""
 
-    domain: IdDomain
+    domain: Any
+    """An `IdDomain`; where ids are in no order, a framework's map of them with the same methods."""
     _max_num_samples: int
+    _maps_ids = False
+    """Whether the constructor takes `item_ids`."""
 
     @classmethod
     def from_schema(
@@ -42,15 +45,52 @@ class CatalogSampler:
         """
         return cls(**arguments_from_schema(schema, column, distortion, overrides))
 
+    @classmethod
+    def from_counts(
+        cls: Type[AnySampler],
+        counts: Any,
+        *,
+        reserved_ids: Iterable[int] = (),
+        distortion: float = 1.0,
+        **overrides: Any,
+    ) -> AnySampler:
+        """Builds the sampler from occurrences by item id, without NVTabular and without a schema.
+
+        In PyTorch, ids may be in any order: draws, expected counts, losses and evaluation use the
+        caller's own ids. In Keras, they must be in frequency order so far.
+
+        An item that is not counted is never drawn. As a positive it gets no correction, and a loss
+        leaves its row out.
+
+        Args:
+          counts: occurrences by integer id; see `popularity_from` for the forms.
+          reserved_ids: ids that do not stand for an item, such as padding.
+          distortion: power of the counts: 1.0 draws as often as counted, 0.75 is word2vec's choice,
+            0.0 is uniform.
+          **overrides: the constructor's arguments. `law` is the measured one unless given.
+
+        Raises:
+          FrequencyOrderError: ids that are not in frequency order, in Keras.
+          PopSamplerError: what `popularity_from` and the constructor raise.
+        """
+        arguments = arguments_from_counts(counts, reserved_ids, distortion, overrides)
+        if "item_ids" in arguments and not cls._maps_ids:
+            raise FrequencyOrderError(
+                f"Expected ids in frequency order, since {cls.__module__} cannot map others yet. "
+                "Received: counts that rise, or gaps between the ids. Number the items by the ids "
+                "that popularity_from returns, or encode with FrequencyCategorify."
+            )
+        return cls(**arguments)
+
     @property
     def max_id(self) -> int:
-        """Last id that can be drawn."""
-        return self.domain.max_id
+        """Largest id that can be drawn."""
+        return int(self.domain.max_id)
 
     @property
     def min_id(self) -> int:
-        """First id that can be drawn."""
-        return self.domain.min_id
+        """Smallest id that can be drawn."""
+        return int(self.domain.min_id)
 
     @property
     def max_num_samples(self) -> int:

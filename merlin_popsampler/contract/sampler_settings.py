@@ -1,13 +1,15 @@
 """A sampler's arguments: checked, and taken from a schema. Every framework's sampler uses these."""
 
 import warnings
-from typing import Any, Dict, Mapping, Optional, Union
+from typing import Any, Dict, Iterable, Mapping, Optional, Union
 
 from merlin_popsampler.core.checks import whole_number
 from merlin_popsampler.core.domain import IdDomain
 from merlin_popsampler.core.laws import Empirical, Law, law_from_config
+from merlin_popsampler.core.steps import Steps
 from merlin_popsampler.errors import PopSamplerError, SchemaError
 
+from .counts import counted_items
 from .metadata import PopularityMetadata
 from .schema import column_popularity, find_item_column, schema_of
 
@@ -52,6 +54,35 @@ def arguments_from_schema(
     if not metadata.frequency_ordered:
         _warn_of_disorder(item.name, law_over(law, IdDomain(found["min_id"], found["max_id"])))
     return found
+
+
+def arguments_from_counts(
+    counts: Any, reserved_ids: Iterable[int], distortion: float, overrides: Mapping[str, Any]
+) -> Dict[str, Any]:
+    """The constructor's arguments for items whose occurrences are counted.
+
+    Args:
+      counts: see `popularity_from`.
+      reserved_ids: see `popularity_from`.
+      distortion: power of the counts, where the law is the measured one.
+      overrides: arguments that the caller gives.
+
+    Returns:
+      Arguments; `item_ids` is among them where the ids are not in frequency order.
+
+    Raises:
+      PopSamplerError: what `popularity_from` raises; a distortion where the law is another.
+    """
+    items = counted_items(counts, reserved_ids)
+    law = overrides.get("law", AUTO)
+    if isinstance(law, str) and law in (AUTO, Empirical.name):
+        law = Empirical(Steps.from_counts(items.counts))
+    if distortion != 1.0:
+        law = _distorted(law, distortion)
+    found = {"max_id": int(items.ids.max()), "min_id": int(items.ids.min()), "law": law}
+    if not items.in_order:
+        found["item_ids"] = items.ids
+    return {**found, **overrides, "law": law}
 
 
 def law_over(law: LawLike, domain: IdDomain) -> Law:

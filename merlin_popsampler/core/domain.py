@@ -1,11 +1,13 @@
 """The ids of a catalog as an inclusive range: the only place where +1 and -1 occur."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Union
+
+import numpy as np
 
 from merlin_popsampler.errors import PopSamplerError
 
-from .checks import whole_number
+from .checks import frozen_array, list_length, whole_number
 
 PADDING_ID, NULL_ID, FIRST_OOV_ID = 0, 1, 2
 """Ids that Categorify keeps for what is no item; it has as many unknown-key ids as buckets."""
@@ -71,3 +73,105 @@ class IdDomain:
     def id(self, ranks: Any) -> Any:
         """Ranks to ids, for numbers, arrays and tensors alike."""
         return ranks + self.min_id
+
+
+class MappedIds:
+    """Item ids in any order, and the rank of each: an `IdDomain` for ids that are not sorted.
+
+    Args:
+      ids: integers `[items]`, the id of each rank, all different, from 0 to 10**9 - 1.
+
+    Attributes:
+      ids: int32 `[items]`, the id of each rank.
+      ranks: int32 `[max_id + 1]`, the rank of each id; -1 for ids that are not items.
+
+    Raises:
+      PopSamplerError: ids that are not integers of that range, or that repeat.
+
+    Examples:
+      >>> items = MappedIds([8, 3, 5])
+      >>> items.size, items.cardinality, items.min_id, items.max_id
+      (3, 9, 3, 8)
+      >>> items.rank(np.array([8, 3, 4, -1, 99])).tolist(), items.id(np.array([0, 2])).tolist()
+      ([0, 1, -1, -1, -1], [8, 5])
+    """
+
+    def __init__(self, ids: Any) -> None:
+        found = frozen_array("item_ids", ids, np.int64)
+        if found.ndim != 1 or not found.size or found.min() < 0:
+            raise PopSamplerError(
+                f"Expected item_ids to be a flat list of ids from 0 on. Received: shape "
+                f"{found.shape}. Pass the id of each rank, the most popular item first."
+            )
+        cardinality = list_length(int(found.max()) + 1)
+        self.ids = found.astype(np.int32)
+        self.ranks = np.full(cardinality, -1, np.int32)
+        self.ranks[self.ids] = np.arange(len(found), dtype=np.int32)
+        if np.count_nonzero(self.ranks >= 0) < len(found):
+            raise PopSamplerError(
+                "Expected item_ids to differ from each other. Received: repeated ids. "
+                "Pass each item once."
+            )
+
+    @property
+    def size(self) -> int:
+        """Number of items."""
+        return len(self.ids)
+
+    @property
+    def cardinality(self) -> int:
+        """Rows that an embedding table needs to hold every id from 0 to `max_id`."""
+        return len(self.ranks)
+
+    @property
+    def min_id(self) -> int:
+        """Smallest id of an item."""
+        return int(self.ids.min())
+
+    @property
+    def max_id(self) -> int:
+        """Largest id of an item."""
+        return self.cardinality - 1
+
+    def contains(self, ids: Any) -> Any:
+        """Whether ids stand for an item."""
+        return self.rank(ids) >= 0
+
+    def rank(self, ids: Any) -> Any:
+        """Ids to ranks, int64 of their shape; -1 for ids that are not items."""
+        inside = (ids >= 0) & (ids < self.cardinality)
+        return np.where(inside, self.ranks[np.where(inside, ids, 0)], -1).astype(np.int64)
+
+    def id(self, ranks: Any) -> Any:
+        """Ranks to ids, int64 of their shape."""
+        return self.ids[ranks].astype(np.int64)
+
+
+def id_domain(min_id: Any, max_id: Any, item_ids: Any = None) -> Union[IdDomain, MappedIds]:
+    """The ids of a sampler: a range in frequency order, or ids in any order.
+
+    Args:
+      min_id: smallest id of an item, inclusive.
+      max_id: largest id of an item, inclusive.
+      item_ids: the id of each rank; None where the rank of an id is `id - min_id`.
+
+    Raises:
+      PopSamplerError: ids of which `min_id` and `max_id` are not the smallest and the largest.
+
+    Examples:
+      >>> id_domain(3, 5)
+      IdDomain(min_id=3, max_id=5)
+      >>> id_domain(3, 8, [8, 3, 5]).size
+      3
+    """
+    domain = IdDomain(min_id, max_id)
+    if item_ids is None:
+        return domain
+    mapped = MappedIds(item_ids)
+    if (mapped.min_id, mapped.max_id) != (domain.min_id, domain.max_id):
+        raise PopSamplerError(
+            f"Expected min_id and max_id to be the smallest and largest of item_ids, "
+            f"{mapped.min_id} and {mapped.max_id}. Received: {domain.min_id} and {domain.max_id}. "
+            "Build the sampler with from_counts."
+        )
+    return mapped

@@ -11,7 +11,6 @@ from typing import Any, List, NamedTuple, Sequence, Tuple
 import torch
 from torch.nn import functional
 
-from merlin_popsampler.core.domain import IdDomain
 from merlin_popsampler.core.scores import LARGEST, MASKED
 from merlin_popsampler.errors import PopSamplerError
 
@@ -37,7 +36,7 @@ def contrastive_logits(
     query: torch.Tensor,
     positive: Candidates,
     negative: Candidates,
-    domain: IdDomain,
+    domain: Any,
     temperature: Any = 1.0,
     excluded_ids: Any = None,
     correct_positive: bool = True,
@@ -58,7 +57,8 @@ def contrastive_logits(
       query: floats `[rows, dim]`.
       positive: one item a row, `rows` of them.
       negative: the samples that all rows share, `num_sampled` of them, repeats allowed.
-      domain: the ids that stand for an item; samples of others are masked.
+      domain: an `IdDomain` or `MappedIdsOnDevice`, the ids that stand for an item; samples of
+        other ids are masked.
       temperature: positive number or scalar; scores are divided by it.
       excluded_ids: integers `[rows, n]` or `[1, n]`, dense (padded with ids that stand for no
         item), or nested (`layout=torch.jagged`) of `rows` lists: ids that are no negatives of a

@@ -6,13 +6,14 @@ import torch
 
 from merlin_popsampler.contract.catalog_sampler import CatalogSampler
 from merlin_popsampler.contract.sampler_settings import LawLike, law_over, seed_of
-from merlin_popsampler.core.domain import IdDomain
+from merlin_popsampler.core.domain import IdDomain, MappedIds, id_domain
 from merlin_popsampler.core.prices import price_table
 from merlin_popsampler.core.tables import probs_by_id
 from merlin_popsampler.errors import PopSamplerError
 
 from .ids import dense_ids_of
 from .inverse import Edges
+from .mapped_ids import MappedIdsOnDevice
 from .prices import Prices
 from .ranks import draws_of
 from .stream import Stream
@@ -53,6 +54,8 @@ class PopularityBasedSampler(CatalogSampler, torch.nn.Module):  # type: ignore[m
         or its configuration. (The measured law needs its steps: see `from_schema`.)
       share_across_replicas: whether all ranks of `torch.distributed` draw the same ids; else each
         draws its own.
+      item_ids: integers `[items]`, the id of each rank, where ids are not in frequency order;
+        `min_id` and `max_id` are the smallest and the largest. `from_counts` passes them.
 
     Raises:
       PopSamplerError: arguments that contradict each other or the catalog.
@@ -61,6 +64,8 @@ class PopularityBasedSampler(CatalogSampler, torch.nn.Module):  # type: ignore[m
       >>> sampler = PopularityBasedSampler.from_schema(Dataset("train/").schema)
       >>> sampled_ids, true_expected_count, sampled_expected_count = sampler(true_ids)
     """
+
+    _maps_ids = True
 
     def __init__(
         self,
@@ -73,9 +78,11 @@ class PopularityBasedSampler(CatalogSampler, torch.nn.Module):  # type: ignore[m
         unique: bool = True,
         law: LawLike = "log_uniform",
         share_across_replicas: bool = False,
+        item_ids: Any = None,
     ) -> None:
         super().__init__()
-        self.domain = IdDomain(min_id, max_id)
+        domain = id_domain(min_id, max_id, item_ids)
+        self.domain = MappedIdsOnDevice(domain) if isinstance(domain, MappedIds) else domain
         self.law = law_over(law, self.domain)
         self.item_id_feature_name = item_id_feature_name
         self.unique = bool(unique)
@@ -165,8 +172,12 @@ class PopularityBasedSampler(CatalogSampler, torch.nn.Module):  # type: ignore[m
         Raises:
           PopSamplerError: more than a billion ids.
         """
-        probs = torch.from_numpy(probs_by_id(self.law, self.domain))
-        return probs.to(self._device())
+        device, domain = self._device(), self.domain
+        if isinstance(domain, IdDomain):
+            return torch.from_numpy(probs_by_id(self.law, domain)).to(device)
+        by_rank = torch.from_numpy(probs_by_id(self.law, IdDomain(0, domain.size - 1))).to(device)
+        ids = domain.id(torch.arange(domain.size, device=device))
+        return by_rank.new_zeros(domain.cardinality).index_copy(0, ids, by_rank)
 
     def extra_repr(self) -> str:
         return (
@@ -190,7 +201,7 @@ class PopularityBasedSampler(CatalogSampler, torch.nn.Module):  # type: ignore[m
     def _follow(self) -> None:
         device = self.stream.device
         if self.stream.state.device != device or self._edges.device != device:
-            for part in (self.stream, self._edges, self._one_draw, self._draws, self._prices):
+            for part in self.children():
                 part.to_empty(device=device)  # which makes each anew, or moves it
 
     def __prepare_scriptable__(self) -> None:

@@ -4,7 +4,6 @@ from typing import Any, Tuple
 
 import torch
 
-from merlin_popsampler.core.domain import IdDomain
 from merlin_popsampler.core.scores import BLOCK_BYTES, MASKED
 
 from .hits import count_ahead, own_scores, tie_threshold
@@ -16,7 +15,7 @@ def score_catalog(
     query: torch.Tensor,
     true_ids: torch.Tensor,
     item_vectors: Any,
-    domain: IdDomain,
+    domain: Any,
     temperature: Any = 1.0,
     excluded_ids: Any = None,
 ) -> Tuple[torch.Tensor, torch.Tensor]:
@@ -27,7 +26,7 @@ def score_catalog(
       true_ids: int64 `[rows]`, ids of items.
       item_vectors: floats `[max_id + 1 or more, dim]`, or a function from int64 ids `[n]` to
         vectors `[n, dim]`; ids outside the domain are never ranked.
-      domain: the ids that stand for an item.
+      domain: an `IdDomain` or `MappedIdsOnDevice`, the ids that stand for an item.
       temperature: positive number or scalar; scores are divided by it.
       excluded_ids: integers `[rows, n]`, dense or nested: ids to leave out for a row.
 
@@ -45,12 +44,11 @@ def score_catalog(
     log_sum, ahead = true_scores, torch.zeros_like(true_ids)
     # The vectors of a block and its scores both fit.
     block = min(max(BLOCK_BYTES // (4 * max(*query.shape, 1)), 1), domain.size)
-    for first in range(domain.min_id, domain.max_id + 1, block):
-        stop = min(first + block, domain.max_id + 1)
-        ids = torch.arange(first, stop, device=query.device)
-        vectors = look_up(ids) if callable(item_vectors) else item_vectors[first:stop]
+    for first in range(0, domain.size, block):
+        ranks = torch.arange(first, min(first + block, domain.size), device=query.device)
+        ids = domain.id(ranks)
         with full_precision(query):
-            scores = query @ bounded(vectors).T
+            scores = query @ bounded(look_up(ids)).T
         masked = is_no_negative(true_ids, ids, excluded_ids)
         ahead = ahead + count_ahead(scores, threshold, ~masked)
         log_sum = torch.logaddexp(log_sum, torch.logsumexp(scores.masked_fill(masked, MASKED), 1))

@@ -24,6 +24,7 @@ from tests.support.messages import Entry
 from tests.support.workflow_helpers import dataset, fitted
 
 COUNTED = pd.DataFrame({"id": [3, 4], "count": [2, 1]})
+RISING = {3: 1, 4: 2}
 PLAIN = Schema([ColumnSchema("item_id", [Tags.ITEM_ID], {}, np.int64)])
 
 
@@ -103,6 +104,18 @@ def without_fsspec(folder):
 
 
 TABLE = {
+    "contract.catalog_sampler": [
+        Entry(
+            "Number the items by the ids that popularity_from returns",
+            lambda _: PopularityBasedSampler.from_counts(RISING, max_num_samples=1),
+            [
+                lambda _: PopularityBasedSampler.from_counts(
+                    popularity_from(RISING)[0].curve.masses, max_num_samples=1
+                ),
+                lambda folder: read_popularity(data(folder)),
+            ],
+        ),
+    ],
     "contract.counts": [
         Entry(
             "maps ids to ranks, or encode with FrequencyCategorify",

@@ -2,7 +2,7 @@
 
 from merlin_popsampler import read_popularity
 from merlin_popsampler.core.checks import batch_size, positive_number, whole_number
-from merlin_popsampler.core.domain import IdDomain
+from merlin_popsampler.core.domain import IdDomain, MappedIds, id_domain
 from merlin_popsampler.core.laws import distance, law_from_config
 from merlin_popsampler.laws import Empirical, LogUniform, Pieces, Steps, register_law
 from merlin_popsampler.tf.sampler import PopularityBasedSampler
@@ -63,6 +63,17 @@ TABLE = {
             "Expected min_id <= max_id",
             lambda _: IdDomain(7, 3),
             [lambda _: LogUniform(IdDomain(3, 7).size)],
+        ),
+        Entry(
+            "Pass the id of each rank, the most popular item first",
+            lambda _: MappedIds([[8, 3]]),
+            [lambda _: MappedIds([8, 3])],
+        ),
+        Entry("Pass each item once", lambda _: MappedIds([8, 8]), [lambda _: MappedIds([8, 3])]),
+        Entry(
+            "Build the sampler with from_counts",
+            lambda _: id_domain(0, 8, [8, 3]),
+            [lambda _: id_domain(3, 8, [8, 3])],
         ),
     ],
     "core.draw_plan": [

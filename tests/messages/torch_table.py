@@ -21,7 +21,24 @@ def losses(true_ids=IDS, queries=QUERIES, rows=15, table=None, excluded_ids=None
     return SampledSoftmaxLoss(sampler(), **settings)(queries, true_ids, table, excluded_ids)
 
 
+OLD, NEW = {3: 1, 4: 2, 5: 3}, {3: 3, 4: 1, 5: 2}
+
+
+def mapped_from(counts):
+    return PopularityBasedSampler.from_counts(counts, max_num_samples=2)
+
+
 TABLE = {
+    "torch.mapped_ids": [
+        Entry(
+            "to go on with new counts, leave its keys out of the state",
+            lambda _: mapped_from(NEW).load_state_dict(mapped_from(OLD).state_dict()),
+            [
+                lambda _: mapped_from(OLD).load_state_dict(mapped_from(OLD).state_dict()),
+                lambda _: mapped_from(NEW).load_state_dict({}, strict=False),
+            ],
+        ),
+    ],
     "torch.ids": [
         Entry(
             "Call to_empty(device=...) on the model",

@@ -32,6 +32,7 @@ def test_the_arguments_are_the_keras_layer_s():
         "unique": True,
         "law": "log_uniform",
         "share_across_replicas": False,
+        "item_ids": None,  # PyTorch alone maps ids so far
     }
 
 

@@ -1,0 +1,77 @@
+"""Item ids that are not in frequency order, on a device: the counterpart of `core.MappedIds`."""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+import torch
+
+from merlin_popsampler.core.domain import MappedIds
+from merlin_popsampler.errors import PopSamplerError
+
+
+class MappedIdsOnDevice(torch.nn.Module):  # type: ignore[misc]
+    """Maps ids to ranks and back, where the rest of the module is.
+
+    The two tables are plain tensors: they reach `state_dict` as extra state, no average of weights
+    changes them, and `to_empty` does not erase them.
+
+    Args:
+      items: the ids, in NumPy.
+    """
+
+    def __init__(self, items: MappedIds) -> None:
+        super().__init__()
+        self.min_id, self.max_id = items.min_id, items.max_id
+        self.size, self.cardinality = items.size, items.cardinality
+        self._ids = torch.from_numpy(items.ids)
+        self._ranks = torch.from_numpy(items.ranks)
+
+    def contains(self, ids: torch.Tensor) -> torch.Tensor:
+        """Whether ids stand for an item, bool of their shape."""
+        return self.rank(ids) >= 0
+
+    def rank(self, ids: torch.Tensor) -> torch.Tensor:
+        """Ids to ranks, int64 of their shape; -1 for ids that are not items."""
+        inside = (ids >= 0) & (ids < self.cardinality)
+        ranks = self._ranks[torch.where(inside, ids, 0)].to(torch.int64)
+        return torch.where(inside, ranks, -1)
+
+    def id(self, ranks: torch.Tensor) -> torch.Tensor:
+        """Ranks to ids, int64 of their shape."""
+        return self._ids[ranks].to(torch.int64)
+
+    def get_extra_state(self) -> torch.Tensor:
+        """The id of each rank."""
+        return self._ids
+
+    def set_extra_state(self, state: Any) -> None:
+        """Checks that a saved sampler drew from the same items in the same order.
+
+        The tables follow from the counts that the sampler was made of, as its distribution does.
+
+        Raises:
+          PopSamplerError: a state with other ids, or another order of them.
+        """
+        same = isinstance(state, torch.Tensor) and state.shape == self._ids.shape
+        if same and not state.is_meta:
+            same = bool((state.to(self._ids.device) == self._ids).all())
+        if not same:
+            raise PopSamplerError(
+                f"Expected the state of a sampler over the same {self.size} items in the same "
+                f"order of popularity. Received: {_said(state)}. Build the sampler from the counts "
+                "of the saved run; to go on with new counts, leave its keys out of the state."
+            )
+
+    def _apply(self, fn: Callable[[Any], Any], recurse: bool = True) -> MappedIdsOnDevice:
+        super()._apply(fn, recurse)
+        device = fn(torch.zeros(1, dtype=torch.int64, device=self._ids.device)).device
+        if device.type != "meta":  # the tables wait where they are for a real device
+            self._ids, self._ranks = self._ids.to(device), self._ranks.to(device)
+        return self
+
+
+def _said(state: Any) -> str:
+    if not isinstance(state, torch.Tensor):
+        return type(state).__name__
+    return f"{tuple(state.shape)} ids, or another order"
