@@ -1,12 +1,14 @@
 """Adaptations of NVTabular 23.8 and Merlin Core 23.8 to later versions of dask."""
 
+import inspect
 import os
 import sys
-from typing import List
+from typing import Any, List
 
 from merlin_popsampler.errors import PopSamplerError
 
 from .adaptation import Adaptation, adapts
+from .importing import after_import
 
 ADAPTATIONS: List[Adaptation] = []
 PRELOAD = "merlin_popsampler.compat.preload"
@@ -49,6 +51,22 @@ def enable_in_workers() -> None:
     preloads = dask.config.get("distributed.worker.preload", default=[])
     if PRELOAD not in preloads:
         dask.config.set({"distributed.worker.preload": [*preloads, PRELOAD]})
+
+
+@adapts("nvtabular", "pandas", (3,), to=ADAPTATIONS)
+def write_to_copies() -> None:
+    """Categorify writes the id of null into the array of a series, which pandas 3 forbids.
+
+    One expression of a long function changes, so the function is compiled anew from its source.
+    """
+
+    def change(categorify: Any) -> None:
+        given = inspect.getsource(categorify._encode)  # noqa: SLF001 - it has no public name
+        changed = given.replace("labels = labels.values\n", "labels = labels.to_numpy(copy=True)\n")
+        if changed != given:
+            exec(changed, categorify.__dict__)  # noqa: S102 - NVTabular's own source
+
+    after_import("nvtabular.ops.categorify", change)
 
 
 def _set(option: str, value: bool) -> None:

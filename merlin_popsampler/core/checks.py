@@ -40,7 +40,7 @@ def whole_number(
     if number is None or number < at_least or (at_most is not None and number > at_most):
         limits = f">= {at_least}" + ("" if at_most is None else f" and <= {at_most}")
         raise PopSamplerError(
-            f"Expected {name} to be a whole number {limits}. Received: {value!r}. {advice}"
+            f"Expected {name} to be a whole number {limits}. Received: {shown(value)}. {advice}"
         )
     return number
 
@@ -67,7 +67,7 @@ def positive_number(name: str, value: Any, advice: str) -> float:
     """
     if not (is_number(value) and 0.0 < value < np.inf):
         raise PopSamplerError(
-            f"Expected {name} to be a finite number above 0. Received: {value!r}. {advice}"
+            f"Expected {name} to be a finite number above 0. Received: {shown(value)}. {advice}"
         )
     return float(value)
 
@@ -150,7 +150,8 @@ def batch_size(name: str, value: Any, size: int, unique: bool) -> int:
 
 def shown(value: Any) -> str:
     """The value as a message quotes it, cut short."""
-    text = repr(value)
+    # NumPy 2 writes np.float64(0.5) for 0.5.
+    text = repr(value.item() if isinstance(value, np.generic) else value)
     return text if len(text) <= 60 else f"{text[:60]}..."
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from merlin_popsampler.errors import PopSamplerError
 
-from .checks import catalog_size, is_number
+from .checks import catalog_size, is_number, shown
 from .domain import IdDomain
 from .pieces import Floats, Ints, Pieces
 from .steps import Steps
@@ -158,7 +158,7 @@ class Empirical(Law):
         size = catalog_size(steps.size)
         if not (is_number(distortion) and 0.0 <= distortion < np.inf):
             raise PopSamplerError(
-                f"Expected distortion >= 0. Received: {distortion!r}. Take 1.0 (as counted), "
+                f"Expected distortion >= 0. Received: {shown(distortion)}. Take 1.0 (as counted), "
                 "0.75 (word2vec) or 0.0 (uniform)."
             )
         self.steps = steps

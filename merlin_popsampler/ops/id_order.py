@@ -9,6 +9,7 @@ from merlin.core import dispatch
 from merlin.io.worker import get_worker_cache
 
 from merlin_popsampler.contract.metadata import PopularityMetadata, uncounted
+from merlin_popsampler.core.checks import shown
 from merlin_popsampler.core.pieces import Ints
 from merlin_popsampler.errors import FrequencyOrderError
 
@@ -217,7 +218,7 @@ def _problem_of(ids: Any, largest: int) -> str:
     if not len(ids):
         return ""
     if getattr(ids.dtype, "kind", "O") not in "iu":
-        return f"{ids.dtype} values, such as {ids.iloc[0]!r}"
+        return f"{ids.dtype} values, such as {shown(ids.iloc[0])}"
     first, last = int(ids.values.min()), int(ids.values.max())
     if not 0 <= first <= last <= largest:
         return f"values from {first} to {last}"

@@ -77,7 +77,7 @@ def plain_keys(keys: Any, column: str) -> Tuple[Any, str]:
         try:
             # objects of one column may each have a zone of their own
             several = family.endswith("zone") and keys.dtype == object
-            keys = pd.to_datetime(keys, utc=True) if several else keys.astype(stored)
+            keys = (pd.to_datetime(keys, utc=True) if several else keys).astype(stored)
         except ValueError as error:
             raise unusable(column, f"{family} keys outside of {stored} ({error})") from None
     return keys, family

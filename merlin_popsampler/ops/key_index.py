@@ -41,6 +41,8 @@ class KeyIndex:
             pairs = self._paired(places, number, part)
             self._pairs.append(pd.Index(pairs).unique())  # the last: of distinct rows, all
             places = self._pairs[-1].get_indexer(pairs)
+        if len(frame):  # one key twice: where all are asked for, pandas 3 answers without a table
+            self.places([part.iloc[[0, 0]] for part in parts])
 
     def places(self, keys: Sequence[pd.Series]) -> Ints:
         """Place of each row in the list, int64; -1 for rows that are not there.

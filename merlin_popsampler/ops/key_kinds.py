@@ -6,6 +6,7 @@ from typing import Any, Iterable, Optional, Tuple
 
 import numpy as np
 
+from merlin_popsampler.core.checks import shown
 from merlin_popsampler.errors import PopSamplerError
 
 from .key_families import plain_keys, several_families, unusable
@@ -104,7 +105,7 @@ def cast(keys: Any, kind: Optional[KeyKind], column: str) -> Tuple[Any, Any]:
     if family != kind.family:
         raise PopSamplerError(
             f"Column {column!r}: expected keys of the vocabulary's kind, {kind.family}. "
-            f"Received: {family}, such as {keys.iloc[0]!r}. "
+            f"Received: {family}, such as {shown(keys.iloc[0])}. "
             "Transform the kind of data that the workflow was fitted on."
         )
     return _exactly(plain, kind.dtype)

@@ -165,7 +165,7 @@ def distinct_objects(keys: List[Any]) -> Tuple[List[Any], Optional[Ints]]:
     places, distinct = pd.factorize(addresses)
     row = np.empty(len(distinct), np.intp)
     row[places] = np.arange(len(values))  # any that holds the object
-    return [pd.Series(values[row], name=first.name)], places
+    return [pd.Series(values[row], dtype=object, name=first.name)], places
 
 
 def all_null(missing: Sequence[Any]) -> Any:
@@ -198,7 +198,9 @@ def _flat(rows: List[Any]) -> pd.Series:
     """Elements of pandas' rows, as objects where one dtype might change some of them."""
     dtypes = {row.dtype if isinstance(row, np.ndarray) else None for row in rows}
     if len(dtypes) == 1 and None not in dtypes:
-        return pd.Series(np.concatenate(rows))
+        values = np.concatenate(rows)
+        # Objects stay objects: pandas 3 would look for strings among them.
+        return pd.Series(values, dtype=object if values.dtype == object else None)
     return pd.Series(list(itertools.chain.from_iterable(rows)), dtype=object)
 
 

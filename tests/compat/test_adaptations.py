@@ -51,6 +51,8 @@ def versions(monkeypatch):
         ({**OWN, "dask": (2024, 12, 1)}, FRAMES),
         ({**OWN, "dask": (2024, 12, 1), "dask-expr": (1, 1)}, ("plan_no_queries", *FRAMES)),
         ({**OWN, "dask": (2025, 1, 0)}, ("refuse_dask_without_legacy_frames",)),
+        ({**OWN, "pandas": (2, 3, 3)}, ()),
+        ({**OWN, "pandas": (3, 1, 1)}, ("write_to_copies",)),
         ({**OWN, "keras": (2, 15)}, ()),
         ({**OWN, "keras": (3, 0)}, KERAS),
         ({**OWN, "keras": (3, 15, 1), "dask": (2024, 12, 1)}, (*FRAMES, *KERAS)),
@@ -219,6 +221,15 @@ if __name__ == "__main__":
 
         kept = dd.from_pandas(pd.DataFrame({"bag": [["tea"], ["jam", "rye"]]}), npartitions=1)
         assert [*map(type, kept.compute()["bag"])] == [list, list]
+
+    def test_categorify_encodes_nulls(self, out_path):
+        """Which fails without `write_to_copies` where pandas is 3."""
+        import nvtabular as nvt
+        import pandas as pd
+
+        data = nvt.Dataset(pd.DataFrame({"item": ["tea", None, "jam", "tea"]}), cpu=True)
+        workflow = nvt.Workflow(["item"] >> nvt.ops.Categorify(out_path=out_path))
+        assert workflow.fit_transform(data).compute()["item"].tolist() == [3, 1, 4, 3]
 
 
 @pytest.mark.newer_versions

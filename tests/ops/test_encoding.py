@@ -82,8 +82,9 @@ def test_rows_keep_their_places_whatever_the_index(tmp_path, rng):
     expected = [ids[key] for key in keys]
     for index in (range(60), rng.permutation(60), [7] * 60, [f"row {i % 9}" for i in range(60)]):
         frame = pd.DataFrame({"item": keys}, index=index)
+        given = frame.copy()
         assert ids_of(frame, vocabulary) == expected
-        assert frame["item"].tolist() == keys.tolist()
+        pd.testing.assert_frame_equal(frame, given)
 
 
 def test_equal_words_have_one_id_whatever_objects_they_are(tmp_path, rng):

@@ -11,7 +11,7 @@ import pytest
 from merlin_popsampler.ops import key_index
 from merlin_popsampler.ops.key_index import KeyIndex, memory_of
 
-DAY, NOON, OLD, NEW = dt.date(2020, 1, 1), *pd.to_datetime(["2020-01-01 12", "1970", "2021"])
+DAY, NOON, OLD, NEW = dt.date(2020, 1, 1), *map(pd.Timestamp, ["2020-01-01 12", "1970", "2021"])
 KINDS = {
     "int64": ([5, -7, 2**53, 2**53 + 1, 0], [6, 2**53 + 2], pa.int64()),
     "uint64": ([2**63, 2**64 - 1, 1], [2, 2**63 + 1], pa.uint64()),

@@ -117,16 +117,16 @@ def test_objects_stand_for_the_rows_that_hold_them(rng, step):
 def test_objects_come_in_the_order_of_their_rows():
     """Whatever their addresses, which differ between processes."""
     rows = ["b", "a", "b", "c", "a"]
-    assert distinct_objects([pd.Series(rows)])[0][0].tolist() == ["b", "a", "c"]
+    assert distinct_objects([pd.Series(rows, dtype=object)])[0][0].tolist() == ["b", "a", "c"]
 
 
 def test_only_what_many_rows_share_is_looked_at_once(rng, monkeypatch):
     monkeypatch.undo()  # what conftest.py does to all tests here
     words = [f"word {number}" for number in range(30_000)]
-    shared = pd.Series([words[row] for row in rng.zipf(1.2, 50_000) % len(words)])
+    shared = pd.Series([words[row] for row in rng.zipf(1.2, 50_000) % len(words)], dtype=object)
     (objects,), places = distinct_objects([shared])
     assert len(objects) < 25_000 and (objects.to_numpy()[places] == shared).all()
-    of_their_own = pd.Series([f"word {row % 9}" for row in range(50_000)])
+    of_their_own = pd.Series([f"word {row % 9}" for row in range(50_000)], dtype=object)
     for keys in (shared[:999], shared.astype("category"), pd.Series(np.zeros(2000)), of_their_own):
         (found,), places = distinct_objects([keys])
         assert found is keys and places is None
