@@ -11,6 +11,9 @@ import tensorflow as tf
 
 from merlin_popsampler.core.domain import IdDomain
 from merlin_popsampler.core.scores import LARGEST, MASKED
+from merlin_popsampler.errors import PopSamplerError
+
+from .ids import integers
 
 
 class Candidates(NamedTuple):
@@ -19,12 +22,29 @@ class Candidates(NamedTuple):
     Attributes:
       vectors: floats `[n, dim]`.
       ids: integers `[n]`.
-      counts: float32 `[n]`, positive: how often each id is expected among the negatives of a row.
+      counts: float32 `[n]`: how often each id is expected among the negatives of a row. A count of
+        0 gets no correction.
     """
 
     vectors: tf.Tensor
     ids: tf.Tensor
     counts: tf.Tensor
+
+
+class Scores(NamedTuple):
+    """Scores of candidates, divided by the temperature and not yet corrected.
+
+    Attributes:
+      query: float32 `[rows, dim]`, divided by the temperature.
+      true: float32 `[rows]`, of each row's positive.
+      negative: float32 `[rows, num_sampled]`.
+      masked: bool `[rows, num_sampled]`, what is the row's positive or excluded for it.
+    """
+
+    query: tf.Tensor
+    true: tf.Tensor
+    negative: tf.Tensor
+    masked: tf.Tensor
 
 
 def contrastive_logits(
@@ -56,28 +76,59 @@ def contrastive_logits(
       negative: the samples that all rows share, `num_sampled` of them, repeats allowed.
       domain: the ids that stand for an item; samples of others are masked.
       temperature: positive number or scalar; scores are divided by it.
-      excluded_ids: integers `[rows, n]`, dense (padded with ids that stand for no item) or ragged:
-        ids that are no negatives of a row, its history for example. Its positive never is one.
+      excluded_ids: integers `[rows, n]` or `[1, n]`, dense (padded with ids that stand for no
+        item) or ragged: ids that are no negatives of a row, its history for example. Its positive
+        never is one.
       correct_positive: whether the positive's count is subtracted as well.
 
     Returns:
       float32 `[rows]` and `[rows, num_sampled]`, whatever the dtype of the vectors, finite for
-      finite vectors; what is masked differs from `MASKED` by no more than a score.
+      finite vectors; what is masked differs from `MASKED` by no more than a score. A NaN or an
+      infinity in a vector makes its logits NaN.
+
+    Raises:
+      PopSamplerError: excluded ids that are not integers, or not of `rows` rows or one.
 
     References:
       Bengio, Senecal 2008, "Adaptive Importance Sampling to Accelerate Training of a Neural
       Probabilistic Language Model", section III. Khrylchenko et al. 2025, "Correcting the LogQ
       Correction: Revisiting Sampled Softmax for Large-Scale Retrieval", section 3.
     """
+    scores = candidate_scores(query, positive, negative, temperature, excluded_ids)
+    return corrected(scores, positive, negative, domain, correct_positive)
+
+
+def candidate_scores(
+    query: tf.Tensor,
+    positive: Candidates,
+    negative: Candidates,
+    temperature: Any,
+    excluded_ids: Any = None,
+) -> Scores:
+    """The scores that `contrastive_logits` corrects, of its arguments."""
     query = tempered(query, temperature)
-    true_logits = tf.reduce_sum(query * bounded(positive.vectors), 1)
-    if correct_positive:
-        true_logits -= tf.math.log(positive.counts)
+    true = tf.reduce_sum(query * bounded(positive.vectors), 1)
     scores = tf.matmul(query, bounded(negative.vectors), transpose_b=True)
+    return Scores(query, true, scores, is_no_negative(positive.ids, negative.ids, excluded_ids))
+
+
+def corrected(
+    scores: Scores,
+    positive: Candidates,
+    negative: Candidates,
+    domain: IdDomain,
+    correct_positive: bool,
+) -> Tuple[tf.Tensor, tf.Tensor]:
+    """The logits of `contrastive_logits`, of `candidate_scores`."""
+    true_logits = scores.true - _log(positive.counts) if correct_positive else scores.true
     # What is masked is discounted beyond any score: one pass over the matrix, and none backwards.
-    discount = tf.where(domain.contains(negative.ids), tf.math.log(negative.counts), -MASKED)
-    masked = is_no_negative(positive.ids, negative.ids, excluded_ids)
-    return true_logits, scores - tf.where(masked, -MASKED, discount)
+    discount = tf.where(domain.contains(negative.ids), _log(negative.counts), -MASKED)
+    return true_logits, scores.negative - tf.where(scores.masked, -MASKED, discount)
+
+
+def _log(counts: tf.Tensor) -> tf.Tensor:
+    """Logarithms of expected counts; 0, no correction, of a count of 0."""
+    return tf.math.log(tf.where(counts <= 0.0, 1.0, counts))
 
 
 def cross_entropy(true_logits: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
@@ -124,13 +175,19 @@ def row_weights(counting: tf.Tensor) -> tf.Tensor:
 
 
 def bounded(vectors: Any) -> tf.Tensor:
-    """Vectors in float32 whose scores are finite; what is no number stays none, for all to see."""
-    return tf.clip_by_value(tf.cast(vectors, tf.float32), -LARGEST, LARGEST)
+    """Vectors in float32 whose scores are finite: clipped, but NaN where they are not finite."""
+    vectors = tf.cast(vectors, tf.float32)
+    return tf.where(tf.math.is_finite(vectors), _clipped(vectors), float("nan"))
+
+
+def _clipped(vectors: tf.Tensor) -> tf.Tensor:
+    return tf.clip_by_value(vectors, -LARGEST, LARGEST)
 
 
 def tempered(query: Any, temperature: Any) -> tf.Tensor:
     """Queries, as `bounded` vectors, whose scores are divided by the temperature."""
-    return bounded(tf.cast(query, tf.float32) / tf.cast(temperature, tf.float32))
+    # Clipped first, so that only what came in as an infinity is one afterwards.
+    return _clipped(bounded(query) / tf.cast(temperature, tf.float32))
 
 
 def is_no_negative(true_ids: tf.Tensor, sampled_ids: tf.Tensor, excluded_ids: Any) -> tf.Tensor:
@@ -139,7 +196,7 @@ def is_no_negative(true_ids: tf.Tensor, sampled_ids: tf.Tensor, excluded_ids: An
     hits = true_ids[:, None] == sampled_ids[None, :]
     if excluded_ids is None:
         return hits
-    return hits | _among(excluded_ids, sampled_ids, tf.size(true_ids))
+    return hits | _among(rows_of_ids(excluded_ids, true_ids), sampled_ids, tf.size(true_ids))
 
 
 def _among(excluded_ids: Any, sampled_ids: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
@@ -155,6 +212,36 @@ def _among(excluded_ids: Any, sampled_ids: tf.Tensor, rows: tf.Tensor) -> tf.Ten
     marked = tf.scatter_nd(tf.stack([row, place], 1), found, tf.stack([rows, tf.size(ordered)]))
     # Repeats of an id share the place of the first.
     return tf.gather(marked, tf.searchsorted(ordered, sampled_ids), axis=1) > 0
+
+
+def rows_of_ids(excluded_ids: Any, true_ids: tf.Tensor) -> Any:
+    """Excluded ids, a list for each row: integers `[rows, n]`, dense or ragged.
+
+    Args:
+      excluded_ids: integers `[rows, n]` or, the same list for all rows, `[1, n]`.
+      true_ids: `[rows]`.
+
+    Raises:
+      PopSamplerError: other numbers, or another shape.
+    """
+    ids = integers(excluded_ids)
+    ragged = isinstance(ids, tf.RaggedTensor)
+    given, rows = ids.shape[:1], true_ids.shape[:1]
+    one = given == [1] and rows != [1]
+    if ids.shape.rank != 2 or not (one or given.is_compatible_with(rows)):
+        raise PopSamplerError(
+            f"Expected excluded_ids [rows, n] of as many rows as the queries, {rows}, or of one. "
+            f"Received: {ids.shape}. Give each row its list: tf.repeat(excluded_ids, positions, 0) "
+            "where queries of several positions share one, excluded_ids[:, None] where each row "
+            "has one id, excluded_ids[None] where all rows share a list."
+        )
+    if not ragged:
+        return tf.broadcast_to(ids, [tf.size(true_ids), tf.shape(ids)[1]])
+    if one:
+        return tf.gather(ids, tf.zeros_like(true_ids))
+    same = tf.debugging.assert_equal(ids.nrows(tf.int32), tf.size(true_ids), "rows of excluded_ids")
+    with tf.control_dependencies([same] if same is not None else []):
+        return ids.with_values(tf.identity(ids.values))
 
 
 def flat(ids: Any) -> Tuple[tf.Tensor, tf.Tensor]:

@@ -18,6 +18,7 @@ from .ids import integers
 from .logits import Candidates
 from .prices import expected_count
 from .sampler import PopularityBasedSampler
+from .shared_layers import shareable
 
 Source = Union[PopularityBasedSampler, "InBatch"]
 
@@ -152,12 +153,15 @@ class Mixture(tf.keras.layers.Layer):  # type: ignore[misc]
 
         Args:
           true_ids: integers `[rows]`, one positive a row.
-          true_vectors: floats `[rows, dim]`, theirs.
+          true_vectors: floats `[rows, dim]`, theirs. As negatives of other rows, those of ids that
+            stand for no item are zeros, since a NaN would be NaN under the mask too.
           lookup: vectors `[n, dim]` of the ids `[n]` that were drawn.
         """
         true_ids = tf.cast(integers(true_ids), tf.int64)
         sampled_ids = self.sample_ids()
-        rows = tf.math.count_nonzero(self.domain.contains(true_ids), dtype=tf.int32)
+        counting = self.domain.contains(true_ids)
+        rows = tf.math.count_nonzero(counting, dtype=tf.int32)
+        true_vectors = tf.where(counting[:, None], true_vectors, tf.zeros_like(true_vectors))
         ids = tf.concat([true_ids, sampled_ids], 0)
         counts = self.expected_count(ids, rows)
         here = tf.size(true_ids)
@@ -170,7 +174,7 @@ class Mixture(tf.keras.layers.Layer):  # type: ignore[misc]
         return positive, Candidates(tf.concat([true_vectors, vectors], 0), ids, counts)
 
     def get_config(self) -> Dict[str, Any]:
-        sources = [tf.keras.layers.serialize(source) for source in self.sources]
+        sources = [shareable(source) for source in self.sources]
         return {**super().get_config(), "sources": sources}
 
     @classmethod

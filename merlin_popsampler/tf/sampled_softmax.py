@@ -1,5 +1,6 @@
 """SampledSoftmax: a Keras layer that trains on sampled negatives and evaluates on all items."""
 
+from functools import partial
 from typing import Any, Dict, Optional
 
 import tensorflow as tf
@@ -9,10 +10,11 @@ from merlin_popsampler.errors import PopSamplerError
 
 from . import stream
 from .ids import integers, is_symbolic
-from .item_table import item_vectors
+from .item_table import item_vectors, look_up, losses_kept
 from .logits import contrastive_logits, cross_entropy, row_weights
 from .negatives import as_mixture
 from .seen_mean import SeenMean
+from .shared_layers import shareable
 from .whole_catalog import score_catalog
 
 
@@ -24,7 +26,9 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
     (padding, null, out of vocabulary) have none: those that count are scaled up, so that the mean
     that Keras takes is over them alone. In evaluation nothing is scaled, and the layer's metrics,
     `cross_entropy` and `recall_at_<top_k>`, are means over the rows that count, of the full softmax
-    and of ranks among all items. (In training they are NaN, since nobody ranks there.)
+    and of ranks among all items. (In training they are NaN, since nothing is ranked there.) An
+    item's rank is the number of other items whose score is greater, equal or NaN; a recall at k
+    counts the ranks below k. So a model of equal scores, or of NaN, has the worst recall.
 
     Args:
       negatives: a `PopularityBasedSampler`, an `InBatch`, a list of these, or a `Mixture`.
@@ -71,7 +75,13 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
         self._recall = SeenMean(name=f"recall_at_{self.top_k}")
 
     def __call__(
-        self, queries: Any, true_ids: Any, item_table: Any = None, *args: Any, **kwargs: Any
+        self,
+        queries: Any,
+        true_ids: Any,
+        item_table: Any = None,
+        excluded_ids: Any = None,
+        training: Optional[bool] = None,
+        **kwargs: Any,
     ) -> Any:
         """See `call`. An `Embedding` layer becomes a part of this one, and is no argument any more.
 
@@ -86,13 +96,17 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
                 f"train nor save a variable. Received: {type(item_table).__name__}. Pass "
                 "tf.keras.layers.Embedding(max_id + 1, dim)."
             )
-        return super().__call__(queries, true_ids, *args, item_table=item_table, **kwargs)
+        # Keras 3 takes tensors alone by position, and what is absent stays so in a saved model.
+        given = {"item_table": item_table, "excluded_ids": excluded_ids, "training": training}
+        kwargs.update({name: value for name, value in given.items() if value is not None})
+        return super().__call__(queries, true_ids, **kwargs)
 
     def _adopt(self, layer: Any) -> None:
         if self._item_table is None and not self.built:
             # A loader looks for variables to fill, before anybody calls.
             if not layer.built:
-                layer.build((None,))
+                with tf.name_scope(layer.name):  # Keras 2's h5 files tell variables by their names
+                    layer.build((None,))
             self._item_table = layer
         elif self._item_table is not layer:
             first = "a variable" if self._item_table is None else repr(self._item_table.name)
@@ -116,8 +130,10 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
           true_ids: integers `[batch]` or `[batch, 1]`, the item of each row.
           item_table: the items' vectors `[max_id + 1 or more, dim]`: an `Embedding` layer, which
             becomes a part of this layer, trained and saved with it; or a variable or tensor, whose
-            owner you are (not in a functional model).
-          excluded_ids: integers `[batch, n]`, dense or ragged: what is no negative of a row.
+            owner you are (not in a functional model). A subclass with a `call` of its own is
+            called, in training and in evaluation.
+          excluded_ids: integers `[batch, n]` or `[1, n]`, dense or ragged: ids that are not
+            negatives of a row.
           training: whether to sample; else the whole catalog is scored, without gradients, in
             blocks of 64 MB.
 
@@ -125,22 +141,22 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
           float32 `[batch]`, nats, 0 where the item is none.
 
         Raises:
-          PopSamplerError: ids of another shape or kind, a table with too few rows.
+          PopSamplerError: queries or ids of another shape or kind, a table with too few rows.
         """
         domain = self.negatives.domain
         table = item_vectors(
             self._item_table if item_table is None else item_table, domain.cardinality
         )
-        ids = _one_a_row(true_ids)
+        ids = _one_a_row(true_ids, queries)
         counting = domain.contains(ids)
+        # A NaN in the query of a padded row would reach the table as 0 * NaN.
+        queries = tf.where(counting[:, None], queries, tf.zeros_like(queries))
         # An id that stands for no item may lie outside of the table.
         safe_ids = tf.where(counting, ids, domain.min_id)
         if not training:
             return self._evaluated(queries, safe_ids, table, excluded_ids, counting)
         positive, negative = self.negatives.candidates(
-            ids,
-            tf.nn.embedding_lookup(table, safe_ids),
-            lambda ids: tf.nn.embedding_lookup(table, ids),
+            ids, look_up(table, safe_ids), partial(look_up, table)
         )
         logits = contrastive_logits(
             queries,
@@ -156,9 +172,10 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
     def _evaluated(
         self, queries: Any, ids: Any, table: Any, excluded_ids: Any, counting: Any
     ) -> tf.Tensor:
-        losses, rank = score_catalog(
-            queries, ids, table, self.negatives.domain, self.temperature, excluded_ids
-        )
+        with losses_kept(self):
+            losses, rank = score_catalog(
+                queries, ids, table, self.negatives.domain, self.temperature, excluded_ids
+            )
         if not tf.distribute.in_cross_replica_context():  # where a model is built, not run
             weights = tf.cast(counting, tf.float32)
             self._cross_entropy.update_state(losses, weights)
@@ -168,8 +185,8 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
     def get_config(self) -> Dict[str, Any]:
         return {
             **super().get_config(),
-            "negatives": tf.keras.layers.serialize(self.negatives),
-            "item_table": self._item_table and tf.keras.layers.serialize(self._item_table),
+            "negatives": shareable(self.negatives),
+            "item_table": self._item_table and shareable(self._item_table),
             "temperature": self.temperature,
             "correct_positive": self.correct_positive,
             "top_k": self.top_k,
@@ -186,15 +203,18 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
         return layer
 
 
-def _one_a_row(true_ids: Any) -> tf.Tensor:
-    ids = integers(true_ids)
+def _one_a_row(true_ids: Any, queries: Any) -> tf.Tensor:
+    ids, shape = integers(true_ids), tf.TensorShape(queries.shape)
     if (
         isinstance(ids, tf.RaggedTensor)
         or ids.shape.rank not in (1, 2)
         or ids.shape[1:] not in ([], [1])
+        or shape.rank != 2
+        or not shape[:1].is_compatible_with(ids.shape[:1])
     ):
         raise PopSamplerError(
-            f"Expected one item a row, ids [batch] or [batch, 1]. Received: {ids.shape}. "
-            "Repeat the rows whose query has several: one_positive_a_row does."
+            "Expected one item a row, ids [batch] or [batch, 1] for queries [batch, dim]. "
+            f"Received: {ids.shape} for {shape}. Repeat the rows whose query has several: "
+            "one_positive_a_row does."
         )
     return tf.reshape(tf.cast(ids, tf.int64), [-1])

@@ -104,7 +104,8 @@ def cross_entropy(true_logits: torch.Tensor, logits: torch.Tensor) -> torch.Tens
 def bounded(vectors: torch.Tensor) -> torch.Tensor:
     """Vectors in float32 whose scores are finite: clipped, but NaN where they are not finite."""
     vectors = vectors.to(torch.float32)
-    return torch.where(vectors.isfinite(), _clipped(vectors), torch.nan)
+    # One pass that adds 0 times each component, which is NaN where that is not finite.
+    return torch.addcmul(_clipped(vectors), vectors, vectors.new_zeros(()))
 
 
 def _clipped(vectors: torch.Tensor) -> torch.Tensor:

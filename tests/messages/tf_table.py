@@ -34,6 +34,7 @@ def sampler(**settings):
 
 # Keras 3 takes tensors alone by position.
 IDS, PAIRS = tf.constant([3, 4]), tf.constant([[3, 4], [5, 0]])
+FOUR = tf.constant([[3, 4], [5, 0], [6, 7], [8, 9]])
 SOFTMAX = SampledSoftmax(sampler())
 
 
@@ -41,14 +42,22 @@ def embedding():
     return tf.keras.layers.Embedding(15, 2)
 
 
+def with_call(function):
+    class Changed(tf.keras.layers.Embedding):
+        def call(self, inputs):
+            return function(super().call(inputs))
+
+    return Changed(15, 2)
+
+
 def symbolic():
     return tf.keras.Input([2]), tf.keras.Input([], dtype="int64")
 
 
-def losses(table, queries=None, true_ids=IDS, layer=None):
+def losses(table, queries=None, true_ids=IDS, layer=None, excluded_ids=None):
     layer = layer or SampledSoftmax(sampler())
     queries = tf.zeros([2, 2]) if queries is None else queries
-    return layer(queries, true_ids, table, training=True)
+    return layer(queries, tf.convert_to_tensor(true_ids), table, excluded_ids, training=True)
 
 
 def draw(algorithm):
@@ -139,6 +148,25 @@ TABLE = {
             "Expected item vectors",
             lambda _: losses(tf.zeros([14, 2])),
             [lambda _: losses(tf.keras.layers.Embedding(sampler().max_id + 1, 2))],
+        ),
+        Entry(
+            "Return a vector for each id",
+            lambda _: losses(with_call(lambda vectors: vectors[None])),
+            [lambda _: losses(with_call(lambda vectors: -vectors))],
+        ),
+    ],
+    "tf.logits": [
+        Entry(
+            "Give each row its list",
+            lambda _: losses(embedding(), excluded_ids=FOUR[:, :1]),
+            [
+                lambda _: losses(embedding(), excluded_ids=PAIRS),
+                lambda _: losses(
+                    embedding(), tf.zeros([8, 2]), [3] * 8, excluded_ids=tf.repeat(FOUR, 2, 0)
+                ),
+                lambda _: losses(embedding(), excluded_ids=IDS[:, None]),
+                lambda _: losses(embedding(), excluded_ids=IDS[None]),
+            ],
         ),
     ],
     "tf.negatives": [

@@ -9,8 +9,9 @@ import pytest
 tf = pytest.importorskip("tensorflow")
 
 from merlin_popsampler import PopSamplerError
-from merlin_popsampler.tf import InBatch, SampledSoftmax
+from merlin_popsampler.tf import InBatch, Mixture, PopularityBasedSampler, SampledSoftmax
 from tests.conftest import SEED
+from tests.support import ranking_cases
 from tests.support.processes import run_python, run_two_workers
 from tests.support.small_catalog import LAWS, sampler
 
@@ -102,6 +103,50 @@ def test_recall_counts_the_rows_with_fewer_better_items():
     ] == pytest.approx(4 / 6)
 
 
+@pytest.mark.parametrize("name", ranking_cases.MODELS)
+@pytest.mark.parametrize("compiled", [False, True])
+def test_recalls_of_small_models_by_hand(name, compiled):
+    """FAULTS 4 and 5, as the layer's metric."""
+    table, _, recall = ranking_cases.MODELS[name]
+    source = PopularityBasedSampler(ranking_cases.MAX_ID, ranking_cases.MIN_ID, 3, seed=1)
+    layer = SampledSoftmax(source, top_k=ranking_cases.TOP_K)
+    call = tf.function(layer, jit_compile=compiled) if compiled else layer
+    call(
+        tf.constant(ranking_cases.QUERIES),
+        tf.constant(ranking_cases.TRUE_IDS),
+        tf.constant(table),
+        training=False,
+    )
+    measured = {metric.name: float(metric.result()) for metric in layer.metrics}
+    assert measured[f"recall_at_{ranking_cases.TOP_K}"] == recall
+    assert np.isnan(measured["cross_entropy"]) == (name in {"NaN", "infinite"})
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_it_is_called_by_position_as_by_keyword(training):
+    """FAULTS 6."""
+    query, table = vectors()
+    true_ids, excluded = np.array([3, 4, 5, 6, 7, 8]), np.array([[9, 14]] * 6)
+    arguments = [tf.constant(each) for each in (query, true_ids, table, excluded)]
+    by_position, by_keyword = (SampledSoftmax(sampler()) for _ in range(2))
+    np.testing.assert_array_equal(
+        by_position(*arguments, training),
+        by_keyword(*arguments[:3], excluded_ids=arguments[3], training=training),
+    )
+
+
+def test_a_functional_model_takes_excluded_ids_by_position():
+    """FAULTS 6."""
+    users, items, history = (tf.keras.Input(s, dtype="int64") for s in ([], [], [2]))
+    losses = SampledSoftmax(sampler(max_num_samples=12))(
+        EMBEDDING(20, 4)(users), items, EMBEDDING(20, 4), history
+    )
+    model = tf.keras.Model([users, items, history], losses)
+    ids = tf.constant([3, 4])
+    with_some = model([ids, ids, tf.constant([[5, 6]] * 2)], training=True)
+    assert np.all(with_some < model([ids, ids, tf.constant([[0, 0]] * 2)], training=True))
+
+
 @pytest.mark.parametrize("training", [True, False])
 def test_excluded_ids_are_no_negatives(training):
     query, table = vectors()
@@ -180,6 +225,55 @@ def test_a_saved_model_evaluates_draws_and_trains_on_alike(tmp_path, form, share
     np.testing.assert_allclose(
         again([users, items], training=False), model([users, items], training=False), rtol=1e-5
     )
+
+
+def both_ways(users_table, items_table, negatives):
+    """A model that asks for items of users and for users of items."""
+    users, items = (tf.keras.Input([], dtype="int64") for _ in range(2))
+    layers = [SampledSoftmax(source, temperature=0.5) for source in negatives]
+    tables = users_table, items_table
+    losses = [
+        layer(EMBEDDING(20, 4, name=f"queries_{number}")(users), items, table)
+        for number, (layer, table) in enumerate(zip(layers, tables))
+    ]
+    model = tf.keras.Model([users, items], tf.keras.layers.Add()(losses))
+    model.compile(tf.keras.optimizers.SGD(0.5), mean_of_losses)
+    return model
+
+
+def sharing(what):
+    tf.keras.utils.set_random_seed(SEED)
+    source, table = sampler(), EMBEDDING(20, 4, name="items")
+    if what == "a table":
+        return both_ways(table, table, [source, sampler(seed=3)])
+    if what == "a mixture":
+        source = Mixture([source, InBatch(14, 3, law=LAWS["empirical"])])
+    if what == "all":
+        return both_ways(table, table, [source, source])
+    return both_ways(table, EMBEDDING(20, 4, name="others"), [source, source])
+
+
+@pytest.mark.parametrize("what", ["a table", "a sampler", "a mixture", "all"])
+@pytest.mark.parametrize("form", FORMATS)
+def test_layers_that_share_are_saved_and_loaded(tmp_path, form, what):
+    """FAULTS 7. Members: a table, a sampler, a mixture, both; every format of both Keras."""
+    users, items = data()
+    model, path = sharing(what), str(tmp_path / f"model.{form}")
+    model.fit([users, items], items, verbose=0)
+    if form in ("weights.h5", "checkpoint"):
+        model.save_weights(path)
+        again = sharing(what)
+        again.load_weights(path)
+    else:
+        path = path.replace(".tf", "")
+        model.save(path, **({} if KERAS3 else {"save_format": form}))
+        again = tf.keras.models.load_model(path, compile=False)
+    copies = KERAS3 and form == "h5"
+    assert copies or len(again.weights) == len(model.weights)
+    trainings = (False,) if copies else (False, True, True)
+    for training in trainings:
+        found, expected = (each([users, items], training=training) for each in (again, model))
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 def test_a_fresh_process_loads_it_by_importing_the_package(tmp_path):

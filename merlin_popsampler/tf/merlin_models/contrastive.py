@@ -9,12 +9,15 @@ from merlin.models.tf.outputs.base import DotProduct
 from merlin.models.utils.constants import MIN_FLOAT
 
 from merlin_popsampler.core.checks import positive_number, whole_number
+from merlin_popsampler.tf.hits import count_ahead, own_scores, tie_threshold
 from merlin_popsampler.tf.ids import integers
-from merlin_popsampler.tf.logits import Candidates, contrastive_logits
+from merlin_popsampler.tf.item_table import losses_kept
+from merlin_popsampler.tf.logits import Candidates, bounded, candidate_scores, corrected
 from merlin_popsampler.tf.negatives import Mixture
 from merlin_popsampler.tf.seen_mean import SeenMean
 from merlin_popsampler.tf.whole_catalog import score_catalog
 
+from .catalog_vectors import catalog_vectors
 from .contrastive_settings import check_evaluation, check_settings, negatives_of
 from .evaluation_mean import EvaluationMean
 from .interfaces import check_item_weights
@@ -44,6 +47,11 @@ class ContrastiveOutput(contrastive.ContrastiveOutput):  # type: ignore[misc]
     items too, down to place 1,000, and count rows without an item as misses. In training, and with
     `evaluate_on="candidates"`, all metrics are among the candidates, as in Merlin Models. Sample
     weights go into the loss and Merlin's weighted metrics, not into the output's own two.
+
+    A positive's rank is the number of other items, or candidates, whose score is greater, equal or
+    NaN; `recall_at_<top_k>` counts the ranks below `top_k`. Scores are compared before they are
+    corrected, as a served model compares them. Merlin's metrics among candidates compare the
+    corrected ones, and break ties by chance; a row whose loss is NaN is a miss there.
 
     Sampled ids get their vectors from a table, if `to_call` has one: a schema, an `EmbeddingTable`.
     A model of two towers scores its towers' vectors (`to_call` is None or `DotProduct()`, and
@@ -213,18 +221,20 @@ class ContrastiveOutput(contrastive.ContrastiveOutput):  # type: ignore[misc]
         # A row without an item has nothing to learn, whatever the loss.
         query = tf.where(counting[:, None], query, tf.zeros_like(query))
         if testing and self.evaluate_on == "catalog":
-            losses, better = self._on_catalog(query, ids, counting)
-            outputs, stored = ranked(losses, better, self.negative_samplers.domain.size), None
-            found = better < self.top_k
+            losses, rank = self._on_catalog(query, ids, counting)
+            outputs, stored = ranked(losses, rank, self.negative_samplers.domain.size), None
+            targets = targets_of(counting, outputs)
         else:
             positive, negative = self._candidates(inputs, ids, counting, training)
-            outputs = self._on_candidates(query, positive, negative)
-            found = tf.math.in_top_k(tf.zeros_like(ids, tf.int32), outputs, self.top_k)
+            outputs, rank = self._on_candidates(query, positive, negative)
+            losses = -outputs[:, 0]
+            # Where a loss is NaN, the order of the columns would tell Merlin's metrics a hit.
+            targets = targets_of(counting & ~tf.math.is_nan(losses), outputs)
             stored = negative.ids[:, None] if self.store_negative_ids else None
         weights = tf.cast(counting, tf.float32)
-        self._cross_entropy.update_state(-outputs[:, 0], weights)
-        self._recall.update_state(tf.cast(found, tf.float32), weights)
-        return Prediction(outputs, targets_of(counting, outputs), negative_candidate_ids=stored)
+        self._cross_entropy.update_state(losses, weights)
+        self._recall.update_state(tf.cast(rank < self.top_k, tf.float32), weights)
+        return Prediction(outputs, targets, negative_candidate_ids=stored)
 
     def _true_ids(self, features: Any, targets: Any) -> tf.Tensor:
         """The positive of each row: int64 `[rows]`; of ragged targets what their mask lets pass."""
@@ -252,23 +262,22 @@ class ContrastiveOutput(contrastive.ContrastiveOutput):  # type: ignore[misc]
             self._tower.outdate()  # it is about to change
         elif source.samplers and not self._tower.is_ready:
             # What can be compared without features of other items: the rows with each other.
+            vectors = tf.where(counting[:, None], vectors, tf.zeros_like(vectors))
             batch = Candidates(vectors, ids, tf.ones_like(ids, tf.float32))
             return batch, batch
         return source.candidates(ids, vectors, lambda ids: self._tower.encode(ids, training))
 
     def _on_candidates(
         self, query: tf.Tensor, positive: Candidates, negative: Candidates
-    ) -> tf.Tensor:
-        """Log-probabilities of each row's positive, then of all negatives."""
-        logits = contrastive_logits(
-            query,
-            positive,
-            negative,
-            self.negative_samplers.domain,
-            self.logits_temperature,
-            correct_positive=self.correct_positive,
-        )
-        return log_probabilities(*logits)
+    ) -> Tuple[tf.Tensor, tf.Tensor]:
+        """Log-probabilities of each row's positive, then of all negatives; and the ranks."""
+        domain = self.negative_samplers.domain
+        scores = candidate_scores(query, positive, negative, self.logits_temperature)
+        logits = corrected(scores, positive, negative, domain, self.correct_positive)
+        own = bounded(positive.vectors)
+        threshold = tie_threshold(own_scores(scores.query, own), scores.query, own)
+        are_ranked = domain.contains(negative.ids) & ~scores.masked
+        return log_probabilities(*logits), count_ahead(scores.negative, threshold, are_ranked)
 
     def _on_catalog(
         self, query: tf.Tensor, ids: tf.Tensor, counting: tf.Tensor
@@ -276,12 +285,13 @@ class ContrastiveOutput(contrastive.ContrastiveOutput):  # type: ignore[misc]
         """Loss and rank of each positive among all items."""
         domain = self.negative_samplers.domain
         if self.has_candidate_weights:
-            vectors = self.to_call.embeddings
-            check_item_weights(vectors, domain.cardinality)
+            check_item_weights(self.to_call.embeddings, domain.cardinality)
+            vectors = catalog_vectors(self.to_call)
         else:
             vectors = self._tower.catalog(query.shape[-1])
         ids = tf.where(counting, ids, domain.min_id)
-        return score_catalog(query, ids, vectors, domain, self.logits_temperature)
+        with losses_kept(self):
+            return score_catalog(query, ids, vectors, domain, self.logits_temperature)
 
     def get_config(self) -> Dict[str, Any]:
         config = {

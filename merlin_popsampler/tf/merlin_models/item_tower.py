@@ -1,13 +1,13 @@
 """The item tower as an encoder of ids: of those that were sampled, and of the whole catalog."""
 
-from contextlib import contextmanager
-from typing import Any, Iterator
+from typing import Any
 
 import tensorflow as tf
 from merlin.models.tf.utils.tf_utils import call_layer
 
 from merlin_popsampler.core.domain import IdDomain
 from merlin_popsampler.errors import PopSamplerError
+from merlin_popsampler.tf.item_table import losses_kept
 
 from .item_features import required
 
@@ -100,7 +100,7 @@ class ItemTower:
 
         def encode_block(start: tf.Tensor) -> Any:
             end = tf.minimum(start + BLOCK_ROWS, stop)
-            with _losses_kept(layer):
+            with losses_kept(layer):
                 vectors = self.encode(tf.range(tf.cast(start, tf.int64), tf.cast(end, tf.int64)))
             self._vectors[start:end].assign(tf.cast(vectors, tf.float32))
             return [end]
@@ -109,17 +109,3 @@ class ItemTower:
         tf.while_loop(lambda start: start < stop, encode_block, [self._domain.min_id])
         self._encoded.assign(True)
         return self._vectors.read_value()
-
-
-@contextmanager
-def _losses_kept(layer: Any) -> Iterator[None]:
-    """Keeps the losses that a layer and its parts have added to the model's as they are.
-
-    What they add inside a loop is a tensor of the loop's graph, which the model's cannot reach.
-    """
-    layers = [each for each in (layer, *layer.submodules) if hasattr(each, "add_loss")]
-    added = [getattr(each, name) for each in layers for name in ("_losses", "_eager_losses")]
-    before = [list(losses) for losses in added]
-    yield
-    for losses, kept in zip(added, before):
-        losses[:] = kept

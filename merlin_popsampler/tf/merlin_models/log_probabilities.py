@@ -8,6 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from merlin_popsampler.core.scores import MASKED
 from merlin_popsampler.tf.logits import cross_entropy, row_weights
 
 PLACES = 1000
@@ -22,13 +23,14 @@ class CandidateCrossEntropy(tf.keras.losses.Loss):  # type: ignore[misc]
 
     The mean is over the rows of all replicas; sample weights multiply without changing their
     number. It expects outputs `[rows, columns]` whose first column is that log-probability, and
-    targets of that shape with 1 in the first column of the rows that count.
+    targets of that shape with 1 in the first column of the rows that count. A NaN counts always.
     """
 
     def call(self, y_true: Any, y_pred: Any) -> tf.Tensor:
-        counting = y_true[:, 0] > 0.0
         losses = getattr(y_pred, _LOSSES, None)
         losses = -y_pred[:, 0] if losses is None else losses
+        # A NaN has no target, and must be seen all the same.
+        counting = (y_true[:, 0] > 0.0) | tf.math.is_nan(losses)
         return tf.where(counting, losses, 0.0) * row_weights(counting)
 
 
@@ -53,19 +55,22 @@ def targets_of(counting: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
     return tf.pad(first, [[0, 0], [0, tf.shape(outputs)[1] - 1]])
 
 
-def ranked(losses: tf.Tensor, better: tf.Tensor, num_items: int) -> tf.Tensor:
+def ranked(losses: tf.Tensor, rank: tf.Tensor, num_items: int) -> tf.Tensor:
     """Outputs of which top-k metrics find the positive at its place among all items.
 
     Args:
       losses: float32 `[rows]`, nats.
-      better: int32 `[rows]`, items that score better than the positive.
+      rank: int32 `[rows]`, of the positive, 0 for the best.
       num_items: of the catalog.
 
     Returns:
       float32 `[rows, 1 + PLACES]`, or fewer columns for fewer items: the log-probability of the
-      positive, then a number above it for each better item, and below it for the others.
+      positive (`MASKED` where it is NaN, which has no order), then a number above it for each item
+      that counts against it, and below it for the others.
     """
     places = tf.range(min(num_items - 1, PLACES))
-    losses = losses[:, None]
-    others = tf.where(places[None, :] < better[:, None], 1.0, -2.0 * losses - 1.0)
-    return tf.concat([-losses, others], 1)
+    first = tf.where(tf.math.is_nan(losses), MASKED, -losses)[:, None]
+    others = tf.where(places[None, :] < rank[:, None], 1.0, 2.0 * first - 1.0)
+    outputs = tf.concat([first, others], 1)
+    setattr(outputs, _LOSSES, losses)
+    return outputs
