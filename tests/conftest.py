@@ -86,14 +86,14 @@ def pytest_report_header(config: pytest.Config) -> List[str]:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("newer_versions") and not ADAPTED:
+        pytest.skip("needs versions that Merlin was not released for")
     if item.get_closest_marker("merlin_models") and not installed("merlin.models"):
         pytest.skip("needs merlin.models")
     if item.get_closest_marker("keras3") and not _keras3():
         pytest.skip("needs Keras 3")
     if item.get_closest_marker("keras2") and _keras3():
         pytest.skip("needs Keras 2")
-    if item.get_closest_marker("newer_versions") and not ADAPTED:
-        pytest.skip("needs versions that Merlin was not released for")
     if item.get_closest_marker("newer_nvtabular") and not installed(SERIALIZER):
         pytest.skip("needs an nvtabular that saves workflows as JSON")
     if item.get_closest_marker("gpu"):
