@@ -8,6 +8,7 @@ from merlin_popsampler.core.laws import Empirical, Law, LogUniform, Uniform
 from merlin_popsampler.core.pieces import Pieces
 from merlin_popsampler.core.steps import Steps
 from merlin_popsampler.core.tables import inverse_table, probs_by_id
+from tests.support.recipes import by_recipe
 
 
 class Shifted(Law):
@@ -29,28 +30,6 @@ LAWS = {
     "one step": Empirical(Steps.from_counts([3, 3, 3])),
 }
 GRID = (np.arange(2**20) + 0.5) / 2**20
-
-
-def by_recipe(table, u, behind):
-    offset, scale = table.behind if behind else table.whole
-    if table.shift is not None:
-        real = np.exp(u * scale) * offset - table.shift
-    elif table.cuts is None:
-        real = offset + u * scale
-    else:
-        column = offset + u * scale
-        if table.head_columns and not behind:
-            column = offset + (u - table.head_mass) * scale
-            in_head = np.minimum(
-                u * table.head_columns / table.head_mass, np.nextafter(table.head_columns, 0)
-            )
-            column = np.where(u < table.head_mass, in_head, column)
-        j = np.minimum(np.floor(column), len(table.cuts) - 1).astype(int)
-        inside = column - j
-        i = 2 * j + (inside >= table.cuts[j])
-        real = table.lines[i, 0] + inside * table.lines[i, 1]
-        real = np.maximum(real, table.head if behind else 0)
-    return np.minimum(np.floor(real), table.size - 1).astype(np.int64)
 
 
 @pytest.mark.parametrize("name", LAWS)
