@@ -14,6 +14,7 @@ Writes compare_laws.md, compare_laws.json and compare_laws.png under `--output`.
 import argparse
 import json
 import os
+import sys
 import warnings
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
@@ -27,9 +28,10 @@ compat.enable()  # before the first import of Merlin
 
 import numpy as np
 import tensorflow as tf
+from flags import local_path, made, whole
 from progress import bar
 
-from merlin_popsampler import PopularityBasedSampler
+from merlin_popsampler import PopSamplerError, PopularityBasedSampler
 from merlin_popsampler.laws import Empirical, Steps
 
 ITEMS = 2000
@@ -236,15 +238,24 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--output", type=Path, required=True, help="folder for the results")
-    add("--data", type=Path, help="folder of preprocess.py; without it, learning alone")
-    add("--num-sampled", type=int, nargs="+", default=[50, 100, 200], help="[%(default)s]")
-    add("--seeds", type=int, default=5, help="of the learning experiment [%(default)s]")
-    add("--steps", type=int, default=25_000, help="of each of two runs [%(default)s]")
-    add("--demo-seeds", type=int, default=5, help="[%(default)s]")
-    add("--epochs", type=int, default=3, help="of each demo model [%(default)s]")
+    add("--output", type=local_path, required=True, help="folder for the results")
+    add("--data", type=local_path, help="folder of preprocess.py; without it, learning alone")
+    some = whole(1, ITEMS)
+    add("--num-sampled", type=some, nargs="+", default=[50, 100, 200], help="[%(default)s]")
+    add("--seeds", type=whole(1), default=5, help="of the learning experiment [%(default)s]")
+    add("--steps", type=whole(1), default=25_000, help="of each of two runs [%(default)s]")
+    add("--demo-seeds", type=whole(1), default=5, help="[%(default)s]")
+    add("--epochs", type=whole(1), default=3, help="of each demo model [%(default)s]")
     args = parser.parse_args(argv)
-    args.output.mkdir(parents=True, exist_ok=True)
+    try:
+        compare(args)
+    except PopSamplerError as error:
+        sys.exit(f"compare_laws.py: {error}")
+
+
+def compare(args: argparse.Namespace) -> None:
+    """Runs the experiments, writes their results and prints them."""
+    made(args.output)
     result: Dict[str, Any] = {
         "learning": learning(args.num_sampled, args.seeds, args.steps),
         "demo": {},

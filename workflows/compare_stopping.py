@@ -11,7 +11,6 @@ Prints recall@20 as multiples of popularity's; writes `stopping.npz`, what each 
 
 import argparse
 import sys
-from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Sequence
 
 from merlin_popsampler import compat
@@ -22,6 +21,7 @@ import numpy as np
 import tensorflow as tf
 import train
 from evaluate import Array, Scorer, gains_of, leave_last_out, popularity_scorer
+from flags import local_path, made, positive, seed_number, whole
 from models import MODELS
 from splits import read_held_out, read_sessions
 
@@ -103,12 +103,12 @@ def worth(stopped: Array, searched: Array, rng: np.random.Generator) -> Dict[str
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = parser.add_argument
-    add("--data", type=Path, required=True, help="folder that preprocess.py wrote")
-    add("--output", type=Path, required=True, help="folder for stopping.npz")
+    add("--data", type=local_path, required=True, help="folder that preprocess.py wrote")
+    add("--output", type=local_path, required=True, help="folder for stopping.npz")
     add("--model", choices=MODELS, default="retrieval", help="[%(default)s]")
-    add("--epochs", type=int, default=20, help="of each plain loop [%(default)s]")
-    add("--rates", type=float, nargs="+", default=[0.003, 0.01], help="[%(default)s]")
-    add("--seeds", type=int, nargs="+", default=[17, 18, 19], help="[%(default)s]")
+    add("--epochs", type=whole(1), default=20, help="of each plain loop [%(default)s]")
+    add("--rates", type=positive, nargs="+", default=[0.003, 0.01], help="[%(default)s]")
+    add("--seeds", type=seed_number, nargs="+", default=[17, 18, 19], help="[%(default)s]")
     return parser.parse_args(argv)
 
 
@@ -116,6 +116,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     args = parse_args(argv)
     flags = ["--data", str(args.data), "--output", str(args.output)]
     try:
+        made(args.output)
         comparison = Comparison(flags, args.model)
     except PopSamplerError as error:
         sys.exit(f"compare_stopping.py: {error}")
@@ -126,7 +127,6 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
             for rate in args.rates
         ]
     )
-    args.output.mkdir(parents=True, exist_ok=True)
     np.savez(args.output / "stopping.npz", stopped=stopped, searched=searched)
     base = comparison.baseline.mean()
     print(f"{args.model}, {len(stopped):,} sessions, of which popularity hits {base:.2%}")

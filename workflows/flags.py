@@ -1,8 +1,83 @@
-"""The flags that the programs which train have in common. No framework."""
+"""Types of flags, and the flags that the programs which train have in common. No framework."""
 
 import argparse
+import io
+import math
+import sys
+import tempfile
 from pathlib import Path
-from typing import Optional, Sequence
+from typing import Callable, Optional
+
+from merlin_popsampler import PopSamplerError
+
+
+def local_path(text: str) -> Path:
+    """Reads a path of this machine. `Path` alone would take `s3://bucket` for a folder `s3:`.
+
+    Raises:
+      argparse.ArgumentTypeError: a URL.
+    """
+    if "://" in text or "::" in text:
+        raise argparse.ArgumentTypeError(
+            f"Expected a path on this machine. Received: {text!r}. Pass a local folder, and copy "
+            "it from or to the other file system yourself."
+        )
+    return Path(text)
+
+
+def whole(least: int, most: int = 2**53) -> Callable[[str], int]:
+    """Returns a type of flags: whole numbers from `least` to `most`, both included."""
+
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(
+                f"Expected a whole number from {least} to {most}. Received: {text!r}."
+            )
+        return value
+
+    return read
+
+
+def positive(text: str) -> float:
+    """Reads a finite number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"Expected a finite number above 0. Received: {text!r}.")
+    return value
+
+
+seed_number = whole(0, 2**32 - 1)
+"""Type of seeds: those that NumPy, TensorFlow and PyTorch all take."""
+
+
+def made(folder: Path) -> Path:
+    """Makes the folder of `--output`, before the work begins, and returns it.
+
+    Raises:
+      PopSamplerError: a folder that cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError as error:
+        raise PopSamplerError(
+            f"Expected --output to be a folder that can be written. Received: {error}. "
+            "Pass another folder."
+        ) from None
+
+
+def escape_output() -> None:
+    """Lets any pipe take the names of files and columns: what its encoding lacks is escaped."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def training_parser(description: Optional[str]) -> argparse.ArgumentParser:
@@ -11,24 +86,13 @@ def training_parser(description: Optional[str]) -> argparse.ArgumentParser:
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--data", type=Path, required=True, help="folder that preprocess.py wrote")
-    add("--output", type=Path, required=True, help="folder for results.json and the models")
-    add("--epochs", type=int, default=1000, help="at most, of each model [%(default)s]")
-    add("--minutes", type=float, default=60, help="at most, for each model [%(default)s]")
-    add("--num-sampled", type=int, default=1000, help="negatives of a batch [%(default)s]")
-    add("--batch-size", type=int, default=2048, help="positives of a batch, about [%(default)s]")
-    add("--dim", type=int, default=64, help="width of the item vectors [%(default)s]")
-    add("--learning-rate", type=float, default=0.01, help="of Adam, at first [%(default)s]")
-    add("--seed", type=int, default=17, help="of weights, negatives, order [%(default)s]")
+    add("--data", type=local_path, required=True, help="folder that preprocess.py wrote")
+    add("--output", type=local_path, required=True, help="folder for results.json and the models")
+    add("--epochs", type=whole(1), default=1000, help="at most, of each model [%(default)s]")
+    add("--minutes", type=positive, default=60, help="at most, for each model [%(default)s]")
+    add("--num-sampled", type=whole(1), default=1000, help="negatives of a batch [%(default)s]")
+    add("--batch-size", type=whole(1), default=2048, help="positives of a batch [%(default)s]")
+    add("--dim", type=whole(1), default=64, help="width of the item vectors [%(default)s]")
+    add("--learning-rate", type=positive, default=0.01, help="of Adam, at first [%(default)s]")
+    add("--seed", type=seed_number, default=17, help="of weights, negatives, order [%(default)s]")
     return parser
-
-
-def parse(parser: argparse.ArgumentParser, argv: Optional[Sequence[str]]) -> argparse.Namespace:
-    """The flags of `training_parser`, and others that were added; numbers that are none end it."""
-    args = parser.parse_args(argv)
-    for name in ("epochs", "num_sampled", "batch_size", "dim"):
-        if getattr(args, name) < 1:
-            parser.error(f"Expected --{name.replace('_', '-')} of 1 or more.")
-    if not args.minutes > 0:
-        parser.error("Expected --minutes above 0.")
-    return args

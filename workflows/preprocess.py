@@ -52,6 +52,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from data_files import CsvOptions
+from flags import escape_output, local_path, made, seed_number, whole
 from item_table import write_items
 from read_files import ItemKeys, grocery_path, read_interactions, read_items
 
@@ -224,7 +225,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--output", type=Path, required=True, help="folder to write; earlier results are replaced")
+    add("--output", type=local_path, required=True, help="folder; earlier results are replaced")
     formats = "parquet, csv, JSON lines or Arrow, a folder or URL"
     add("--data", help=f"your file: {formats} (default: the grocery transactions)")
     add("--user-col", default=GROCERY_COLUMNS[0], help="user or session [%(default)s]")
@@ -236,9 +237,9 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     add("--sep", type=_separator, help="of csv files, such as ';' or '\\t' [',' and tabs in .tsv]")
     add("--encoding", default="utf-8", help="of csv files [%(default)s]")
     add("--valid-share", type=float, default=0.1, help="share of later rows held out [%(default)s]")
-    add("--min-count", type=int, default=5, help="rarer items become OOV [%(default)s]")
-    add("--max-len", type=int, default=50, help="last items of a session kept [%(default)s]")
-    add("--seed", type=int, default=17, help="order of items of one time [%(default)s]")
+    add("--min-count", type=whole(1), default=5, help="rarer items become OOV [%(default)s]")
+    add("--max-len", type=whole(2), default=50, help="last items of a session kept [%(default)s]")
+    add("--seed", type=seed_number, default=17, help="order of items of one time [%(default)s]")
     args = parser.parse_args(argv)
     if not 0 < args.valid_share < 1:
         parser.error(f"Expected 0 < --valid-share < 1. Received: {args.valid_share}.")
@@ -246,8 +247,6 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         parser.error("Expected --items and --item-features together, or neither.")
     if {"item_id", "key"} & set(args.item_features or ()):
         parser.error("Expected --item-features by other names than item_id and key.")
-    if args.max_len < 2 or args.min_count < 1:
-        parser.error("Expected --max-len of 2 or more and --min-count of 1 or more.")
     return args
 
 
@@ -261,8 +260,10 @@ def _separator(text: str) -> str:
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
     args = parse_args(argv)
+    escape_output()
     start = time.perf_counter()
     try:
+        made(args.output)
         summary = preprocess(args)
     except PopSamplerError as error:
         sys.exit(f"preprocess.py: {error}")

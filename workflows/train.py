@@ -39,7 +39,7 @@ import numpy as np
 import tensorflow as tf
 from evaluate import Scorer, as_table, evaluate, leave_last_out, popularity_scorer
 from fitting import UntilNoBetter, adam
-from flags import parse, training_parser
+from flags import made, training_parser
 from merlin.io import Dataset
 from models import MODELS, build_model, model_scorer
 from sessions import Examples
@@ -173,13 +173,13 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     add("--models", nargs="+", choices=MODELS, help="which to train (all)")
     add("--negatives", choices=("sampled", "in-batch"), default="sampled", help="[%(default)s]")
     add("--law", choices=LAWS, default="auto", help="law of the negatives [%(default)s]")
-    return parse(parser, argv)
+    return parser.parse_args(argv)
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
     args = parse_args(argv)
-    args.output.mkdir(parents=True, exist_ok=True)
     try:
+        made(args.output)
         results = train(args)
     except PopSamplerError as error:
         sys.exit(f"train.py: {error}")

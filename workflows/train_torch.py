@@ -21,7 +21,7 @@ compat.enable()  # before the first import of Merlin
 import numpy as np
 import torch
 from evaluate import as_table, evaluate, leave_last_out, popularity_scorer
-from flags import parse, training_parser
+from flags import made, training_parser
 from merlin.dataloader.torch import Loader
 from merlin.io import Dataset
 from models_torch import MODELS, Model, model_scorer, places, popular_items
@@ -142,13 +142,13 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser = training_parser(__doc__)
     choices = list(MODELS)
     parser.add_argument("--models", nargs="+", choices=choices, default=choices, help="which (all)")
-    return parse(parser, argv)
+    return parser.parse_args(argv)
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
     args = parse_args(argv)
-    args.output.mkdir(parents=True, exist_ok=True)
     try:
+        made(args.output)
         results = train(args)
     except PopSamplerError as error:
         sys.exit(f"train_torch.py: {error}")

@@ -388,7 +388,7 @@ def test_the_picture_shows_the_curves():
 def test_a_limit_of_nothing_is_refused(flag, capsys):
     with pytest.raises(SystemExit):
         trainer().parse_args(["--data", "in", "--output", "out", flag, "0"])
-    assert f"Expected {flag}" in capsys.readouterr().err
+    assert f"argument {flag}: Expected a" in capsys.readouterr().err
 
 
 @pytest.mark.merlin_models
