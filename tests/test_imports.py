@@ -109,7 +109,7 @@ def test_nothing_comes_in_through_a_third_module(module):
         ("torch.sampler", "from merlin.schema import Schema"),
         ("core.philox", "import torch"),
         ("cli.inspect", "from merlin_popsampler.ops.vocabulary import stage"),
-        ("cli.inspect", "from merlin_popsampler.ops import storage"),
+        ("cli.inspect", "from merlin_popsampler.ops import counting"),
         ("cli.inspect", "import nvtabular"),
         ("__main__", "from .core import laws"),
     ],

@@ -6,6 +6,7 @@ Exit codes: 0 all is well; 1 `inspect` found ids out of order, or `compare` more
 
 import argparse
 import json
+import math
 import sys
 import traceback
 import warnings
@@ -15,23 +16,29 @@ from merlin_popsampler.errors import PopSamplerError
 from merlin_popsampler.ops.fitted_column import read_fitted_column
 
 from . import inspect
+from .inspect import Rows
+from .terminal import finish, printable, say
 
 FINE, FOUND, FAILED = 0, 1, 2
 
 
 def main(argv: Optional[List[str]] = None) -> int:
     """Runs a command and returns its exit code."""
-    args = _parser().parse_args(argv)
+    try:
+        args = _parser().parse_args(argv)
+    except SystemExit:
+        finish(sys.stdout)  # of the help
+        raise
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             warnings.showwarning = _as_note
             code: int = args.run(args)
-    except PopSamplerError as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (PopSamplerError, OSError, ImportError) as error:
+        say(f"error: {error}", sys.stderr)
         return FAILED
     except Exception:  # noqa: BLE001 - Python would exit with 1, which says something else here
-        traceback.print_exc()
+        say(traceback.format_exc(), sys.stderr)
         return FAILED
     return code
 
@@ -39,7 +46,7 @@ def main(argv: Optional[List[str]] = None) -> int:
 def _inspect(args: argparse.Namespace) -> int:
     column = read_fitted_column(args.path, args.column, args.counts)
     found = inspect.summary(column)
-    print(json.dumps(found, indent=2) if args.json else _as_table(inspect.rows(found)))
+    _report(found, inspect.rows(found), args.json)
     if args.plot:
         from .pictures import plot
 
@@ -53,22 +60,53 @@ def _compare(args: argparse.Namespace) -> int:
     old, new = (read_fitted_column(path, args.column) for path in (args.old, args.new))
     found = compare.drift(old, new, args.num_sampled)
     found["drifted"] = found["tv"] > args.max_tv
-    print(json.dumps(found, indent=2) if args.json else _as_table(compare.rows(found)))
+    _report(found, compare.rows(found), args.json)
     return FOUND if found["drifted"] else FINE
+
+
+def _report(found: Dict[str, Any], rows: Rows, as_json: bool) -> None:
+    say(json.dumps(found, indent=2) if as_json else _as_table(rows), sys.stdout)
 
 
 def _as_note(message: Any, *_: Any, **__: Any) -> None:
     """A warning without the line of code that raised it."""
-    print(f"note: {message}", file=sys.stderr)
+    say(f"note: {message}", sys.stderr)
 
 
-def _as_table(rows: Dict[str, Any]) -> str:
-    width = max(len(name) for name in rows)
-    shown = {
-        name: f"{value:.4f}" if isinstance(value, float) else str(value)
-        for name, value in rows.items()
-    }
-    return "\n".join(f"{name.replace('_', ' '):<{width}}  {value}" for name, value in shown.items())
+def _as_table(rows: Rows) -> str:
+    width = max(len(printable(name)) for name, _ in rows)
+    shown = [
+        (printable(name), f"{value:.4f}" if isinstance(value, float) else printable(value))
+        for name, value in rows
+    ]
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in shown)
+
+
+def _total_variation(text: str) -> float:
+    """The type of --max-tv: no drift is greater than NaN, and none is greater than 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(
+            f"Expected a total variation from 0 (equal) to 1 (nothing in common). Received: "
+            f"{text!r}. Pass 0.1 for a tenth of the interactions."
+        )
+    return value
+
+
+def _number_of_draws(text: str) -> int:
+    """The type of --num-sampled, also where nothing is drawn."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(
+            f"Expected a whole number of 1 or more. Received: {text!r}."
+        )
+    return value
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -83,13 +121,18 @@ def _parser() -> argparse.ArgumentParser:
     compare_.add_argument("old", help="saved workflow, out_path or schema of the model in use")
     compare_.add_argument("new", help="the same of newer data")
     compare_.add_argument(
-        "--max-tv", type=float, default=0.1, help="total variation allowed [%(default)s]"
+        "--max-tv",
+        type=_total_variation,
+        default=0.1,
+        help="total variation allowed, from 0 to 1 [%(default)s]",
     )
     compare_.set_defaults(run=_compare)
     for command in (inspect_, compare_):
         command.add_argument("--column", help="where several columns are tagged as item id")
         command.add_argument("--json", action="store_true", help="machine-readable output")
         command.add_argument(
-            "--num-sampled", type=int, help="draws of a batch [a tenth of the items, at most 1000]"
+            "--num-sampled",
+            type=_number_of_draws,
+            help="draws of a batch [a tenth of the items, at most 1000]",
         )
     return parser

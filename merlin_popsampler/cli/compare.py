@@ -11,6 +11,7 @@ from merlin_popsampler.errors import PopSamplerError
 from merlin_popsampler.ops.fitted_column import FittedColumn
 
 from .batch import draws_of_a_batch
+from .inspect import Rows
 
 FACTOR = 2.0
 """Expected counts that differ by more than this factor are called off."""
@@ -72,12 +73,15 @@ def drift(
     }
 
 
-def rows(found: Dict[str, Any]) -> Dict[str, Any]:
-    """The lines of the table that is printed, by their names."""
-    lines = {name: value for name, value in found.items() if name != "most_off"}
-    for item in found.get("most_off", []):
-        lines[f"expected {item['key']}"] = f"{item['old']:.6f} before, {item['new']:.6f} now"
-    return lines
+def rows(found: Dict[str, Any]) -> Rows:
+    """Returns the lines of the table that is printed: their names, and what they say."""
+    return [
+        *((name.replace("_", " "), found[name]) for name in found if name != "most_off"),
+        *(
+            (f"expected {item['key']}", f"{item['old']:.6f} before, {item['new']:.6f} now")
+            for item in found.get("most_off", [])
+        ),
+    ]
 
 
 def _by_key(column: FittedColumn, side: str) -> pd.DataFrame:

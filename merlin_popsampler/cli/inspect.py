@@ -1,13 +1,14 @@
 """`inspect`: what a schema says of its item ids, and how well the laws fit their counts."""
 
 from dataclasses import asdict
-from typing import Any, Dict
+from typing import Any, Dict, List, Tuple
 
 import numpy as np
 
 from merlin_popsampler.core.domain import FIRST_OOV_ID
 from merlin_popsampler.ops.fitted_column import FittedColumn
 
+Rows = List[Tuple[str, Any]]
 HEAD_SHARE = 0.01
 """The top of the catalog whose share of the interactions is reported."""
 
@@ -44,8 +45,8 @@ def summary(column: FittedColumn) -> Dict[str, Any]:
     return result
 
 
-def rows(found: Dict[str, Any]) -> Dict[str, Any]:
-    """The lines of the table that is printed, by their names."""
+def rows(found: Dict[str, Any]) -> Rows:
+    """Returns the lines of the table that is printed: their names, and what they say."""
     lines = {
         "column": found["column"],
         "item ids": f"{found['min_id']} to {found['max_id']} ({found['items']:,} items)",
@@ -65,7 +66,7 @@ def rows(found: Dict[str, Any]) -> Dict[str, Any]:
         lines["ids never counted"] = f"{found['unseen_items']:,}"
     if found.get("unseen_share"):
         lines["ids never counted"] += f" ({found['unseen_share']:.2%} of the draws)"
-    return lines
+    return list(lines.items())
 
 
 def _order(found: Dict[str, Any]) -> str:

@@ -1,5 +1,7 @@
 """The picture of a popularity: data against laws, and what a batch of draws makes of them."""
 
+import io
+import os
 from typing import Any, List, Optional, Tuple
 
 import numpy as np
@@ -8,13 +10,17 @@ from merlin_popsampler.core.laws import Empirical, Law, LogUniform
 from merlin_popsampler.core.prices import inclusion_probability, price_table
 from merlin_popsampler.core.steps import Steps
 from merlin_popsampler.errors import PopSamplerError
+from merlin_popsampler.ops import storage
 from merlin_popsampler.ops.fitted_column import FittedColumn
 
 from .batch import draws_of_a_batch
+from .terminal import printable
 
 Laws = List[Tuple[str, Law]]
 _COLOURS = ("#d95f02", "#1b9e77")
 _POINTS = 400
+_LONGEST = 40
+"""Characters of a column's name that the title of one of two pictures has room for."""
 
 
 def plot(column: FittedColumn, path: str, num_sampled: Optional[int] = None) -> None:
@@ -22,18 +28,20 @@ def plot(column: FittedColumn, path: str, num_sampled: Optional[int] = None) -> 
 
     Args:
       column: a column in frequency order, of at least one item.
-      path: of the picture; its ending names the format.
+      path: of the picture, on any file system; its ending names the format.
       num_sampled: draws of the batch whose expected counts are shown; None for what
         `draws_of_a_batch` makes of the catalog.
 
     Raises:
-      PopSamplerError: no item, ids out of order, more draws than items, an ending or a place that
+      PopSamplerError: no item, ids out of order, more draws than items, an ending or a folder that
         cannot be written.
     """
     figure = drawn(column, num_sampled)
+    content = io.BytesIO()
     try:
-        figure.savefig(path, dpi=130)
-    except (ValueError, OSError) as error:
+        figure.savefig(content, dpi=130, format=os.path.splitext(path)[1][1:] or "no ending")
+        storage.write_bytes(path, content.getvalue())
+    except Exception as error:  # each file system raises its own
         raise PopSamplerError(
             f"Expected a picture's path, such as out.png. Received: {path!r} ({error})."
         ) from error
@@ -59,7 +67,11 @@ def drawn(column: FittedColumn, num_sampled: Optional[int] = None) -> Any:
         for axis, values in zip(axes, (law.prob(ranks), prices)):
             axis.plot(ranks + 1, values, color=colour, lw=1.6, label=name)
     shared = "the interactions" if column.measured else "the draws, by an assumed order"
-    axes[0].set(ylabel=f"share of {shared}", title=f"{column.name}: {size:,} items")
+    axes[0].set(ylabel=f"share of {shared}")
+    name = printable(column.name)
+    name = name if len(name) <= _LONGEST else f"{name[: _LONGEST - 3]}..."
+    # A name from the data is not a formula, though it may hold dollars.
+    axes[0].set_title(f"{name}: {size:,} items", parse_math=False)
     axes[1].set(ylabel="expected count", title=f"a batch of {num_sampled:,} distinct draws")
     for axis in axes:
         axis.set(xscale="log", yscale="log", xlabel="rank (1 = most frequent)")

@@ -1,5 +1,8 @@
 """The picture that `inspect --plot` draws: its curves against numbers from elsewhere."""
 
+import dataclasses
+from xml.etree import ElementTree
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +12,7 @@ pytest.importorskip("matplotlib")
 
 from merlin_popsampler.cli.commands import main
 from merlin_popsampler.cli.pictures import drawn
+from merlin_popsampler.cli.terminal import printable
 from merlin_popsampler.ops.fitted_column import read_fitted_column
 from tests.support.oracles import enumerate_inclusion, log_uniform_probs
 from tests.support.workflow_helpers import dataset, fitted, saved
@@ -137,10 +141,57 @@ def test_what_is_drawn_is_what_is_written(shop, tmp_path, monkeypatch):
     assert "<svg" in (tmp_path / "out.svg").read_text()
 
 
-@pytest.mark.parametrize("name", ["out.nope", "missing/out.png"])
-def test_pictures_that_cannot_be_written(old, tmp_path, name, capsys):
-    assert main(["inspect", str(old / "workflow"), "--plot", str(tmp_path / name)]) == 2
+@pytest.mark.parametrize("name", ["out.nope", "out", "file/out.png", "nope://bucket/out.png"])
+def test_pictures_that_cannot_be_written(old, tmp_path, name, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("no folder")
+    before = sorted(tmp_path.rglob("*"))
+    assert main(["inspect", str(old / "workflow"), "--plot", name]) == 2
     assert "Expected a picture's path" in capsys.readouterr().err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_pictures_are_written_to_any_file_system(old, tmp_path, monkeypatch):
+    """FAULTS 25: a local folder `memory:` would do, if there was one."""
+    import fsspec
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "memory:" / "bucket").mkdir(parents=True)
+    assert main(["inspect", str(old / "workflow"), "--plot", "memory://bucket/out.png"]) == 0
+    with fsspec.open("memory://bucket/out.png") as file:
+        assert file.read().startswith(b"\x89PNG\r\n\x1a\n")
+    assert list((tmp_path / "memory:" / "bucket").iterdir()) == []
+    assert main(["inspect", str(old / "workflow"), "--plot", str(tmp_path / "new" / "o.png")]) == 0
+
+
+@pytest.mark.parametrize(
+    "name", ["us$_price_$^", "$x$", "a\\$b$", "{\\alpha", "wipe\x1b[2J", "日本"]
+)
+def test_names_are_drawn_as_text(tmp_path, name):
+    """FAULTS 31: matplotlib read the dollars of a column's name as a formula, and failed.
+
+    Members looked for: every text handed to matplotlib (all others are constants and numbers);
+    control characters, which no SVG file may hold.
+    """
+    from merlin_popsampler.cli.pictures import plot
+
+    column = read_fitted_column(str(saved(["tea", "tea", "jam"], tmp_path / "a") / "workflow"))
+    column = dataclasses.replace(column, name=name)
+    for ending in ("png", "svg"):
+        plot(column, str(tmp_path / f"out.{ending}"))
+    left, _ = drawn(column).axes
+    assert not left.title.get_parse_math()
+    assert left.get_title() == f"{printable(name)}: 2 items"
+    ElementTree.parse(str(tmp_path / "out.svg"))
+
+
+def test_a_long_name_leaves_room_for_the_other_picture(shop):
+    column = dataclasses.replace(read_fitted_column(*shop), name="0123456789" * 9)
+    left, right = drawn(column, NUM_SAMPLED).axes
+    assert left.get_title() == "0123456789" * 3 + "0123456...: 6 items"
+    assert left.title.get_window_extent().x1 < right.title.get_window_extent().x0
+    column = dataclasses.replace(column, name="w" * 40)
+    assert drawn(column, NUM_SAMPLED).axes[0].get_title() == "w" * 40 + ": 6 items"
 
 
 def test_no_picture_of_nothing(tmp_path, capsys):

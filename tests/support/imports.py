@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "ops": ("errors", "core", "contract"),
     "tf": ("errors", "core", "contract"),
     "torch": ("errors", "core", "contract"),
-    "cli": ("errors", "core", "contract", "ops.fitted_column", "ops.fit_folder"),
+    "cli": ("errors", "core", "contract", "ops.fitted_column", "ops.fit_folder", "ops.storage"),
     "__main__": ("cli",),
 }
 FRAMEWORKS = {"tensorflow", "keras", "tf_keras", "torch", "jax"}

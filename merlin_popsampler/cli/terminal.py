@@ -1,0 +1,56 @@
+"""Text for people: on a terminal, in a pipe, in a picture."""
+
+import os
+from typing import Any, Optional, TextIO
+
+
+def printable(text: Any) -> str:
+    r"""Returns a text in which nothing is invisible or acts on a terminal.
+
+    Keys and names of columns come from data. Control characters, escape sequences, marks of writing
+    direction and lone surrogates are escaped, as `repr` does it. Letters of every script stay.
+
+    Examples:
+      >>> print(printable("tea" + chr(27) + "[2J"))
+      tea\x1b[2J
+    """
+    return "".join(
+        character if character.isprintable() else ascii(character)[1:-1] for character in str(text)
+    )
+
+
+def say(text: str, stream: Optional[TextIO]) -> None:
+    """Writes lines to a stream, each of them `printable`.
+
+    What the stream's encoding cannot hold is escaped. A reader that has left, as `head` does, is
+    not an error: what the command found is known by its exit code.
+
+    Args:
+      text: one or more lines.
+      stream: None where the program was started without it.
+
+    Raises:
+      OSError: a stream that cannot be written, for example on a full disk.
+    """
+    lines = "\n".join(map(printable, text.split("\n"))) + "\n"
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    _write(lines.encode(encoding, "backslashreplace").decode(encoding), stream)
+
+
+def finish(stream: Optional[TextIO]) -> None:
+    """Sends what was written to a stream by other means, as `say` does."""
+    _write("", stream)
+
+
+def _write(text: str, stream: Optional[TextIO]) -> None:
+    if stream is None:
+        return
+    try:
+        stream.write(text)
+        stream.flush()
+    except OSError as error:
+        # Python would try again at exit, complain, and change the exit code.
+        with open(os.devnull, "w", encoding="utf-8") as nowhere:
+            os.dup2(nowhere.fileno(), stream.fileno())
+        if not isinstance(error, BrokenPipeError):
+            raise
