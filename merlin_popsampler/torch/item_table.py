@@ -1,5 +1,6 @@
 """The vectors of items, from a module that looks them up or from a tensor that holds them."""
 
+from functools import partial
 from typing import Any, Optional
 
 import torch
@@ -53,6 +54,26 @@ def look_up(table: Any, ids: torch.Tensor) -> torch.Tensor:
             f"[{len(ids)}, dim]. Received: {received}. Wrap it in a module whose forward does."
         )
     return vectors
+
+
+def catalog_vectors(table: Any) -> Any:
+    """The vectors of all items: a tensor to read in slices, or else a function of ids.
+
+    Only a plain Embedding's vectors are surely its weight. Any other module is called.
+
+    Args:
+      table: what `checked_table` returned.
+    """
+    if isinstance(table, torch.Tensor):
+        return table
+    changed = ("_forward_hooks", "_forward_pre_hooks", "forward")  # what may replace the result
+    plain = (
+        type(table) is torch.nn.Embedding
+        and type(table.weight) is torch.nn.Parameter
+        and table.max_norm is None
+        and not any(vars(table).get(name) for name in changed)
+    )
+    return table.weight if plain else partial(look_up, table)
 
 
 def _rows(table: Any) -> Optional[int]:

@@ -1,6 +1,5 @@
 """SampledSoftmaxLoss: a module that trains on sampled negatives and evaluates on all items."""
 
-from functools import partial
 from typing import Any, Tuple
 
 import torch
@@ -10,7 +9,7 @@ from merlin_popsampler.core.checks import positive_number
 from merlin_popsampler.errors import PopSamplerError
 
 from .ids import dense, dense_ids_of
-from .item_table import checked_table, look_up
+from .item_table import catalog_vectors, checked_table, look_up
 from .logits import Candidates, contrastive_logits, cross_entropy, rows_of_ids
 from .sampler import PopularityBasedSampler
 from .whole_catalog import score_catalog
@@ -190,9 +189,7 @@ class SampledSoftmaxLoss(torch.nn.Module):  # type: ignore[misc]
     ) -> Tuple[torch.Tensor, torch.Tensor]:
         domain = self.sampler.domain
         ids = torch.where(counting, ids, domain.min_id)
-        # A tensor is read in slices, a module by its own look-up.
-        vectors = partial(look_up, table) if isinstance(table, torch.nn.Module) else table
         answer: Tuple[torch.Tensor, torch.Tensor] = score_catalog(
-            queries, ids, vectors, domain, self.temperature, excluded_ids
+            queries, ids, catalog_vectors(table), domain, self.temperature, excluded_ids
         )
         return answer

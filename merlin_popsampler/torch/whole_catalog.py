@@ -4,6 +4,7 @@ from typing import Any, Tuple
 
 import torch
 
+from merlin_popsampler.core.domain import IdDomain
 from merlin_popsampler.core.scores import BLOCK_BYTES, MASKED
 
 from .hits import count_ahead, own_scores, tie_threshold
@@ -45,10 +46,13 @@ def score_catalog(
     # The vectors of a block and its scores both fit.
     block = min(max(BLOCK_BYTES // (4 * max(*query.shape, 1)), 1), domain.size)
     for first in range(0, domain.size, block):
-        ranks = torch.arange(first, min(first + block, domain.size), device=query.device)
-        ids = domain.id(ranks)
+        stop = min(first + block, domain.size)
+        ids = domain.id(torch.arange(first, stop, device=query.device))
+        # A slice copies nothing, where the ids of a block are consecutive.
+        slices = isinstance(domain, IdDomain) and not callable(item_vectors)
+        rows = slice(domain.id(first), domain.id(stop)) if slices else ids
         with full_precision(query):
-            scores = query @ bounded(look_up(ids)).T
+            scores = query @ bounded(look_up(rows)).T
         masked = is_no_negative(true_ids, ids, excluded_ids)
         ahead = ahead + count_ahead(scores, threshold, ~masked)
         log_sum = torch.logaddexp(log_sum, torch.logsumexp(scores.masked_fill(masked, MASKED), 1))
