@@ -24,6 +24,7 @@ from .keys import (
     is_list,
     key_columns,
     merged_rows,
+    plain_frame,
     without,
 )
 
@@ -167,9 +168,9 @@ def _count(df: Any, group: KeyGroup) -> Counts:
 
 def _count_rows(df: Any, columns: Tuple[str, ...], group: KeyGroup) -> Counts:
     """Counts of one column or combination; nulls go first, since they make floats of integers."""
+    df = plain_frame(df, columns)
     shown = [is_list(df[column]) for column in columns]
     keys = key_columns(df, columns, any(shown))
-    bare = [None if not len(df) else of is None or (of and not len(keys[0])) for of in shown]
     keys, places = distinct_objects(keys)
     sizes = None if places is None else np.bincount(places)
     missing = [part.isna() for part in keys]
@@ -183,7 +184,7 @@ def _count_rows(df: Any, columns: Tuple[str, ...], group: KeyGroup) -> Counts:
     convert = canonical if len(columns) == 1 else _canonical_part
     plain, kinds = zip(*(convert(part, key) for part, key in zip(keys, group.keys)))
     large = [kind is not None and _large(part) for part, kind in zip(plain, kinds)]
-    found = zip(columns, [nulls] + [0] * len(columns), shown, bare, floating, large, dtypes)
+    found = zip(columns, [nulls] + [0] * len(columns), shown, floating, large, dtypes)
     rows = {column: Rows(*seen) for column, *seen in found}
     return Counts(*_distinct(plain, sizes, kinds, group.keys), kinds, rows)
 

@@ -15,6 +15,7 @@ from .keys import (
     elements,
     filled,
     is_list,
+    plain_frame,
     without,
 )
 from .lookup import places_of
@@ -40,6 +41,7 @@ def encode(df: Any, group: KeyGroup, columns: Any, vocabulary: Vocabulary, dtype
       PopSamplerError: lists of several keys where the vocabulary's column holds single keys, or
         keys of another kind.
     """
+    df = plain_frame(df, columns)
     lists = [bool(is_list(df[column], of)) for column, of in _fitted_lists(columns, vocabulary)]
     keys, places = distinct_objects([elements(df[column], all(lists)) for column in columns])
     ids = _ids(keys, group, vocabulary, dtype)
@@ -118,7 +120,8 @@ def as_lists(original: Any, ids: Any, dtype: Any) -> Any:
     if hasattr(original, "list"):
         return dispatch.encode_list_column(original, ids, dtype=dtype)
     if bool(null.any()):
-        original = original.where(~null, None).map(lambda row: [] if row is None else row)
+        rows = [[] if missing else row for row, missing in zip(original, null)]
+        original = type(original)(rows, original.index, object)
     encoded = dispatch.encode_list_column(original, ids, dtype=dtype)
     encoded.index = original.index
     return encoded

@@ -36,6 +36,8 @@ _FORMAT = 1
 MARK = b"merlin_popsampler"
 """Key that a fit's parquet files bear among their metadata."""
 _PLAIN = re.compile(r"[a-z0-9_][a-z0-9_.-]{0,59}")
+_MADE = re.compile(r".*-[0-9a-f]{32}")
+"""File names that stand for names which are not plain, see `_safe`."""
 
 Files = Dict[str, str]
 """Digest of each file's bytes, by its path inside the folder."""
@@ -234,10 +236,10 @@ def _checked(path: str, digest: str) -> bytes:
 
 def _safe(name: str) -> str:
     """A file's name that no file system reads as a path or a pattern, or takes for another's."""
-    if _PLAIN.fullmatch(name):
+    if _PLAIN.fullmatch(name) and not _MADE.fullmatch(name):
         return name
     plain = re.sub(r"[^a-z0-9_.-]", "_", name.lower())[:40]
-    return f"{plain}-{storage.digest_of(name.encode('utf-8', 'surrogatepass'))[:8]}"
+    return f"{plain}-{storage.digest_of(name.encode('utf-8', 'surrogatepass'))}"
 
 
 def size_column(name: str) -> str:

@@ -2,7 +2,7 @@
 
 import warnings
 from inspect import signature
-from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
+from typing import Any, Dict, FrozenSet, Iterable, List, Optional, Sequence, Tuple
 
 import dask
 import numpy as np
@@ -22,6 +22,7 @@ from .counting import count_keys
 from .encoders import JOINT
 from .encoding import encode
 from .fit_files import FittedFiles
+from .id_column import IdColumn
 from .keys import KeyGroup
 from .nvtabular_compat import Categorify, embedding_width
 from .vocabulary import Layout, Vocabulary, stage
@@ -80,13 +81,14 @@ class FrequencyCategorify(FittedFiles, Categorify):  # type: ignore[misc]
                 f"Received: vocabs for {sorted(self.vocabs)}. Encode with Categorify(vocabs=...) "
                 ">> FrequencyOrder(on_violation='remap') instead."
             )
-        if np.dtype(self.output_dtype).kind not in "iu":
+        if not _is_integer(self.output_dtype):
             raise PopSamplerError(
-                f"Expected an integer dtype for ids. Received: {self.dtype!r}. "
+                f"Expected a NumPy integer dtype for ids. Received: {self.dtype!r}. "
                 "Pass 'int32' or 'int64', or leave it out."
             )
         self.steps = whole_number("steps", steps, 1, f"By default it is {MAX_STEPS}.")
         self._init_files()
+        self._lists: FrozenSet[str] = frozenset()
         for option, default in DEFAULTS.items():
             if isinstance(getattr(self, option), dict):
                 setattr(self, option, PerColumn(getattr(self, option), default))
@@ -148,8 +150,13 @@ class FrequencyCategorify(FittedFiles, Categorify):  # type: ignore[misc]
         self, input_schema: Schema, col_selector: Any, prev_output_schema: Optional[Schema] = None
     ) -> Schema:
         """Categorify's schema, where joint vocabularies have their names before the fit, too."""
+        self._lists = frozenset(column.name for column in input_schema if column.is_list)
         self._note_joint(self._groups(col_selector))
         return super().compute_output_schema(input_schema, col_selector, prev_output_schema)
+
+    def compute_column_schema(self, col_name: str, input_schema: Schema) -> ColumnSchema:
+        """Categorify's schema of a column, which keeps the ids' dtype."""
+        return IdColumn.of(super().compute_column_schema(col_name, input_schema))
 
     def _compute_properties(self, col_schema: ColumnSchema, input_schema: Schema) -> ColumnSchema:
         """Categorify's properties, right for joint groups too, and the popularity."""
@@ -182,8 +189,10 @@ class FrequencyCategorify(FittedFiles, Categorify):  # type: ignore[misc]
         groups = []
         for names in col_selector.grouped_names:
             columns = (names,) if isinstance(names, str) else tuple(names)
+            for column in columns:
+                _check_name(column)
             joint = len(columns) > 1 and self.encode_type == "joint"
-            groups.append(KeyGroup(self.name_sep.join(columns), columns, joint))
+            groups.append(KeyGroup(self.name_sep.join(columns), columns, joint, self._lists))
         if self.encode_type == "joint":
             members = [column for group in groups for column in group.columns]
             twice = sorted({column for column in members if members.count(column) > 1})
@@ -270,3 +279,20 @@ class FrequencyCategorify(FittedFiles, Categorify):  # type: ignore[misc]
         """Tells Categorify where the vocabularies are."""
         super()._use(fits)
         self.categories = {name: found.path(fit_folder.UNIQUE) for name, found in fits.items()}
+
+
+def _check_name(column: str) -> None:
+    """Refuses names that no Parquet file keeps: pyarrow cuts them, or cannot encode them."""
+    if "\0" in column or any("\ud800" <= letter <= "\udfff" for letter in column):
+        raise PopSamplerError(
+            f"Column {column!r}: expected a name that a Parquet file can hold. Received: one with "
+            "a NUL or half of a surrogate pair. Rename the column before it is encoded."
+        )
+
+
+def _is_integer(dtype: Any) -> bool:
+    """Whether it is a dtype of NumPy's integers; pandas' nullable ones are not."""
+    try:
+        return np.dtype(dtype).kind in "iu"
+    except TypeError:
+        return False

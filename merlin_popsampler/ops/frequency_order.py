@@ -18,6 +18,7 @@ from . import fit_folder
 from .counting import count_keys
 from .encoders import check_unchanged, encoder_of, last_id, most_times
 from .fit_files import FittedFiles
+from .id_column import IdColumn
 from .id_groups import IdGroups
 from .id_order import (
     Order,
@@ -28,6 +29,7 @@ from .id_order import (
     remapped,
     violation_of,
 )
+from .keys import plain_frame
 from .nvtabular_compat import StatOperator
 from .vocabulary import read_sizes
 from .workflow_json import saved_as_json
@@ -151,10 +153,11 @@ class FrequencyOrder(FittedFiles, StatOperator):  # type: ignore[misc]
                 )
             order = self.fits.get(name)
             possible = self._possible.get(column, PossibleIds())
+            ids = plain_frame(df, [column])[column]
             if order is not None and order.remaps:
-                frame[column] = remapped(df[column], order, possible)
+                frame[column] = remapped(ids, order, possible)
             else:
-                checked(df[column], possible)
+                checked(ids, possible)
         return frame
 
     def compute_output_schema(
@@ -182,6 +185,10 @@ class FrequencyOrder(FittedFiles, StatOperator):  # type: ignore[misc]
             for column in input_schema:
                 self._unproven.pop(self._id_groups.name_of(column.name), None)
         return super().compute_output_schema(input_schema, col_selector, prev_output_schema)
+
+    def compute_column_schema(self, col_name: str, input_schema: Schema) -> ColumnSchema:
+        """The schema of a column, which keeps the ids' dtype."""
+        return IdColumn.of(super().compute_column_schema(col_name, input_schema))
 
     def _compute_properties(self, col_schema: ColumnSchema, input_schema: Schema) -> ColumnSchema:
         col_schema = super()._compute_properties(col_schema, input_schema)

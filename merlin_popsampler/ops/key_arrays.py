@@ -12,7 +12,7 @@ from merlin_popsampler.core.pieces import Ints
 from .key_families import unusable
 from .key_kinds import KeyKind, widened
 
-_TYPES = {"word": pa.large_string(), "bytes": pa.large_binary()}
+_TYPES = {"string": pa.large_string(), "bytes": pa.large_binary()}
 """Arrow's types for objects; those of the other families it finds by itself."""
 
 
@@ -29,7 +29,9 @@ def to_arrow(keys: pd.Series, kind: Optional[KeyKind], column: str) -> pa.Array:
     try:
         return pa.array(keys, _TYPES.get(kind.family), from_pandas=True)
     except UnicodeEncodeError as error:
-        raise unusable(column, f"words that are no Unicode ({error})", "Replace them.") from None
+        raise unusable(
+            column, f"strings that are not valid Unicode ({error})", "Replace them."
+        ) from None
     except (ValueError, TypeError, OverflowError) as error:
         raise unusable(column, f"{kind.family} keys that no file holds ({error})") from None
 
@@ -87,7 +89,7 @@ def totals(keys: Sequence[pa.Array], sizes: Optional[Ints] = None) -> Tuple[List
 
 
 def ascending(keys: Sequence[pa.Array]) -> Ints:
-    """Places of the rows in ascending order: nulls first, then words by code point."""
+    """Places of the rows in ascending order: nulls first, then strings by code point."""
     if len(keys) == 1 and _is_number(keys[0]):
         return np.argsort(keys[0].to_numpy(), kind="stable")
     named = {str(number): _sortable(part) for number, part in enumerate(keys)}

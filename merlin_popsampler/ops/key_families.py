@@ -1,9 +1,9 @@
-"""Families of keys: of two of them no key is the same, nor comes before the other in order."""
+"""Type families of keys. Keys of different families never compare equal and have no order."""
 
 import datetime as dt
 import decimal
 import operator
-from typing import Any, Iterable, Set, Tuple
+from typing import Any, Dict, Iterable, Set, Tuple
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ from merlin_popsampler.errors import PopSamplerError
 _TYPES = (
     ("bool", (bool, np.bool_)),
     ("number", (int, float, np.integer, np.floating)),
-    ("word", (str,)),
+    ("string", (str,)),
     ("bytes", (bytes,)),
     ("decimal", (decimal.Decimal,)),
     ("datetime", (dt.datetime,)),
@@ -24,6 +24,15 @@ _TYPES = (
     ("timedelta", (dt.timedelta,)),
 )
 """Families of keys by their Python types; the first that fits (a bool is an int to Python)."""
+
+_ADVICE: Dict[type, str] = {
+    np.longdouble: "Convert the column to float64: column.astype('float64').",
+    np.timedelta64: "Convert the column to one unit: column.astype('timedelta64[ns]').",
+    np.datetime64: "Convert the column to one unit: column.astype('datetime64[ns]').",
+    pd.Interval: "Number the intervals: pd.cut(..., labels=False).",
+    pd.Period: "Convert the column to timestamps: column.dt.to_timestamp().",
+}
+"""Types that are not keys, although some are a subclass of a family's type, and what to do."""
 
 _DTYPES = {
     "b": "bool",
@@ -73,6 +82,8 @@ def plain_keys(keys: Any, column: str) -> Tuple[Any, str]:
         keys = keys.astype(object) if dispatch.is_cpu_object(keys) else keys
     family = _family(keys, column)
     stored = _STORED.get(family)
+    if family == "number" and keys.dtype == object:
+        keys = _python_numbers(keys)
     if stored is not None and str(keys.dtype) != stored:
         try:
             # objects of one column may each have a zone of their own
@@ -88,11 +99,14 @@ def _family(keys: Any, column: str) -> str:
     dtype = keys.dtype
     if getattr(dtype, "kind", "O") in _DTYPES:
         if dtype.kind == "f":
+            _family_of_type(dtype.type, column)
             _check_floats(keys, {dtype.type}, column)
         return _DTYPES[dtype.kind] + (" with zone" if hasattr(dtype, "tz") else "")
     if not dispatch.is_cpu_object(keys):
-        return "decimal" if str(dtype).startswith("decimal") else "word"
-    return "word" if infer_dtype(keys, skipna=False) == "string" else _family_of_all(keys, column)
+        return "decimal" if str(dtype).startswith("decimal") else "string"
+    if infer_dtype(keys, skipna=False) == "string":
+        return "string"
+    return _family_of_all(keys, column)
 
 
 def _family_of_all(keys: Any, column: str) -> str:
@@ -109,7 +123,17 @@ def _family_of_all(keys: Any, column: str) -> str:
     floats = {found for found in types if issubclass(found, (float, np.floating))}
     if floats:
         _check_floats(keys[keys.map(type).isin(floats)], floats, column)
+    if families == {"decimal"}:
+        for key in keys:
+            if not key.is_finite():
+                raise _infinite(column, repr(key))
     return families.pop()
+
+
+def _python_numbers(keys: Any) -> Any:
+    """Numbers as Python's own: NumPy compares a scalar with Python's integers as rounded floats."""
+    values = [key.item() if isinstance(key, np.generic) else key for key in keys.values]
+    return pd.Series(values, keys.index, object, keys.name)
 
 
 def _zones(keys: Any) -> Set[str]:
@@ -119,6 +143,9 @@ def _zones(keys: Any) -> Set[str]:
 
 
 def _family_of_type(found: type, column: str) -> str:
+    for refused, advice in _ADVICE.items():
+        if issubclass(found, refused):
+            raise unusable(column, f"keys of type {found.__name__}", advice)
     for family, types in _TYPES:
         if issubclass(found, types):
             return family
@@ -126,10 +153,12 @@ def _family_of_type(found: type, column: str) -> str:
 
 
 def _check_floats(keys: Any, types: Set[type], column: str) -> None:
-    """Refuses floats so large that different numbers have become one."""
+    """Refuses infinities, and floats so large that different numbers have become one."""
     narrow: Any = min((np.dtype(found) for found in types), key=lambda dtype: dtype.itemsize)
     bits = np.finfo(narrow).nmant + 1
     largest = keys.abs().max()
+    if np.isinf(largest):
+        raise _infinite(column, f"an infinite {narrow}")
     if not largest < 2**bits:
         raise inexact(column, f"{narrow} keys up to {float(largest):.17g}", bits)
 
@@ -137,9 +166,9 @@ def _check_floats(keys: Any, types: Set[type], column: str) -> None:
 def several_families(column: str, families: Iterable[str]) -> PopSamplerError:
     """The error for keys of several families in one column."""
     error: PopSamplerError = PopSamplerError(
-        f"Column {column!r}: expected keys of one kind, since no order and no equality holds "
-        f"between kinds. Received: {' and '.join(sorted(families))}. Convert all of the column, "
-        f"in all of its files, to one of them. {RAW_COLUMN}"
+        f"Column {column!r}: expected all keys to have one type: values of different types cannot "
+        f"be compared or ordered. Received: {' and '.join(sorted(families))}. Convert all of the "
+        f"column, in all of its files, to one of them. {RAW_COLUMN}"
     )
     return error
 
@@ -147,19 +176,31 @@ def several_families(column: str, families: Iterable[str]) -> PopSamplerError:
 def inexact(column: str, received: str, bits: int = 53) -> PopSamplerError:
     """The error for numbers that are, or elsewhere would be, rounded before we see them."""
     error: PopSamplerError = PopSamplerError(
-        f"Column {column!r}: expected floats, and integers beside nulls, of which a reader makes "
-        f"floats, to be exact: below 2**{bits}. Received: {received}, where different numbers "
-        "become one value. Store the column as words, or fill its nulls before it is read."
+        f"Column {column!r}: expected floating-point keys (and integer columns with nulls, which "
+        f"are read as floats) to be below 2**{bits}, so that they are exact. Received: {received}. "
+        "Store the column as strings, or fill the nulls before reading."
+    )
+    return error
+
+
+def _infinite(column: str, received: str) -> PopSamplerError:
+    """The error for an infinity: an overflow or a division by zero makes it of many numbers."""
+    error: PopSamplerError = PopSamplerError(
+        f"Column {column!r}: expected finite keys. Received: {received}, which does not stand for "
+        "one number. Replace it by a key of your own, or by a null: "
+        "column.replace([np.inf, -np.inf], np.nan)."
     )
     return error
 
 
 def unusable(
-    column: str, received: str, advice: str = "Convert the column to words."
+    column: str,
+    received: str,
+    advice: str = "Convert the column to strings: column.astype('string').",
 ) -> PopSamplerError:
     """The error for keys that are of no known kind, or that no file holds."""
     error: PopSamplerError = PopSamplerError(
-        f"Column {column!r}: expected numbers, words, bytes, bools, decimals, dates or times as "
+        f"Column {column!r}: expected numbers, strings, bytes, bools, decimals, dates or times as "
         f"keys, or lists of these. Received: {received}. {advice}"
     )
     return error

@@ -26,7 +26,7 @@ class KeyKind:
     equal as values: 2 and 2.0, or one instant in two time zones.
 
     Args:
-      family: "number", "word", "bool", "bytes", "date", "datetime", "datetime with zone", ...
+      family: "number", "string", "bool", "bytes", "date", "datetime", "datetime with zone", ...
       dtype: the narrowest dtype of `int64`, `uint64`, `float64` that holds all keys exactly; the
         only one that there is for a family other than numbers.
     """
@@ -100,8 +100,8 @@ def cast(keys: Any, kind: Optional[KeyKind], column: str) -> Tuple[Any, Any]:
     plain, family = plain_keys(keys, column)
     if kind is None:
         kind = KeyKind(family, "int64" if family == "number" else str(plain.dtype))
-    if (family, kind.family) == ("bytes", "word"):  # a server hands strings on as their UTF-8
-        plain, family = plain.map(_decoded), "word"
+    if (family, kind.family) == ("bytes", "string"):  # a server hands strings on as their UTF-8
+        plain, family = plain.map(_decoded), "string"
     if family != kind.family:
         raise PopSamplerError(
             f"Column {column!r}: expected keys of the vocabulary's kind, {kind.family}. "

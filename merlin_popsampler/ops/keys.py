@@ -2,18 +2,19 @@
 
 import itertools
 import operator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
-from typing import Any, FrozenSet, List, Optional, Sequence, Tuple
+from typing import Any, FrozenSet, List, Optional, Sequence, Set, Tuple
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from merlin.core import dispatch
 
 from merlin_popsampler.core.pieces import Ints
 from merlin_popsampler.errors import PopSamplerError
 
-from .key_families import inexact
+from .key_families import inexact, unusable
 
 _FEW = 1000
 """Rows below which it takes longer to find equal objects than it saves."""
@@ -29,11 +30,13 @@ class KeyGroup:
       name: the vocabulary's name in Categorify's files (its "storage name").
       columns: columns of the data frame.
       joint: whether the columns' keys are pooled; else a row's combination of keys is one key.
+      lists: columns of which the data set's schema says that they hold lists.
     """
 
     name: str
     columns: Tuple[str, ...]
     joint: bool
+    lists: FrozenSet[str] = frozenset()
 
     @property
     def keys(self) -> List[str]:
@@ -50,7 +53,6 @@ class Rows:
     Args:
       nulls: rows, or list elements, without a key (for a combination: of its first column).
       is_list: whether the rows are lists; None where no row shows it.
-      bare: whether the first part that has rows has no list element; None where none has rows.
       floating: whether there are nulls beside which a reader makes floats of integers.
       large: whether there are integers that floats would not hold.
       dtypes: of the keys, as each part with any held them.
@@ -58,10 +60,13 @@ class Rows:
 
     nulls: int
     is_list: Optional[bool]
-    bare: Optional[bool]
     floating: bool
     large: bool
     dtypes: FrozenSet[str]
+
+    def as_lists(self) -> "Rows":
+        """The same of a column of lists of which no row is more than a null."""
+        return replace(self, nulls=0, is_list=True)
 
 
 def merged_rows(parts: Sequence[Rows], column: str) -> Rows:
@@ -78,13 +83,12 @@ def merged_rows(parts: Sequence[Rows], column: str) -> Rows:
     if len(shown) > 1:
         raise _lists_and_keys(column)
     lists = shown.pop() if shown else None
-    bare = next((part.bare for part in parts if part.bare is not None), None)
     dtypes = frozenset(dtype for part in parts for dtype in part.dtypes)
     parts = [part for part in parts if part.is_list or not lists]
     floating, large = any(part.floating for part in parts), any(part.large for part in parts)
     if floating and large:
         raise inexact(column, "larger integers beside nulls")
-    return Rows(sum(part.nulls for part in parts), lists, bare, floating, large, dtypes)
+    return Rows(sum(part.nulls for part in parts), lists, floating, large, dtypes)
 
 
 def is_list(series: Any, of_column: Optional[bool] = None) -> Optional[bool]:
@@ -104,6 +108,19 @@ def is_list(series: Any, of_column: Optional[bool] = None) -> Optional[bool]:
     if shown != of_column and not (shown and _hold_one_each(series)):
         raise _lists_and_keys(series.name)
     return shown
+
+
+def plain_frame(df: Any, columns: Sequence[str]) -> Any:
+    """A frame whose columns hold their values one by one: not sparse, and lists as objects."""
+    changed = {}
+    for column in columns:
+        series = df[column]
+        in_arrow = getattr(series.dtype, "pyarrow_dtype", pa.null())
+        if isinstance(series.dtype, pd.SparseDtype):
+            changed[column] = series.sparse.to_dense()
+        elif pa.types.is_nested(in_arrow) or pa.types.is_fixed_size_list(in_arrow):
+            changed[column] = pd.Series(series.tolist(), series.index, object)
+    return df.assign(**changed) if changed else df
 
 
 def key_columns(df: Any, columns: Sequence[str], lists: bool) -> List[Any]:
@@ -136,9 +153,18 @@ def elements(series: Any, lists: bool) -> Any:
     rows = series.dropna()
     if not dispatch.is_cpu_object(series):
         return rows.list.leaves
-    if not set(map(type, rows.values)) <= {list, np.ndarray}:
+    rows = rows.tolist()
+    forms: Set[Any] = {
+        (row.dtype, row.ndim) if type(row) is np.ndarray else type(row) for row in rows
+    }
+    arrays = forms - {list}
+    if not all(isinstance(form, tuple) and form[1] for form in arrays):
         raise _lists_and_keys(series.name)
-    return _flat(rows.tolist())
+    whole = [dtype.kind in "biufOMm" and ndim == 1 for dtype, ndim in arrays]
+    if len(forms) == 1 and whole == [True]:
+        return _column_of(np.concatenate(rows), series.name)
+    # As objects, where one dtype might change some of them.
+    return pd.Series(list(itertools.chain.from_iterable(rows)), dtype=object)
 
 
 def distinct_objects(keys: List[Any]) -> Tuple[List[Any], Optional[Ints]]:
@@ -194,14 +220,15 @@ def _are_shared(values: Any) -> bool:
     return len(values) >= _FEW and len(set(map(id, sample))) < 0.9 * len(sample)
 
 
-def _flat(rows: List[Any]) -> pd.Series:
-    """Elements of pandas' rows, as objects where one dtype might change some of them."""
-    dtypes = {row.dtype if isinstance(row, np.ndarray) else None for row in rows}
-    if len(dtypes) == 1 and None not in dtypes:
-        values = np.concatenate(rows)
-        # Objects stay objects: pandas 3 would look for strings among them.
-        return pd.Series(values, dtype=object if values.dtype == object else None)
-    return pd.Series(list(itertools.chain.from_iterable(rows)), dtype=object)
+def _column_of(values: Any, column: Any) -> pd.Series:
+    """A series of these values; pandas rounds times of some units, and fails at others."""
+    if values.dtype.kind in "Mm":
+        times = values.astype(f"{values.dtype.kind}8[ns]")
+        if not np.array_equal(times.astype(values.dtype), values, equal_nan=True):
+            raise unusable(column, f"{values.dtype} keys that {times.dtype} does not hold")
+        values = times
+    # Objects stay objects: pandas 3 would look for strings among them.
+    return pd.Series(values, dtype=object if values.dtype == object else None)
 
 
 def _lists_and_keys(column: Any) -> PopSamplerError:

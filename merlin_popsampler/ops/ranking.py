@@ -80,7 +80,11 @@ def _cuts(samples: Sequence[Counts], group: KeyGroup) -> Cuts:
     rows = sorted(row for sample in samples for row in _Rows(sample))
     firsts = [len(rows) * number // len(samples) for number in range(1, len(samples))]
     kinds = merged_kinds(samples, group.keys)
-    return Cuts([rows[first] for first in firsts if rows], kinds, all_rows(samples, group))
+    seen = all_rows(samples, group)
+    for column in group.lists.intersection(seen):
+        if seen[column].is_list is None:
+            seen[column] = seen[column].as_lists()
+    return Cuts([rows[first] for first in firsts if rows], kinds, seen)
 
 
 def _pieces(ordered: Counts, cuts: Cuts, number: int) -> List[Counts]:

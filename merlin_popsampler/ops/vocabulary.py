@@ -15,7 +15,7 @@ from merlin_popsampler.contract.metadata import PopularityMetadata
 from merlin_popsampler.core.domain import FIRST_OOV_ID, NULL_ID, PADDING_ID
 from merlin_popsampler.core.pieces import Ints
 from merlin_popsampler.core.steps import MAX_STEPS, Steps
-from merlin_popsampler.errors import FrequencyOrderError, PopSamplerError
+from merlin_popsampler.errors import FrequencyOrderError
 
 from . import fit_folder, popularity_file, storage
 from .counting import Counts
@@ -94,7 +94,7 @@ def stage(buckets: Sequence[Any], group: KeyGroup, layout: Layout, folder: FitFo
     cuts, ranges = ranked(buckets, group)
     levels = dask.delayed(list)([dask.delayed(_levels)(counts) for counts in ranges])
     parts = [
-        dask.delayed(_write_part)(counts, number, cuts, levels, group, layout, folder)
+        dask.delayed(_write_part)(counts, number, levels, group, layout, folder)
         for number, counts in enumerate(ranges)
     ]
     return dask.delayed(_complete)(cuts, levels, parts, group, layout, folder)
@@ -103,18 +103,12 @@ def stage(buckets: Sequence[Any], group: KeyGroup, layout: Layout, folder: FitFo
 def _write_part(
     counts: Counts,
     number: int,
-    cuts: Cuts,
     levels: Sequence[Levels],
     group: KeyGroup,
     layout: Layout,
     folder: FitFolder,
 ) -> Part:
-    """Writes what the vocabulary keeps of a range; its ids follow those of the ranges before it.
-
-    Raises:
-      PopSamplerError: lists whose ids are of no type that Merlin knows; nothing is written then.
-    """
-    _check_lists(cuts)
+    """Writes what the vocabulary keeps of a range; its ids follow those of the ranges before it."""
     first = sum(len(level) for level in levels[:number])
     kept = min(max(_kept(levels, layout) - first, 0), len(counts))
     names = [*group.keys, fit_folder.size_column(group.name)]
@@ -155,16 +149,6 @@ def _complete(
         {column: rows.is_list for column, rows in cuts.seen.items()},
         sum(part.index_bytes for part in parts),
     )
-
-
-def _check_lists(cuts: Cuts) -> None:
-    for column, rows in cuts.seen.items():
-        if rows.is_list and rows.bare:
-            raise PopSamplerError(
-                f"Column {column!r}: expected a list with an element in the first file, or "
-                "partition, that has rows, from which Merlin takes the type of ids in lists. "
-                "Received: null and empty lists alone. Put another file first, or leave these out."
-            )
 
 
 def _levels(counts: Counts) -> Levels:

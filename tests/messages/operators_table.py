@@ -6,9 +6,6 @@ import shutil
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
-from merlin.io import Dataset
 from nvtabular import ColumnSelector, Workflow, ops
 
 from merlin_popsampler import FrequencyCategorify, FrequencyOrder, PopSamplerError
@@ -45,16 +42,6 @@ def stock(folder, **options):
 
 def unfitted(folder):
     return encoder(folder).transform(ColumnSelector(["item_id"]), frame())
-
-
-def fit_files(folder, files):
-    """On lists of words, one Parquet file for each of several lists of rows."""
-    paths = [str(folder / f"{number}.parquet") for number in range(len(files))]
-    for path, rows in zip(paths, files):
-        column = pa.array(rows, pa.list_(pa.string()))
-        pq.write_table(pa.table({"item_id": column}), path)
-    data = Dataset(paths, engine="parquet")
-    return fitted(["item_id"] >> encoder(folder), data)
 
 
 def no_longer_joint(folder, one, other=None):
@@ -196,7 +183,12 @@ TABLE = {
             ],
         ),
         Entry(
-            "Expected an integer dtype for ids",
+            "Rename the column before it is encoded",
+            lambda folder: encode(folder, pd.DataFrame({"a\0b": ["tea"]}), ["a\0b"]),
+            [lambda folder: encode(folder, pd.DataFrame({"a_b": ["tea"]}), ["a_b"])],
+        ),
+        Entry(
+            "Expected a NumPy integer dtype for ids",
             lambda _: FrequencyCategorify(dtype="float32"),
             [
                 lambda folder: encode(folder, frame(), dtype="int32"),
@@ -335,7 +327,7 @@ TABLE = {
             [lambda folder: encode(folder, as_object(["1", "tea"]))],
         ),
         Entry(
-            "Store the column as words, or fill its nulls",
+            "Store the column as strings, or fill the nulls",
             lambda folder: encode(folder, pd.DataFrame({"item_id": [2.0**53, np.nan]})),
             [
                 lambda folder: encode(folder, as_object([str(2**53), None])),
@@ -343,7 +335,15 @@ TABLE = {
             ],
         ),
         Entry(
-            "expected numbers, words, bytes",
+            "Replace it by a key of your own, or by a null",
+            lambda folder: encode(folder, pd.DataFrame({"item_id": [2.0, np.inf]})),
+            [
+                lambda folder: encode(folder, pd.DataFrame({"item_id": [2.0, -1.0]})),
+                lambda folder: encode(folder, pd.DataFrame({"item_id": [2.0, np.nan]})),
+            ],
+        ),
+        Entry(
+            "expected numbers, strings, bytes",
             lambda folder: encode(folder, as_object([1 + 2j, 3j])),
             [lambda folder: encode(folder, as_object([str(1 + 2j), str(3j)]))],
         ),
@@ -378,14 +378,6 @@ TABLE = {
         Entry("Install nvtabular 23.6 or 23.8", excepted="it says to install something"),
     ],
     "ops.vocabulary": [
-        Entry(
-            "Put another file first, or leave these out",
-            lambda folder: fit_files(folder, [[[], None], [["tea"]]]),
-            [
-                lambda folder: fit_files(folder, [[["tea"]], [[], None]]),
-                lambda folder: fit_files(folder, [[["tea"]]]),
-            ],
-        ),
         Entry(
             "was the folder moved or removed",
             lambda folder: audited(folder, os.remove),

@@ -270,7 +270,7 @@ def test_words_are_no_times(tmp_path):
     vocabulary = vocabulary_of([pd.Timestamp("2020-01-02"), pd.Timestamp("2020-01-01")], tmp_path)
     days = pd.to_datetime(pd.Series(["2020-01-01", "2020-01-02", "2020-01-03", None]))
     assert ids_of(pd.DataFrame({"item": days}), vocabulary) == [3, 4, 2, 1]
-    with pytest.raises(PopSamplerError, match="'item'.*datetime.*word"):
+    with pytest.raises(PopSamplerError, match="'item'.*datetime.*string"):
         ids_of(pd.DataFrame({"item": ["2020-01-01"]}), vocabulary)
 
 

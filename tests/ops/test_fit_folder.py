@@ -45,18 +45,24 @@ def test_files_that_changed_are_not_read(tmp_path, part):
 PLAIN = ["item", "item_id", "a.b", "7", "x" * 60]
 NAMES = [
     *PLAIN,
+    *["e\u0301", "a/b"],
     *["Item", "ITEM", "item/id", "item_id ", "../item", "tags[0]", "tags[1]", "a*", "a?", "", "."],
     *["..", ".item", "-x", "é", "e", "a\0b", "a\\b", "x" * 61, "x" * 250, "y" + "x" * 249, "日本"],
-    *["\ud800", "unique", "part.0", "a\nb", "CON", "nul:"],
+    *["\ud800", "unique", "part.0", "a\nb", "CON", "nul:", "a_b-575aa622"],
 ]
+MADE = fit_folder._safe("item/id")
 
 
 def test_every_name_has_a_file_of_its_own(tmp_path):
-    """On file systems that do not tell capitals apart, too."""
+    """FAULTS 36: on file systems that do not tell capitals apart, too.
+
+    Members: paths, patterns, capitals, Unicode's normal forms, long names, control characters,
+    half a surrogate pair, reserved names, and names that are the file name of another one.
+    """
     folder = FitFolder(str(tmp_path), "fit")
-    found = {name: fitted_in(folder, name, [value]) for value, name in enumerate(NAMES)}
+    found = {name: fitted_in(folder, name, [value]) for value, name in enumerate([*NAMES, MADE])}
     files = os.listdir(tmp_path / "fit")
-    assert len({file.lower() for file in files}) == len(NAMES)
+    assert len({file.lower() for file in files}) == len(NAMES) + 1
     assert all(len(file) < 100 and file.isascii() and file.isprintable() for file in files)
     assert not any(letter in file for file in files for letter in '/\\:*?"<>|[] ')
     for value, name in enumerate(NAMES):

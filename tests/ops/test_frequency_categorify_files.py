@@ -67,7 +67,7 @@ def other_items():
 
 
 FAILURES = {
-    "keys of two kinds": (mixed_keys, PopSamplerError, "keys of one kind"),
+    "keys of two kinds": (mixed_keys, PopSamplerError, "all keys to have one type"),
     "a broken file": (broken_file, OSError, "no such block"),
     "a dtype too small": (many_users, PopSamplerError, "'user'.*int8.*127"),
 }

@@ -166,8 +166,10 @@ def test_narrow_floats_end_where_whole_numbers_meet(dtype):
     narrow = np.array([end - 1, end - 2, 0.5], dtype)
     assert served([end - 2, end - 1, end - 1], narrow) == [3, 4, 2]
     assert served(narrow, [end - 1, end - 2, 0.5]) == [5, 4, 3]
-    for lost in ([end], [end + 1], [np.inf]):
-        with pytest.raises(PopSamplerError, match=rf"'item_id'.*2\*\*{np.finfo(dtype).nmant + 1}"):
+    exact = rf"'item_id'.*2\*\*{np.finfo(dtype).nmant + 1}"
+    infinite = f"'item_id'.*an infinite {dtype}"
+    for lost, says in ([end], exact), ([end + 1], exact), ([np.inf], infinite):
+        with pytest.raises(PopSamplerError, match=says):
             served(np.array(lost, dtype), [1])
         with pytest.raises(PopSamplerError, match="'item_id'"):
             served([end, end + 1], np.array(lost, dtype))

@@ -7,9 +7,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from merlin.dtypes.shape import DefaultShapes
 from merlin.io import Dataset
+from merlin.schema import ColumnSchema, Schema
 
-from merlin_popsampler import FrequencyCategorify, PopSamplerError
+from merlin_popsampler import FrequencyCategorify, FrequencyOrder, PopSamplerError
 from tests.support.workflow_helpers import (
     bytes_below,
     counts_file,
@@ -49,15 +51,36 @@ def made_by(workflow, data):
         [FULL, NULLS],
         [pa.concat_arrays([NULLS, FULL])],
         [pa.array([None, [None]], LISTS), FULL],
+        [NULLS, FULL],
+        [UNTYPED, FULL, NULLS],
+        [pa.array([None, []], LISTS), FULL],
+        [FULL, pa.array([None, []], LISTS)],
+        [pa.array([[7, 5], None, [5]], pa.large_list(pa.int64())), NULLS],
+        [pa.array([[7, 5], [5, 5]], pa.list_(pa.int64(), 2)), FULL, NULLS],
     ],
-    ids=["between", "without a type", "last", "in one file", "a null element"],
+    ids=[
+        *["between", "without a type", "last", "in one file", "a null element", "first"],
+        *["first, without a type", "first, with an empty list", "last, with an empty list"],
+        *["large lists", "lists of fixed size"],
+    ],
 )
-def test_files_of_lists_and_nulls(tmp_path, columns):
+@pytest.mark.parametrize("order", [None, "raise", "remap"])
+def test_files_of_lists_and_nulls(tmp_path, columns, order):
+    """FAULTS 34: also where FrequencyOrder follows, whose fit encodes each file by itself.
+
+    Members: null lists, with and without a type, in each place; null elements; empty lists beside
+    null ones; large lists and lists of fixed size. Merlin itself cannot fit a file of empty lists
+    alone, nor write a partition without rows to parquet beside others.
+    """
     data = files(tmp_path, columns)
-    workflow = fitted(["item_id"] >> FrequencyCategorify(out_path=str(tmp_path / "out")), data)
+    node = ["item_id"] >> FrequencyCategorify(out_path=str(tmp_path / "out"))
+    if order:
+        node = node >> FrequencyOrder(on_violation=order, out_path=str(tmp_path / "out"))
+    workflow = fitted(node, data)
     rows = [row for column in columns for row in column.to_pylist()]
     assert made_by(workflow, data) == ids_in_lists(rows)
-    assert workflow.output_schema["item_id"].is_list
+    column = workflow.output_schema["item_id"]
+    assert column.is_list and column.dtype.name == "int64"
     nulls = sum(key is None for row in rows for key in row or ())
     assert counts_file(str(tmp_path / "out"))[1] == nulls
     workflow.transform(data).to_parquet(str(tmp_path / "made"))
@@ -72,17 +95,65 @@ def test_an_empty_file_among_lists(tmp_path):
     assert made_by(workflow, data) == ids_in_lists(FULL.to_pylist() * 2)
 
 
-@pytest.mark.parametrize("first", [NULLS, UNTYPED], ids=["typed", "untyped"])
-def test_a_first_file_without_elements_is_refused(tmp_path, first):
-    """Merlin takes the ids' type from it, after the fit, with an error of its own."""
-    with pytest.raises(PopSamplerError, match="'item_id'.*Put another file first"):
-        fitted(
-            ["item_id"] >> FrequencyCategorify(out_path=str(tmp_path / "out")),
-            files(tmp_path, [first, FULL]),
-        )
-    assert bytes_below(tmp_path / "out") == {}
-    data = files(tmp_path, [FULL, first])
-    fitted(["item_id"] >> FrequencyCategorify(out_path=str(tmp_path / "out")), data)
+STRINGS = pa.array([["b", "a"], None, ["a"]], pa.list_(pa.string()))
+CODED = pa.array(STRINGS.to_pylist(), pa.list_(pa.dictionary(pa.int8(), pa.string())))
+
+
+@pytest.mark.parametrize("column", [STRINGS, CODED], ids=["strings", "dictionary"])
+def test_lists_of_strings(tmp_path, column):
+    """FAULTS 34: before a file of null lists, as strings and as a dictionary."""
+    data = files(tmp_path, [column, NULLS])
+    node = ["item_id"] >> FrequencyCategorify(out_path=str(tmp_path / "out"))
+    workflow = fitted(node >> FrequencyOrder(out_path=str(tmp_path / "out")), data)
+    assert made_by(workflow, data) == [[4, 3], [], [3], [], []]
+
+
+@pytest.mark.parametrize("null", [None, np.nan, pd.NA, pd.NaT], ids=str)
+@pytest.mark.parametrize("dtype", [object, None], ids=["objects", "any dtype"])
+def test_a_request_of_nulls_is_one_of_empty_lists(out_path, null, dtype):
+    """FAULTS 34: a column of floats or times, when pandas chooses its dtype."""
+    workflow, _ = encode(pd.DataFrame({"item_id": [[7, 5], [5]]}), ["item_id"], out_path, 1)
+    for number in (0, 1, 3):
+        asked = pd.DataFrame({"item_id": pd.Series([null] * number, dtype=dtype)})
+        assert [list(row) for row in workflow.transform(asked)["item_id"]] == [[]] * number
+
+
+@pytest.mark.parametrize("order", [None, "raise", "remap"])
+@pytest.mark.parametrize("column", [NULLS, UNTYPED], ids=["typed", "untyped"])
+def test_null_lists_alone_are_lists_where_the_schema_says_so(tmp_path, column, order):
+    """FAULTS 34: pandas' frames do not show it; a data set that Merlin wrote has a schema."""
+    said = Schema([ColumnSchema("item_id", dtype="int64", dims=DefaultShapes.LIST)])
+    data = files(tmp_path, [column, column])
+    data.schema = said
+    node = ["item_id"] >> FrequencyCategorify(out_path=str(tmp_path / "out"))
+    if order:
+        node = node >> FrequencyOrder(on_violation=order, out_path=str(tmp_path / "out"))
+    workflow = fitted(node, data)
+    assert made_by(workflow, data) == [[]] * 4
+    assert workflow.output_schema["item_id"].is_list
+    assert counts_file(str(tmp_path / "out")) == [0, 0, 0]
+
+
+def test_a_schema_of_lists_does_not_make_lists_of_keys(tmp_path):
+    """What the rows show counts."""
+    data = files(tmp_path, [pa.array([7, 5, 5])])
+    data.schema = Schema([ColumnSchema("item_id", dtype="int64", dims=DefaultShapes.LIST)])
+    workflow = fitted(["item_id"] >> FrequencyCategorify(out_path=str(tmp_path / "out")), data)
+    assert workflow.transform(data).compute()["item_id"].tolist() == [4, 3, 3]
+
+
+def test_the_schema_of_ids_is_a_schema_as_any_other(tmp_path):
+    """It equals the plain one in both directions, and its copies keep what it can do."""
+    workflow, _ = encode(pd.DataFrame({"item_id": [[7], [5]]}), ["item_id"], str(tmp_path), 1)
+    column = workflow.output_schema["item_id"]
+    plain = ColumnSchema(
+        column.name, column.tags, column.properties, column.dtype, dims=column.shape.as_tuple
+    )
+    assert type(plain) is ColumnSchema and column == plain and plain == column
+    assert column != plain.with_name("b") and plain.with_name("b") != column
+    assert column != "item_id"
+    renamed = column.with_name("b").with_dtype("int32").with_shape(plain.shape)
+    assert renamed.with_dtype(None) == plain.with_name("b").with_dtype("int32")
 
 
 elements = st.one_of(st.integers(0, 3), st.none())

@@ -39,7 +39,7 @@ NUMBERS = np.arange(60) % 7
 @pytest.mark.parametrize(
     ("keys", "shown"),
     [
-        pytest.param([f"k{key}" for key in NUMBERS], "number and word", id="words"),
+        pytest.param([f"k{key}" for key in NUMBERS], "number and string", id="words"),
         pytest.param(NUMBERS.astype("int32"), "int32 and int64", id="dtype"),
         pytest.param(NUMBERS * 0.5, "float64 and int64", id="fractions"),
         pytest.param(NUMBERS + 90, "id 96, where the encoder's last is 9", id="range"),

@@ -13,7 +13,7 @@ from merlin_popsampler.ops.keys import Rows
 
 
 def counted(ids, sizes, nulls=0):
-    rows = Rows(nulls, is_list=False, bare=False, floating=False, large=False, dtypes=frozenset())
+    rows = Rows(nulls, is_list=False, floating=False, large=False, dtypes=frozenset())
     return Counts([pa.array(ids)], np.array(sizes), (None,), {"item_id": rows})
 
 

@@ -80,16 +80,15 @@ def test_a_row_is_null_where_all_its_keys_are():
     assert all_null([frame["a"].isna(), frame["b"].isna()]).tolist() == [True, False, False]
 
 
-def part(nulls=0, is_list=False, bare=False, floating=False, large=False):
-    return Rows(nulls, is_list, bare, floating, large, frozenset(["int64"]))
+def part(nulls=0, is_list=False, floating=False, large=False):
+    return Rows(nulls, is_list, floating, large, frozenset(["int64"]))
 
 
 def test_null_rows_are_keys_or_empty_lists_as_the_column_has_it():
-    unknown, lists, keys = part(2, None, True), part(1, True), part(1)
-    assert merged_rows([unknown, lists], "a") == part(1, True, True)
+    unknown, lists, keys = part(2, None), part(1, True), part(1)
+    assert merged_rows([unknown, lists], "a") == part(1, True)
     assert merged_rows([keys, unknown], "a") == part(3, False)
-    assert merged_rows([unknown, unknown], "a") == part(4, None, True)
-    assert merged_rows([part(is_list=None, bare=None), lists, unknown], "a").bare is False
+    assert merged_rows([unknown, unknown], "a") == part(4, None)
     with pytest.raises(PopSamplerError, match="'a'.*lists and single keys"):
         merged_rows([lists, unknown, keys], "a")
 

@@ -125,5 +125,5 @@ def test_no_keys_at_all():
 
 def test_kinds_that_meet_only_in_the_order_are_refused():
     """Each bucket holds one of them."""
-    with pytest.raises(PopSamplerError, match="'a'.*number and word"):
+    with pytest.raises(PopSamplerError, match="'a'.*number and string"):
         ordered([[(1,)], [("x",)]], ITEM, 64)
