@@ -148,7 +148,7 @@ class PopularityBasedSampler(CatalogSampler, torch.nn.Module):  # type: ignore[m
         true_ids = dense_ids_of(true_ids, self._device())
         sampled = self.sample_ids()
         # Priced together: for so few ids, the number of operations is what costs.
-        counts = self.expected_count(torch.cat([sampled, true_ids.reshape(-1)]))
+        counts = self._prices(self.domain.rank(torch.cat([sampled, true_ids.reshape(-1)])))
         num = self._max_num_samples
         return SampledValues(sampled, counts[num:].reshape(true_ids.shape), counts[:num])
 
@@ -199,8 +199,9 @@ class PopularityBasedSampler(CatalogSampler, torch.nn.Module):  # type: ignore[m
     # Compilers cannot trace what moves a module: they run this once, before they see its tensors.
     @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
     def _follow(self) -> None:
-        device = self.stream.device
-        if self.stream.state.device != device or self._edges.device != device:
+        stream = self.stream
+        device = stream.device
+        if stream.state.device != device or self._edges.device != device:
             for part in self.children():
                 part.to_empty(device=device)  # which makes each anew, or moves it
 

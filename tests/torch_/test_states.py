@@ -347,3 +347,11 @@ def test_moves_that_replace_or_swap_tensors(swap):
         setting.set_swap_module_params_on_conversion(False)
         setting.set_overwrite_module_params_on_conversion(False)
     assert_goes_on(model.sampler, saved(CASES[2]).sampler)
+
+
+def test_another_default_device():
+    """The sampler draws where it is, not where new tensors are made."""
+    model, original = saved(CASES[1]), saved(CASES[1])
+    with torch.device("meta"):
+        found = model.sampler.sample_ids()
+    assert torch.equal(found, original.sampler.sample_ids())
