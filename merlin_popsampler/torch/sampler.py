@@ -202,7 +202,9 @@ class PopularityBasedSampler(CatalogSampler, torch.nn.Module):  # type: ignore[m
         stream = self.stream
         device = stream.device
         if stream.state.device != device or self._edges.device != device:
-            for part in self.children():
+            mapped = [self.domain] if isinstance(self.domain, torch.nn.Module) else []
+            own = (stream, self._edges, self._one_draw, self._draws, self._prices, *mapped)
+            for part in own:  # not what a subclass adds: its parameters would be erased
                 part.to_empty(device=device)  # which makes each anew, or moves it
 
     def __prepare_scriptable__(self) -> None:
