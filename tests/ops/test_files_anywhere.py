@@ -9,7 +9,7 @@ import pytest
 from nvtabular import ops
 
 from merlin_popsampler import FrequencyCategorify, FrequencyOrder, PopSamplerError
-from merlin_popsampler.__main__ import main
+from merlin_popsampler.cli.commands import main
 from merlin_popsampler.ops import fit_places, storage
 from tests.support.workflow_helpers import dataset, expected_ids, fit_folders, transformed_anew
 
