@@ -18,6 +18,7 @@ from merlin_popsampler.errors import PopSamplerError
 from .column_options import PerColumn
 
 _PACKAGE = __name__.split(".", maxsplit=1)[0]
+_SEQUENCES: Dict[str, Any] = {kind.__name__: kind for kind in (list, tuple, set, frozenset)}
 _Class = TypeVar("_Class", bound=Type[Any])
 
 
@@ -48,7 +49,7 @@ def to_json(value: Any) -> Any:
     if isinstance(value, dict):
         written = {"dict": [[to_json(key), to_json(held)] for key, held in value.items()]}
         return {**written, "default": value.default} if isinstance(value, PerColumn) else written
-    if isinstance(value, (list, tuple, set)):
+    if type(value).__name__ in _SEQUENCES:
         return {type(value).__name__: [to_json(held) for held in value]}
     if is_dataclass(value):
         held = {field.name: to_json(getattr(value, field.name)) for field in fields(value)}
@@ -71,7 +72,7 @@ def from_json(written: Any) -> Any:
         return _dataclass(held)(**{k: from_json(v) for k, v in written["fields"].items()})
     if kind == "dtype":
         return np.dtype(held)
-    return {"list": list, "tuple": tuple, "set": set}[kind](from_json(value) for value in held)
+    return _SEQUENCES[kind](from_json(value) for value in held)
 
 
 def _to_dict(operator: Any, folder: str, fs: Any) -> Tuple[Dict[str, Any], Any]:

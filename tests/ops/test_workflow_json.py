@@ -38,6 +38,7 @@ from tests.support.workflow_helpers import (
         "a",
         [1, (2, "b"), []],
         {"a": {1: None}, ("b", "c"): [0.25]},
+        [{1, 2}, frozenset(["a"])],
         Encoder("items", 3, fitted_here=True),
         {"held": (Encoder("items", 3, fitted_here=False),)},
     ],

@@ -1,5 +1,6 @@
 """Fitting small workflows, and the plain-Python order that the operators are held to."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -100,6 +101,7 @@ def transformed_anew(workflow: nvt.Workflow, frame: pd.DataFrame) -> pd.DataFram
 
 def bytes_below(folder: Any) -> Dict[str, bytes]:
     """Every file below a folder, hidden ones included, by its path inside the folder."""
+    gc.collect()  # or an operator that is gone removes its unfinished fit in the midst of the list
     files = sorted(path for path in Path(folder).rglob("*") if path.is_file())
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
