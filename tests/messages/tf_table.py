@@ -57,7 +57,7 @@ def symbolic():
 def losses(table, queries=None, true_ids=IDS, layer=None, excluded_ids=None):
     layer = layer or SampledSoftmax(sampler())
     queries = tf.zeros([2, 2]) if queries is None else queries
-    return layer(queries, tf.convert_to_tensor(true_ids), table, excluded_ids, training=True)
+    return layer(queries, true_ids, table, excluded_ids, training=True)
 
 
 def draw(algorithm):
@@ -162,7 +162,7 @@ TABLE = {
             [
                 lambda _: losses(embedding(), excluded_ids=PAIRS),
                 lambda _: losses(
-                    embedding(), tf.zeros([8, 2]), [3] * 8, excluded_ids=tf.repeat(FOUR, 2, 0)
+                    embedding(), tf.zeros([8, 2]), tf.fill([8], 3), None, tf.repeat(FOUR, 2, 0)
                 ),
                 lambda _: losses(embedding(), excluded_ids=IDS[:, None]),
                 lambda _: losses(embedding(), excluded_ids=IDS[None]),
