@@ -208,7 +208,7 @@ def remapped(ids: Any, order: Order, possible: PossibleIds) -> Any:
 
 
 def _other_dtype(found: Any, expected: str) -> str:
-    """A dtype that the encoder does not give, in words; objects may hold ids of any."""
+    """Names a dtype that the encoder does not give; objects may hold ids of any dtype."""
     told = {expected, str(found)} - {"", "object"}
     return f"{found} values, where the fit had {expected}" if len(told) > 1 else ""
 

@@ -77,7 +77,7 @@ def contrastive_logits(
       domain: the ids that stand for an item; samples of others are masked.
       temperature: positive number or scalar; scores are divided by it.
       excluded_ids: integers `[rows, n]` or `[1, n]`, dense (padded with ids that stand for no
-        item) or ragged: ids that are no negatives of a row, its history for example. Its positive
+        item) or ragged: ids that are not negatives of a row, its history for example. Its positive
         never is one.
       correct_positive: whether the positive's count is subtracted as well.
 

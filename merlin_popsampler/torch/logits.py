@@ -61,7 +61,7 @@ def contrastive_logits(
         other ids are masked.
       temperature: positive number or scalar; scores are divided by it.
       excluded_ids: integers `[rows, n]` or `[1, n]`, dense (padded with ids that stand for no
-        item), or nested (`layout=torch.jagged`) of `rows` lists: ids that are no negatives of a
+        item), or nested (`layout=torch.jagged`) of `rows` lists: ids that are not negatives of a
         row, its history for example. Its positive never is one.
       correct_positive: whether the positive's count is subtracted as well.
 
