@@ -2,8 +2,8 @@
 
 Integer and string keys, drawn from a Zipf law over a catalog, read from parquet. Each round fits
 both, in alternating order; the ratio is taken within the round, so that what else the machine does
-falls on both. The report of how well each law fits, which every fit of ours writes into the schema,
-is timed on the same counts.
+falls on both. The report of how well each distribution fits, which every fit of ours writes into
+the schema, is timed on the same counts.
 """
 
 import argparse
@@ -26,7 +26,7 @@ import pandas as pd
 from merlin.io import Dataset
 
 from merlin_popsampler import FrequencyCategorify
-from merlin_popsampler.core.laws import LogUniform, distance
+from merlin_popsampler.core.distributions import LogUniform, distance
 
 ENCODERS = {"Categorify": nvt.ops.Categorify, "FrequencyCategorify": FrequencyCategorify}
 LIMITS = {"integers": 0.6, "strings": 0.4}
@@ -59,7 +59,7 @@ def seconds_of_fit(name: str, kind: str, data: Path) -> float:
 
 
 def seconds_of_report(kind: str, data: Path) -> float:
-    """Median time of the distances of both laws from the counts of a fit."""
+    """Median time of the distances of both distributions from the counts of a fit."""
     with tempfile.TemporaryDirectory() as out:
         encoder = FrequencyCategorify(out_path=out)
         nvt.Workflow([kind] >> encoder).fit(Dataset(str(data), engine="parquet"))
@@ -69,8 +69,8 @@ def seconds_of_report(kind: str, data: Path) -> float:
     seconds = []
     for _ in range(5):
         began = time.perf_counter()
-        for law in (LogUniform(len(counts)), metadata.law()):
-            distance(law, counts)
+        for distribution in (LogUniform(len(counts)), metadata.distribution()):
+            distance(distribution, counts)
         seconds.append(time.perf_counter() - began)
     return statistics.median(seconds)
 

@@ -2,7 +2,7 @@
 
 Losses at temperature 0.2 and 100 samples, each with the same draws and the same batches: ours,
 TensorFlow's `sampled_softmax_loss` on queries divided by the temperature, and two wrong ones, which
-correct before the temperature or price a sample by `1 - (1 - p)^K`. The measure is the KL
+correct before the temperature or expected count a sample by `1 - (1 - p)^K`. The measure is the KL
 divergence from the truth in nats at the end, over paired seeds. Writes learning.md and
 learning.json under `--output`.
 """
@@ -18,7 +18,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 import tensorflow as tf
 
-from merlin_popsampler.laws import LogUniform
+from merlin_popsampler.distributions import LogUniform
 from merlin_popsampler.tf import PopularityBasedSampler, SampledSoftmax
 from merlin_popsampler.tf.logits import Candidates, contrastive_logits, cross_entropy
 
@@ -28,7 +28,7 @@ Loss = Callable[[tf.Variable, tf.Tensor], tf.Tensor]
 
 
 def truth(seed: int) -> Any:
-    """A log-uniform law that was shaken, so that it is not the one that is drawn from."""
+    """A log-uniform distribution that was shaken, so that it is not the one that is drawn from."""
     shaken = LogUniform(SIZE).prob(np.arange(SIZE))
     shaken = shaken * np.exp(np.random.default_rng(seed).normal(scale=0.5, size=SIZE))
     return shaken / shaken.sum()
@@ -56,13 +56,15 @@ def losses(seed: int) -> Dict[str, Callable[[], Loss]]:
             sampled_values=layer.sampled_values(ids[:, None]),
         )
 
-    def priced(price: Callable[[PopularityBasedSampler, tf.Tensor], tf.Tensor]) -> Loss:
+    def with_counts(
+        expected_count: Callable[[PopularityBasedSampler, tf.Tensor], tf.Tensor],
+    ) -> Loss:
         layer = sampler()
 
         def loss(table: tf.Variable, ids: tf.Tensor) -> tf.Tensor:
             sampled = layer.sample_ids()
             rows, others = (
-                Candidates(tf.gather(table, chosen), chosen, price(layer, chosen))
+                Candidates(tf.gather(table, chosen), chosen, expected_count(layer, chosen))
                 for chosen in (ids, sampled)
             )
             query = tf.ones([BATCH, 1])
@@ -74,10 +76,10 @@ def losses(seed: int) -> Dict[str, Callable[[], Loss]]:
     return {
         OURS: ours,
         BASE: tensorflows,
-        "corrected before the temperature": lambda: priced(
+        "corrected before the temperature": lambda: with_counts(
             lambda layer, ids: layer.expected_count(ids) ** (1 / TEMPERATURE)
         ),
-        "1 - (1 - p)^K": lambda: priced(
+        "1 - (1 - p)^K": lambda: with_counts(
             lambda layer, ids: -tf.math.expm1(SAMPLES * tf.math.log1p(-layer.probability(ids)))
         ),
     }

@@ -33,17 +33,17 @@ def built(which: str, items: int) -> Any:
     from merlin.schema import ColumnSchema, Schema, Tags
 
     from merlin_popsampler import PopularityBasedSampler
-    from merlin_popsampler.laws import Empirical, Steps
+    from merlin_popsampler.distributions import Empirical, PopularityCurve
     from merlin_popsampler.tf.merlin_models import ContrastiveOutput
 
     def column(name: str, highest: int, *tags: Any) -> Any:
         domain = {"domain": {"min": 0, "max": highest, "name": name}}
         return ColumnSchema(name, [*tags, Tags.CATEGORICAL], domain, np.int64)
 
-    law: Any = "log_uniform"
+    distribution: Any = "log_uniform"
     if items == ITEMS:
-        law = Empirical(Steps.from_counts(10**9 // np.arange(10, 10 + ITEMS)))
-    sampler = PopularityBasedSampler(items + 2, 3, SAMPLES, seed=17, law=law)
+        distribution = Empirical(PopularityCurve.from_counts(10**9 // np.arange(10, 10 + ITEMS)))
+    sampler = PopularityBasedSampler(items + 2, 3, SAMPLES, seed=17, distribution=distribution)
     table = mm.EmbeddingTable(DIM, column("item", items + 2, Tags.ITEM_ID))
     outputs = {"merlin": mm.ContrastiveOutput, "ours": ContrastiveOutput}
     output = outputs[which](table, sampler, logq_sampling_correction=True)

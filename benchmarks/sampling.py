@@ -1,7 +1,7 @@
-"""Drawing and pricing against TensorFlow's op and Merlin's samplers, side by side in one process.
+"""Drawing with correction beside TensorFlow's op and Merlin's samplers, in one process.
 
-Sections: drawing and pricing at several sizes and numbers of samples (plain graph and XLA); a batch
-of 4,096 positives priced as well, against both of Merlin's samplers; construction time, memory and
+Sections: drawing with correction at several sizes (plain graph and XLA); a batch
+of 4,096 positives too, against both of Merlin's samplers; construction time, memory and
 size of a SavedModel; a whole training step. Writes sampling.md, sampling.json and sampling.png
 under `--output`. Where there is a GPU, all of ours runs on it; TensorFlow's op stays on the CPU.
 """
@@ -25,9 +25,9 @@ import numpy as np
 import tensorflow as tf
 from timing import calls_for, checksum, compiled, race
 
-from merlin_popsampler.core.laws import LogUniform
-from merlin_popsampler.core.prices import price_table
-from merlin_popsampler.tf.prices import expected_count
+from merlin_popsampler.core.distributions import LogUniform
+from merlin_popsampler.core.expected_counts import build_expected_counts
+from merlin_popsampler.tf.expected_counts import expected_count
 from merlin_popsampler.tf.ranks import draw_ranks
 from merlin_popsampler.tf.sampler import PopularityBasedSampler
 
@@ -44,16 +44,16 @@ def tf_op(size: int, num_sampled: int) -> Step:
 
 
 def draw_step(size: int, num_sampled: int) -> Step:
-    law = LogUniform(size)
-    return lambda i: checksum(draw_ranks(law, 3, i, num_sampled))
+    distribution = LogUniform(size)
+    return lambda i: checksum(draw_ranks(distribution, 3, i, num_sampled))
 
 
-def price_step(size: int, num_sampled: int) -> Step:
-    law = LogUniform(size)
-    table = price_table(law, num_sampled, unique=True)
+def expected_count_step(size: int, num_sampled: int) -> Step:
+    distribution = LogUniform(size)
+    table = build_expected_counts(distribution, num_sampled, unique=True)
 
     def step(i: tf.Tensor) -> tf.Tensor:
-        ranks = draw_ranks(law, 3, i, num_sampled)
+        ranks = draw_ranks(distribution, 3, i, num_sampled)
         return checksum(ranks, expected_count(table, ranks))
 
     return step
@@ -62,7 +62,7 @@ def price_step(size: int, num_sampled: int) -> Step:
 def drawing(
     sizes: List[int], samples: List[int], rounds: int, overlap: bool
 ) -> List[Dict[str, Any]]:
-    """Drawing alone, and with the price of each sampled id, as the op does both."""
+    """Drawing alone, and with the expected count of each sampled id, as the op does both."""
     rows = []
     for size in sizes:
         for num_sampled in samples:
@@ -70,7 +70,7 @@ def drawing(
                 continue
             steps = {"TensorFlow's op": tf_op(size, num_sampled)}
             steps["draw"] = draw_step(size, num_sampled)
-            steps["draw and price"] = price_step(size, num_sampled)
+            steps["draw and correct"] = expected_count_step(size, num_sampled)
             steps["draw, XLA"] = compiled(draw_step(size, num_sampled))
             found = race(steps, calls_for(num_sampled), rounds, "TensorFlow's op", overlap)
             rows.append({"size": size, "num_sampled": num_sampled, "steps": found})
@@ -79,7 +79,7 @@ def drawing(
 
 
 def merlin_samplers(size: int, num_sampled: int) -> Dict[str, Step]:
-    """Merlin's two samplers: draw, and price the batch's positives and the sample."""
+    """Merlin's two samplers: draw, and correct the batch's positives and the sample."""
     from merlin.models.tf.blocks.sampling.cross_batch import PopularityBasedSampler as First
     from merlin.models.tf.outputs.sampling.base import Candidate
     from merlin.models.tf.outputs.sampling.popularity import PopularityBasedSamplerV2
@@ -96,8 +96,8 @@ def merlin_samplers(size: int, num_sampled: int) -> Dict[str, Step]:
 
     def second_step(_: tf.Tensor) -> tf.Tensor:
         sampled = second.with_sampling_probs(second.sample())
-        priced = second.with_sampling_probs(Candidate(id=ids, metadata={}))
-        return checksum(sampled.id, sampled.sampling_prob, priced.sampling_prob)
+        with_counts = second.with_sampling_probs(Candidate(id=ids, metadata={}))
+        return checksum(sampled.id, sampled.sampling_prob, with_counts.sampling_prob)
 
     return {"Merlin, first interface": first_step, "Merlin, second interface": second_step}
 
@@ -162,7 +162,7 @@ def seconds(build: Callable[[], Any], repeats: int = 5) -> float:
 
 
 def saved_bytes(size: int) -> int:
-    """Size of a SavedModel that draws and prices."""
+    """Size of a SavedModel that draws and corrects."""
 
     module = tf.Module()
     module.sampler = built(size)
@@ -176,7 +176,10 @@ def saved_bytes(size: int) -> int:
 def training_step(num_sampled: int, rounds: int) -> Dict[str, Any]:
     """A step of sampled softmax with plain SGD on both tables, ours against the op's sample."""
     size = 10**5
-    law, table = LogUniform(size), price_table(LogUniform(size), num_sampled, unique=True)
+    distribution, table = (
+        LogUniform(size),
+        build_expected_counts(LogUniform(size), num_sampled, unique=True),
+    )
     items, users = (tf.Variable(tf.random.normal([size, DIM], stddev=0.1)) for _ in range(2))
     biases, ids = tf.zeros([size]), positives(size)
 
@@ -195,7 +198,7 @@ def training_step(num_sampled: int, rounds: int) -> Dict[str, Any]:
         return step
 
     def ours(i: tf.Tensor) -> Any:
-        ranks = draw_ranks(law, 3, i, num_sampled)
+        ranks = draw_ranks(distribution, 3, i, num_sampled)
         true_count = expected_count(table, ids)
         return ranks, true_count, expected_count(table, ranks)
 
@@ -253,7 +256,7 @@ def plot(rows: List[Dict[str, Any]], path: Path) -> None:
         samples = [row["num_sampled"] for row in mine]
         axis.axhline(1.0, color="0.6", lw=1, label="TensorFlow's op")
         for name, colour in (
-            ("draw", "#1b9e77"), ("draw and price", "#d95f02"), ("draw, XLA", "#7570b3")
+            ("draw", "#1b9e77"), ("draw and correct", "#d95f02"), ("draw, XLA", "#7570b3")
         ):  # fmt: skip
             steps = [row["steps"][name] for row in mine]
             middle = [step["ratio"] for step in steps]

@@ -1,12 +1,12 @@
-"""Drawing and pricing in PyTorch against torch.multinomial and Transformers4Rec's algorithm.
+"""Drawing with correction in PyTorch against torch.multinomial and Transformers4Rec's algorithm.
 
-Sections: K draws of n items with their prices and those of 256 positives, all alternatives in turns
-in one process, eager, compiled, and on a GPU captured as a CUDA graph; construction time, memory
-and state. Run it by the environment of PyTorch, `.venv-torch/bin/python
+Sections: K draws of n items with their expected counts and those of 256 positives, all alternatives
+in turns in one process, eager, compiled, and on a GPU captured as a CUDA graph; construction time,
+memory and state. Run it by the environment of PyTorch, `.venv-torch/bin/python
 benchmarks/sampling_torch.py`. Writes sampling_torch.md and sampling_torch.json under `--output`.
 
 Transformers4Rec's sampler is written anew from its description: 2 K draws with replacement from a
-table of the catalog's length, made unique (so sorted), of which the first K are kept, priced by a
+table of the catalog's length, made unique (so sorted), of which the first K are kept, weighed by a
 second such table of 1 - (1 - p)^(2 K).
 """
 
@@ -44,12 +44,14 @@ class Transformers4RecAlgorithm:
     def __init__(self, size: int, num_sampled: int, device: str) -> None:
         self.num_sampled = num_sampled
         self.dist = log_uniform(size, device)
-        self.prices = -torch.expm1(2 * num_sampled * torch.log1p(-self.dist.double())).float()
+        self.expected_counts = -torch.expm1(
+            2 * num_sampled * torch.log1p(-self.dist.double())
+        ).float()
 
     def __call__(self, labels: torch.Tensor) -> Any:
         drawn = torch.multinomial(self.dist, 2 * self.num_sampled, replacement=True)
         sampled = drawn.unique()[: self.num_sampled]
-        return sampled, self.prices[labels], self.prices[sampled]
+        return sampled, self.expected_counts[labels], self.expected_counts[sampled]
 
 
 def ours(size: int, num_sampled: int, device: str) -> Any:

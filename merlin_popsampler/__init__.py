@@ -6,10 +6,10 @@ What lies where, and what may import what (each from those before it, frameworks
 - `core`: the mathematics, NumPy and the standard library alone;
 - `contract`: what a Merlin schema carries, and what a sampler takes from it;
 - `ops`: NVTabular's side, the operators and the files of their fits;
-- `tf`: TensorFlow's side, the Keras layers that draw, price and train;
+- `tf`: TensorFlow's side, the Keras layers that draw, expected count and train;
 - `torch`: PyTorch's side, the same sampler and loss as modules;
 - `cli`: reports from the command line, behind `python -m merlin_popsampler`;
-- `laws`: the public door to the laws of `core`.
+- `distributions`: the public door to the distributions of `core`.
 
 Importing this package loads neither TensorFlow nor PyTorch, nor NVTabular, nor cuDF: each public
 name brings what it needs on first use. A program that has TensorFlow loaded gets the layers'

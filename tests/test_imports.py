@@ -85,9 +85,9 @@ def test_nothing_comes_in_through_a_third_module(module):
         ("core.domain", "from merlin_popsampler import PopularityBasedSampler"),
         ("core.domain", "from .. import tf"),
         ("core.domain", "from ..tf import inverse"),
-        ("core.laws", "import importlib\nimportlib.import_module('tensorflow')"),
-        ("core.laws", "def f():\n    import pandas as pd"),
-        ("core.laws", "import scipy"),
+        ("core.distributions", "import importlib\nimportlib.import_module('tensorflow')"),
+        ("core.distributions", "def f():\n    import pandas as pd"),
+        ("core.distributions", "import scipy"),
         ("errors", "from merlin_popsampler.core import domain"),
         ("contract.metadata", "import nvtabular"),
         ("contract.schema", "def f():\n    import tensorflow"),
@@ -111,7 +111,7 @@ def test_nothing_comes_in_through_a_third_module(module):
         ("cli.inspect", "from merlin_popsampler.ops.vocabulary import stage"),
         ("cli.inspect", "from merlin_popsampler.ops import counting"),
         ("cli.inspect", "import nvtabular"),
-        ("__main__", "from .core import laws"),
+        ("__main__", "from .core import distributions"),
     ],
 )
 def test_a_wrong_import_is_found(module, source):
@@ -121,15 +121,21 @@ def test_a_wrong_import_is_found(module, source):
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        ("core.laws", "import math\nimport numpy.typing as npt\nfrom .domain import IdDomain"),
-        ("core.laws", "from merlin_popsampler.errors import PopSamplerError"),
+        (
+            "core.distributions",
+            "import math\nimport numpy.typing as npt\nfrom .domain import IdDomain",
+        ),
+        ("core.distributions", "from merlin_popsampler.errors import PopSamplerError"),
         ("contract.schema_file", "def f():\n    import fsspec"),
         ("ops.frequency_order", "import nvtabular\nfrom merlin import schema\nfrom . import keys"),
         ("ops.frequency_order", "from merlin_popsampler.contract import metadata"),
         ("tf.sampler", "import tensorflow as tf\nfrom .ranks import draw_ranks"),
         ("tf.merlin_models.interfaces", "def f():\n    from merlin.models.tf import Model"),
-        ("torch.sampler", "import torch\nfrom merlin_popsampler.core.laws import Law"),
-        ("cli.inspect", "from merlin_popsampler.ops.fitted_column import FittedColumn"),
+        (
+            "torch.sampler",
+            "import torch\nfrom merlin_popsampler.core.distributions import Distribution",
+        ),
+        ("cli.inspect", "from merlin_popsampler.ops.fitted_column import ColumnReport"),
         ("cli.inspect", "from merlin_popsampler.ops import fit_folder"),
     ],
 )
@@ -141,7 +147,7 @@ def test_what_comes_through_a_third_module_is_found():
     modules = {
         **MODULES,
         f"{ROOT}.contract.schema": "from merlin.schema import Schema",
-        f"{ROOT}.core.domain": "from . import laws",
+        f"{ROOT}.core.domain": "from . import distributions",
     }
     _, foreign = closure(modules, f"{ROOT}.tf.sampler")
     assert "merlin" in roots(foreign)

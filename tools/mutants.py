@@ -1,7 +1,7 @@
 """Mutation testing: changes the code in one place at a time and asks whether the tests notice.
 
   make mutants                                    every module of MODULES, two processes
-  make mutants ARGS="core/domain.py core/steps.py"    these only, each one of MODULES
+  make mutants ARGS="core/domain.py core/popularity_curve.py"    these only, each one of MODULES
   make mutants WORKERS=4                          four processes
 
 The changes are those of mutmut, number and string literals, messages (what is raised) and
@@ -46,10 +46,10 @@ MODULES = (
     "contract/schema.py",
     "core/checks.py",
     "core/domain.py",
-    "core/laws.py",
-    "core/pieces.py",
-    "core/prices.py::PriceTable",
-    "core/steps.py",
+    "core/distributions.py",
+    "core/segments.py",
+    "core/expected_counts.py::ExpectedCounts",
+    "core/popularity_curve.py",
 )
 # Tests of how long something takes: a mutant that only computes less would fail or pass by chance.
 NO_JUDGES = ("tests/core/test_steps.py::test_a_million_counts_take_a_moment",)
@@ -177,7 +177,7 @@ class Judges:
 
     @classmethod
     def of(cls, module: str) -> "Judges":
-        """By the layout: `core/steps.py` has `tests/core/test_steps.py`, or only a folder."""
+        """By the layout: `core/tables.py` has `tests/core/test_tables.py`, or only a folder."""
         path = Path(module)
         folder = Path("tests") / path.parent
         file = folder / f"test_{path.name}"

@@ -117,7 +117,7 @@ full = torch.nn.functional.cross_entropy(torch.ones(2, 4) @ items.weight[3:].T, 
 checks = {
     "without TensorFlow": find_spec("tensorflow") is None,
     "without NVTabular": find_spec("nvtabular") is None,
-    "a schema's JSON makes the sampler": repr(sampler.law) == "Empirical(size=8)",
+    "a schema's JSON makes the sampler": repr(sampler.distribution) == "Empirical(size=8)",
     "all items drawn are the catalog": sorted(sampler.sample_ids().tolist()) == list(range(3, 11)),
     "whose loss is the full softmax": abs(float(loss - full)) < 1e-5,
 }

@@ -106,7 +106,7 @@ def popular_items(item: ColumnSchema, popularity: PopularityMetadata, dim: int) 
     """
     domain = popularity.domain
     table = tf.random.uniform([domain.cardinality, dim + 1], -0.05, 0.05).numpy()
-    shares = popularity.law().prob(np.arange(domain.size))
+    shares = popularity.distribution().prob(np.arange(domain.size))
     table[:, -1] = np.log(shares[-1])
     table[domain.min_id :, -1] = np.log(shares)
     return mm.EmbeddingTable.from_pretrained(pd.DataFrame(table), col_schema=item)

@@ -24,7 +24,7 @@ def popular_items(popularity: PopularityMetadata, dim: int) -> torch.nn.Embeddin
     domain = popularity.domain
     items = torch.nn.Embedding(domain.cardinality, dim + 1)
     torch.nn.init.uniform_(items.weight, -0.05, 0.05)
-    shares = torch.from_numpy(np.log(popularity.law().prob(np.arange(domain.size))))
+    shares = torch.from_numpy(np.log(popularity.distribution().prob(np.arange(domain.size))))
     with torch.no_grad():
         items.weight[:, -1] = shares[-1]
         items.weight[domain.min_id :, -1] = shares

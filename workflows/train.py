@@ -37,8 +37,8 @@ compat.enable()  # before the first import of Merlin
 import merlin.models.tf as mm
 import numpy as np
 import tensorflow as tf
+from early_stopping import UntilNoBetter, adam
 from evaluate import Scorer, as_table, evaluate, leave_last_out, popularity_scorer
-from fitting import UntilNoBetter, adam
 from flags import made, training_parser
 from merlin.io import Dataset
 from models import MODELS, build_model, model_scorer
@@ -54,7 +54,7 @@ from merlin_popsampler import (
 )
 from merlin_popsampler.tf.merlin_models import ItemFeatures
 
-LAWS = ("auto", "empirical", "log_uniform", "uniform")
+DISTRIBUTIONS = ("auto", "empirical", "log_uniform", "uniform")
 
 
 def fit(
@@ -81,7 +81,9 @@ def fit(
     negatives: Any = "in-batch"
     if args.negatives == "sampled":
         negatives = PopularityBasedSampler.from_schema(
-            data.schema, law=args.law, max_num_samples=min(args.num_sampled, domain.size)
+            data.schema,
+            distribution=args.distribution,
+            max_num_samples=min(args.num_sampled, domain.size),
         )
     item_schema = features = None
     if name == "two-tower":
@@ -172,7 +174,12 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     add = parser.add_argument
     add("--models", nargs="+", choices=MODELS, help="which to train (all)")
     add("--negatives", choices=("sampled", "in-batch"), default="sampled", help="[%(default)s]")
-    add("--law", choices=LAWS, default="auto", help="law of the negatives [%(default)s]")
+    add(
+        "--distribution",
+        choices=DISTRIBUTIONS,
+        default="auto",
+        help="distribution of the negatives [%(default)s]",
+    )
     return parser.parse_args(argv)
 
 

@@ -8,7 +8,7 @@ MOST = 1000
 """Draws of a batch where nobody says otherwise and the catalog is large."""
 SHARE = 10
 """There a batch holds one item in so many at most: one that holds nearly all of them has expected
-counts near 1, whatever the law, and compares nothing.
+counts near 1, whatever the distribution, and compares nothing.
 """
 
 

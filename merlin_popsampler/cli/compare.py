@@ -5,10 +5,10 @@ from typing import Any, Dict, Optional
 import numpy as np
 import pandas as pd
 
-from merlin_popsampler.core.pieces import Floats, Ints
-from merlin_popsampler.core.prices import price_table
+from merlin_popsampler.core.expected_counts import build_expected_counts
+from merlin_popsampler.core.segments import Floats, Ints
 from merlin_popsampler.errors import PopSamplerError
-from merlin_popsampler.ops.fitted_column import FittedColumn
+from merlin_popsampler.ops.fitted_column import ColumnReport
 
 from .batch import draws_of_a_batch
 from .inspect import Rows
@@ -20,7 +20,7 @@ _NAMED = 5
 
 
 def drift(
-    old: FittedColumn, new: FittedColumn, num_sampled: Optional[int] = None
+    old: ColumnReport, new: ColumnReport, num_sampled: Optional[int] = None
 ) -> Dict[str, Any]:
     """How far the popularity of NEW has moved from OLD, which a model may still be trained on.
 
@@ -37,9 +37,9 @@ def drift(
       `matched_by` ("key" or "rank"), `tv` (total variation, over the items of either),
       `rank_correlation` (Spearman, over the items of both), `new_items`, `vanished_items`,
       `items_of_both`, `unknown_share` (of NEW's item interactions, those of items that OLD does not
-      know), `num_sampled`, `off_by_2` (items of both whose expected count by OLD's law is off by
-      more than a factor 2 from that by NEW's) and `most_off` (the worst of them: key, expected
-      counts).
+      know), `num_sampled`, `off_by_2` (items of both whose expected count by OLD's distribution is
+      off by more than a factor 2 from that by NEW's) and `most_off` (the worst of them: key,
+      expected counts).
 
     Raises:
       PopSamplerError: keys of different kinds, a side without items or that nobody counted, or
@@ -69,7 +69,7 @@ def drift(
         "items_of_both": len(both),
         "unknown_share": float(unknown / matched["new"].sum()),
         "num_sampled": draws,
-        **_prices_off(old, new, both, draws),
+        **_expected_counts_off(old, new, both, draws),
     }
 
 
@@ -84,7 +84,7 @@ def rows(found: Dict[str, Any]) -> Rows:
     ]
 
 
-def _by_key(column: FittedColumn, side: str) -> pd.DataFrame:
+def _by_key(column: ColumnReport, side: str) -> pd.DataFrame:
     """Keys, counts and ranks of one side's items."""
     frame = pd.DataFrame(column.keys)
     frame.columns = pd.Index([f"key_{i}" for i in range(frame.shape[1])])
@@ -104,28 +104,28 @@ def _matched(old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
         ) from None
 
 
-def _prices_off(
-    old: FittedColumn, new: FittedColumn, both: pd.DataFrame, num_sampled: int
+def _expected_counts_off(
+    old: ColumnReport, new: ColumnReport, both: pd.DataFrame, num_sampled: int
 ) -> Dict[str, Any]:
     """Items of both sides whose expected counts differ too much, and the worst of them."""
-    prices = both.filter(like="key_").assign(
+    expected_counts = both.filter(like="key_").assign(
         old=_expected_counts(old, both["rank_old"].to_numpy(np.int64), num_sampled),
         new=_expected_counts(new, both["rank_new"].to_numpy(np.int64), num_sampled),
     )
-    distance = np.log(prices["new"] / prices["old"]).abs().to_numpy()
+    distance = np.log(expected_counts["new"] / expected_counts["old"]).abs().to_numpy()
     order = np.argsort(-distance, kind="stable")[: int((distance > np.log(FACTOR)).sum())]
     return {
         "off_by_2": len(order),
         "most_off": [
             {"key": " ".join(map(str, keys)), "old": round(before, 6), "new": round(after, 6)}
-            for *keys, before, after in prices.iloc[order[:_NAMED]].itertuples(index=False)
+            for *keys, before, after in expected_counts.iloc[order[:_NAMED]].itertuples(index=False)
         ],
     }
 
 
-def _expected_counts(column: FittedColumn, ranks: Ints, num_sampled: int) -> Floats:
-    law = column.metadata.law()
-    return price_table(law, num_sampled, unique=True).expected_count(ranks)
+def _expected_counts(column: ColumnReport, ranks: Ints, num_sampled: int) -> Floats:
+    distribution = column.metadata.distribution()
+    return build_expected_counts(distribution, num_sampled, unique=True).expected_count(ranks)
 
 
 def _spearman(old: Any, new: Any) -> float:

@@ -1,4 +1,4 @@
-"""`inspect`: what a schema says of its item ids, and how well the laws fit their counts."""
+"""`inspect`: reports a schema's item ids, and how well the distributions fit their counts."""
 
 from dataclasses import asdict
 from typing import Any, Dict, List, Tuple
@@ -6,28 +6,28 @@ from typing import Any, Dict, List, Tuple
 import numpy as np
 
 from merlin_popsampler.core.domain import FIRST_OOV_ID
-from merlin_popsampler.ops.fitted_column import FittedColumn
+from merlin_popsampler.ops.fitted_column import ColumnReport
 
 Rows = List[Tuple[str, Any]]
 HEAD_SHARE = 0.01
 """The top of the catalog whose share of the interactions is reported."""
 
 
-def summary(column: FittedColumn) -> Dict[str, Any]:
+def summary(column: ColumnReport) -> Dict[str, Any]:
     """The contract and the fit as plain values.
 
     Shares are of interactions: `top_share` that of the most frequent 1 % of the items, and where
     the counts are known `reserved_share` that of padding, null and unknown keys by id. There,
     `unseen_items` are ids of the range without any count, and `unseen_share` is their part of the
-    draws by the schema's law, which takes them as seen once.
+    draws by the schema's distribution, which takes them as seen once.
     """
     metadata = column.metadata
     result: Dict[str, Any] = {"column": column.name, **asdict(metadata)}
     del result["steps"]
     result["items"] = metadata.domain.size
     result["num_steps"] = 0 if metadata.steps is None else len(metadata.curve)
-    has_law = bool(metadata.frequency_ordered and metadata.domain.size)
-    if has_law and column.measured:
+    has_distribution = bool(metadata.frequency_ordered and metadata.domain.size)
+    if has_distribution and column.measured:
         counts = column.item_counts
         top = max(1, round(HEAD_SHARE * len(counts)))
         result["interactions"] = int(counts.sum().round())
@@ -40,8 +40,8 @@ def summary(column: FittedColumn) -> Dict[str, Any]:
         }
         unseen = np.flatnonzero(column.counts[metadata.min_id :] == 0)
         result["unseen_items"] = len(unseen)
-        if has_law:
-            result["unseen_share"] = float(metadata.law().prob(unseen).sum())
+        if has_distribution:
+            result["unseen_share"] = float(metadata.distribution().prob(unseen).sum())
     return result
 
 
@@ -58,7 +58,7 @@ def rows(found: Dict[str, Any]) -> Rows:
         lines["interactions"] = f"{found['interactions']:,}"
         lines["top 1 % of the items"] = f"{found['top_share']:.1%} of the interactions"
     for name, distance in (found["fit"] or {}).items():
-        label = f"{name.replace('_', '-')} law"
+        label = f"{name.replace('_', '-')} fit"
         lines[label] = f"total variation {distance['tv']:.4f}, KL {distance['kl']:.4f} nats"
     for name, share in found.get("reserved_share", {}).items():
         lines[f"share of {name}"] = f"{share:.2%}"

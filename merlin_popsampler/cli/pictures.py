@@ -1,4 +1,4 @@
-"""The picture of a popularity: data against laws, and what a batch of draws makes of them."""
+"""Plots measured popularity against the distributions, and the expected counts that follow."""
 
 import io
 import os
@@ -6,24 +6,24 @@ from typing import Any, List, Optional, Tuple
 
 import numpy as np
 
-from merlin_popsampler.core.laws import Empirical, Law, LogUniform
-from merlin_popsampler.core.prices import inclusion_probability, price_table
-from merlin_popsampler.core.steps import Steps
+from merlin_popsampler.core.distributions import Distribution, Empirical, LogUniform
+from merlin_popsampler.core.expected_counts import build_expected_counts, inclusion_probability
+from merlin_popsampler.core.popularity_curve import PopularityCurve
 from merlin_popsampler.errors import PopSamplerError
 from merlin_popsampler.ops import storage
-from merlin_popsampler.ops.fitted_column import FittedColumn
+from merlin_popsampler.ops.fitted_column import ColumnReport
 
 from .batch import draws_of_a_batch
 from .terminal import printable
 
-Laws = List[Tuple[str, Law]]
+Distributions = List[Tuple[str, Distribution]]
 _COLOURS = ("#d95f02", "#1b9e77")
 _POINTS = 400
 _LONGEST = 40
 """Characters of a column's name that the title of one of two pictures has room for."""
 
 
-def plot(column: FittedColumn, path: str, num_sampled: Optional[int] = None) -> None:
+def plot(column: ColumnReport, path: str, num_sampled: Optional[int] = None) -> None:
     """Writes the picture of `drawn`.
 
     Args:
@@ -47,14 +47,14 @@ def plot(column: FittedColumn, path: str, num_sampled: Optional[int] = None) -> 
         ) from error
 
 
-def drawn(column: FittedColumn, num_sampled: Optional[int] = None) -> Any:
+def drawn(column: ColumnReport, num_sampled: Optional[int] = None) -> Any:
     """The figure: rank and frequency on the left, expected counts on the right, on log-log axes.
 
-    Where nobody counted, it shows the laws alone.
+    Where nobody counted, it shows the distributions alone.
     """
     from matplotlib.figure import Figure  # and not pyplot, which wants to know of a screen
 
-    laws = _laws_of(column)
+    distributions = _distributions_of(column)
     size = column.metadata.domain.size
     num_sampled = draws_of_a_batch(num_sampled, size)
     ranks = np.unique(np.geomspace(1, size, _POINTS).round().astype(np.int64)) - 1
@@ -62,9 +62,11 @@ def drawn(column: FittedColumn, num_sampled: Optional[int] = None) -> Any:
     axes = figure.subplots(1, 2)
     if column.measured:
         _draw_data(axes, column, ranks, num_sampled)
-    for (name, law), colour in zip(laws, _COLOURS):
-        prices = price_table(law, num_sampled, unique=True).expected_count(ranks)
-        for axis, values in zip(axes, (law.prob(ranks), prices)):
+    for (name, distribution), colour in zip(distributions, _COLOURS):
+        expected_counts = build_expected_counts(
+            distribution, num_sampled, unique=True
+        ).expected_count(ranks)
+        for axis, values in zip(axes, (distribution.prob(ranks), expected_counts)):
             axis.plot(ranks + 1, values, color=colour, lw=1.6, label=name)
     shared = "the interactions" if column.measured else "the draws, by an assumed order"
     axes[0].set(ylabel=f"share of {shared}")
@@ -82,19 +84,21 @@ def drawn(column: FittedColumn, num_sampled: Optional[int] = None) -> Any:
     return figure
 
 
-def _laws_of(column: FittedColumn) -> Laws:
-    """The laws that the picture shows, beside the data where there are any."""
-    laws: Laws = [("log-uniform", LogUniform(column.metadata.domain.size))]
-    measured = column.metadata.law()
+def _distributions_of(column: ColumnReport) -> Distributions:
+    """The distributions that the picture shows, beside the data where there are any."""
+    distributions: Distributions = [("log-uniform", LogUniform(column.metadata.domain.size))]
+    measured = column.metadata.distribution()
     if isinstance(measured, Empirical):
-        laws.append((f"{len(measured.steps)} steps", measured))
-    return laws
+        distributions.append((f"{len(measured.steps)} steps", measured))
+    return distributions
 
 
-def _draw_data(axes: Any, column: FittedColumn, ranks: Any, num_sampled: int) -> None:
+def _draw_data(axes: Any, column: ColumnReport, ranks: Any, num_sampled: int) -> None:
     """Shares, and the inclusion probabilities that follow from the counts themselves."""
     counts = column.item_counts
-    exact = Empirical(Steps.from_counts(counts.round().astype(np.int64), max_steps=len(counts)))
+    exact = Empirical(
+        PopularityCurve.from_counts(counts.round().astype(np.int64), max_steps=len(counts))
+    )
     wanted = inclusion_probability(exact, num_sampled, exact.prob(ranks))
     for axis, values in zip(axes, (counts[ranks] / counts.sum(), wanted)):
         axis.plot(ranks + 1, values, color="0.25", lw=3.5, alpha=0.5, label="data")

@@ -4,7 +4,7 @@ from typing import Any, Iterable, Optional, Type, TypeVar
 
 from merlin_popsampler.errors import FrequencyOrderError
 
-from .sampler_settings import arguments_from_counts, arguments_from_schema
+from .sampler_settings import sampler_kwargs_from_counts, sampler_kwargs_from_schema
 
 AnySampler = TypeVar("AnySampler", bound="CatalogSampler")
 
@@ -33,17 +33,17 @@ class CatalogSampler:
           schema: a Merlin Schema, Dataset, Loader or fitted Workflow, or the path of a data set's
             folder or of its schema's file.
           column: name of the item id's column; None finds the one tagged so.
-          distortion: power of the counts in the measured law: 1.0 draws as often as counted, 0.75
-            is word2vec's choice, 0.0 is uniform.
-          **overrides: the constructor's arguments. `law` is "auto" unless given: the measured law
-            ("empirical") where the schema has its steps, else log-uniform.
+          distortion: power of the counts in the measured distribution: 1.0 draws as often as
+            counted, 0.75 is word2vec's choice, 0.0 is uniform.
+          **overrides: the constructor's arguments. `distribution` is "auto" unless given: the
+            measured distribution ("empirical") where the schema has its steps, else log-uniform.
 
         Raises:
           SchemaError: what `read_popularity` raises, and ids that are not in frequency order,
-            unless `law` names one that is wanted all the same.
-          PopSamplerError: what the constructor raises, and a distortion of another law.
+            unless `distribution` names one that is wanted all the same.
+          PopSamplerError: what the constructor raises, and a distortion of another distribution.
         """
-        return cls(**arguments_from_schema(schema, column, distortion, overrides))
+        return cls(**sampler_kwargs_from_schema(schema, column, distortion, overrides))
 
     @classmethod
     def from_counts(
@@ -67,13 +67,13 @@ class CatalogSampler:
           reserved_ids: ids that do not stand for an item, such as padding.
           distortion: power of the counts: 1.0 draws as often as counted, 0.75 is word2vec's choice,
             0.0 is uniform.
-          **overrides: the constructor's arguments. `law` is the measured one unless given.
+          **overrides: the constructor's arguments. `distribution` is the measured one unless given.
 
         Raises:
           FrequencyOrderError: ids that are not in frequency order, in Keras.
           PopSamplerError: what `popularity_from` and the constructor raise.
         """
-        arguments = arguments_from_counts(counts, reserved_ids, distortion, overrides)
+        arguments = sampler_kwargs_from_counts(counts, reserved_ids, distortion, overrides)
         if "item_ids" in arguments and not cls._maps_ids:
             raise FrequencyOrderError(
                 f"Expected ids in frequency order, since {cls.__module__} cannot map others yet. "

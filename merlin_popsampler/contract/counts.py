@@ -9,8 +9,8 @@ import numpy as np
 
 from merlin_popsampler.core.checks import shown
 from merlin_popsampler.core.domain import MAX_LEGAL_ID
-from merlin_popsampler.core.pieces import Ints
-from merlin_popsampler.core.steps import MAX_STEPS
+from merlin_popsampler.core.popularity_curve import MAX_STEPS
+from merlin_popsampler.core.segments import Ints
 from merlin_popsampler.errors import FrequencyOrderError, PopSamplerError
 
 from .metadata import PopularityMetadata

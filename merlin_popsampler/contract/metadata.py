@@ -7,10 +7,15 @@ from typing import Any, Dict, Iterator, Mapping, Optional, Tuple
 import numpy as np
 
 from merlin_popsampler.core.checks import is_number, shown
+from merlin_popsampler.core.distributions import (
+    Distribution,
+    Empirical,
+    LogUniform,
+    distance_of_steps,
+)
 from merlin_popsampler.core.domain import IdDomain
-from merlin_popsampler.core.laws import Empirical, Law, LogUniform, distance_of_steps
-from merlin_popsampler.core.pieces import Ints
-from merlin_popsampler.core.steps import Steps
+from merlin_popsampler.core.popularity_curve import PopularityCurve
+from merlin_popsampler.core.segments import Ints
 from merlin_popsampler.errors import PopSamplerError, SchemaError
 
 PROPERTY = "popularity"
@@ -41,10 +46,11 @@ class PopularityMetadata:
       evidence: "vocabulary" (the encoder's own counts), "counted" (the ids that passed a node) or
         "assumed" (nobody counted; such metadata is never written into a schema).
       steps: the popularity curve as text, `"first id:count of the whole step,...,first id after
-        them"` (see `steps.Steps`); None where there is no order or where it was assumed.
+        them"` (see `steps.PopularityCurve`); None where there is no order or where it was assumed.
       digest: of the counts file, so that a report can tell whether a file belongs to the schema.
-      fit: distance of each law to the counts, `{"log_uniform": {"tv", "kl"}, "steps": {...}}`, KL
-        from the data to the law in nats, both to six decimals; None where there is no order.
+      fit: distance of each distribution to the counts, `{"log_uniform": {"tv", "kl"}, "steps":
+        {...}}`, KL from the data to the distribution in nats, both to six decimals; None where
+        there is no order.
 
     Raises:
       SchemaError: a field of another kind, or fields that contradict each other: a range that is
@@ -89,7 +95,7 @@ class PopularityMetadata:
             yield "steps", "absent where there is no measured order", self.steps is None
         yield "digest", "a string, or absent", isinstance(self.digest, (str, type(None)))
         fine = fit is None or (curved and _is_fit(fit))
-        yield "fit", "distances by law where an order was measured, or absent", fine
+        yield "fit", "distances by distribution where an order was measured, or absent", fine
 
     @property
     def domain(self) -> IdDomain:
@@ -97,13 +103,13 @@ class PopularityMetadata:
         return IdDomain(self.min_id, self.max_id)
 
     @cached_property
-    def curve(self) -> Steps:
+    def curve(self) -> PopularityCurve:
         """The popularity curve that `steps` writes down, read once.
 
         Raises:
           SchemaError: no steps, or steps that do not fit the range.
         """
-        return Steps.parse(self.steps, self.domain)
+        return PopularityCurve.parse(self.steps, self.domain)
 
     @classmethod
     def from_counts(
@@ -121,12 +127,12 @@ class PopularityMetadata:
         known = np.maximum(np.asarray(counts, np.int64), 1)
         if (known[1:] > known[:-1]).any():
             return cls(min_id, min_id + len(known) - 1, False, evidence)
-        exact = Steps.from_counts(known, max(1, len(known)))
+        exact = PopularityCurve.from_counts(known, max(1, len(known)))
         return cls.from_steps(exact, min_id, evidence, max_steps)
 
     @classmethod
     def from_steps(
-        cls, exact: Steps, min_id: int, evidence: str, max_steps: int
+        cls, exact: PopularityCurve, min_id: int, evidence: str, max_steps: int
     ) -> "PopularityMetadata":
         """Metadata of counts that never rise, given as their exact steps; see `from_counts`."""
         domain = IdDomain(min_id, min_id + exact.size - 1)
@@ -139,8 +145,8 @@ class PopularityMetadata:
         text = steps.to_text(domain)
         return cls(domain.min_id, domain.max_id, True, evidence, text, None, fit)
 
-    def law(self) -> Law:
-        """The best law that the schema carries: the measured one, or log-uniform without steps.
+    def distribution(self) -> Distribution:
+        """Returns the best distribution of the schema: the measured one, else log-uniform.
 
         Raises:
           SchemaError: the ids are not in order, or there are none.
@@ -274,7 +280,7 @@ def _unexpected(name: str, expected: str, received: Any) -> str:
 
 
 def _is_fit(fit: Any) -> bool:
-    """Whether it is `{law: {measure: number}}`."""
+    """Whether it is `{distribution: {measure: number}}`."""
     return isinstance(fit, Mapping) and all(
         isinstance(measures, Mapping) and all(is_number(number) for number in measures.values())
         for measures in fit.values()

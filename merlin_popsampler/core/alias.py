@@ -1,4 +1,4 @@
-"""One uniform to a cell of a discrete law without a search: the alias method.
+"""One uniform to a cell of a discrete distribution without a search: the alias method.
 
 References:
   A. J. Walker, "An efficient method for generating discrete random variables with general
@@ -11,7 +11,7 @@ from typing import Any, Tuple
 
 import numpy as np
 
-from .pieces import Floats, Ints
+from .segments import Floats, Ints
 
 
 def alias_table(masses: Any) -> Tuple[Floats, Ints]:

@@ -33,7 +33,7 @@ class Race:
     def inclusion(self, targets: Floats) -> Floats:
         """The integral for each probability of `targets` `[n]`."""
         certain, times, weights = self._panels()
-        prices = -np.expm1(-targets * certain)
+        expected_counts = -np.expm1(-targets * certain)
         cumulants = self._cumulants(times)
         wide = cumulants[1] > _EXACT_VARIANCE
         chance = np.empty((len(times), len(targets)))
@@ -42,8 +42,8 @@ class Race:
             chance[wide] = _edgeworth(self.num_sampled, cumulants[:, wide], arrived[wide])
         for i in np.flatnonzero(~wide):
             chance[i] = self._exact(times[i], cumulants[:2, i], arrived[i])
-        prices += targets * (weights @ (chance * (1.0 - arrived)))
-        return np.asarray(np.minimum(prices, 1.0))
+        expected_counts += targets * (weights @ (chance * (1.0 - arrived)))
+        return np.asarray(np.minimum(expected_counts, 1.0))
 
     def _moments(self, time: float) -> Tuple[float, float]:
         missing = np.exp(-self.probs * time)
@@ -93,12 +93,12 @@ class Race:
         return certain, times, weights
 
     def _last(self, early: float) -> float:
-        """Logarithm of a time after which nothing is left to integrate, whatever the price.
+        """Logarithm of a time after which nothing is left to integrate for any rank.
 
         When K arrivals are expected, the chance of fewer is at most 1/2, since the median of such a
         count is next to its mean; s times later it is at most 2^-s, since each of s equal spans
         of time has its own chance to bring K. So what is cut off is small beside what is kept, of
-        the smallest price too: rounding, summed until the rarest ids arrive, would not be.
+        the smallest expected count too: rounding, summed until the rarest ids arrive, would not be.
         """
         never = math.log((_LOG_TINY + math.log(self.size) + 10) / self.probs[-1])
         half = _bisect(lambda y: self._moments(math.exp(y))[0] >= self.num_sampled, early, never)

@@ -78,7 +78,7 @@ def catalog_size(size: Any) -> int:
     Raises:
       PopSamplerError: anything else.
     """
-    advice = "A law needs at least one item: check min_id and max_id."
+    advice = "A distribution needs at least one item: check min_id and max_id."
     return whole_number("the size of a catalog", size, 1, advice, _EXACT)
 
 
@@ -88,7 +88,7 @@ def list_length(number_of_ids: int) -> int:
     Raises:
       PopSamplerError: more than `LONGEST_LIST`.
     """
-    advice = "Ask for the ids that you need: prob(ranks) of the law, probability(ids) of a sampler."
+    advice = "Ask for the ids that you need: distribution.prob(ranks), or sampler.probability(ids)."
     return whole_number("the length of a list of all ids", number_of_ids, 0, advice, LONGEST_LIST)
 
 

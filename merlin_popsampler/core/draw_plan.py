@@ -9,7 +9,7 @@ import numpy as np
 
 from merlin_popsampler.errors import PopSamplerError
 
-from .laws import Law
+from .distributions import Distribution
 
 _RARE = 36.0
 """What is ruled out has a probability below exp(-36) = 2**-52, the grain of the uniforms."""
@@ -35,7 +35,7 @@ class DrawPlan:
       head: ranks `[0, head)` whose arrival is decided one by one; 0 for none.
       head_mass: probability that a draw is in the head.
       tail: draws from the ranks behind the head, while the head is decided.
-      draws: draws from the whole law after that, enough but for a chance of exp(-36).
+      draws: draws from the whole distribution after that, enough but for a chance of exp(-36).
       few: draws that are nearly always enough, at most `draws`.
     """
 
@@ -52,7 +52,7 @@ class DrawPlan:
 
 
 @functools.lru_cache(maxsize=256)
-def plan_draws(law: Law, num_sampled: int) -> DrawPlan:
+def plan_draws(distribution: Distribution, num_sampled: int) -> DrawPlan:
     """The cheaper of plain draws and of a head that is decided one by one.
 
     Most draws repeat ids of the head: 332,000 log-uniform ones hold 100,000 distinct ids out of a
@@ -61,32 +61,32 @@ def plan_draws(law: Law, num_sampled: int) -> DrawPlan:
     Raises:
       PopSamplerError: neither draws nor the race over the catalog are within 2**31 random numbers.
     """
-    curve = _Curve(law)
+    curve = _Curve(distribution)
     plan = _plain(curve, num_sampled)
     if plan.draws >= 2 * _WORTH:
-        split = _split(law, curve, num_sampled)
+        split = _split(distribution, curve, num_sampled)
         if split.head and split.tail >= _STEADY and split.length + _WORTH < plan.length:
             plan = split
-    if min(plan.length, law.size) > _MOST:
+    if min(plan.length, distribution.size) > _MOST:
         raise PopSamplerError(
             f"Expected {num_sampled} distinct ids to take at most {_MOST} random numbers. "
-            f"Received: {law!r}, which takes more. "
-            "Pass unique=False, or draw fewer by a flatter law."
+            f"Received: {distribution!r}, which takes more. "
+            "Pass unique=False, or draw fewer by a flatter distribution."
         )
     return plan
 
 
-def prefers_race(law: Law, num_sampled: int) -> bool:
+def prefers_race(distribution: Distribution, num_sampled: int) -> bool:
     """Whether arrival times of the whole catalog cost less than draws."""
-    return plan_draws(law, num_sampled).length > _RACE * law.size
+    return plan_draws(distribution, num_sampled).length > _RACE * distribution.size
 
 
 class _Curve:
     """Distinct ranks after a time of draws that arrive at rate 1: mean, variance, rate."""
 
-    def __init__(self, law: Law) -> None:
-        self.probs, self.multiplicities = law.nodes()
-        self.limit = 64.0 * law.size
+    def __init__(self, distribution: Distribution) -> None:
+        self.probs, self.multiplicities = distribution.nodes()
+        self.limit = 64.0 * distribution.size
 
     def moments(self, time: float) -> Tuple[float, float, float]:
         misses = np.exp(-time * self.probs)
@@ -131,17 +131,17 @@ def _plain(curve: _Curve, num_sampled: int) -> DrawPlan:
     return DrawPlan(0, 0.0, 0, draws, min(math.ceil(few) + 1, draws))
 
 
-def _split(law: Law, curve: _Curve, num_sampled: int) -> DrawPlan:
+def _split(distribution: Distribution, curve: _Curve, num_sampled: int) -> DrawPlan:
     """The head by itself until `tail` draws of the others have arrived, then draws as before.
 
     The number of distinct ranks at that time must not exceed `num_sampled` yet.
     """
     goal = float(num_sampled)
     time = curve.time(lambda _, mean, __, ___: mean >= goal, goal)
-    heads, masses = law.pieces.heads()
+    heads, masses = distribution.segments.heads()
     best = int(np.argmin(heads + time * (1.0 - masses)))
     head, mass = int(heads[best]), float(masses[best])
-    probs = law.prob(np.arange(head))
+    probs = distribution.prob(np.arange(head))
 
     def jitter(time: float) -> float:
         """Variance that the random length of time gives to the head."""

@@ -15,7 +15,7 @@ def sum_nodes(size: int) -> Tuple[Floats, Floats]:
     """Ranks and multiplicities whose weighted sum is the sum over `0, 1, ..., size - 1`.
 
     The head goes rank by rank, then each doubling of the rank gets ten nodes, those of Gauss's rule
-    for the *sum* over the whole ranks of the piece (Gram's polynomials take the place of
+    for the *sum* over the whole ranks of the segment (Gram's polynomials take the place of
     Legendre's). It is exact for polynomials up to degree 19, so the head can be short and no
     correction for a sum in the place of an integral is needed: 304 nodes serve 1e9 ranks to 1e-15.
 

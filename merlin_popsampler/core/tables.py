@@ -1,4 +1,4 @@
-"""The constants by which a device draws: a law's pieces as a map from uniforms to ranks.
+"""The constants by which a device draws: a distribution's segments as a map from uniforms to ranks.
 
 Built here once, in float64, for every framework; each framework has one interpreter of them.
 """
@@ -12,9 +12,9 @@ import numpy.typing as npt
 
 from .alias import alias_table
 from .checks import list_length
+from .distributions import Distribution
 from .domain import IdDomain
-from .laws import Law
-from .pieces import Floats
+from .segments import Floats
 
 Line = Tuple[float, float]
 """Offset and scale of an affine map."""
@@ -24,7 +24,7 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True, eq=False)
 class InverseTable:
-    """How uniforms u in [0, 1) become ranks, of a whole law or of the ranks behind a head.
+    """How uniforms u in [0, 1) become ranks, of a whole distribution or of the ranks behind a head.
 
     A rank is `floor(real)`, at most `size - 1`. With `(offset, scale)` either `whole` or `behind`:
 
@@ -35,15 +35,15 @@ class InverseTable:
     - by columns, where there are: `column = offset + u * scale`, `j = floor(column)` (at most the
       last column), `inside = column - j`, and with `i = 2 j` below `cuts[j]`, `i = 2 j + 1` from it
       on, `real = lines[i, 0] + inside * lines[i, 1]`, at least the first rank asked for.
-      The columns of the head come first, `head_columns` of them. If there are any, a whole law's u
-      below `head_mass` is in them, `column = u * head_columns / head_mass` (below `head_columns`),
-      and the others are in `column = offset + (u - head_mass) * scale`.
+      The columns of the head come first, `head_columns` of them. If there are any, a whole
+      distribution's u below `head_mass` is in them, `column = u * head_columns / head_mass` (below
+      `head_columns`), and the others are in `column = offset + (u - head_mass) * scale`.
 
     Attributes:
       size: number of ranks.
       head: first rank behind the head.
       shift: see "exponential"; else None.
-      whole: offset and scale for the whole law.
+      whole: offset and scale for the whole distribution.
       behind: offset and scale for the ranks behind the head.
       cuts: float64 `[columns]`.
       lines: float64 `[2 * columns, 2]`, offset and scale of each side of each cut.
@@ -65,73 +65,75 @@ class InverseTable:
 
 
 @functools.lru_cache(maxsize=256)
-def inverse_table(law: Law, head: int = 0) -> InverseTable:
-    """The table of a law, for draws from all of it and from what is behind a head.
+def inverse_table(distribution: Distribution, head: int = 0) -> InverseTable:
+    """The table of a distribution, for draws from all of it and from what is behind a head.
 
     Args:
-      law: the law of one draw.
-      head: first rank behind the head, the start of a piece or any rank of a logarithmic piece.
+      distribution: the distribution of one draw.
+      head: first rank behind the head, the start of a segment or any rank of a logarithmic segment.
     """
-    pieces = law.pieces
-    if pieces.shift is not None:
-        behind = pieces.log_range - float(np.log1p(head / pieces.shift))
+    segments = distribution.segments
+    if segments.shift is not None:
+        behind = segments.log_range - float(np.log1p(head / segments.shift))
         return InverseTable(
-            law.size,
+            distribution.size,
             head,
-            whole=(pieces.shift, pieces.log_range),
-            behind=(head + pieces.shift, behind),
-            shift=pieces.shift,
+            whole=(segments.shift, segments.log_range),
+            behind=(head + segments.shift, behind),
+            shift=segments.shift,
         )
-    if len(pieces.starts) == 1:
-        size = float(law.size)
-        return InverseTable(law.size, head, whole=(0.0, size), behind=(float(head), size - head))
-    return _by_columns(law, head)
+    if len(segments.starts) == 1:
+        size = float(distribution.size)
+        return InverseTable(
+            distribution.size, head, whole=(0.0, size), behind=(float(head), size - head)
+        )
+    return _by_columns(distribution, head)
 
 
-def _by_columns(law: Law, head: int) -> InverseTable:
-    """A piece by the alias method, then an affine map inside the piece.
+def _by_columns(distribution: Distribution, head: int) -> InverseTable:
+    """A segment by the alias method, then an affine map inside the segment.
 
-    The pieces of the head and those behind it have columns of their own, so that one table serves
-    both questions. What the choice of the piece leaves of the uniform, 53 bits less those of the
-    number of pieces, chooses the rank inside it.
+    The segments of the head and those behind it have columns of their own, so that one table serves
+    both questions. What the choice of the segment leaves of the uniform, 53 bits less those of the
+    number of segments, chooses the rank inside it.
     """
-    pieces = law.pieces
-    first = int(np.searchsorted(pieces.starts, head))
-    cuts, aliases = alias_table(pieces.masses[first:])
+    segments = distribution.segments
+    first = int(np.searchsorted(segments.starts, head))
+    cuts, aliases = alias_table(segments.masses[first:])
     if first:
-        head_cuts, head_aliases = alias_table(pieces.masses[:first])
+        head_cuts, head_aliases = alias_table(segments.masses[:first])
         cuts = np.concatenate([head_cuts, cuts])
         aliases = np.concatenate([head_aliases, aliases + first])
     own = np.stack([np.arange(len(cuts)), aliases], axis=1).ravel()
     low = np.stack([np.zeros_like(cuts), cuts], axis=1).ravel()
     width = np.stack([cuts, 1.0 - cuts], axis=1).ravel()
-    scale = pieces.lengths[own] / np.where(width > 0, width, 1.0)
-    mass, columns = float(pieces.cdf[first]), float(len(cuts) - first)
+    scale = segments.lengths[own] / np.where(width > 0, width, 1.0)
+    mass, columns = float(segments.cdf[first]), float(len(cuts) - first)
     return InverseTable(
-        law.size,
+        distribution.size,
         head,
         whole=(float(first), columns / (1.0 - mass)),
         behind=(float(first), columns),
         cuts=cuts,
-        lines=np.stack([pieces.starts[own] - low * scale, scale], axis=1),
+        lines=np.stack([segments.starts[own] - low * scale, scale], axis=1),
         head_columns=first,
         head_mass=mass,
     )
 
 
-def probs_by_id(law: Law, domain: IdDomain) -> npt.NDArray[np.float32]:
+def probs_by_id(distribution: Distribution, domain: IdDomain) -> npt.NDArray[np.float32]:
     """Probability of one draw of every id: float32 `[max_id + 1]`, zero below `min_id`.
 
     Raises:
       PopSamplerError: more than a billion ids.
 
     Examples:
-      >>> from merlin_popsampler.core.laws import Uniform
+      >>> from merlin_popsampler.core.distributions import Uniform
       >>> probs_by_id(Uniform(2), IdDomain(3, 4)).tolist()
       [0.0, 0.0, 0.0, 0.5, 0.5]
     """
     probs = np.zeros(list_length(domain.cardinality), np.float32)
-    for start in range(0, law.size, _CHUNK):
-        ranks = np.arange(start, min(start + _CHUNK, law.size))
-        probs[domain.id(ranks)] = law.prob(ranks)
+    for start in range(0, distribution.size, _CHUNK):
+        ranks = np.arange(start, min(start + _CHUNK, distribution.size))
+        probs[domain.id(ranks)] = distribution.prob(ranks)
     return probs

@@ -10,14 +10,14 @@ import warnings
 from typing import Dict, Mapping
 
 from . import storage
-from .fit_folder import CATEGORIES, MARK, META, UNIQUE, FitFolder, Fitted
+from .fit_folder import CATEGORIES, MARK, META, UNIQUE, FitArtifact, FitFolder
 
 _KEYS = re.compile(rf"{UNIQUE}\.(.+)\.parquet")
 _LONGEST = 200
 """Bytes of a name that leave room for what Categorify puts around it."""
 
 
-def copy_for_others(fits: Mapping[str, Fitted], beside: FitFolder) -> None:
+def export_categorify_files(fits: Mapping[str, FitArtifact], beside: FitFolder) -> None:
     """Copies the files of vocabularies, by name, to Categorify's folder of a root.
 
     A name that is no file's gets no copies, and files that are no such copies stay, with a warning.
@@ -49,7 +49,7 @@ def copy_for_others(fits: Mapping[str, Fitted], beside: FitFolder) -> None:
         )
 
 
-def keys_of_others(root: str) -> Dict[str, str]:
+def find_stock_vocabularies(root: str) -> Dict[str, str]:
     """By vocabulary, the keys that lie where Categorify writes them, below a folder or in it."""
     found = {}
     for folder in (root, f"{root}/{CATEGORIES}"):

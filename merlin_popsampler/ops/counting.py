@@ -9,15 +9,15 @@ import pandas as pd
 import pyarrow as pa
 from merlin.core import dispatch
 
-from merlin_popsampler.core.pieces import Ints
+from merlin_popsampler.core.segments import Ints
 
 from .key_arrays import in_one_type, to_arrow, totals
 from .key_families import EXACT
 from .key_hashes import counting_buckets
-from .key_kinds import KeyKind, canonical, merged, widened
+from .key_kinds import KeyType, canonical, merged, widened
 from .keys import (
+    ColumnSummary,
     KeyGroup,
-    Rows,
     all_null,
     distinct_objects,
     filled,
@@ -43,8 +43,8 @@ class Counts:
 
     keys: Sequence[pa.Array]
     sizes: Ints
-    kinds: Tuple[Optional[KeyKind], ...]
-    rows: Mapping[str, Rows]
+    kinds: Tuple[Optional[KeyType], ...]
+    rows: Mapping[str, ColumnSummary]
 
     def __len__(self) -> int:
         """Number of keys."""
@@ -107,7 +107,7 @@ def add(parts: Sequence[Counts], group: KeyGroup) -> Counts:
 
 
 def joined(
-    parts: Sequence[Counts], kinds: Sequence[Optional[KeyKind]], columns: Sequence[str]
+    parts: Sequence[Counts], kinds: Sequence[Optional[KeyType]], columns: Sequence[str]
 ) -> Tuple[List[pa.Array], Ints]:
     """Keys in the dtypes of merged kinds, and sizes, one part's after the other's."""
     keys = []
@@ -118,12 +118,12 @@ def joined(
     return keys, np.concatenate([part.sizes for part in parts])
 
 
-def merged_kinds(parts: Sequence[Counts], columns: Sequence[str]) -> Tuple[Optional[KeyKind], ...]:
+def merged_kinds(parts: Sequence[Counts], columns: Sequence[str]) -> Tuple[Optional[KeyType], ...]:
     """The kind of each key column in all parts together."""
     return tuple(_merged_kind(parts, place, column) for place, column in enumerate(columns))
 
 
-def all_rows(parts: Sequence[Counts], group: KeyGroup) -> Dict[str, Rows]:
+def all_rows(parts: Sequence[Counts], group: KeyGroup) -> Dict[str, ColumnSummary]:
     """What was seen of each column in all parts, which are in order."""
     told = [
         (column, [part.rows[column] for part in parts if column in part.rows])
@@ -185,11 +185,11 @@ def _count_rows(df: Any, columns: Tuple[str, ...], group: KeyGroup) -> Counts:
     plain, kinds = zip(*(convert(part, key) for part, key in zip(keys, group.keys)))
     large = [kind is not None and _large(part) for part, kind in zip(plain, kinds)]
     found = zip(columns, [nulls] + [0] * len(columns), shown, floating, large, dtypes)
-    rows = {column: Rows(*seen) for column, *seen in found}
+    rows = {column: ColumnSummary(*seen) for column, *seen in found}
     return Counts(*_distinct(plain, sizes, kinds, group.keys), kinds, rows)
 
 
-def _canonical_part(keys: Any, column: str) -> Tuple[Any, Optional[KeyKind]]:
+def _canonical_part(keys: Any, column: str) -> Tuple[Any, Optional[KeyType]]:
     """Canonical keys and their kind; nulls, as a part of a combination may be, stay in place."""
     null = keys.isna()
     if bool(null.all()):
@@ -214,7 +214,7 @@ def _large(keys: pd.Series) -> bool:
 def _distinct(
     keys: Sequence[Any],
     sizes: Optional[Ints],
-    kinds: Sequence[Optional[KeyKind]],
+    kinds: Sequence[Optional[KeyType]],
     columns: Sequence[str],
 ) -> Tuple[List[pa.Array], Ints]:
     """Distinct rows of canonical keys with the number of each, on the host.
@@ -236,7 +236,7 @@ def _distinct(
     return arrays, host["size"].to_numpy(np.int64)
 
 
-def _merged_kind(parts: Sequence[Counts], place: int, column: str) -> Optional[KeyKind]:
+def _merged_kind(parts: Sequence[Counts], place: int, column: str) -> Optional[KeyType]:
     kind = merged((part.kinds[place] for part in parts), column)
     nulls = any(part.kinds[place] is None and len(part) for part in parts)
     return kind.with_nulls() if kind is not None and nulls else kind

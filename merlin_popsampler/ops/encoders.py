@@ -9,7 +9,7 @@ from merlin.schema import ColumnSchema
 from merlin_popsampler.contract.metadata import PROPERTY
 from merlin_popsampler.contract.schema import reserved_ids
 from merlin_popsampler.core.domain import NULL_ID, PADDING_ID
-from merlin_popsampler.core.pieces import Ints
+from merlin_popsampler.core.segments import Ints
 from merlin_popsampler.errors import FrequencyOrderError
 
 from . import fit_places, popularity_file, storage
@@ -123,7 +123,7 @@ def _counts(column: ColumnSchema, encoder: Encoder) -> Optional[Ints]:
         return None
     found = fit_places.fitted_at(path)
     if found is not None:  # FrequencyCategorify's
-        return popularity_file.counts_of_fit(found)
+        return popularity_file.read_counts(found)
     try:
         sizes = read_sizes(path, encoder.vocabulary, encoder.reserved)
     except FrequencyOrderError:  # a vocabulary that was given brings no counts

@@ -7,7 +7,7 @@ from merlin.core import dispatch
 from merlin_popsampler.core.domain import FIRST_OOV_ID, NULL_ID
 
 from .key_hashes import hash_buckets
-from .key_kinds import KeyKind, cast
+from .key_kinds import KeyType, cast
 from .keys import (
     KeyGroup,
     all_null,
@@ -18,7 +18,7 @@ from .keys import (
     plain_frame,
     without,
 )
-from .lookup import places_of
+from .lookup import positions
 from .vocabulary import Vocabulary
 
 
@@ -80,7 +80,7 @@ def _lookup(keys: Sequence[Any], group: KeyGroup, vocabulary: Vocabulary) -> Any
             possible = exact if possible is None else possible & exact
     domain = vocabulary.metadata.domain
     if domain.size:
-        places = places_of(plain, vocabulary, group.keys)
+        places = positions(plain, vocabulary, group.keys)
     else:
         places = _full(len(keys[0]), -1, keys[0])
     ids = domain.id(places)
@@ -96,7 +96,7 @@ def _lookup(keys: Sequence[Any], group: KeyGroup, vocabulary: Vocabulary) -> Any
     return ids
 
 
-def _cast_part(keys: Any, kind: Optional[KeyKind], column: str) -> Tuple[Any, Any]:
+def _cast_part(keys: Any, kind: Optional[KeyType], column: str) -> Tuple[Any, Any]:
     """As `cast`, of a part of a combination, in which nulls may stand beside the keys."""
     null = keys.isna()
     if kind is None:  # the vocabulary knows nothing but nulls here

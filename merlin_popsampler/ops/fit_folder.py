@@ -66,7 +66,7 @@ class FitFolder:
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FitArtifact:
     """What a fit found of one column or group, and where it wrote it.
 
     Args:
@@ -150,7 +150,7 @@ def write_part(folder: FitFolder, path: str, table: "pa.Table") -> Files:
     return {path: storage.digest_of(buffer.getvalue())}
 
 
-def complete(fitted: Mapping[str, Fitted]) -> None:
+def complete(fitted: Mapping[str, FitArtifact]) -> None:
     """Writes the manifest of the folder of one fit, by which it counts as complete.
 
     Raises:
@@ -181,7 +181,7 @@ def remove(folder: FitFolder) -> None:
         storage.remove(folder.path)
 
 
-def manifest_of(fitted: Mapping[str, Fitted]) -> Tuple[str, bytes]:
+def manifest_of(fitted: Mapping[str, FitArtifact]) -> Tuple[str, bytes]:
     """Path inside the folder and bytes of a manifest, by the names of what was fitted."""
     columns = {
         name: {"files": dict(found.files), "popularity": found.metadata.to_dict()}
@@ -190,7 +190,7 @@ def manifest_of(fitted: Mapping[str, Fitted]) -> Tuple[str, bytes]:
     return _MANIFEST, json.dumps({"format": _FORMAT, "columns": columns}, indent=1).encode()
 
 
-def read_manifest(folder: FitFolder) -> Dict[str, Fitted]:
+def read_manifest(folder: FitFolder) -> Dict[str, FitArtifact]:
     """What a folder's manifest says; nothing where there is none, or no longer."""
     path = f"{folder.path}/{_MANIFEST}"
     try:
@@ -202,7 +202,7 @@ def read_manifest(folder: FitFolder) -> Dict[str, Fitted]:
         if manifest["format"] != _FORMAT:
             raise ValueError(f"format {manifest['format']}")
         return {
-            name: Fitted(
+            name: FitArtifact(
                 folder, column["files"], PopularityMetadata.from_dict(column["popularity"], name)
             )
             for name, column in manifest["columns"].items()

@@ -19,8 +19,8 @@ from .fit_folder import (
     CATEGORIES,
     FREQUENCY_ORDER,
     UNIQUE,
+    FitArtifact,
     FitFolder,
-    Fitted,
     is_complete,
     manifest_of,
     read_manifest,
@@ -30,7 +30,7 @@ from .fit_folder import (
 _FITS = ".fits"
 _SAVED = "popsampler"
 
-AnyFitted = TypeVar("AnyFitted", bound=Fitted)
+AnyFitted = TypeVar("AnyFitted", bound=FitArtifact)
 
 
 def new_folder(root: str, subfolder: str) -> FitFolder:
@@ -38,7 +38,7 @@ def new_folder(root: str, subfolder: str) -> FitFolder:
     return FitFolder(root, f"{subfolder}/{_FITS}/{writers.new_name()}")
 
 
-def fits_below(root: str) -> List[Dict[str, Fitted]]:
+def fits_below(root: str) -> List[Dict[str, FitArtifact]]:
     """The complete fits in an `out_path`, one of its folders or a saved workflow, oldest first.
 
     Raises:
@@ -53,7 +53,7 @@ def fits_below(root: str) -> List[Dict[str, Fitted]]:
     return [fits for fits in found if fits]
 
 
-def fitted_at(path: str) -> Optional[Fitted]:
+def fitted_at(path: str) -> Optional[FitArtifact]:
     """The fit that wrote a `unique.*` file, or None: it is not of a fit of ours.
 
     Raises:
@@ -106,7 +106,7 @@ def saved(name: str, fitted: AnyFitted, beside: FitFolder) -> AnyFitted:
     return target
 
 
-def _whole(fitted: Fitted, manifest: str, content: bytes) -> bool:
+def _whole(fitted: FitArtifact, manifest: str, content: bytes) -> bool:
     try:
         fitted.check_files()
         return storage.read_bytes(f"{fitted.folder.path}/{manifest}") == content

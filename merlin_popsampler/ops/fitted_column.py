@@ -14,12 +14,12 @@ import numpy as np
 from merlin_popsampler.contract.metadata import PopularityMetadata
 from merlin_popsampler.contract.schema import column_popularity, find_item_column
 from merlin_popsampler.contract.schema_file import PlainSchema, read_schema_file, schema_files
-from merlin_popsampler.core.pieces import Floats, Ints
+from merlin_popsampler.core.segments import Floats, Ints
 from merlin_popsampler.errors import PopSamplerError, SchemaError
 
 from . import fit_folder, fit_places, popularity_file, storage
-from .categorify_files import keys_of_others
-from .fit_folder import Fitted
+from .categorify_files import find_stock_vocabularies
+from .fit_folder import FitArtifact
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +28,7 @@ _WORKFLOW = "workflow.pkl"
 
 
 @dataclass(frozen=True)
-class Fits:
+class FitHistory:
     """The fits that made a column's ids, as far as they lie in one folder.
 
     Args:
@@ -39,13 +39,13 @@ class Fits:
     """
 
     name: str = ""
-    last: Optional[Fitted] = None
-    encoder: Optional[Fitted] = None
+    last: Optional[FitArtifact] = None
+    encoder: Optional[FitArtifact] = None
     keys_path: Optional[str] = None
 
 
 @dataclass(frozen=True)
-class FittedColumn:
+class ColumnReport:
     """A column's contract, and its counts and keys where they are known.
 
     Args:
@@ -58,7 +58,7 @@ class FittedColumn:
     name: str
     metadata: PopularityMetadata
     counts: Optional[Ints] = None
-    fits: Fits = Fits()
+    fits: FitHistory = FitHistory()
 
     @property
     def measured(self) -> bool:
@@ -81,7 +81,7 @@ class FittedColumn:
             )
         if self.counts is not None and domain.size:
             return np.maximum(self.counts[domain.min_id :], 1).astype(np.float64)
-        return self.metadata.law().probs() * self.metadata.curve.total
+        return self.metadata.distribution().probs() * self.metadata.curve.total
 
     @cached_property
     def keys(self) -> "Optional[pd.DataFrame]":
@@ -100,7 +100,7 @@ class FittedColumn:
 
 def read_fitted_column(
     path: str, column: Optional[str] = None, counts_path: Optional[str] = None
-) -> FittedColumn:
+) -> ColumnReport:
     """The item column of a data set, a schema file, a saved workflow, or an operator's `out_path`.
 
     A saved workflow's schema is a pickle, which takes NVTabular to read. It is asked only where its
@@ -131,38 +131,40 @@ def read_fitted_column(
     for one in (one for name in names for one in fits.get(name, [])):
         if one.last is None or one.last.metadata.digest == metadata.digest:
             return _column(found.name, metadata, one, counts_path)
-    return _column(found.name, metadata, Fits(), counts_path)
+    return _column(found.name, metadata, FitHistory(), counts_path)
 
 
-def fits_in(path: str) -> Dict[str, List[Fits]]:
+def fits_in(path: str) -> Dict[str, List[FitHistory]]:
     """By name, what the fits in a saved workflow or an operator's `out_path` made.
 
     The last fit answers, alone; but where workflows were saved to one folder more than once, their
     fits lie there in no order.
     """
     found = [entry for fit in fit_places.fits_below(path) for entry in fit.items()]
-    others = keys_of_others(path)
+    others = find_stock_vocabularies(path)
     return {
         name: _made_by(name, [fit for other, fit in found if other == name], others.get(name))
         for name in sorted({*(name for name, _ in found), *others})
     }
 
 
-def _made_by(name: str, fits: List[Fitted], keys_path: Optional[str]) -> List[Fits]:
+def _made_by(name: str, fits: List[FitArtifact], keys_path: Optional[str]) -> List[FitHistory]:
     """An order after an encoder, an order alone, or an encoder alone; of each the last."""
     encoders = _last([fit for fit in fits if fit_folder.UNIQUE in fit.files])
     orders = _last([fit for fit in fits if fit_folder.UNIQUE not in fit.files])
     # An encoder that was fitted after an order is not the one before it.
     orders = [fit for fit in orders if not any(e.folder.is_later(fit.folder) for e in encoders)]
     if not orders:
-        return [Fits(name, fit, fit) for fit in encoders] or [Fits(name, keys_path=keys_path)]
+        return [FitHistory(name, fit, fit) for fit in encoders] or [
+            FitHistory(name, keys_path=keys_path)
+        ]
     if encoders:
         keys_path = None
     encoder = encoders[0] if len(encoders) == 1 else None
-    return [Fits(name, fit, encoder, keys_path) for fit in orders]
+    return [FitHistory(name, fit, encoder, keys_path) for fit in orders]
 
 
-def _last(fits: List[Fitted]) -> List[Fitted]:
+def _last(fits: List[FitArtifact]) -> List[FitArtifact]:
     return [fit for fit in fits if not any(other.folder.is_later(fit.folder) for other in fits)]
 
 
@@ -205,16 +207,16 @@ def _name_meant(path: str, names: List[str], column: Optional[str]) -> str:
 
 
 def _column(
-    name: str, metadata: PopularityMetadata, fits: Fits, counts_path: Optional[str]
-) -> FittedColumn:
+    name: str, metadata: PopularityMetadata, fits: FitHistory, counts_path: Optional[str]
+) -> ColumnReport:
     """The column, its counts read and checked."""
     if counts_path is not None:
         counts = popularity_file.counts_of(storage.read_table(counts_path), counts_path)
     elif fits.last is not None:
         counts_path = fits.last.path(fit_folder.POPULARITY)
-        counts = popularity_file.counts_of_fit(fits.last)
+        counts = popularity_file.read_counts(fits.last)
     else:
-        return FittedColumn(name, metadata, None, fits)
+        return ColumnReport(name, metadata, None, fits)
     expected, digest = metadata.domain.cardinality, popularity_file.counts_digest([counts])
     if len(counts) != expected or metadata.digest not in (None, digest):
         raise PopSamplerError(
@@ -222,10 +224,10 @@ def _column(
             f"digest {metadata.digest}). Received: {counts_path} with {len(counts)} ids, digest "
             f"{digest}. Pass the popularity.<column>.parquet of the same fit."
         )
-    return FittedColumn(name, metadata, counts, fits)
+    return ColumnReport(name, metadata, counts, fits)
 
 
-def _encoders_ids(ids: Ints, order: Optional[Fitted]) -> Ints:
+def _encoders_ids(ids: Ints, order: Optional[FitArtifact]) -> Ints:
     """The ids that an encoder gave to what consecutive ids stand for now."""
     if order is None or fit_folder.MAP not in order.files or not len(ids):
         return ids

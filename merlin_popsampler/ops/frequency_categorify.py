@@ -12,25 +12,25 @@ from merlin.schema import ColumnSchema, Schema
 from merlin_popsampler.contract.schema import with_popularity
 from merlin_popsampler.core.checks import whole_number
 from merlin_popsampler.core.domain import FIRST_OOV_ID
-from merlin_popsampler.core.steps import MAX_STEPS
+from merlin_popsampler.core.popularity_curve import MAX_STEPS
 from merlin_popsampler.errors import PopSamplerError
 
 from . import fit_folder
-from .categorify_files import copy_for_others
+from .categorify_files import export_categorify_files
 from .column_options import DEFAULTS, PerColumn, checked_option, option_of
 from .counting import count_keys
 from .encoders import JOINT
 from .encoding import encode
-from .fit_files import FittedFiles
 from .id_column import IdColumn
 from .keys import KeyGroup
 from .nvtabular_compat import Categorify, embedding_width
-from .vocabulary import Layout, Vocabulary, stage
+from .stored_operator import StoredOperator
+from .vocabulary import Vocabulary, VocabularyOptions, stage
 from .workflow_json import saved_as_json
 
 
 @saved_as_json
-class FrequencyCategorify(FittedFiles, Categorify):  # type: ignore[misc]
+class FrequencyCategorify(StoredOperator, Categorify):  # type: ignore[misc]
     """A drop-in `nvtabular.ops.Categorify` whose ids are sorted by (count desc, key asc).
 
     The same data gets the same ids on any processor, in any partitioning, with any `split_out`.
@@ -116,7 +116,7 @@ class FrequencyCategorify(FittedFiles, Categorify):  # type: ignore[misc]
     def clear(self) -> None:
         """Begins anew; what was fitted serves until the next fit has come to its end."""
         Categorify.clear(self)
-        FittedFiles.clear(self)
+        StoredOperator.clear(self)
 
     def transform(self, col_selector: Any, df: Any) -> Any:
         """Encodes a frame's columns. Empty frames, null columns and any index are fine."""
@@ -228,8 +228,8 @@ class FrequencyCategorify(FittedFiles, Categorify):  # type: ignore[misc]
         storage = self.storage_name.get(name, name) if self.encode_type == "joint" else name
         return KeyGroup(storage, columns, joint=storage != name)
 
-    def _layout(self, group: KeyGroup) -> Layout:
-        layout = Layout(
+    def _layout(self, group: KeyGroup) -> VocabularyOptions:
+        layout = VocabularyOptions(
             num_buckets=self._num_buckets(group.name, group.columns),
             max_size=option_of(self, "max_size", group.name, group.columns),
             freq_threshold=option_of(self, "freq_threshold", group.name, group.columns),
@@ -273,7 +273,7 @@ class FrequencyCategorify(FittedFiles, Categorify):  # type: ignore[misc]
         """For those who read Categorify's files."""
         for root in {found.folder.root for found in fits.values()}:
             with self._beside(root) as folder:
-                copy_for_others(fits, folder)
+                export_categorify_files(fits, folder)
 
     def _use(self, fits: Dict[str, Vocabulary]) -> None:
         """Tells Categorify where the vocabularies are."""

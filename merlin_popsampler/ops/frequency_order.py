@@ -10,14 +10,13 @@ from merlin.schema import ColumnSchema, Schema
 from merlin_popsampler.contract.metadata import PROPERTY, PopularityMetadata
 from merlin_popsampler.contract.schema import with_popularity
 from merlin_popsampler.core.checks import whole_number
-from merlin_popsampler.core.pieces import Ints
-from merlin_popsampler.core.steps import MAX_STEPS
+from merlin_popsampler.core.popularity_curve import MAX_STEPS
+from merlin_popsampler.core.segments import Ints
 from merlin_popsampler.errors import FrequencyOrderError, PopSamplerError, SchemaError
 
 from . import fit_folder
 from .counting import count_keys
 from .encoders import check_unchanged, encoder_of, last_id, most_times
-from .fit_files import FittedFiles
 from .id_column import IdColumn
 from .id_groups import IdGroups
 from .id_order import (
@@ -31,6 +30,7 @@ from .id_order import (
 )
 from .keys import plain_frame
 from .nvtabular_compat import StatOperator
+from .stored_operator import StoredOperator
 from .vocabulary import read_sizes
 from .workflow_json import saved_as_json
 
@@ -39,7 +39,7 @@ ON_VIOLATION = ("raise", "warn", "remap")
 
 
 @saved_as_json
-class FrequencyOrder(FittedFiles, StatOperator):  # type: ignore[misc]
+class FrequencyOrder(StoredOperator, StatOperator):  # type: ignore[misc]
     """Checks that ids are sorted by decreasing frequency, and records it in the schema.
 
     Put it after whatever makes the ids that the model will see: an encoder, a filter after one,
@@ -225,7 +225,7 @@ class FrequencyOrder(FittedFiles, StatOperator):  # type: ignore[misc]
         if found.gaps:
             warnings.warn(
                 f"Column {name!r}: {found.gaps} were never seen; each counts as seen once, so that "
-                "it can be drawn and priced.",
+                "it can be drawn and corrected.",
                 stacklevel=2,
             )
 

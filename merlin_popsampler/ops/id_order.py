@@ -10,24 +10,24 @@ from merlin.io.worker import get_worker_cache
 
 from merlin_popsampler.contract.metadata import PopularityMetadata, uncounted
 from merlin_popsampler.core.checks import shown
-from merlin_popsampler.core.pieces import Ints
+from merlin_popsampler.core.run_lengths import RunLengths
+from merlin_popsampler.core.segments import Ints
 from merlin_popsampler.errors import FrequencyOrderError
 
 from . import fit_folder, popularity_file
 from .counting import Counts
 from .encoding import as_lists
-from .fit_folder import FitFolder, Fitted
+from .fit_folder import FitArtifact, FitFolder
 from .key_families import RAW_COLUMN
 from .key_kinds import canonical
 from .keys import elements, is_list
-from .levels import Levels
 
 LARGEST_ID = 10**9
 """No embedding table has more rows; larger ids are keys that were never encoded."""
 
 
 @dataclass(frozen=True)
-class Order(Fitted):
+class Order(FitArtifact):
     """What was found out about the ids of one column or group.
 
     Args:
@@ -87,7 +87,7 @@ def measure(
         table = pd.DataFrame({"id": np.arange(first, stop), "new_id": new_ids})
         files[fit_folder.MAP] = fit_folder.write(folder, fit_folder.MAP, name, [table])
     metadata = PopularityMetadata.from_counts(items, int(first), "counted", steps)
-    files[fit_folder.POPULARITY] = popularity_file.write(folder, name, Levels.of(dense), 1)
+    files[fit_folder.POPULARITY] = popularity_file.write(folder, name, RunLengths.of(dense), 1)
     order = Order(
         folder,
         files,
@@ -106,7 +106,7 @@ def measure(
 
 def passed_counts(order: Order) -> Ints:
     """Counts of the ids as they came in, int64 `[last id that was seen + 1]`."""
-    counts = popularity_file.counts_of_fit(order)
+    counts = popularity_file.read_counts(order)
     if not order.remaps:
         return counts
     new_ids = order.table(fit_folder.MAP)["new_id"].to_numpy()

@@ -7,16 +7,16 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from merlin_popsampler.core.pieces import Ints
+from merlin_popsampler.core.segments import Ints
 
 from .key_families import unusable
-from .key_kinds import KeyKind, widened
+from .key_kinds import KeyType, widened
 
 _TYPES = {"string": pa.large_string(), "bytes": pa.large_binary()}
 """Arrow's types for objects; those of the other families it finds by itself."""
 
 
-def to_arrow(keys: pd.Series, kind: Optional[KeyKind], column: str) -> pa.Array:
+def to_arrow(keys: pd.Series, kind: Optional[KeyType], column: str) -> pa.Array:
     """Canonical keys of a kind, None for nulls alone, as an array.
 
     Raises:
@@ -38,8 +38,8 @@ def to_arrow(keys: pd.Series, kind: Optional[KeyKind], column: str) -> pa.Array:
 
 def in_one_type(
     keys: Sequence[pa.Array],
-    kinds: Sequence[Optional[KeyKind]],
-    kind: Optional[KeyKind],
+    kinds: Sequence[Optional[KeyType]],
+    kind: Optional[KeyType],
     column: str,
 ) -> List[pa.Array]:
     """Arrays of keys in the type that holds all of them.
@@ -136,7 +136,7 @@ def _sortable(keys: pa.Array) -> pa.Array:
     return keys.cast(pa.int64()) if pa.types.is_duration(keys.type) else keys
 
 
-def _widened(keys: pa.Array, kind: KeyKind, column: str) -> pa.Array:
+def _widened(keys: pa.Array, kind: KeyType, column: str) -> pa.Array:
     return to_arrow(widened(keys.to_pandas(), kind, column), kind, column)
 
 

@@ -8,7 +8,7 @@ from merlin.core import dispatch
 from pandas.api.types import infer_dtype
 from pandas.util import hash_pandas_object
 
-from merlin_popsampler.core.pieces import Ints
+from merlin_popsampler.core.segments import Ints
 
 
 def hash_buckets(keys: Sequence[Any], num_buckets: int) -> Any:

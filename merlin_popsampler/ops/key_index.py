@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from merlin_popsampler.core.pieces import Ints
+from merlin_popsampler.core.segments import Ints
 
 _TABLE_BYTES = 8 + 43
 """What pandas takes for a whole number in an index, at most: half of its table may be empty."""

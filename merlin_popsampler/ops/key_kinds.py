@@ -19,7 +19,7 @@ _WITH_NULLS = {"bool": "float64", "int64": "float64", "uint64": "float64"}
 
 
 @dataclass(frozen=True)
-class KeyKind:
+class KeyType:
     """What the keys of a column are.
 
     Keys of two families are never the same key. Keys of one family are the same where they are
@@ -39,12 +39,12 @@ class KeyKind:
         """Whether a null can stand beside keys of this dtype."""
         return self.dtype not in _WITH_NULLS
 
-    def with_nulls(self) -> "KeyKind":
+    def with_nulls(self) -> "KeyType":
         """The kind of these keys and nulls beside them."""
         return replace(self, dtype=_WITH_NULLS.get(self.dtype, self.dtype))
 
 
-def canonical(keys: Any, column: str) -> Tuple[Any, Optional[KeyKind]]:
+def canonical(keys: Any, column: str) -> Tuple[Any, Optional[KeyType]]:
     """Keys as plain values in the narrowest dtype, and what kind they are.
 
     A column of integers with nulls arrives as floats from some readers, and as integers from
@@ -66,10 +66,10 @@ def canonical(keys: Any, column: str) -> Tuple[Any, Optional[KeyKind]]:
     plain, family = plain_keys(keys, column)
     if family == "number":
         plain = _narrowest(plain, column)
-    return plain, KeyKind(family, str(plain.dtype))
+    return plain, KeyType(family, str(plain.dtype))
 
 
-def merged(kinds: Iterable[Optional[KeyKind]], column: str) -> Optional[KeyKind]:
+def merged(kinds: Iterable[Optional[KeyType]], column: str) -> Optional[KeyType]:
     """The kind that holds the keys of all these kinds; None where there are no keys at all.
 
     Raises:
@@ -82,7 +82,7 @@ def merged(kinds: Iterable[Optional[KeyKind]], column: str) -> Optional[KeyKind]
     return reduce(_wider, found) if found else None
 
 
-def cast(keys: Any, kind: Optional[KeyKind], column: str) -> Tuple[Any, Any]:
+def cast(keys: Any, kind: Optional[KeyType], column: str) -> Tuple[Any, Any]:
     """Keys in the dtype of a kind, and which of them that dtype holds exactly.
 
     Args:
@@ -99,7 +99,7 @@ def cast(keys: Any, kind: Optional[KeyKind], column: str) -> Tuple[Any, Any]:
     """
     plain, family = plain_keys(keys, column)
     if kind is None:
-        kind = KeyKind(family, "int64" if family == "number" else str(plain.dtype))
+        kind = KeyType(family, "int64" if family == "number" else str(plain.dtype))
     if (family, kind.family) == ("bytes", "string"):  # a server hands strings on as their UTF-8
         plain, family = plain.map(_decoded), "string"
     if family != kind.family:
@@ -111,7 +111,7 @@ def cast(keys: Any, kind: Optional[KeyKind], column: str) -> Tuple[Any, Any]:
     return _exactly(plain, kind.dtype)
 
 
-def widened(keys: Any, kind: KeyKind, column: str) -> Any:
+def widened(keys: Any, kind: KeyType, column: str) -> Any:
     """Canonical keys of one family in the dtype of their merged kind.
 
     Raises:
@@ -149,7 +149,7 @@ def _exactly(keys: Any, dtype: str) -> Tuple[Any, Any]:
     return values, (values.astype(keys.dtype) == keys) & ((values < 0) == (keys < 0))
 
 
-def _wider(left: KeyKind, right: KeyKind) -> KeyKind:
+def _wider(left: KeyType, right: KeyType) -> KeyType:
     if left.dtype == right.dtype:
         return left
     return max(left, right, key=lambda kind: _WIDTH.index(kind.dtype))

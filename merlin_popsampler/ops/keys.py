@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 from merlin.core import dispatch
 
-from merlin_popsampler.core.pieces import Ints
+from merlin_popsampler.core.segments import Ints
 from merlin_popsampler.errors import PopSamplerError
 
 from .key_families import inexact, unusable
@@ -47,7 +47,7 @@ class KeyGroup:
 
 
 @dataclass(frozen=True)
-class Rows:
+class ColumnSummary:
     """What was seen of the rows of one column, in all of the data or in a part.
 
     Args:
@@ -64,12 +64,12 @@ class Rows:
     large: bool
     dtypes: FrozenSet[str]
 
-    def as_lists(self) -> "Rows":
+    def as_lists(self) -> "ColumnSummary":
         """The same of a column of lists of which no row is more than a null."""
         return replace(self, nulls=0, is_list=True)
 
 
-def merged_rows(parts: Sequence[Rows], column: str) -> Rows:
+def merged_rows(parts: Sequence[ColumnSummary], column: str) -> ColumnSummary:
     """What all parts together show, given in their order.
 
     A null row counts as a null key in a column of single keys, and as an empty list in a column of
@@ -88,7 +88,7 @@ def merged_rows(parts: Sequence[Rows], column: str) -> Rows:
     floating, large = any(part.floating for part in parts), any(part.large for part in parts)
     if floating and large:
         raise inexact(column, "larger integers beside nulls")
-    return Rows(sum(part.nulls for part in parts), lists, floating, large, dtypes)
+    return ColumnSummary(sum(part.nulls for part in parts), lists, floating, large, dtypes)
 
 
 def is_list(series: Any, of_column: Optional[bool] = None) -> Optional[bool]:

@@ -11,7 +11,7 @@ from dask.utils import parse_bytes
 from merlin.core import dispatch
 from merlin.io.worker import get_worker_cache
 
-from merlin_popsampler.core.pieces import Ints
+from merlin_popsampler.core.segments import Ints
 
 from . import fit_folder
 from .index_cache import IndexCache
@@ -26,7 +26,7 @@ INDEXES = IndexCache()
 """Those of this process."""
 
 
-def places_of(keys: Sequence[Any], vocabulary: Vocabulary, columns: Sequence[str]) -> Any:
+def positions(keys: Sequence[Any], vocabulary: Vocabulary, columns: Sequence[str]) -> Any:
     """Place of each key in the order of a vocabulary, from 0 on; -1 where it is not there.
 
     Args:
@@ -53,7 +53,7 @@ def places_of(keys: Sequence[Any], vocabulary: Vocabulary, columns: Sequence[str
 
 
 def part_by_part(keys: Sequence[Any], vocabulary: Vocabulary, columns: Sequence[str]) -> Ints:
-    """As `places_of`, with one part of the vocabulary in memory; the most frequent keys first."""
+    """As `positions`, with one part of the vocabulary in memory; the most frequent keys first."""
     places = np.full(len(keys[0]), -1)
     missing, first = np.arange(len(places)), 0
     for part in _parts(vocabulary, columns):
@@ -66,7 +66,7 @@ def part_by_part(keys: Sequence[Any], vocabulary: Vocabulary, columns: Sequence[
 
 
 def joined(keys: Sequence[Any], vocabulary: Vocabulary, columns: Sequence[str]) -> Any:
-    """As `places_of`, by a join with a table that is read once; cuDF has no index to keep."""
+    """As `positions`, by a join with a table that is read once; cuDF has no index to keep."""
     names = [f"key {number}" for number in range(len(keys))]  # beside these, any may be a key's
     name = (vocabulary.digest(fit_folder.UNIQUE), *columns, type(keys[0]).__module__)
     with get_worker_cache("cats") as cache:

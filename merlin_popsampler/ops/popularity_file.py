@@ -4,18 +4,18 @@ from typing import TYPE_CHECKING, Iterable
 
 import numpy as np
 
-from merlin_popsampler.core.pieces import Ints
+from merlin_popsampler.core.run_lengths import RunLengths
+from merlin_popsampler.core.segments import Ints
 from merlin_popsampler.errors import PopSamplerError
 
 from . import fit_folder, storage
-from .fit_folder import POPULARITY, Files, FitFolder, Fitted
-from .levels import Levels
+from .fit_folder import POPULARITY, Files, FitArtifact, FitFolder
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def write(folder: FitFolder, name: str, counts: Levels, parts: int) -> Files:
+def write(folder: FitFolder, name: str, counts: RunLengths, parts: int) -> Files:
     """Writes a `popularity.*` file of the ids from 0 on, or its parts; one is held at a time.
 
     Args:
@@ -52,7 +52,7 @@ def counts_of(frame: "pd.DataFrame", path: str) -> Ints:
     return counts
 
 
-def counts_of_fit(fitted: Fitted) -> Ints:
+def read_counts(fitted: FitArtifact) -> Ints:
     """Counts of the ids from 0 on that a fit wrote, see `counts_of`."""
     return counts_of(fitted.table(POPULARITY), fitted.path(POPULARITY))
 

@@ -14,18 +14,18 @@ import numpy as np
 
 from .counting import Counts, all_rows, joined, merged_kinds
 from .key_arrays import ascending
-from .key_kinds import KeyKind
-from .keys import KeyGroup, Rows
+from .key_kinds import KeyType
+from .keys import ColumnSummary, KeyGroup
 
 _SAMPLE = 256
 """Keys of each bucket that stand for it where the cuts are sought."""
 
-Row = Tuple[Any, ...]
+SortKey = Tuple[Any, ...]
 """A key and its size as values that Python orders as Arrow does."""
 
 
 @dataclass(frozen=True)
-class Cuts:
+class Splits:
     """What all ranges have in common.
 
     Args:
@@ -34,9 +34,9 @@ class Cuts:
       seen: by column, what was seen of its rows.
     """
 
-    rows: Sequence[Row]
-    kinds: Tuple[Optional[KeyKind], ...]
-    seen: Mapping[str, Rows]
+    rows: Sequence[SortKey]
+    kinds: Tuple[Optional[KeyType], ...]
+    seen: Mapping[str, ColumnSummary]
 
 
 def ranked(buckets: Sequence[Any], group: KeyGroup) -> Tuple[Any, List[Any]]:
@@ -47,8 +47,8 @@ def ranked(buckets: Sequence[Any], group: KeyGroup) -> Tuple[Any, List[Any]]:
       group: whose keys they are.
     """
     ordered = [dask.delayed(by_frequency)(bucket) for bucket in buckets]
-    cuts = dask.delayed(_cuts)([dask.delayed(_sampled)(bucket) for bucket in ordered], group)
-    pieces = [dask.delayed(_pieces)(bucket, cuts, len(buckets)) for bucket in ordered]
+    cuts = dask.delayed(_splits)([dask.delayed(_sampled)(bucket) for bucket in ordered], group)
+    pieces = [dask.delayed(_partition)(bucket, cuts, len(buckets)) for bucket in ordered]
     ranges = [
         dask.delayed(_range)([piece[number] for piece in pieces], cuts, group)
         for number in range(len(buckets))
@@ -71,40 +71,40 @@ def _sampled(counts: Counts) -> Counts:
     return counts.take(np.arange(number) * len(counts) // max(number, 1))
 
 
-def _cuts(samples: Sequence[Counts], group: KeyGroup) -> Cuts:
+def _splits(samples: Sequence[Counts], group: KeyGroup) -> Splits:
     """The keys at which ranges of about one length begin.
 
     Raises:
       PopSamplerError: keys of several kinds.
     """
-    rows = sorted(row for sample in samples for row in _Rows(sample))
+    rows = sorted(row for sample in samples for row in _SortKeys(sample))
     firsts = [len(rows) * number // len(samples) for number in range(1, len(samples))]
     kinds = merged_kinds(samples, group.keys)
     seen = all_rows(samples, group)
     for column in group.lists.intersection(seen):
         if seen[column].is_list is None:
             seen[column] = seen[column].as_lists()
-    return Cuts([rows[first] for first in firsts if rows], kinds, seen)
+    return Splits([rows[first] for first in firsts if rows], kinds, seen)
 
 
-def _pieces(ordered: Counts, cuts: Cuts, number: int) -> List[Counts]:
+def _partition(ordered: Counts, cuts: Splits, number: int) -> List[Counts]:
     """What a sorted bucket holds of each range."""
     if number == 1:
         return [ordered]
-    rows = _Rows(ordered)
+    rows = _SortKeys(ordered)
     stops = [bisect_left(rows, cut) for cut in cuts.rows] or [0] * (number - 1)
     bounds = [0, *stops, len(ordered)]
     return [ordered.take(np.arange(*bounds[place : place + 2])) for place in range(number)]
 
 
-def _range(pieces: Sequence[Counts], cuts: Cuts, group: KeyGroup) -> Counts:
+def _range(pieces: Sequence[Counts], cuts: Splits, group: KeyGroup) -> Counts:
     """The sorted keys of several sorted pieces."""
     keys, sizes = joined(pieces, cuts.kinds, group.keys)
     together = Counts(keys, sizes, cuts.kinds, {})
     return together if len(pieces) == 1 else by_frequency(together)
 
 
-class _Rows(Sequence[Row]):
+class _SortKeys(Sequence[SortKey]):
     """Counts as a sequence of rows, made one by one."""
 
     def __init__(self, counts: Counts) -> None:
@@ -113,6 +113,6 @@ class _Rows(Sequence[Row]):
     def __len__(self) -> int:
         return len(self._counts)
 
-    def __getitem__(self, place: Any) -> Row:
+    def __getitem__(self, place: Any) -> SortKey:
         keys = (part[place].as_py() for part in self._counts.keys)
         return (-int(self._counts.sizes[place]), *((key is not None, key) for key in keys))

@@ -13,23 +13,23 @@ import pyarrow as pa
 
 from merlin_popsampler.contract.metadata import PopularityMetadata
 from merlin_popsampler.core.domain import FIRST_OOV_ID, NULL_ID, PADDING_ID
-from merlin_popsampler.core.pieces import Ints
-from merlin_popsampler.core.steps import MAX_STEPS, Steps
+from merlin_popsampler.core.popularity_curve import MAX_STEPS, PopularityCurve
+from merlin_popsampler.core.run_lengths import RunLengths
+from merlin_popsampler.core.segments import Ints
 from merlin_popsampler.errors import FrequencyOrderError
 
 from . import fit_folder, popularity_file, storage
 from .counting import Counts
-from .fit_folder import Files, FitFolder, Fitted
+from .fit_folder import Files, FitArtifact, FitFolder
 from .key_hashes import hash_buckets
 from .key_index import memory_of
-from .key_kinds import KeyKind
+from .key_kinds import KeyType
 from .keys import KeyGroup
-from .levels import Levels
-from .ranking import Cuts, ranked
+from .ranking import Splits, ranked
 
 
 @dataclass(frozen=True)
-class Layout:
+class VocabularyOptions:
     """What a vocabulary keeps of the keys that were counted.
 
     Args:
@@ -53,7 +53,7 @@ class Layout:
 
 
 @dataclass(frozen=True)
-class Vocabulary(Fitted):
+class Vocabulary(FitArtifact):
     """What an operator knows of the vocabulary that it fitted: all that is needed to encode.
 
     Args:
@@ -62,7 +62,7 @@ class Vocabulary(Fitted):
       index_bytes: memory that an index of its keys takes.
     """
 
-    kinds: Tuple[Optional[KeyKind], ...]
+    kinds: Tuple[Optional[KeyType], ...]
     is_list: Dict[str, Optional[bool]]
     index_bytes: int
 
@@ -82,7 +82,9 @@ class Part:
     index_bytes: int
 
 
-def stage(buckets: Sequence[Any], group: KeyGroup, layout: Layout, folder: FitFolder) -> Any:
+def stage(
+    buckets: Sequence[Any], group: KeyGroup, layout: VocabularyOptions, folder: FitFolder
+) -> Any:
     """Delayed `Vocabulary`: orders and truncates counted keys, and writes its three files.
 
     Args:
@@ -103,9 +105,9 @@ def stage(buckets: Sequence[Any], group: KeyGroup, layout: Layout, folder: FitFo
 def _write_part(
     counts: Counts,
     number: int,
-    levels: Sequence[Levels],
+    levels: Sequence[RunLengths],
     group: KeyGroup,
-    layout: Layout,
+    layout: VocabularyOptions,
     folder: FitFolder,
 ) -> Part:
     """Writes what the vocabulary keeps of a range; its ids follow those of the ranges before it."""
@@ -121,20 +123,20 @@ def _write_part(
 
 
 def _complete(
-    cuts: Cuts,
-    levels: Sequence[Levels],
+    cuts: Splits,
+    levels: Sequence[RunLengths],
     parts: Sequence[Part],
     group: KeyGroup,
-    layout: Layout,
+    layout: VocabularyOptions,
     folder: FitFolder,
 ) -> Vocabulary:
     """The vocabulary, once its keys are written; how many have each size is all it needs."""
-    sizes = Levels.joined(levels)
+    sizes = RunLengths.joined(levels)
     sizes = sizes.between(0, _kept(levels, layout))
     nulls = sum(rows.nulls for rows in cuts.seen.values())
     reserved = np.concatenate(([0, nulls], np.sum([part.unknown for part in parts], axis=0)))
-    counts = Levels.joined([Levels.of(reserved), sizes])
-    steps = Steps.from_runs(sizes.sizes, sizes.lengths)
+    counts = RunLengths.joined([RunLengths.of(reserved), sizes])
+    steps = PopularityCurve.from_runs(sizes.sizes, sizes.lengths)
     metadata = PopularityMetadata.from_steps(steps, layout.min_id, "vocabulary", layout.steps)
     meta = [_meta(reserved, sizes)]
     return Vocabulary(
@@ -151,13 +153,13 @@ def _complete(
     )
 
 
-def _levels(counts: Counts) -> Levels:
-    return Levels.of(counts.sizes)
+def _levels(counts: Counts) -> RunLengths:
+    return RunLengths.of(counts.sizes)
 
 
-def _kept(levels: Sequence[Levels], layout: Layout) -> int:
+def _kept(levels: Sequence[RunLengths], layout: VocabularyOptions) -> int:
     """How many keys the vocabulary keeps, of those of all ranges."""
-    sizes = Levels.joined(levels)
+    sizes = RunLengths.joined(levels)
     kept = int(sizes.lengths[sizes.sizes >= layout.freq_threshold].sum())
     return min(kept, layout.max_size - layout.min_id) if layout.max_size else kept
 
@@ -181,7 +183,7 @@ def _numbered(keys: pa.Table, first: int) -> pa.Table:
     return keys.replace_schema_metadata({b"pandas": json.dumps(described).encode()})
 
 
-def _meta(reserved: Ints, sizes: Levels) -> pd.DataFrame:
+def _meta(reserved: Ints, sizes: RunLengths) -> pd.DataFrame:
     num_oov = len(reserved) - FIRST_OOV_ID
     known = int((sizes.sizes * sizes.lengths).sum())
     meta = {

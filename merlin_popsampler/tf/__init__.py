@@ -1,4 +1,4 @@
-"""TensorFlow's side: the Keras layers, and the functions by which they draw, price and score.
+"""TensorFlow's side: the Keras layers, and the functions by which they draw, correct and score.
 
 Here lives whatever holds a tensor. It interprets the tables of `core` and builds none of its own.
 It may import `errors`, `core`, `contract` and TensorFlow; never NVTabular, dask or pandas. What

@@ -64,8 +64,9 @@ def contrastive_logits(
         -s_y + log n_y + log(e^s_y / n_y + sum over sampled d != y of e^s_d / n_d)    corrected
         -s_y + log(e^s_y + sum over sampled d != y of e^s_d / n_d)                    uncorrected
 
-    The first is the loss of telling the positive from the samples, all of them at the price of a
-    sample; over all scores it is least where the loss of the full softmax is. The second estimates
+    The first is the loss of telling the positive from the samples, all of them at the expected
+    count of a sample; over all scores it is least where the loss of the full softmax is. The second
+    estimates
     the loss of the full softmax itself: the positive is in the sum with certainty, the others as
     often as they are expected. Its gradient is that of the loss without the positive in the sum,
     times 1 - P(y) as a constant.
@@ -106,10 +107,10 @@ def candidate_scores(
     excluded_ids: Any = None,
 ) -> Scores:
     """The scores that `contrastive_logits` corrects, of its arguments."""
-    query = tempered(query, temperature)
-    true = tf.reduce_sum(query * bounded(positive.vectors), 1)
-    scores = tf.matmul(query, bounded(negative.vectors), transpose_b=True)
-    return Scores(query, true, scores, is_no_negative(positive.ids, negative.ids, excluded_ids))
+    query = scale_by_temperature(query, temperature)
+    true = tf.reduce_sum(query * clip_finite(positive.vectors), 1)
+    scores = tf.matmul(query, clip_finite(negative.vectors), transpose_b=True)
+    return Scores(query, true, scores, accidental_hits(positive.ids, negative.ids, excluded_ids))
 
 
 def corrected(
@@ -174,7 +175,7 @@ def row_weights(counting: tf.Tensor) -> tf.Tensor:
     return tf.stop_gradient(weights * tf.math.divide_no_nan(rows, total))
 
 
-def bounded(vectors: Any) -> tf.Tensor:
+def clip_finite(vectors: Any) -> tf.Tensor:
     """Vectors in float32 whose scores are finite: clipped, but NaN where they are not finite."""
     vectors = tf.cast(vectors, tf.float32)
     return tf.where(tf.math.is_finite(vectors), _clipped(vectors), float("nan"))
@@ -184,13 +185,13 @@ def _clipped(vectors: tf.Tensor) -> tf.Tensor:
     return tf.clip_by_value(vectors, -LARGEST, LARGEST)
 
 
-def tempered(query: Any, temperature: Any) -> tf.Tensor:
-    """Queries, as `bounded` vectors, whose scores are divided by the temperature."""
+def scale_by_temperature(query: Any, temperature: Any) -> tf.Tensor:
+    """Queries, as `clip_finite` vectors, whose scores are divided by the temperature."""
     # Clipped first, so that only what came in as an infinity is one afterwards.
-    return _clipped(bounded(query) / tf.cast(temperature, tf.float32))
+    return _clipped(clip_finite(query) / tf.cast(temperature, tf.float32))
 
 
-def is_no_negative(true_ids: tf.Tensor, sampled_ids: tf.Tensor, excluded_ids: Any) -> tf.Tensor:
+def accidental_hits(true_ids: tf.Tensor, sampled_ids: tf.Tensor, excluded_ids: Any) -> tf.Tensor:
     """Whether a sample is the row's positive, or excluded for it: bool `[rows, num_sampled]`."""
     true_ids, sampled_ids = tf.cast(true_ids, tf.int64), tf.cast(sampled_ids, tf.int64)
     hits = true_ids[:, None] == sampled_ids[None, :]

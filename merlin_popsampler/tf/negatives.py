@@ -1,22 +1,22 @@
-"""Negatives from several sources at one price: samplers, and the other rows of the batch."""
+"""Negatives from several sources, samplers and the batch, corrected by one expected count."""
 
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
 
 import tensorflow as tf
 
 from merlin_popsampler.contract.sampler_settings import (
-    LawLike,
-    arguments_from_schema,
-    law_over,
+    DistributionLike,
+    resolve_distribution,
+    sampler_kwargs_from_schema,
 )
+from merlin_popsampler.core.distributions import Empirical
 from merlin_popsampler.core.domain import IdDomain
-from merlin_popsampler.core.laws import Empirical
-from merlin_popsampler.core.prices import price_table
+from merlin_popsampler.core.expected_counts import build_expected_counts
 from merlin_popsampler.errors import PopSamplerError
 
+from .expected_counts import expected_count
 from .ids import integers
 from .logits import Candidates
-from .prices import expected_count
 from .sampler import PopularityBasedSampler
 from .shared_layers import shareable
 
@@ -27,30 +27,34 @@ Source = Union[PopularityBasedSampler, "InBatch"]
 class InBatch(tf.keras.layers.Layer):  # type: ignore[misc]
     """The positives of a batch's other rows as negatives of a row.
 
-    They come as the data has them, so the measured law is the only one that prices them: among the
-    other `rows - 1`, id d is expected `(rows - 1) p(d)` times, wherever it may come from.
+    They come as the data has them, so the measured distribution is the only one that expected
+    counts them: among the other `rows - 1`, id d is expected `(rows - 1) p(d)` times, wherever it
+    may come from.
 
     Args:
       max_id: last id that stands for an item, inclusive.
       min_id: first one, inclusive.
-      law: the measured law of the data, `laws.Empirical` undistorted, or its configuration.
+      distribution: the measured distribution of the data, `distributions.Empirical` undistorted, or
+      its configuration.
       **kwargs: Keras's arguments of a layer.
 
     Raises:
-      PopSamplerError: another law, or one over other ids.
+      PopSamplerError: another distribution, or one over other ids.
     """
 
-    def __init__(self, max_id: int, min_id: int = 0, *, law: LawLike, **kwargs: Any) -> None:
+    def __init__(
+        self, max_id: int, min_id: int = 0, *, distribution: DistributionLike, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.domain = IdDomain(min_id, max_id)
-        self.law = law_over(law, self.domain)
-        if not isinstance(self.law, Empirical) or self.law.distortion != 1.0:
+        self.distribution = resolve_distribution(distribution, self.domain)
+        if not isinstance(self.distribution, Empirical) or self.distribution.distortion != 1.0:
             raise PopSamplerError(
-                "Expected the measured law for in-batch negatives, which come as often as the data "
-                f"has them. Received: {self.law!r}. Encode with FrequencyCategorify, or count with "
-                "FrequencyOrder, and use InBatch.from_schema."
+                "Expected the measured distribution for in-batch negatives, which come as often as "
+                f"the data has them. Received: {self.distribution!r}. Encode with "
+                "FrequencyCategorify, or count with FrequencyOrder, and use InBatch.from_schema."
             )
-        self._one_draw = price_table(self.law, 1, unique=False)
+        self._one_draw = build_expected_counts(self.distribution, 1, unique=False)
         self.built = True
 
     @classmethod
@@ -64,8 +68,8 @@ class InBatch(tf.keras.layers.Layer):  # type: ignore[misc]
         Raises:
           SchemaError: what `read_popularity` raises, and no measured steps.
         """
-        found = arguments_from_schema(schema, column, 1.0, {"law": Empirical.name})
-        return cls(found["max_id"], found["min_id"], law=found["law"])
+        found = sampler_kwargs_from_schema(schema, column, 1.0, {"distribution": Empirical.name})
+        return cls(found["max_id"], found["min_id"], distribution=found["distribution"])
 
     def expected_count(self, ids: Any, rows: Any) -> tf.Tensor:
         """How often ids are expected among the other rows of a batch.
@@ -85,13 +89,13 @@ class InBatch(tf.keras.layers.Layer):  # type: ignore[misc]
             **super().get_config(),
             "max_id": self.domain.max_id,
             "min_id": self.domain.min_id,
-            "law": self.law.get_config(),
+            "distribution": self.distribution.get_config(),
         }
 
 
 @tf.keras.utils.register_keras_serializable(package="merlin_popsampler")
 class Mixture(tf.keras.layers.Layer):  # type: ignore[misc]
-    """Negatives of several sources, each priced by what all sources together bring.
+    """Negatives of several sources, each corrected by its expected count over all sources.
 
     An id is expected as often as the sum over the sources says, whichever of them it came from: so
     the sum over all candidates of `exp(score) / expected count`, repeats kept, is an unbiased
@@ -149,7 +153,7 @@ class Mixture(tf.keras.layers.Layer):  # type: ignore[misc]
         true_vectors: tf.Tensor,
         lookup: Callable[[tf.Tensor], tf.Tensor],
     ) -> Tuple[Candidates, Candidates]:
-        """Draws, looks up and prices: each row's positive, and the negatives that all rows share.
+        """Draws, looks up and corrects each row's positive and the negatives that all rows share.
 
         Args:
           true_ids: integers `[rows]`, one positive a row.

@@ -3,9 +3,9 @@
 A batch of unique draws is the first K distinct ranks of one sequence: independent draws or, where
 that takes fewer random numbers, one that gives the same sets (`sequence`). All algorithms of
 `distinct` read the same sequence and give the same ranks in the same order. Another way, the race,
-draws an exponential arrival time for every rank and takes the K earliest, which is the same law
-(memoryless arrivals: the next one is rank i with probability proportional to p_i). It serves where
-the sequence would be about as long as the catalog.
+draws an exponential arrival time for every rank and takes the K earliest, which is the same
+distribution (memoryless arrivals: the next one is rank i with probability proportional to p_i). It
+serves where the sequence would be about as long as the catalog.
 
 References:
   P. S. Efraimidis, P. G. Spirakis, "Weighted random sampling with a reservoir", Information
@@ -17,19 +17,19 @@ from typing import Any
 import tensorflow as tf
 
 from merlin_popsampler.core.checks import batch_size
+from merlin_popsampler.core.distributions import Distribution
 from merlin_popsampler.core.draw_plan import plan_draws, prefers_race
-from merlin_popsampler.core.laws import Law
 from merlin_popsampler.errors import PopSamplerError
 
 from . import distinct, tracing
-from .inverse import first_probs, inverse
+from .inverse_cdf import head_probs, inverse
 from .sequence import sequence, uniforms
 
 ALGORITHMS = ("auto", "race", *distinct.ALGORITHMS)
 
 
 def draw_ranks(
-    law: Law,
+    distribution: Distribution,
     key: Any,
     position: Any,
     num_sampled: int,
@@ -39,16 +39,16 @@ def draw_ranks(
     """Ranks of one batch: independent draws, or the first `num_sampled` distinct ones.
 
     Args:
-      law: the law of one draw.
+      distribution: the distribution of one draw.
       key: Philox key, an integer scalar (int64 or uint64, number or tensor).
       position: number of the batch in the stream, an integer scalar as `key`. Equal key and
         position give equal draws, different positions independent ones.
-      num_sampled: number of ranks, a static number; with `unique` at most `law.size`.
+      num_sampled: number of ranks, a static number; with `unique` at most `distribution.size`.
       unique: whether the ranks are distinct (successive sampling) or independent.
       algorithm: "auto" chooses by context; the other `ALGORITHMS` force one (tests).
 
     Returns:
-      int64 `[num_sampled]`, in `[0, law.size)`.
+      int64 `[num_sampled]`, in `[0, distribution.size)`.
 
     Raises:
       PopSamplerError: more unique draws than items.
@@ -57,35 +57,35 @@ def draw_ranks(
         raise PopSamplerError(
             f"Expected algorithm in {ALGORITHMS}. Received: {algorithm!r}. Use 'auto'."
         )
-    num_sampled = batch_size("num_sampled", num_sampled, law.size, unique)
+    num_sampled = batch_size("num_sampled", num_sampled, distribution.size, unique)
     if not unique or num_sampled == 1:
-        return inverse(law)(uniforms(key, position, num_sampled), False)
-    if algorithm == "race" or (algorithm == "auto" and prefers_race(law, num_sampled)):
-        return tf.cast(_race(law, key, position, num_sampled), tf.int64)
+        return inverse(distribution)(uniforms(key, position, num_sampled), False)
+    if algorithm == "race" or (algorithm == "auto" and prefers_race(distribution, num_sampled)):
+        return tf.cast(_race(distribution, key, position, num_sampled), tf.int64)
     if algorithm == "auto":
         algorithm = _best_algorithm()
-    return tf.cast(_first_distinct(law, key, position, num_sampled, algorithm), tf.int64)
+    return tf.cast(_first_distinct(distribution, key, position, num_sampled, algorithm), tf.int64)
 
 
-def _race(law: Law, key: Any, position: Any, num_sampled: int) -> tf.Tensor:
+def _race(distribution: Distribution, key: Any, position: Any, num_sampled: int) -> tf.Tensor:
     """The `num_sampled` ranks that arrive first, rank i at an exponential time of rate p_i."""
-    rates = first_probs(law.pieces, law.size)
-    times = -tf.math.log(1.0 - uniforms(key, position, law.size)) / rates
+    rates = head_probs(distribution.segments, distribution.size)
+    times = -tf.math.log(1.0 - uniforms(key, position, distribution.size)) / rates
     return tf.math.top_k(-times, num_sampled, sorted=True).indices
 
 
 def _first_distinct(
-    law: Law, key: Any, position: Any, num_sampled: int, algorithm: str
+    distribution: Distribution, key: Any, position: Any, num_sampled: int, algorithm: str
 ) -> tf.Tensor:
     """The first `num_sampled` distinct ranks of a sequence: int32 or int64 `[num_sampled]`.
 
     A sequence that is surely long enough has many draws to spare, so a first try with fewer is made
     where branches are cheap.
     """
-    plan = plan_draws(law, num_sampled)
+    plan = plan_draws(distribution, num_sampled)
     # Faster on a CPU; on a GPU TensorFlow keeps int32 in host memory, for shapes' sake.
-    narrow = algorithm != "sort" and law.size < 2**31
-    ranks = sequence(law, key, position, plan, tf.int32 if narrow else tf.int64)
+    narrow = algorithm != "sort" and distribution.size < 2**31
+    ranks = sequence(distribution, key, position, plan, tf.int32 if narrow else tf.int64)
 
     def surely() -> tf.Tensor:
         return distinct.ALGORITHMS[algorithm](ranks(plan.draws), num_sampled)

@@ -12,8 +12,8 @@ from . import stream
 from .ids import integers, is_symbolic
 from .item_table import item_vectors, look_up, losses_kept
 from .logits import contrastive_logits, cross_entropy, row_weights
+from .metrics import NanMean
 from .negatives import as_mixture
-from .seen_mean import SeenMean
 from .shared_layers import shareable
 from .whole_catalog import score_catalog
 
@@ -71,8 +71,8 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
         self.correct_positive = bool(correct_positive)
         self.top_k = whole_number("top_k", top_k, 1, "Pass how many of the best items count.")
         self._item_table: Any = None
-        self._cross_entropy = SeenMean(name="cross_entropy")
-        self._recall = SeenMean(name=f"recall_at_{self.top_k}")
+        self._cross_entropy = NanMean(name="cross_entropy")
+        self._recall = NanMean(name=f"recall_at_{self.top_k}")
 
     def __call__(
         self,

@@ -1,4 +1,4 @@
-"""PopularityBasedSampler: the Keras layer that draws negatives and prices them, from one law."""
+"""PopularityBasedSampler: the Keras layer that draws negatives with their expected counts."""
 
 import warnings
 from typing import Any, Dict, List, Mapping, Optional, Tuple, Type
@@ -6,17 +6,21 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple, Type
 import tensorflow as tf
 
 from merlin_popsampler.contract.catalog_sampler import CatalogSampler
-from merlin_popsampler.contract.sampler_settings import LawLike, law_over, seed_of
+from merlin_popsampler.contract.sampler_settings import (
+    DistributionLike,
+    resolve_distribution,
+    validate_seed,
+)
 from merlin_popsampler.core.checks import batch_size
 from merlin_popsampler.core.domain import IdDomain
 from merlin_popsampler.core.draw_plan import plan_draws
-from merlin_popsampler.core.prices import PriceTable, price_table
+from merlin_popsampler.core.expected_counts import ExpectedCounts, build_expected_counts
 from merlin_popsampler.core.tables import probs_by_id
 
 from . import stream
+from .expected_counts import expected_count
 from .ids import integers, is_symbolic
 from .merlin_models import interfaces
-from .prices import expected_count
 from .ranks import draw_ranks
 
 
@@ -24,7 +28,7 @@ from .ranks import draw_ranks
 class PopularityBasedSampler(CatalogSampler, tf.keras.layers.Layer):  # type: ignore[misc]
     """Samples item ids by popularity, for losses over a part of the catalog.
 
-    Ids in frequency order need no table: the law gives an id's probability from its rank,
+    Ids in frequency order need no table: the distribution gives an id's probability from its rank,
     `id - min_id`. One object serves three callers:
 
     - plain TensorFlow: `sample_ids`, `expected_count`, `probability`, `sampled_values`, and a call
@@ -42,8 +46,9 @@ class PopularityBasedSampler(CatalogSampler, tf.keras.layers.Layer):  # type: ig
         `tf.random.set_seed` at the first draw or trace, or else from the system.
       item_id_feature_name: name of the item ids' column, in the first interface's metadata.
       unique: whether the ids of a batch are distinct.
-      law: a registered law's name, "log_uniform" or "uniform" for example; an object of `laws`,
-        or its configuration. (The measured law needs its steps: see `from_schema`.)
+      distribution: a registered distribution's name, "log_uniform" or "uniform" for example; an
+        object of `distributions`, or its configuration. (The measured distribution needs its steps:
+        see `from_schema`.)
       share_across_replicas: whether all replicas draw the same ids; else each draws its own.
       **kwargs: Keras's arguments of a layer.
 
@@ -64,7 +69,7 @@ class PopularityBasedSampler(CatalogSampler, tf.keras.layers.Layer):  # type: ig
         item_id_feature_name: str = "item_id",
         *,
         unique: bool = True,
-        law: LawLike = "log_uniform",
+        distribution: DistributionLike = "log_uniform",
         share_across_replicas: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -72,15 +77,15 @@ class PopularityBasedSampler(CatalogSampler, tf.keras.layers.Layer):  # type: ig
         # Keras would cast an embedding table whole, to look up a few of its rows.
         super().__init__(autocast=False, **kwargs)
         self.domain = IdDomain(min_id, max_id)
-        self.law = law_over(law, self.domain)
-        self.seed = seed_of(seed)
+        self.distribution = resolve_distribution(distribution, self.domain)
+        self.seed = validate_seed(seed)
         self.item_id_feature_name = item_id_feature_name
         self.unique = bool(unique)
         self.share_across_replicas = bool(share_across_replicas)
         self._first_key: Optional[int] = None
         self._traced = False
         self._stream = stream.add_stream(self, self.seed)
-        self._one_draw = price_table(self.law, 1, unique=False)
+        self._one_draw = build_expected_counts(self.distribution, 1, unique=False)
         self.set_max_num_samples(max_num_samples)
         self.built = True
 
@@ -93,12 +98,12 @@ class PopularityBasedSampler(CatalogSampler, tf.keras.layers.Layer):  # type: ig
         """Another number of samples, from the next trace on.
 
         Raises:
-          PopSamplerError: no such number, or one that this law cannot draw.
+          PopSamplerError: no such number, or one that this distribution cannot draw.
         """
-        num = batch_size("max_num_samples", value, self.law.size, self.unique)
+        num = batch_size("max_num_samples", value, self.distribution.size, self.unique)
         if self.unique and num > 1:
-            plan_draws(self.law, num)  # refuses; traces find it made
-        table = price_table(self.law, num, self.unique)
+            plan_draws(self.distribution, num)  # refuses; traces find it made
+        table = build_expected_counts(self.distribution, num, self.unique)
         if self._traced and num != self._max_num_samples:
             warnings.warn(
                 f"max_num_samples is now {num}, but graphs that are traced already go on with "
@@ -119,7 +124,7 @@ class PopularityBasedSampler(CatalogSampler, tf.keras.layers.Layer):  # type: ig
         place = stream.next_position(
             self._stream, self._first_key, self.share_across_replicas, self.seed is None
         )
-        ranks = draw_ranks(self.law, *place, self._max_num_samples, self.unique)
+        ranks = draw_ranks(self.distribution, *place, self._max_num_samples, self.unique)
         return self.domain.id(ranks)
 
     def expected_count(self, ids: Any) -> tf.Tensor:
@@ -139,8 +144,8 @@ class PopularityBasedSampler(CatalogSampler, tf.keras.layers.Layer):  # type: ig
         """Probability that one draw gives an id: what a correction of in-batch negatives needs.
 
         Ids that come from the data, not from this sampler, are there as often as they are popular:
-        with the measured law, undistorted, each is expected `(batch_size - 1) * probability(ids)`
-        times among the other rows of a batch.
+        with the measured distribution, undistorted, each is expected `(batch_size - 1) *
+        probability(ids)` times among the other rows of a batch.
 
         Args:
           ids: as for `expected_count`.
@@ -151,7 +156,7 @@ class PopularityBasedSampler(CatalogSampler, tf.keras.layers.Layer):  # type: ig
         return self._answer("probability", ids)
 
     def sampled_values(self, true_ids: Any) -> Tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Draws and prices, as the `sampled_values` of `tf.nn.sampled_softmax_loss`.
+        """Returns draws with counts, as the `sampled_values` of `tf.nn.sampled_softmax_loss`.
 
         Args:
           true_ids: integers `[batch, num_true]`, dense or ragged, or an input of a functional Keras
@@ -170,27 +175,27 @@ class PopularityBasedSampler(CatalogSampler, tf.keras.layers.Layer):  # type: ig
 
     def _answer_now(self, answer: str, ids: Any) -> Any:
         if answer == "sampled_values":
-            return self._drawn_and_priced(ids)
+            return self._draw_with_counts(ids)
         if answer == "probability":
-            return self._priced(ids, self._one_draw, 0.0)
-        return self._priced(ids, self._table, 1.0)
+            return self._counts_of_ids(ids, self._one_draw, 0.0)
+        return self._counts_of_ids(ids, self._table, 1.0)
 
-    def _priced(self, ids: Any, table: PriceTable, outside: float) -> tf.Tensor:
+    def _counts_of_ids(self, ids: Any, table: ExpectedCounts, outside: float) -> tf.Tensor:
         self._traced |= not tf.executing_eagerly()
         ids = integers(ids)
         if isinstance(ids, tf.RaggedTensor):
-            return ids.with_flat_values(self._priced(ids.flat_values, table, outside))
+            return ids.with_flat_values(self._counts_of_ids(ids.flat_values, table, outside))
         return expected_count(table, self.domain.rank(tf.cast(ids, tf.int64)), outside)
 
-    def _drawn_and_priced(self, true_ids: Any) -> Tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    def _draw_with_counts(self, true_ids: Any) -> Tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         true_ids = integers(true_ids)
         if isinstance(true_ids, tf.RaggedTensor):
-            sampled, true_counts, counts = self._drawn_and_priced(true_ids.flat_values)
+            sampled, true_counts, counts = self._draw_with_counts(true_ids.flat_values)
             return sampled, true_ids.with_flat_values(true_counts), counts
         sampled = self.sample_ids()
-        # Priced together: for so few ids, the number of ops is what costs.
+        # Looked up together: for so few ids, the number of ops is what costs.
         flat = tf.concat([sampled, tf.cast(tf.reshape(true_ids, [-1]), tf.int64)], 0)
-        counts = self._priced(flat, self._table, 1.0)
+        counts = self._counts_of_ids(flat, self._table, 1.0)
         true_counts = tf.reshape(counts[self._max_num_samples :], tf.shape(true_ids))
         true_counts = tf.ensure_shape(true_counts, true_ids.shape)
         return sampled, true_counts, counts[: self._max_num_samples]
@@ -203,7 +208,7 @@ class PopularityBasedSampler(CatalogSampler, tf.keras.layers.Layer):  # type: ig
         Raises:
           PopSamplerError: more than a billion ids.
         """
-        return tf.convert_to_tensor(probs_by_id(self.law, self.domain))
+        return tf.convert_to_tensor(probs_by_id(self.distribution, self.domain))
 
     def call(
         self,
@@ -238,7 +243,7 @@ class PopularityBasedSampler(CatalogSampler, tf.keras.layers.Layer):  # type: ig
 
     def with_sampling_probs(self, candidate: Any) -> Any:
         """The second interface's candidate, with expected counts as its `sampling_prob`."""
-        return interfaces.priced_candidate(candidate, self.expected_count(candidate.id))
+        return interfaces.candidate_with_counts(candidate, self.expected_count(candidate.id))
 
     def add(self, *_: Any, **__: Any) -> None:
         """Both interfaces offer the batch to be remembered; this sampler needs no memory."""
@@ -248,7 +253,7 @@ class PopularityBasedSampler(CatalogSampler, tf.keras.layers.Layer):  # type: ig
         self.built = True
 
     def get_config(self) -> Dict[str, Any]:
-        """Plain values that make this sampler again, with its law and without any file."""
+        """Plain values that make this sampler again, with its distribution and without any file."""
         return {
             **super().get_config(),
             "max_id": self.max_id,
@@ -257,7 +262,7 @@ class PopularityBasedSampler(CatalogSampler, tf.keras.layers.Layer):  # type: ig
             "seed": self.seed,
             "item_id_feature_name": self.item_id_feature_name,
             "unique": self.unique,
-            "law": self.law.get_config(),
+            "distribution": self.distribution.get_config(),
             "share_across_replicas": self.share_across_replicas,
         }
 

@@ -14,26 +14,31 @@ from typing import Any, Callable
 import numpy as np
 import tensorflow as tf
 
+from merlin_popsampler.core.distributions import Distribution
 from merlin_popsampler.core.draw_plan import PROPOSALS, DrawPlan
-from merlin_popsampler.core.laws import Law
 from merlin_popsampler.core.philox import MANTISSA
 
-from .inverse import first_probs, inverse
+from .inverse_cdf import head_probs, inverse
 
 
 def sequence(
-    law: Law, key: Any, position: Any, plan: DrawPlan, integer: tf.DType = tf.int64
+    distribution: Distribution,
+    key: Any,
+    position: Any,
+    plan: DrawPlan,
+    integer: tf.DType = tf.int64,
 ) -> Callable[[int], tf.Tensor]:
     """Ranks whose first K distinct ones are a batch: plain draws, or a head by itself and draws.
 
     With a head the sequence is, first, the draws of the tail; then the ranks of the head that have
     arrived by the time of the last of them, in no order (the others repeat the first draw); then
-    draws from the whole law. Arrivals have no memory, so from that random time on all is as if the
-    draws before had been made one by one: the same law of the set of the first K, at a fraction of
-    the draws.
+    draws from the whole distribution. Arrivals have no memory, so from that random time on all is
+    as if the
+    draws before had been made one by one: the same distribution of the set of the first K, at a
+    fraction of the draws.
 
     Args:
-      law: the law of one draw.
+      distribution: the distribution of one draw.
       key: of the stream.
       position: in the stream.
       plan: how long the parts are.
@@ -43,10 +48,10 @@ def sequence(
       From the length of the last part (`plan.few` or `plan.draws`; the shorter sequence is a
       prefix) to integers `[plan.head + plan.tail + length]`.
     """
-    ranks = inverse(law, integer, plan.head)
+    ranks = inverse(distribution, integer, plan.head)
     if not plan.head:
         return lambda last: ranks(uniforms(key, position, last), False)
-    head, rates = tf.range(plan.head, dtype=integer), first_probs(law.pieces, plan.head)
+    head, rates = tf.range(plan.head, dtype=integer), head_probs(distribution.segments, plan.head)
 
     def draws(last: int) -> tf.Tensor:
         lengths = [3 * PROPOSALS, plan.tail, plan.head, last]

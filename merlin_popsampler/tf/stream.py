@@ -18,7 +18,7 @@ from typing import Any, Optional, Tuple
 import numpy as np
 import tensorflow as tf
 
-from merlin_popsampler.core.keys import mixed, own_bits, seed_key, signed
+from merlin_popsampler.core.stream_keys import mixed, own_bits, seed_key, signed
 from merlin_popsampler.errors import PopSamplerError
 
 from .tracing import in_vectorized_loop

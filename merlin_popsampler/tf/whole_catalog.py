@@ -9,7 +9,7 @@ from merlin_popsampler.core.scores import BLOCK_BYTES, MASKED
 
 from .hits import count_ahead, own_scores, tie_threshold
 from .item_table import look_up
-from .logits import bounded, is_no_negative, tempered
+from .logits import accidental_hits, clip_finite, scale_by_temperature
 
 
 def score_catalog(
@@ -37,9 +37,9 @@ def score_catalog(
       positive's, equal or NaN. So a positive whose own score is NaN has the worst rank.
     """
     # A matrix of rows x catalog would not fit; what is kept of a block is two numbers a row.
-    query = tf.stop_gradient(tempered(query, temperature))
+    query = tf.stop_gradient(scale_by_temperature(query, temperature))
     true_ids = tf.cast(true_ids, tf.int64)
-    true_vectors = tf.stop_gradient(bounded(look_up(item_vectors, true_ids)))
+    true_vectors = tf.stop_gradient(clip_finite(look_up(item_vectors, true_ids)))
     true_scores = own_scores(query, true_vectors)
     threshold = tie_threshold(true_scores, query, true_vectors)
     block = _block_of(query, domain.size)
@@ -52,8 +52,8 @@ def score_catalog(
             vectors = item_vectors(ids)
         else:
             vectors = tf.slice(item_vectors, [start, 0], [block, item_vectors.shape[1]])
-        scores = tf.matmul(query, bounded(tf.stop_gradient(vectors)), transpose_b=True)
-        masked = is_no_negative(true_ids, ids, excluded_ids)
+        scores = tf.matmul(query, clip_finite(tf.stop_gradient(vectors)), transpose_b=True)
+        masked = accidental_hits(true_ids, ids, excluded_ids)
         masked |= (ids < tf.cast(domain.id(first), tf.int64))[None, :]
         ahead += count_ahead(scores, threshold, ~masked)
         scores = tf.where(masked, MASKED, scores)

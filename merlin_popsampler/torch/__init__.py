@@ -1,4 +1,4 @@
-"""PyTorch's side: the modules, and the functions by which they draw, price and score.
+"""PyTorch's side: the modules, and the functions by which they draw, correct and score.
 
 Here lives whatever holds a tensor of PyTorch. It interprets the tables of `core` and builds none of
 its own. It may import `errors`, `core`, `contract` and torch; never TensorFlow, NVTabular or

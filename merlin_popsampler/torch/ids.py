@@ -7,7 +7,7 @@ import torch
 from merlin_popsampler.errors import PopSamplerError
 
 
-def ids_of(ids: Any, device: torch.device) -> torch.Tensor:
+def as_ids(ids: Any, device: torch.device) -> torch.Tensor:
     """Ids as an int64 tensor on a device.
 
     Raises:
@@ -33,13 +33,13 @@ def ids_of(ids: Any, device: torch.device) -> torch.Tensor:
     return tensor.to(torch.int64)
 
 
-def dense_ids_of(ids: Any, device: torch.device) -> torch.Tensor:
-    """`ids_of` what is a plain tensor, where another layout has no meaning.
+def as_dense_ids(ids: Any, device: torch.device) -> torch.Tensor:
+    """`as_ids` what is a plain tensor, where another layout has no meaning.
 
     Raises:
-      PopSamplerError: what `ids_of` raises; nested tensors and DTensors.
+      PopSamplerError: what `as_ids` raises; nested tensors and DTensors.
     """
-    return ids_of(dense("ids", ids), device)
+    return as_ids(dense("ids", ids), device)
 
 
 def dense(name: str, tensor: Any) -> Any:

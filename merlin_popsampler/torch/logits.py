@@ -14,7 +14,7 @@ from torch.nn import functional
 from merlin_popsampler.core.scores import LARGEST, MASKED
 from merlin_popsampler.errors import PopSamplerError
 
-from .ids import ids_of
+from .ids import as_ids
 
 
 class Candidates(NamedTuple):
@@ -78,15 +78,15 @@ def contrastive_logits(
       Probabilistic Language Model", section III. Khrylchenko et al. 2025, "Correcting the LogQ
       Correction: Revisiting Sampled Softmax for Large-Scale Retrieval", section 3.
     """
-    query = tempered(query, temperature)
-    true_logits = (query * bounded(positive.vectors)).sum(1)
+    query = scale_by_temperature(query, temperature)
+    true_logits = (query * clip_finite(positive.vectors)).sum(1)
     if correct_positive:
         true_logits = true_logits - _log(positive.counts)
     with full_precision(query):
-        scores = query @ bounded(negative.vectors).T
+        scores = query @ clip_finite(negative.vectors).T
     # What is masked is discounted beyond any score: one pass over the matrix, and none backwards.
     discount = torch.where(domain.contains(negative.ids), _log(negative.counts), -MASKED)
-    masked = is_no_negative(positive.ids, negative.ids, excluded_ids)
+    masked = accidental_hits(positive.ids, negative.ids, excluded_ids)
     return true_logits, scores - torch.where(masked, -MASKED, discount)
 
 
@@ -101,7 +101,7 @@ def cross_entropy(true_logits: torch.Tensor, logits: torch.Tensor) -> torch.Tens
     return losses
 
 
-def bounded(vectors: torch.Tensor) -> torch.Tensor:
+def clip_finite(vectors: torch.Tensor) -> torch.Tensor:
     """Vectors in float32 whose scores are finite: clipped, but NaN where they are not finite."""
     vectors = vectors.to(torch.float32)
     # One pass that adds 0 times each component, which is NaN where that is not finite.
@@ -112,10 +112,10 @@ def _clipped(vectors: torch.Tensor) -> torch.Tensor:
     return vectors.clamp(-LARGEST, LARGEST)
 
 
-def tempered(query: torch.Tensor, temperature: Any) -> torch.Tensor:
-    """Queries, as `bounded` vectors, whose scores are divided by the temperature."""
+def scale_by_temperature(query: torch.Tensor, temperature: Any) -> torch.Tensor:
+    """Queries, as `clip_finite` vectors, whose scores are divided by the temperature."""
     # Clipped first, so that only what came in as an infinity is one afterwards.
-    return _clipped(bounded(query) / temperature)
+    return _clipped(clip_finite(query) / temperature)
 
 
 def full_precision(tensor: torch.Tensor) -> torch.autocast:
@@ -123,7 +123,7 @@ def full_precision(tensor: torch.Tensor) -> torch.autocast:
     return torch.autocast(tensor.device.type, enabled=False)
 
 
-def is_no_negative(
+def accidental_hits(
     true_ids: torch.Tensor, sampled_ids: torch.Tensor, excluded_ids: Any
 ) -> torch.Tensor:
     """Whether a sample is the row's positive, or excluded for it: bool `[rows, num_sampled]`."""
@@ -162,7 +162,7 @@ def rows_of_ids(excluded_ids: Any, leading: Sequence[int], device: torch.device)
     Raises:
       PopSamplerError: other numbers, or another shape.
     """
-    ids = ids_of(excluded_ids, device)
+    ids = as_ids(excluded_ids, device)
     rows, given = math.prod(leading), () if ids.is_nested else tuple(ids.shape[:-1])
     fits = len(given) == len(leading) and all(a in (1, b) for a, b in zip(given, leading))
     if ids.is_nested:

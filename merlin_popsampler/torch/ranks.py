@@ -1,10 +1,10 @@
-"""The ranks of a batch on a device, drawn by the way that suits law and size; no state.
+"""The ranks of a batch on a device, drawn by the way that suits distribution and size; no state.
 
 A batch of unique draws is the first K distinct ranks of one sequence: independent draws or, where
 that takes fewer random numbers, one that gives the same sets. Another way, the race, draws an
-exponential arrival time for every rank and takes the K earliest, which is the same law. It serves
-where the sequence would be about as long as the catalog. Shapes are fixed, and nothing asks the
-device for a number.
+exponential arrival time for every rank and takes the K earliest, which is the same distribution. It
+serves where the sequence would be about as long as the catalog. Shapes are fixed, and nothing asks
+the device for a number.
 
 References:
   P. S. Efraimidis, P. G. Spirakis, "Weighted random sampling with a reservoir", Information
@@ -16,43 +16,47 @@ import math
 import torch
 
 from merlin_popsampler.core.checks import batch_size
+from merlin_popsampler.core.distributions import Distribution
 from merlin_popsampler.core.draw_plan import PROPOSALS, plan_draws, prefers_race
-from merlin_popsampler.core.laws import Law
 
-from .inverse import Edges, FirstProbs, Inverse
+from .inverse_cdf import Edges, HeadProbs, InverseCDF
 from .philox import uniforms
 
 
-def draws_of(law: Law, num_sampled: int, unique: bool, edges: Edges) -> torch.nn.Module:
+def make_draws(
+    distribution: Distribution, num_sampled: int, unique: bool, edges: Edges
+) -> torch.nn.Module:
     """The module that draws a batch of ranks.
 
     Args:
-      law: the law of one draw.
-      num_sampled: number of ranks; with `unique` at most `law.size`.
+      distribution: the distribution of one draw.
+      num_sampled: number of ranks; with `unique` at most `distribution.size`.
       unique: whether the ranks are distinct (successive sampling) or independent.
-      edges: of the law's pieces.
+      edges: of the distribution's segments.
 
     Returns:
       A module that is called with key and position, int64 scalars on its device, and gives int64
-      `[num_sampled]`, in `[0, law.size)`. Equal key and position give equal draws, different
-      positions independent ones.
+      `[num_sampled]`, in `[0, distribution.size)`. Equal key and position give equal draws,
+      different positions independent ones.
 
     Raises:
-      PopSamplerError: no such number of draws, or too many for this law.
+      PopSamplerError: no such number of draws, or too many for this distribution.
     """
-    num_sampled = batch_size("max_num_samples", num_sampled, law.size, unique)
+    num_sampled = batch_size("max_num_samples", num_sampled, distribution.size, unique)
     if not unique or num_sampled == 1:
-        return Independent(law, num_sampled)
-    return (Race if prefers_race(law, num_sampled) else FirstDistinct)(law, num_sampled, edges)
+        return Independent(distribution, num_sampled)
+    return (Race if prefers_race(distribution, num_sampled) else FirstDistinct)(
+        distribution, num_sampled, edges
+    )
 
 
 class Independent(torch.nn.Module):  # type: ignore[misc]
     """Draws that may repeat."""
 
-    def __init__(self, law: Law, num_sampled: int) -> None:
+    def __init__(self, distribution: Distribution, num_sampled: int) -> None:
         super().__init__()
         self.num_sampled = num_sampled
-        self.inverse = Inverse(law)
+        self.inverse = InverseCDF(distribution)
 
     def forward(self, key: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
         return self.inverse(uniforms(key, position, self.num_sampled))
@@ -61,10 +65,10 @@ class Independent(torch.nn.Module):  # type: ignore[misc]
 class Race(torch.nn.Module):  # type: ignore[misc]
     """The ranks that arrive first, rank i at an exponential time of rate p_i."""
 
-    def __init__(self, law: Law, num_sampled: int, edges: Edges) -> None:
+    def __init__(self, distribution: Distribution, num_sampled: int, edges: Edges) -> None:
         super().__init__()
-        self.num_sampled, self.size = num_sampled, law.size
-        self.rates = FirstProbs(law.pieces, law.size, edges)
+        self.num_sampled, self.size = num_sampled, distribution.size
+        self.rates = HeadProbs(distribution.segments, distribution.size, edges)
 
     def forward(self, key: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
         times = -torch.log(1.0 - uniforms(key, position, self.size)) / self.rates(key.device)
@@ -76,17 +80,18 @@ class FirstDistinct(torch.nn.Module):  # type: ignore[misc]
 
     With a head the sequence is, first, the draws of the tail; then the ranks of the head that have
     arrived by the time of the last of them, in no order (the others repeat the first draw); then
-    draws from the whole law. Arrivals have no memory, so from that random time on all is as if the
-    draws before had been made one by one: the same law of the set of the first K, at a fraction of
-    the draws.
+    draws from the whole distribution. Arrivals have no memory, so from that random time on all is
+    as if the
+    draws before had been made one by one: the same distribution of the set of the first K, at a
+    fraction of the draws.
     """
 
-    def __init__(self, law: Law, num_sampled: int, edges: Edges) -> None:
+    def __init__(self, distribution: Distribution, num_sampled: int, edges: Edges) -> None:
         super().__init__()
         self.num_sampled = num_sampled
-        self.plan = plan_draws(law, num_sampled)
-        self.inverse = Inverse(law, self.plan.head)
-        self.rates = FirstProbs(law.pieces, self.plan.head, edges)
+        self.plan = plan_draws(distribution, num_sampled)
+        self.inverse = InverseCDF(distribution, self.plan.head)
+        self.rates = HeadProbs(distribution.segments, self.plan.head, edges)
 
     def forward(self, key: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
         return first_distinct(self._sequence(key, position), self.num_sampled)

@@ -8,7 +8,7 @@ from torch import distributed
 from merlin_popsampler.core.checks import positive_number
 from merlin_popsampler.errors import PopSamplerError
 
-from .ids import dense, dense_ids_of
+from .ids import as_dense_ids, dense
 from .item_table import catalog_vectors, checked_table, look_up
 from .logits import Candidates, contrastive_logits, cross_entropy, rows_of_ids
 from .sampler import PopularityBasedSampler
@@ -141,7 +141,7 @@ class SampledSoftmaxLoss(torch.nn.Module):  # type: ignore[misc]
         self, queries: torch.Tensor, true_ids: Any, item_table: Any, excluded_ids: Any
     ) -> Tuple[torch.Tensor, torch.Tensor, torch.Tensor, Any, Any]:
         """Queries `[rows, dim]`, ids `[rows]`, which of them are items, table and excluded ids."""
-        ids, shape = dense_ids_of(true_ids, dense("queries", queries).device), queries.shape[:-1]
+        ids, shape = as_dense_ids(true_ids, dense("queries", queries).device), queries.shape[:-1]
         if ids.shape not in (shape, (*shape, 1)):
             raise PopSamplerError(
                 f"Expected one item a query, ids {list(shape)} or {[*shape, 1]}. Received: "

@@ -1,26 +1,30 @@
-"""PopularityBasedSampler: the module that draws negatives and prices them, from one law."""
+"""PopularityBasedSampler: the module that draws negatives with their expected counts."""
 
 from typing import Any, NamedTuple, Optional
 
 import torch
 
 from merlin_popsampler.contract.catalog_sampler import CatalogSampler
-from merlin_popsampler.contract.sampler_settings import LawLike, law_over, seed_of
+from merlin_popsampler.contract.sampler_settings import (
+    DistributionLike,
+    resolve_distribution,
+    validate_seed,
+)
 from merlin_popsampler.core.domain import IdDomain, MappedIds, id_domain
-from merlin_popsampler.core.prices import price_table
+from merlin_popsampler.core.expected_counts import build_expected_counts
 from merlin_popsampler.core.tables import probs_by_id
 from merlin_popsampler.errors import PopSamplerError
 
-from .ids import dense_ids_of
-from .inverse import Edges
+from .expected_counts import ExpectedCountsOnDevice
+from .ids import as_dense_ids
+from .inverse_cdf import Edges
 from .mapped_ids import MappedIdsOnDevice
-from .prices import Prices
-from .ranks import draws_of
+from .ranks import make_draws
 from .stream import Stream
 
 
 class SampledValues(NamedTuple):
-    """A batch of draws and its prices.
+    """A batch of draws and its expected counts.
 
     Attributes:
       sampled_ids: int64 `[max_num_samples]`.
@@ -36,7 +40,7 @@ class SampledValues(NamedTuple):
 class PopularityBasedSampler(CatalogSampler, torch.nn.Module):  # type: ignore[misc]
     """Samples item ids by popularity, for losses over a part of the catalog.
 
-    Ids in frequency order need no table: the law gives an id's probability from its rank,
+    Ids in frequency order need no table: the distribution gives an id's probability from its rank,
     `id - min_id`. Equal seeds give the draws of the Keras layer. The place in the stream is a
     buffer, so `state_dict` carries it; what is drawn from it is on the device that the module is
     on, without asking that device for a number.
@@ -50,8 +54,9 @@ class PopularityBasedSampler(CatalogSampler, torch.nn.Module):  # type: ignore[m
         stream: give each of several a seed of its own.
       item_id_feature_name: name of the item ids' column, for calls with a batch of features.
       unique: whether the ids of a batch are distinct.
-      law: a registered law's name, "log_uniform" or "uniform" for example; an object of `laws`,
-        or its configuration. (The measured law needs its steps: see `from_schema`.)
+      distribution: a registered distribution's name, "log_uniform" or "uniform" for example; an
+        object of `distributions`, or its configuration. (The measured distribution needs its steps:
+        see `from_schema`.)
       share_across_replicas: whether all ranks of `torch.distributed` draw the same ids; else each
         draws its own.
       item_ids: integers `[items]`, the id of each rank, where ids are not in frequency order;
@@ -76,33 +81,37 @@ class PopularityBasedSampler(CatalogSampler, torch.nn.Module):  # type: ignore[m
         item_id_feature_name: str = "item_id",
         *,
         unique: bool = True,
-        law: LawLike = "log_uniform",
+        distribution: DistributionLike = "log_uniform",
         share_across_replicas: bool = False,
         item_ids: Any = None,
     ) -> None:
         super().__init__()
         domain = id_domain(min_id, max_id, item_ids)
         self.domain = MappedIdsOnDevice(domain) if isinstance(domain, MappedIds) else domain
-        self.law = law_over(law, self.domain)
+        self.distribution = resolve_distribution(distribution, self.domain)
         self.item_id_feature_name = item_id_feature_name
         self.unique = bool(unique)
         self.share_across_replicas = bool(share_across_replicas)
-        self.stream = Stream(seed_of(seed))
-        self._edges = Edges(self.law.pieces)
-        self._one_draw = Prices(price_table(self.law, 1, unique=False), self._edges, outside=0.0)
+        self.stream = Stream(validate_seed(seed))
+        self._edges = Edges(self.distribution.segments)
+        self._one_draw = ExpectedCountsOnDevice(
+            build_expected_counts(self.distribution, 1, unique=False), self._edges, outside=0.0
+        )
         self.set_max_num_samples(max_num_samples)
 
     def set_max_num_samples(self, value: int) -> None:
         """Another number of samples, from the next call on; what is compiled is compiled anew.
 
         Raises:
-          PopSamplerError: no such number, or one that this law cannot draw.
+          PopSamplerError: no such number, or one that this distribution cannot draw.
         """
-        draws = draws_of(self.law, value, self.unique, self._edges)
-        prices = Prices(price_table(self.law, draws.num_sampled, self.unique), self._edges)
+        draws = make_draws(self.distribution, value, self.unique, self._edges)
+        expected_counts = ExpectedCountsOnDevice(
+            build_expected_counts(self.distribution, draws.num_sampled, self.unique), self._edges
+        )
         self._max_num_samples = draws.num_sampled
         device = self.stream.device
-        self._draws, self._prices = draws.to(device), prices.to(device)
+        self._draws, self._expected_counts = draws.to(device), expected_counts.to(device)
 
     @property
     def seed(self) -> Optional[int]:
@@ -126,7 +135,7 @@ class PopularityBasedSampler(CatalogSampler, torch.nn.Module):  # type: ignore[m
           float32 of the ids' shape, also under autocast: the inclusion probability if `unique`,
           else `max_num_samples * p`; 1.0 (a correction of 0) for ids never drawn.
         """
-        return self._priced(self._prices, ids)
+        return self._counts_of_ids(self._expected_counts, ids)
 
     def probability(self, ids: Any) -> torch.Tensor:
         """Probability that one draw gives an id: what a correction of in-batch negatives needs.
@@ -137,18 +146,18 @@ class PopularityBasedSampler(CatalogSampler, torch.nn.Module):  # type: ignore[m
         Returns:
           float32 of the ids' shape; 0.0 for ids never drawn.
         """
-        return self._priced(self._one_draw, ids)
+        return self._counts_of_ids(self._one_draw, ids)
 
     def sampled_values(self, true_ids: Any) -> SampledValues:
-        """Draws and prices.
+        """Returns draws with expected counts.
 
         Args:
           true_ids: integers of any shape.
         """
-        true_ids = dense_ids_of(true_ids, self._device())
+        true_ids = as_dense_ids(true_ids, self._device())
         sampled = self.sample_ids()
-        # Priced together: for so few ids, the number of operations is what costs.
-        counts = self._prices(self.domain.rank(torch.cat([sampled, true_ids.reshape(-1)])))
+        # Looked up together: for so few ids, the number of operations is what costs.
+        counts = self._expected_counts(self.domain.rank(torch.cat([sampled, true_ids.reshape(-1)])))
         num = self._max_num_samples
         return SampledValues(sampled, counts[num:].reshape(true_ids.shape), counts[:num])
 
@@ -160,7 +169,7 @@ class PopularityBasedSampler(CatalogSampler, torch.nn.Module):  # type: ignore[m
     def sample(self, labels: Any) -> SampledValues:
         """`sampled_values`, as Transformers4Rec and Merlin's torch models ask their samplers.
 
-        They take the prices for probabilities, and correct scores by their logarithms.
+        They take the expected counts for probabilities, and correct scores by their logarithms.
         """
         return self.sampled_values(labels)
 
@@ -174,20 +183,22 @@ class PopularityBasedSampler(CatalogSampler, torch.nn.Module):  # type: ignore[m
         """
         device, domain = self._device(), self.domain
         if isinstance(domain, IdDomain):
-            return torch.from_numpy(probs_by_id(self.law, domain)).to(device)
-        by_rank = torch.from_numpy(probs_by_id(self.law, IdDomain(0, domain.size - 1))).to(device)
+            return torch.from_numpy(probs_by_id(self.distribution, domain)).to(device)
+        by_rank = torch.from_numpy(probs_by_id(self.distribution, IdDomain(0, domain.size - 1))).to(
+            device
+        )
         ids = domain.id(torch.arange(domain.size, device=device))
         return by_rank.new_zeros(domain.cardinality).index_copy(0, ids, by_rank)
 
     def extra_repr(self) -> str:
         return (
-            f"{self.law!r}, ids {self.min_id} to {self.max_id}, "
+            f"{self.distribution!r}, ids {self.min_id} to {self.max_id}, "
             f"max_num_samples={self.max_num_samples}, unique={self.unique}"
         )
 
-    def _priced(self, prices: Prices, ids: Any) -> torch.Tensor:
-        ids = dense_ids_of(ids, self._device())
-        counts: torch.Tensor = prices(self.domain.rank(ids))
+    def _counts_of_ids(self, expected_counts: ExpectedCountsOnDevice, ids: Any) -> torch.Tensor:
+        ids = as_dense_ids(ids, self._device())
+        counts: torch.Tensor = expected_counts(self.domain.rank(ids))
         return counts
 
     def _device(self) -> torch.device:
@@ -203,7 +214,7 @@ class PopularityBasedSampler(CatalogSampler, torch.nn.Module):  # type: ignore[m
         device = stream.device
         if stream.state.device != device or self._edges.device != device:
             mapped = [self.domain] if isinstance(self.domain, torch.nn.Module) else []
-            own = (stream, self._edges, self._one_draw, self._draws, self._prices, *mapped)
+            own = (stream, self._edges, self._one_draw, self._draws, self._expected_counts, *mapped)
             for part in own:  # not what a subclass adds: its parameters would be erased
                 part.to_empty(device=device)  # which makes each anew, or moves it
 

@@ -17,7 +17,7 @@ import torch
 from torch import distributed
 from torch.utils.data import get_worker_info
 
-from merlin_popsampler.core.keys import own_bits, seed_key, signed, worker_bits
+from merlin_popsampler.core.stream_keys import own_bits, seed_key, signed, worker_bits
 from merlin_popsampler.errors import PopSamplerError
 
 

@@ -8,7 +8,7 @@ from merlin_popsampler.core.domain import IdDomain
 from merlin_popsampler.core.scores import BLOCK_BYTES, MASKED
 
 from .hits import count_ahead, own_scores, tie_threshold
-from .logits import bounded, full_precision, is_no_negative, tempered
+from .logits import accidental_hits, clip_finite, full_precision, scale_by_temperature
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
@@ -38,7 +38,7 @@ def score_catalog(
     """
     # A matrix of rows x catalog would not fit; what is kept of a block is two numbers a row.
     look_up = item_vectors if callable(item_vectors) else item_vectors.__getitem__
-    query, true_vectors = tempered(query, temperature), bounded(look_up(true_ids))
+    query, true_vectors = scale_by_temperature(query, temperature), clip_finite(look_up(true_ids))
     with full_precision(query):
         true_scores = own_scores(query, true_vectors)
     threshold = tie_threshold(true_scores, query, true_vectors)
@@ -52,8 +52,8 @@ def score_catalog(
         slices = isinstance(domain, IdDomain) and not callable(item_vectors)
         rows = slice(domain.id(first), domain.id(stop)) if slices else ids
         with full_precision(query):
-            scores = query @ bounded(look_up(rows)).T
-        masked = is_no_negative(true_ids, ids, excluded_ids)
+            scores = query @ clip_finite(look_up(rows)).T
+        masked = accidental_hits(true_ids, ids, excluded_ids)
         ahead = ahead + count_ahead(scores, threshold, ~masked)
         log_sum = torch.logaddexp(log_sum, torch.logsumexp(scores.masked_fill(masked, MASKED), 1))
     return log_sum - true_scores, ahead

@@ -36,8 +36,8 @@ def test_inspect_prints_a_table(old, capsys):
         "interactions": "11",
         "top 1 % of the items": "54.5% of the interactions",
         # by hand: shares 6/11, 3/11, 2/11 against log2(2), log2(3/2), log2(4/3) over log2(4)
-        "log-uniform law": "total variation 0.0455, KL 0.0044 nats",
-        "steps law": "total variation 0.0000, KL 0.0000 nats",
+        "log-uniform fit": "total variation 0.0455, KL 0.0044 nats",
+        "steps fit": "total variation 0.0000, KL 0.0000 nats",
         "share of null": "26.67%",
         "ids never counted": "0",
     }
@@ -107,7 +107,7 @@ def test_both_commands_are_told_which_column(tmp_path, capsys):
             assert found.get("items", found.get("items_of_both")) == items
 
 
-def test_a_tag_tells_the_column_at_the_price_of_loading_nvtabular(tmp_path, capsys):
+def test_a_tag_tells_the_column_at_the_expected_count_of_loading_nvtabular(tmp_path, capsys):
     frame = pd.DataFrame({"a": ["x", "x", "y"], "b": ["u", "v", "w"]})
     columns = ["a", "b"] >> FrequencyCategorify(out_path=str(tmp_path))
     path = str(tmp_path / "workflow")

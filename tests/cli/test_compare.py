@@ -28,7 +28,7 @@ def test_drift_by_keys(old, new):
     assert found["rank_correlation"] == pytest.approx(-1.0)
 
 
-def test_items_whose_price_is_off(tmp_path):
+def test_items_whose_expected_count_is_off(tmp_path):
     """One item falls from half of everything to next to nothing."""
     rest = [f"i{n}" for n in range(20)] * 10
     old = saved(["star"] * 200 + rest, tmp_path / "a")
@@ -40,7 +40,7 @@ def test_items_whose_price_is_off(tmp_path):
     worst = found["most_off"][0]
     assert worst["key"] == "star"
     probs = [np.array([first] + [10] * 20) / (200 + first) for first in (200, 1)]
-    # seen once, the star is last in order: the law is the same, whatever the order
+    # seen once, the star is last in order: the distribution is the same, whatever the order
     expected = [integral_inclusion(p)[2][0] for p in probs]
     assert [worst["old"], worst["new"]] == pytest.approx(expected, abs=1e-5)
     same = drift(
@@ -50,8 +50,8 @@ def test_items_whose_price_is_off(tmp_path):
     assert same["rank_correlation"] == pytest.approx(1.0)
 
 
-def test_by_default_a_batch_is_small_enough_to_tell_prices_apart(tmp_path):
-    """Where a batch holds every item, each has the expected count 1, by any law."""
+def test_by_default_a_batch_is_small_enough_to_tell_expected_counts_apart(tmp_path):
+    """Where a batch holds every item, each has the expected count 1, by any distribution."""
     rest = [f"i{n}" for n in range(39)] * 10
     old = saved(["star"] * 200 + rest, tmp_path / "a")
     new = saved(["star"] * 1 + rest, tmp_path / "b")

@@ -57,13 +57,13 @@ def check(axis, expected, rtol=1e-6):
         np.testing.assert_allclose(y, wanted, rtol=rtol, err_msg=name)
 
 
-LAWS = {"data": SHARES, "log-uniform": log_uniform_probs(len(COUNTS)), "5 steps": STEPS}
-EXPECTED = {name: enumerate_inclusion(probs, NUM_SAMPLED) for name, probs in LAWS.items()}
+DISTRIBUTIONS = {"data": SHARES, "log-uniform": log_uniform_probs(len(COUNTS)), "5 steps": STEPS}
+EXPECTED = {name: enumerate_inclusion(probs, NUM_SAMPLED) for name, probs in DISTRIBUTIONS.items()}
 
 
 def test_the_curves_are_those_that_the_legend_names(shop):
     left, right = drawn(read_fitted_column(*shop), NUM_SAMPLED).axes
-    check(left, LAWS)
+    check(left, DISTRIBUTIONS)
     check(right, EXPECTED)
     assert left.get_ylabel() == "share of the interactions"
     assert right.get_ylabel() == "expected count"
@@ -75,10 +75,10 @@ def test_the_curves_are_those_that_the_legend_names(shop):
 def test_swapped_curves_are_seen(shop):
     """Negative control: each axis with the other's curves, and two curves of one axis swapped."""
     left, right = drawn(read_fitted_column(*shop), NUM_SAMPLED).axes
-    for axis, wrong in ((left, EXPECTED), (right, LAWS)):
+    for axis, wrong in ((left, EXPECTED), (right, DISTRIBUTIONS)):
         with pytest.raises(AssertionError):
             check(axis, wrong)
-    for expected, axis in ((LAWS, left), (EXPECTED, right)):
+    for expected, axis in ((DISTRIBUTIONS, left), (EXPECTED, right)):
         for one, other in (("data", "log-uniform"), ("data", "5 steps")):
             swapped = {**expected, one: expected[other], other: expected[one]}
             with pytest.raises(AssertionError):
@@ -88,22 +88,22 @@ def test_swapped_curves_are_seen(shop):
 def test_a_batch_of_all_items_is_drawn_only_if_asked_for(shop):
     """All expected counts are 1 then, so that nothing could be told from the picture."""
     _, right = drawn(read_fitted_column(*shop), 6).axes
-    check(right, dict.fromkeys(LAWS, np.ones(len(COUNTS))))
+    check(right, dict.fromkeys(DISTRIBUTIONS, np.ones(len(COUNTS))))
     _, right = drawn(read_fitted_column(*shop)).axes
-    check(right, LAWS)  # one draw
+    check(right, DISTRIBUTIONS)  # one draw
     assert right.get_title() == "a batch of 1 distinct draws"
 
 
-def test_an_assumed_order_is_drawn_as_a_law_alone(tmp_path):
+def test_an_assumed_order_is_drawn_as_a_distribution_alone(tmp_path):
     """Stock Categorify writes a range, and nobody counted what is in it."""
     encoder = ops.Categorify(out_path=str(tmp_path / "fit"))
     data = dataset(pd.DataFrame({"item_id": list("aaabbc")}), 1)
     workflow = fitted(["item_id"] >> encoder >> ops.TagAsItemID(), data)
     workflow.transform(data).to_parquet(str(tmp_path / "data"))
     left, right = drawn(read_fitted_column(str(tmp_path / "data")), 2).axes
-    law = log_uniform_probs(3)
-    check(left, {"log-uniform": law})
-    check(right, {"log-uniform": enumerate_inclusion(law, 2)})
+    distribution = log_uniform_probs(3)
+    check(left, {"log-uniform": distribution})
+    check(right, {"log-uniform": enumerate_inclusion(distribution, 2)})
     assert left.get_ylabel() == "share of the draws, by an assumed order"
     assert left.get_title() == "item_id: 3 items"
 
@@ -134,7 +134,7 @@ def test_what_is_drawn_is_what_is_written(shop, tmp_path, monkeypatch):
     arguments += ["--num-sampled", str(NUM_SAMPLED)]
     assert main(arguments) == 0
     (figure,) = written
-    check(figure.axes[0], LAWS)
+    check(figure.axes[0], DISTRIBUTIONS)
     check(figure.axes[1], EXPECTED)
     assert path.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
     assert main([*arguments[:3], str(tmp_path / "out.svg")]) == 0

@@ -138,9 +138,9 @@ def test_inspect(kind, capsys):
     assert (found["frequency_ordered"], found["evidence"]) == (True, kind["evidence"])
     assert found["top_share"] == pytest.approx(heights[0] / total)
     shares = [height / total for height in heights]
-    law = log_uniform_probs(size).tolist()
-    tv = sum(abs(p - q) for p, q in zip(shares, law)) / 2
-    kl = sum(p * math.log(p / q) for p, q in zip(shares, law))
+    distribution = log_uniform_probs(size).tolist()
+    tv = sum(abs(p - q) for p, q in zip(shares, distribution)) / 2
+    kl = sum(p * math.log(p / q) for p, q in zip(shares, distribution))
     assert found["fit"]["log_uniform"] == pytest.approx({"tv": tv, "kl": kl}, abs=1e-6)
     assert found["fit"]["steps"] == {"tv": 0.0, "kl": 0.0}
     everything = sum(OLD.values()) + kind["nulls"]
@@ -156,13 +156,19 @@ def expected_drift(kind):
     totals = sum(old.values()), sum(new.values())
     every = {*old, *new}
     both = [key for key in old if key in new]
-    prices = []
+    expected_counts = []
     for counts in (old, new):
         heights = falling(counts)
         chances = enumerate_inclusion(np.array(heights) / sum(heights), NUM_SAMPLED)
-        prices.append({key: chances[heights.index(counts[key])] for key in both})
-    off = sorted(both, key=lambda key: -abs(math.log(prices[0][key] / prices[1][key])))
-    off = [key for key in off if abs(math.log(prices[0][key] / prices[1][key])) > math.log(2)]
+        expected_counts.append({key: chances[heights.index(counts[key])] for key in both})
+    off = sorted(
+        both, key=lambda key: -abs(math.log(expected_counts[0][key] / expected_counts[1][key]))
+    )
+    off = [
+        key
+        for key in off
+        if abs(math.log(expected_counts[0][key] / expected_counts[1][key])) > math.log(2)
+    ]
     squares = sum(
         (sorted(both, key=old.get).index(key) - sorted(both, key=new.get).index(key)) ** 2
         for key in both
@@ -177,7 +183,7 @@ def expected_drift(kind):
         "unknown_share": sum(new[key] for key in new if key not in old) / totals[1],
         "num_sampled": NUM_SAMPLED,
         "off_by_2": len(off),
-    }, [(kind["shown"](key), prices[0][key], prices[1][key]) for key in off]
+    }, [(kind["shown"](key), expected_counts[0][key], expected_counts[1][key]) for key in off]
 
 
 def test_compare(kind, capsys):
@@ -196,7 +202,7 @@ def test_compare(kind, capsys):
     assert found == pytest.approx(expected)
     assert [item["key"] for item in worst] == [key for key, _, _ in off]
     assert [(item["old"], item["new"]) for item in worst] == [
-        pytest.approx(prices, abs=1e-6) for _, *prices in off
+        pytest.approx(expected_counts, abs=1e-6) for _, *expected_counts in off
     ]
 
 

@@ -1,7 +1,8 @@
 """Contracts that files, hands and older versions damaged: the same value, or our error.
 
 Fields are replaced one at a time and in pairs, by values of other kinds, by neighbours of the right
-value and by what numbers can degenerate to. Whatever is read must price as the whole contract does.
+value and by what numbers can degenerate to. Whatever is read must expected count as the whole
+contract does.
 """
 
 import numpy as np
@@ -11,9 +12,12 @@ from hypothesis import strategies as st
 from merlin.schema import ColumnSchema, Schema, Tags
 
 from merlin_popsampler import PopSamplerError, PopularityMetadata
-from merlin_popsampler.contract.sampler_settings import arguments_from_schema, law_over
+from merlin_popsampler.contract.sampler_settings import (
+    resolve_distribution,
+    sampler_kwargs_from_schema,
+)
 from merlin_popsampler.core.domain import IdDomain
-from merlin_popsampler.core.prices import price_table
+from merlin_popsampler.core.expected_counts import build_expected_counts
 
 COUNTS = [300, 41, 41, 30, 9, 9, 9, 2, 1, 1, 1, 1]
 WHOLE = PopularityMetadata.from_counts(np.array(COUNTS), 3, "counted", 256)
@@ -57,15 +61,17 @@ def damaged(*changes):
     return {name: value for name, value in fields.items() if value is not ABSENT}
 
 
-def same_prices(metadata):
-    """Whether the ids that it names are priced as in the whole contract, or it says why not."""
+def same_expected_counts(metadata):
+    """Whether the ids that it names are corrected as in the whole contract, or it says why not."""
     if not metadata.frequency_ordered:
         with pytest.raises(PopSamplerError, match="decreasing frequency"):
-            metadata.law()
+            metadata.distribution()
         return True
     if (metadata.min_id, metadata.max_id) != (WHOLE.min_id, WHOLE.max_id):
         return False
-    found, expected = (price_table(each.law(), 5, True) for each in (metadata, WHOLE))
+    found, expected = (
+        build_expected_counts(each.distribution(), 5, True) for each in (metadata, WHOLE)
+    )
     return np.array_equal(found.expected_count(range(12)), expected.expected_count(range(12)))
 
 
@@ -85,7 +91,7 @@ def test_one_field_of_another_value(name):
     for field, other in REPLACED:
         if field == name:
             metadata = read(damaged((name, other)))
-            assert metadata is None or same_prices(metadata), other
+            assert metadata is None or same_expected_counts(metadata), other
             refused += metadata is None
     assert refused > 20 or name == "digest"
 
@@ -94,14 +100,14 @@ def test_one_field_of_another_value(name):
 def test_one_field_less(name):
     metadata = read(damaged((name, ABSENT)))
     assert (metadata is not None) == (name in ("digest", "fit"))
-    assert metadata is None or same_prices(metadata)
+    assert metadata is None or same_expected_counts(metadata)
 
 
 @settings(max_examples=1500)
 @given(ONE, ONE)
 def test_two_fields_of_other_values(one, other):
     metadata = read(damaged(one, other))
-    assert metadata is None or same_prices(metadata)
+    assert metadata is None or same_expected_counts(metadata)
 
 
 DOMAIN = ENCODER["domain"]
@@ -112,7 +118,7 @@ PROPERTIES += [("domain", {**DOMAIN, part: other}) for part in DOMAIN for other 
 def arguments(schema):
     """A sampler's arguments, or None where the answer is an error of ours that names the column."""
     try:
-        return arguments_from_schema(schema, None, 1.0, {})
+        return sampler_kwargs_from_schema(schema, None, 1.0, {})
     except PopSamplerError as error:
         message = str(error)
     assert "'item_id'" in message
@@ -131,9 +137,11 @@ def test_columns_of_damaged_properties(change, in_contract):
         found = arguments(Schema([column]))
         if found is None:
             continue
-        law = law_over(found["law"], IdDomain(found["min_id"], found["max_id"]))
+        distribution = resolve_distribution(
+            found["distribution"], IdDomain(found["min_id"], found["max_id"])
+        )
         assert 3 <= found["min_id"] <= found["max_id"]
         if contract:
             metadata = PopularityMetadata.from_dict(properties["popularity"], "item_id")
-            assert same_prices(metadata)
-            assert (law.size, found["max_id"]) == (metadata.domain.size, metadata.max_id)
+            assert same_expected_counts(metadata)
+            assert (distribution.size, found["max_id"]) == (metadata.domain.size, metadata.max_id)

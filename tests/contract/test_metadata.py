@@ -9,8 +9,8 @@ from merlin.schema.io.tensorflow_metadata import TensorflowMetadata
 
 from merlin_popsampler import PopSamplerError, PopularityMetadata, SchemaError
 from merlin_popsampler.contract.metadata import uncounted
-from merlin_popsampler.core.laws import Empirical, LogUniform
-from merlin_popsampler.core.steps import Steps
+from merlin_popsampler.core.distributions import Empirical, LogUniform
+from merlin_popsampler.core.popularity_curve import PopularityCurve
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_of_counts_out_of_order():
     metadata = PopularityMetadata.from_counts(np.array([1, 2]), 0, "counted", max_steps=256)
     assert not metadata.frequency_ordered and metadata.steps is None and metadata.fit is None
     with pytest.raises(SchemaError, match="remap"):
-        metadata.law()
+        metadata.distribution()
 
 
 def test_unseen_ids_count_as_seen_once():
@@ -45,14 +45,14 @@ def test_unseen_ids_count_as_seen_once():
     assert metadata.frequency_ordered and metadata.steps == "0:3,1:2,3"
 
 
-def test_law(metadata):
-    law = metadata.law()
-    assert isinstance(law, Empirical)
-    assert law.prob(np.arange(4)) == pytest.approx(np.array([9, 5, 5, 1]) / 20)
+def test_distribution(metadata):
+    distribution = metadata.distribution()
+    assert isinstance(distribution, Empirical)
+    assert distribution.prob(np.arange(4)) == pytest.approx(np.array([9, 5, 5, 1]) / 20)
     assumed = PopularityMetadata(3, 6, True, "assumed")
-    assert isinstance(assumed.law(), LogUniform) and assumed.law().size == 4
+    assert isinstance(assumed.distribution(), LogUniform) and assumed.distribution().size == 4
     with pytest.raises(SchemaError, match="at least one item"):
-        PopularityMetadata.from_counts(np.array([], int), 3, "counted", 256).law()
+        PopularityMetadata.from_counts(np.array([], int), 3, "counted", 256).distribution()
 
 
 @pytest.mark.parametrize("counts", [[9, 5, 5, 1], [1, 2], []])
@@ -72,16 +72,16 @@ def test_survives_json_and_pbtxt(counts, tmp_path):
 
 def test_the_curve_is_read_once(metadata, monkeypatch):
     fields, read = metadata.to_dict(), []
-    parse = Steps.parse
+    parse = PopularityCurve.parse
 
     def counted(*arguments):
         read.append(arguments)
         return parse(*arguments)
 
-    monkeypatch.setattr(Steps, "parse", counted)
+    monkeypatch.setattr(PopularityCurve, "parse", counted)
     again = PopularityMetadata.from_dict(fields, "item_id")
-    assert again.law() == metadata.law()
-    assert again.law().steps is again.curve
+    assert again.distribution() == metadata.distribution()
+    assert again.distribution().steps is again.curve
     assert len(read) == 1  # the other value, when it was made
 
 

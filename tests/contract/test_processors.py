@@ -14,7 +14,7 @@ import pytest
 
 from merlin_popsampler import PopularityMetadata
 from merlin_popsampler.contract.metadata import rounded
-from merlin_popsampler.core.laws import Empirical, LogUniform
+from merlin_popsampler.core.distributions import Empirical, LogUniform
 from tests.support.processors import levels, run_on
 
 CONTRACTS = """
@@ -60,11 +60,11 @@ def other_last_bits(rng, values):
     return np.nextafter(values, values + rng.integers(-1, 2, len(values)))
 
 
-def everywhere(law, counts, rng):
+def everywhere(distribution, counts, rng):
     """Distances as they are computed elsewhere: other last bits, other orders."""
     data = counts / counts.sum()
     for _ in range(3):
-        probs = other_last_bits(rng, law.probs())
+        probs = other_last_bits(rng, distribution.probs())
         logs = other_last_bits(rng, np.log(data / probs))
         for tv, kl in zip(sums(np.abs(data - probs)), sums(data * logs)):
             yield {"tv": 0.5 * tv, "kl": max(0.0, kl)}
@@ -97,8 +97,11 @@ def ties():
 def test_orders_of_summing_and_last_bits_leave_no_trace(counts, rng):
     """Reversed and blocked sums stand for other BLAS libraries; an oracle without the package's."""
     metadata = PopularityMetadata.from_counts(counts, 3, "counted", max_steps=2)
-    for name, law in (("log_uniform", LogUniform(len(counts))), ("steps", metadata.law())):
-        found = list(everywhere(law, counts, rng))
+    for name, distribution in (
+        ("log_uniform", LogUniform(len(counts))),
+        ("steps", metadata.distribution()),
+    ):
+        found = list(everywhere(distribution, counts, rng))
         assert {json.dumps(rounded(distance)) for distance in found} == {
             json.dumps(metadata.fit[name])
         }
@@ -109,7 +112,11 @@ def test_plain_rounding_would_not_do(rng):
     """Six decimals alone part what other orders of summing give, where a tie is exact."""
     parted = 0
     for counts in ties():
-        law = PopularityMetadata.from_counts(counts, 3, "counted", max_steps=2).law()
-        assert isinstance(law, Empirical)
-        parted += len({round(found["tv"], 6) for found in everywhere(law, counts, rng)}) > 1
+        distribution = PopularityMetadata.from_counts(
+            counts, 3, "counted", max_steps=2
+        ).distribution()
+        assert isinstance(distribution, Empirical)
+        parted += (
+            len({round(found["tv"], 6) for found in everywhere(distribution, counts, rng)}) > 1
+        )
     assert parted

@@ -9,15 +9,19 @@ from merlin.io import Dataset
 from merlin.schema import ColumnSchema, Schema, Tags
 
 from merlin_popsampler.contract.metadata import PopularityMetadata
-from merlin_popsampler.contract.sampler_settings import arguments_from_schema, law_over, seed_of
+from merlin_popsampler.contract.sampler_settings import (
+    resolve_distribution,
+    sampler_kwargs_from_schema,
+    validate_seed,
+)
 from merlin_popsampler.contract.schema import with_popularity
+from merlin_popsampler.core.distributions import Empirical, LogUniform, Uniform
 from merlin_popsampler.core.domain import IdDomain
-from merlin_popsampler.core.laws import Empirical, LogUniform, Uniform
-from merlin_popsampler.core.steps import Steps
+from merlin_popsampler.core.popularity_curve import PopularityCurve
 from merlin_popsampler.errors import PopSamplerError, SchemaError
 
 COUNTS = np.sort(np.random.default_rng(0).geometric(0.01, 200))[::-1]
-MEASURED = Empirical(Steps.from_counts(COUNTS))
+MEASURED = Empirical(PopularityCurve.from_counts(COUNTS))
 
 
 def categorified(name="item_id", highest=202):
@@ -33,7 +37,7 @@ def measured(counts=COUNTS, name="item_id"):
 
 
 def arguments(source, column=None, distortion=1.0, **overrides):
-    return arguments_from_schema(source, column, distortion, overrides)
+    return sampler_kwargs_from_schema(source, column, distortion, overrides)
 
 
 def test_a_measured_schema_tells_all():
@@ -41,7 +45,7 @@ def test_a_measured_schema_tells_all():
         "max_id": 202,
         "min_id": 3,
         "item_id_feature_name": "product",
-        "law": MEASURED,
+        "distribution": MEASURED,
     }
 
 
@@ -53,7 +57,7 @@ def test_a_data_set_tells_the_same():
 
 
 @pytest.mark.parametrize(
-    ("law", "expected"),
+    ("distribution", "expected"),
     [
         ("auto", MEASURED),
         ("empirical", MEASURED),
@@ -63,25 +67,36 @@ def test_a_data_set_tells_the_same():
         (MEASURED.get_config(), MEASURED),
     ],
 )
-def test_the_law_is_a_choice(law, expected):
-    found = arguments(measured(), law=law)
-    assert law_over(found["law"], IdDomain(found["min_id"], found["max_id"])) == expected
+def test_the_distribution_is_a_choice(distribution, expected):
+    found = arguments(measured(), distribution=distribution)
+    assert (
+        resolve_distribution(found["distribution"], IdDomain(found["min_id"], found["max_id"]))
+        == expected
+    )
 
 
 def test_distortion_and_overrides():
     found = arguments(measured(), distortion=0.75, max_num_samples=7, min_id=4)
-    assert found["law"] == Empirical(MEASURED.steps, 0.75)
+    assert found["distribution"] == Empirical(MEASURED.steps, 0.75)
     assert (found["max_num_samples"], found["min_id"]) == (7, 4)
 
 
 @pytest.mark.parametrize(
-    "law", ["log_uniform", "uniform", LogUniform(200), Empirical(MEASURED.steps, 0.5)], ids=repr
+    "distribution",
+    ["log_uniform", "uniform", LogUniform(200), Empirical(MEASURED.steps, 0.5)],
+    ids=repr,
 )
-def test_only_the_measured_law_can_be_distorted(law):
+def test_only_the_measured_distribution_can_be_distorted(distribution):
     with pytest.raises(PopSamplerError, match=r"distortion only.*Received: distortion=0\.75 with"):
-        arguments(measured(), distortion=0.75, law=law)
-    assert arguments(measured(), distortion=1.0, law=law)["law"] == law
-    assert arguments(measured(), distortion=0.75, law=MEASURED)["law"].distortion == 0.75
+        arguments(measured(), distortion=0.75, distribution=distribution)
+    assert (
+        arguments(measured(), distortion=1.0, distribution=distribution)["distribution"]
+        == distribution
+    )
+    assert (
+        arguments(measured(), distortion=0.75, distribution=MEASURED)["distribution"].distortion
+        == 0.75
+    )
 
 
 def test_a_column_by_name():
@@ -94,30 +109,32 @@ def test_a_column_by_name():
 def test_an_assumed_order_gives_log_uniform_and_a_warning():
     with pytest.warns(UserWarning, match="no proof"):
         found = arguments(Schema([categorified()]))
-    assert (found["min_id"], found["max_id"], found["law"]) == (3, 202, LogUniform(200))
+    assert (found["min_id"], found["max_id"], found["distribution"]) == (3, 202, LogUniform(200))
     with pytest.warns(UserWarning, match="no proof"), pytest.raises(SchemaError, match="item_id"):
-        arguments(Schema([categorified()]), law="empirical")
+        arguments(Schema([categorified()]), distribution="empirical")
     with pytest.warns(UserWarning, match="no proof"), pytest.raises(PopSamplerError, match="0.5"):
         arguments(Schema([categorified()]), distortion=0.5)
 
 
-def test_unordered_ids_need_a_law_by_name():
+def test_unordered_ids_need_a_distribution_by_name():
     schema = measured(COUNTS[::-1])
-    for law in ("auto", "empirical"):
-        with pytest.raises(SchemaError, match="'item_id'.*decreasing frequency.*law='uniform'"):
-            arguments(schema, law=law)
+    for distribution in ("auto", "empirical"):
+        with pytest.raises(
+            SchemaError, match="'item_id'.*decreasing frequency.*distribution='uniform'"
+        ):
+            arguments(schema, distribution=distribution)
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # without a popularity, the order does not matter
-        assert arguments(schema, law="uniform")["law"] == "uniform"
-        assert arguments(measured(), law="log_uniform")["law"] == "log_uniform"
+        assert arguments(schema, distribution="uniform")["distribution"] == "uniform"
+        assert arguments(measured(), distribution="log_uniform")["distribution"] == "log_uniform"
 
 
-@pytest.mark.parametrize("law", ["log_uniform", LogUniform(200), MEASURED], ids=repr)
-def test_a_popularity_over_unordered_ids_is_taken_with_a_warning(law):
-    advice = "'item_id'.*not sorted by frequency.*low ids more often.*law='uniform'"
+@pytest.mark.parametrize("distribution", ["log_uniform", LogUniform(200), MEASURED], ids=repr)
+def test_a_popularity_over_unordered_ids_is_taken_with_a_warning(distribution):
+    advice = "'item_id'.*not sorted by frequency.*low ids more often.*distribution='uniform'"
     with pytest.warns(UserWarning, match=advice):
-        found = arguments(measured(COUNTS[::-1]), law=law)
-    assert found["law"] == law
+        found = arguments(measured(COUNTS[::-1]), distribution=distribution)
+    assert found["distribution"] == distribution
 
 
 @pytest.mark.parametrize("distortion", ["a", None, [1.0], -1.0, float("nan")])
@@ -131,27 +148,27 @@ def test_too_much_distortion_is_refused_and_the_advice_works():
     for distortion in (20.0, 100.0, 200.0):
         with pytest.raises(PopSamplerError, match=r"1e-37.*smaller distortion.*1\.0"):
             arguments(steep, distortion=distortion)
-    assert arguments(steep, distortion=1.0)["law"].prob([2]) == pytest.approx([1 / 1011])
+    assert arguments(steep, distortion=1.0)["distribution"].prob([2]) == pytest.approx([1 / 1011])
 
 
 def test_no_items():
     with pytest.raises(SchemaError, match=r"'item_id'.*(?i:at least one item)") as error:
         arguments(measured(np.zeros(0, np.int64)))
-    assert "law=" not in str(error.value)  # a law by name would not help
+    assert "distribution=" not in str(error.value)  # a distribution by name would not help
 
 
 DOMAIN = IdDomain(3, 9)
 
 
 @pytest.mark.parametrize(
-    ("law", "message"),
+    ("distribution", "message"),
     [
         ("zipf", "'zipf'"),
         ("auto", "'auto'"),
         ("empirical", "from_schema"),
         (None, "Received: None"),
         (7, "Received: 7"),
-        ({"name": ["uniform"], "size": 7}, "law's name"),
+        ({"name": ["uniform"], "size": 7}, "distribution's name"),
         ({"name": "uniform", "size": "a"}, "size"),
         ({"name": "log_uniform", "size": 2**70}, "size"),
         ({"name": "empirical", "size": 7, "steps": "0:9,7", "distortion": "a"}, "distortion"),
@@ -168,24 +185,24 @@ DOMAIN = IdDomain(3, 9)
         ({"name": "empirical", "steps": "0:1,1"}, "size"),
     ],
 )
-def test_what_is_no_law_of_these_ids_is_refused(law, message):
+def test_what_is_no_distribution_of_these_ids_is_refused(distribution, message):
     with pytest.raises(PopSamplerError, match=message):
-        law_over(law, DOMAIN)
+        resolve_distribution(distribution, DOMAIN)
 
 
-def test_laws_of_these_ids():
-    assert law_over("log_uniform", DOMAIN) == LogUniform(7)
-    assert law_over(Uniform(7), DOMAIN) == Uniform(7)
-    assert law_over({"name": "uniform", "size": 7.0}, DOMAIN) == Uniform(7)
+def test_distributions_of_these_ids():
+    assert resolve_distribution("log_uniform", DOMAIN) == LogUniform(7)
+    assert resolve_distribution(Uniform(7), DOMAIN) == Uniform(7)
+    assert resolve_distribution({"name": "uniform", "size": 7.0}, DOMAIN) == Uniform(7)
     with pytest.raises(PopSamplerError, match="at least one item"):
-        law_over("uniform", IdDomain(3, 2))
+        resolve_distribution("uniform", IdDomain(3, 2))
 
 
 def test_seeds():
-    assert seed_of(None) is None
+    assert validate_seed(None) is None
     for seed in (0, 17, -(2**63), 2**64 - 1, np.uint64(2**63), 5.0):
-        assert seed_of(seed) == seed
-        assert type(seed_of(seed)) is int
+        assert validate_seed(seed) == seed
+        assert type(validate_seed(seed)) is int
     for seed in ("x", True, 1.5, 2**64, -(2**63) - 1):
         with pytest.raises(PopSamplerError, match="seed to be a whole number.*integer of 64 bits"):
-            seed_of(seed)
+            validate_seed(seed)

@@ -1,4 +1,4 @@
-"""Columns of the alias table give back the law."""
+"""Columns of the alias table give back the distribution."""
 
 import hypothesis
 import hypothesis.strategies as st

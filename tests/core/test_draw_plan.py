@@ -3,28 +3,33 @@
 import numpy as np
 import pytest
 
+from merlin_popsampler.core.distributions import Empirical, LogUniform, Uniform
 from merlin_popsampler.core.draw_plan import plan_draws, prefers_race
-from merlin_popsampler.core.laws import Empirical, LogUniform, Uniform
-from merlin_popsampler.core.steps import Steps
+from merlin_popsampler.core.popularity_curve import PopularityCurve
 from merlin_popsampler.errors import PopSamplerError
 
-ZIPF = Empirical(Steps.from_counts((1e9 / np.arange(1, 10**6 + 1) ** 1.1).astype(np.int64) + 1))
-FLAT_HEAD = Empirical(Steps(np.array([0, 6000]), np.array([6 * 10**9, 10**6]), 10**6 + 6000))
+ZIPF = Empirical(
+    PopularityCurve.from_counts((1e9 / np.arange(1, 10**6 + 1) ** 1.1).astype(np.int64) + 1)
+)
+FLAT_HEAD = Empirical(
+    PopularityCurve(np.array([0, 6000]), np.array([6 * 10**9, 10**6]), 10**6 + 6000)
+)
 
 
 @pytest.mark.parametrize(
-    ("law", "num_sampled"), [(LogUniform(10**6), 100), (LogUniform(1000), 300), (ZIPF, 1000)]
+    ("distribution", "num_sampled"),
+    [(LogUniform(10**6), 100), (LogUniform(1000), 300), (ZIPF, 1000)],
 )
-def test_plain_draws_are_enough(law, num_sampled, rng):
-    plan = plan_draws(law, num_sampled)
+def test_plain_draws_are_enough(distribution, num_sampled, rng):
+    plan = plan_draws(distribution, num_sampled)
     assert (plan.head, plan.tail) == (0, 0)
     assert plan.few < plan.draws == plan.length < 4 * num_sampled + 500
     for draws, spreads in ((plan.few, 2.0), (plan.draws, 7.0)):
-        found = [len(np.unique(law.inverse(rng.random(draws)))) for _ in range(60)]
+        found = [len(np.unique(distribution.inverse(rng.random(draws)))) for _ in range(60)]
         assert np.mean(found) - num_sampled > spreads * np.std(found)
 
 
-def test_an_even_law_has_no_head_to_split_off():
+def test_an_even_distribution_has_no_head_to_split_off():
     """The tail's draws are made beside a head only."""
     for size, num_sampled in ((10**9, 4 * 10**8), (3 * 10**8, 10**8)):
         plan = plan_draws(Uniform(size), num_sampled)
@@ -34,22 +39,22 @@ def test_an_even_law_has_no_head_to_split_off():
 
 def steep(heads, tail, distortion):
     masses = np.array([heads * 10**9, tail])
-    return Empirical(Steps(np.array([0, heads]), masses, heads + tail), distortion)
+    return Empirical(PopularityCurve(np.array([0, heads]), masses, heads + tail), distortion)
 
 
 @pytest.mark.parametrize("distortion", [1.5, 3.5])
 @pytest.mark.parametrize("num_sampled", [2, 5, 6, 100, 2000, 100_004])
 def test_ids_that_practically_never_arrive_are_raced(distortion, num_sampled):
-    law = steep(5, 10**5, distortion)
-    assert plan_draws(law, num_sampled).length > law.size
-    assert prefers_race(law, num_sampled)
+    distribution = steep(5, 10**5, distortion)
+    assert plan_draws(distribution, num_sampled).length > distribution.size
+    assert prefers_race(distribution, num_sampled)
 
 
 def test_what_neither_draws_nor_a_race_can_do_is_refused():
-    law = steep(5, 3 * 10**9, 3.5)
+    distribution = steep(5, 3 * 10**9, 3.5)
     for num_sampled in (6, 10**6):
         with pytest.raises(PopSamplerError, match=f"{num_sampled} distinct ids.*unique=False"):
-            plan_draws(law, num_sampled)
+            plan_draws(distribution, num_sampled)
     with pytest.raises(PopSamplerError, match="distinct ids"):
         plan_draws(Uniform(2**31), 2**31)
     assert plan_draws(Uniform(2**40), 10**6).length < 2 * 10**6
@@ -57,34 +62,34 @@ def test_what_neither_draws_nor_a_race_can_do_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("law", "num_sampled"),
+    ("distribution", "num_sampled"),
     [(LogUniform(10**6), 10_000), (LogUniform(10**9), 100_000), (ZIPF, 3000), (ZIPF, 50_000)],
 )
-def test_a_head_is_planned_where_it_pays(law, num_sampled, rng):
+def test_a_head_is_planned_where_it_pays(distribution, num_sampled, rng):
     """By the end of the head's time too few ranks are distinct, by that of the draws enough."""
-    plan = plan_draws(law, num_sampled)
+    plan = plan_draws(distribution, num_sampled)
     assert plan.head > 100
-    assert plan.head_mass == pytest.approx(law.prob(np.arange(plan.head)).sum())
+    assert plan.head_mass == pytest.approx(distribution.prob(np.arange(plan.head)).sum())
     found = []
     for _ in range(20):
         uniforms = plan.head_mass + (1 - plan.head_mass) * rng.random(plan.tail)
         time = rng.gamma(plan.tail) / (1 - plan.head_mass)
-        chances = -np.expm1(-time * law.prob(np.arange(plan.head)))
+        chances = -np.expm1(-time * distribution.prob(np.arange(plan.head)))
         head = np.flatnonzero(rng.random(plan.head) < chances)
-        draws = law.inverse(rng.random(plan.draws))
-        first = np.concatenate((law.inverse(uniforms), head))
+        draws = distribution.inverse(rng.random(plan.draws))
+        first = np.concatenate((distribution.inverse(uniforms), head))
         counts = (first, [first, draws[: plan.few]], [first, draws])
         found.append([len(np.unique(np.hstack(ranks))) for ranks in counts])
     before, few, surely = np.array(found).T
     for numbers, sign, spreads in ((before, -1, 5), (few, 1, 1.5), (surely, 1, 5)):
         assert sign * (np.mean(numbers) - num_sampled) > spreads * np.std(numbers)
-    plain = np.mean([_draws_needed(law, num_sampled, rng) for _ in range(3)])
+    plain = np.mean([_draws_needed(distribution, num_sampled, rng) for _ in range(3)])
     assert plan.head + plan.tail + plan.few < 0.75 * plain
 
 
-def _draws_needed(law, num_sampled, rng):
+def _draws_needed(distribution, num_sampled, rng):
     """Independent draws until so many are distinct."""
-    ranks = law.inverse(rng.random(8 * num_sampled))
+    ranks = distribution.inverse(rng.random(8 * num_sampled))
     return 1 + np.sort(np.unique(ranks, return_index=True)[1])[num_sampled - 1]
 
 
@@ -93,10 +98,10 @@ def test_no_head_where_its_time_would_be_too_uncertain():
     assert plan_draws(FLAT_HEAD, 5900).head == 0
 
 
-@pytest.mark.parametrize("law", [LogUniform(400), Uniform(400), LogUniform(2), Uniform(1)])
-def test_a_large_part_of_the_catalog_is_raced(law):
-    assert prefers_race(law, law.size)
-    assert prefers_race(law, max(1, law.size * 7 // 8))
+@pytest.mark.parametrize("distribution", [LogUniform(400), Uniform(400), LogUniform(2), Uniform(1)])
+def test_a_large_part_of_the_catalog_is_raced(distribution):
+    assert prefers_race(distribution, distribution.size)
+    assert prefers_race(distribution, max(1, distribution.size * 7 // 8))
 
 
 def test_a_small_part_is_not():

@@ -1,6 +1,6 @@
 """FAULTS 1: what a seed draws, and the tables behind it, on another processor.
 
-The constants of the undistorted laws come from whole numbers, additions, quotients and one log1p.
+The undistorted constants come from whole numbers, additions, quotients and one log1p.
 The distorted ones pass through powers, expected counts through exp and log. All of these differ in
 the last bits; what is decided by them (the plan of a batch, the aliases) must not.
 """
@@ -16,25 +16,28 @@ TABLES = """
 import json
 import numpy as np
 from merlin_popsampler.core.draw_plan import plan_draws
-from merlin_popsampler.core.prices import price_table
+from merlin_popsampler.core.expected_counts import build_expected_counts
 from merlin_popsampler.core.tables import inverse_table
 from merlin_popsampler.core.alias import alias_table
-from tests.support.golden_draws import LAWS
+from tests.support.golden_draws import DISTRIBUTIONS
 from tests.support.golden_samplers import CASES
 
 uniforms = np.random.default_rng(3).random(200_000)
-laws = {**LAWS, **{case: law for case, (law, _, _) in CASES.items()}}
-for name, law in laws.items():
-    table, numbers = inverse_table(law), []
+sampled = {case: distribution for case, (distribution, _, _) in CASES.items()}
+distributions = {**DISTRIBUTIONS, **sampled}
+for name, distribution in distributions.items():
+    table, numbers = inverse_table(distribution), []
     for array in (table.cuts, table.lines):
         numbers += [] if array is None else array.ravel().tolist()
-    prices = price_table(law, 60, True).expected_count(np.arange(0, law.size, law.size // 400))
+    some = np.arange(0, distribution.size, distribution.size // 400)
+    counts = build_expected_counts(distribution, 60, True).expected_count(some)
+    sizes = (7, 60, 390, min(distribution.size - 1, 20_000))
     print(json.dumps({
-        "plans": [repr(plan_draws(law, n)) for n in (7, 60, 390, min(law.size - 1, 20_000))],
-        "aliases": alias_table(law.pieces.masses)[1].tolist(),
+        "plans": [repr(plan_draws(distribution, n)) for n in sizes],
+        "aliases": alias_table(distribution.segments.masses)[1].tolist(),
         "constants": [*table.whole, *table.behind, *numbers],
-        "prices": prices.tolist(),
-        "ranks": law.inverse(uniforms).tolist(),
+        "expected counts": counts.tolist(),
+        "ranks": distribution.inverse(uniforms).tolist(),
     }))
 """
 
@@ -47,4 +50,4 @@ def test_tables_and_draws_are_those_of_every_processor(level):
         for decided in ("plans", "aliases", "ranks"):
             assert here[decided] == there[decided]
         np.testing.assert_allclose(here["constants"], there["constants"], rtol=1e-9, atol=1e-9)
-        np.testing.assert_allclose(here["prices"], there["prices"], rtol=1e-6)
+        np.testing.assert_allclose(here["expected counts"], there["expected counts"], rtol=1e-6)

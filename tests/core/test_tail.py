@@ -1,8 +1,8 @@
 """Every item of a huge catalog is drawn as often as it should be, down to the rarest.
 
 `torch.multinomial` 2.15, whose cumulative probabilities are float32, never draws the rarer half of
-ten million items. Draws of this package must follow their law in each of some 800 bands of equal
-probability, up to a billion items. The test states its errors: it refuses right draws with a
+ten million items. Draws of this package must follow their distribution in each of some 800 bands of
+equal probability, up to a billion items. The test states its errors: it refuses right draws with a
 probability of 1e-6, and a running sum in float32 with a probability of .999 or more.
 
 Other ways of drawing are held to these very draws, number by number: tests/tf_/test_tail.py and
@@ -34,7 +34,7 @@ def test_every_band_is_drawn_as_often_as_it_should_be(name, size):
     assert (tail.probs * DRAWS[size]).min() >= FEWEST
     assert tail.probs.sum() == pytest.approx(1.0, abs=1e-12)
     np.testing.assert_allclose(np.diff(_before(tail)), tail.probs, rtol=1e-9)
-    assert tail.follows(drawn(tail.law, DRAWS[size]))
+    assert tail.follows(drawn(tail.distribution, DRAWS[size]))
 
 
 @pytest.mark.parametrize("size", [10**6, 10**7])
@@ -42,7 +42,7 @@ def test_every_band_is_drawn_as_often_as_it_should_be(name, size):
 def test_a_running_sum_in_single_precision_is_refused(name, size, rng):
     """Negative control: its power is bounded, and it is drawn from, too."""
     tail, num = TAILS[name](size), DRAWS[size]
-    cdf = single_precision(tail.law)
+    cdf = single_precision(tail.distribution)
     wrong = bands_of_single_precision(cdf, tail.edges)
     assert power(num, tail, wrong) > 0.999
     ranks = drawn_by_single_precision(cdf, num, rng)
@@ -54,13 +54,13 @@ def test_a_running_sum_in_single_precision_is_refused(name, size, rng):
         missing = np.flatnonzero(np.diff(cdf) == 0) + 1
         assert len(missing) > size / 3
         assert not np.isin(ranks, missing).any()
-        assert tail.law.prob(missing).sum() * num > 100 * FEWEST
+        assert tail.distribution.prob(missing).sum() * num > 100 * FEWEST
 
 
 @pytest.mark.parametrize("name", TAILS)
 def test_ranks_outside_of_the_catalog_are_refused(name):
     tail = TAILS[name](10**6)
-    ranks = drawn(tail.law, DRAWS[10**6])
+    ranks = drawn(tail.distribution, DRAWS[10**6])
     for outside in (-1, 10**6):
         assert not tail.follows(np.append(ranks, outside))
 
@@ -76,8 +76,8 @@ def test_the_moments_are_those_of_the_statistic(rng):
 
 
 def _before(tail):
-    """Probability of all ranks before each edge, by the law's own pieces."""
-    pieces, edges = tail.law.pieces, tail.edges
-    if pieces.shift is not None:
-        return np.log1p(edges / pieces.shift) / pieces.log_range
-    return np.interp(edges, np.append(pieces.starts, pieces.size), pieces.cdf)
+    """Probability of all ranks before each edge, by the distribution's own segments."""
+    segments, edges = tail.distribution.segments, tail.edges
+    if segments.shift is not None:
+        return np.log1p(edges / segments.shift) / segments.log_range
+    return np.interp(edges, np.append(segments.starts, segments.size), segments.cdf)

@@ -59,7 +59,7 @@ def test_it_takes_minutes_and_its_model_beats_popularity(tmp_path, monkeypatch):
     assert 0.03 < popularity < 0.15
     assert 1.2 * popularity < model < 0.3
     said = "\n".join(texts(cells))
-    assert "law: empirical" in said
+    assert "distribution: empirical" in said
     assert re.search(r"in frequency order +yes", said)
     losses = [float(loss) for loss in re.search(r"each epoch: (.+)", said)[1].split()]
     assert losses == sorted(losses, reverse=True)

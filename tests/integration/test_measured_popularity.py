@@ -78,13 +78,13 @@ def test_draws_follow_the_data(name, tmp_path):
     assert noise < 0.005
     schema = schema_alone(keys, tmp_path)
     sampler = PopularityBasedSampler.from_schema(
-        schema, law="auto", max_num_samples=DRAWS, unique=False, seed=17
+        schema, distribution="auto", max_num_samples=DRAWS, unique=False, seed=17
     )
     drawn = drawn_counts(sampler)
     assert drawn[: sampler.min_id].sum() == 0
     assert distance(drawn[sampler.min_id :], data) < 0.01
-    law = sampler.law.prob(np.arange(len(data)))
-    assert distance(law, data) < 0.003
+    distribution = sampler.distribution.prob(np.arange(len(data)))
+    assert distance(distribution, data) < 0.003
     wrong = np.log1p(1 / np.arange(1.0, len(data) + 1))
     assert distance(wrong, data) > 0.01
 
@@ -105,5 +105,5 @@ def test_unseen_ids_are_drawn_and_priced_as_seen_once(tmp_path):
     assert checks.follows(draws, counts / counts.sum())
     assert not checks.follows(draws, np.array([9, 6, 4, 0.01, 1, 1, 0.01, 1]) / 23.02)
     unique = PopularityBasedSampler.from_schema(workflow.output_schema, max_num_samples=3, seed=17)
-    prices = unique.expected_count(tf.range(2, 10)).numpy()
-    np.testing.assert_allclose(prices, integral_inclusion(counts / 24)[2], rtol=1e-5)
+    expected_counts = unique.expected_count(tf.range(2, 10)).numpy()
+    np.testing.assert_allclose(expected_counts, integral_inclusion(counts / 24)[2], rtol=1e-5)

@@ -104,7 +104,7 @@ def test_every_source_of_a_schema_gives_the_same_sampler(written):
     assert all(same_settings(samplers[0], sampler) for sampler in samplers)
     assert (samplers[0].min_id, samplers[0].max_id) == (3, ITEMS + 2)
     assert samplers[0].item_id_feature_name == "item"
-    assert samplers[0].law.name == "empirical"
+    assert samplers[0].distribution.name == "empirical"
 
 
 # --- the first interface: MatrixFactorizationModel(samplers=[sampler]) --------------------------
@@ -230,10 +230,12 @@ def test_second_interface_answers_with_a_candidate_of_ids(dataset):
     assert answer.id.shape == (K, 1)
     assert answer.metadata == {}
     np.testing.assert_array_equal(answer.id[:, 0], twin.sample_ids())
-    for priced in (sampler.with_sampling_probs(batch), sampler.with_sampling_probs(answer)):
-        assert isinstance(priced, Candidate)
-        assert priced.sampling_prob.dtype == tf.float32
-        np.testing.assert_array_equal(priced.sampling_prob, twin.expected_count(priced.id))
+    for with_counts in (sampler.with_sampling_probs(batch), sampler.with_sampling_probs(answer)):
+        assert isinstance(with_counts, Candidate)
+        assert with_counts.sampling_prob.dtype == tf.float32
+        np.testing.assert_array_equal(
+            with_counts.sampling_prob, twin.expected_count(with_counts.id)
+        )
     assert list(sampler.with_sampling_probs(batch).metadata) == ["features"]
     sampler.add(batch)
 
@@ -267,9 +269,9 @@ def test_second_interface_refuses_one_row_and_one_sample(dataset):
         sampler_of(dataset, max_num_samples=1)(candidate([3, 4]))
 
 
-@pytest.mark.parametrize("law", ["empirical", "log_uniform"])
-def test_all_items_sampled_and_corrected_is_the_full_softmax(dataset, law):
-    sampler = sampler_of(dataset, max_num_samples=ITEMS, law=law)
+@pytest.mark.parametrize("distribution", ["empirical", "log_uniform"])
+def test_all_items_sampled_and_corrected_is_the_full_softmax(dataset, distribution):
+    sampler = sampler_of(dataset, max_num_samples=ITEMS, distribution=distribution)
     model = second_interface(dataset, sampler)
     features, targets = next(iter(loader(dataset)))
     sampled = model(features, targets=targets, training=True)
@@ -330,7 +332,7 @@ def test_second_interface_mixes_with_in_batch(dataset):
         assert batches_drawn(samplers[0]) == 1 + 8
 
 
-def test_the_loss_is_another_where_the_prices_are_not_used(dataset):
+def test_the_loss_is_another_where_the_expected_counts_are_not_used(dataset):
     """Negative control of the full softmax: equal weights and draws, without the correction."""
     features, targets = next(iter(loader(dataset)))
 
@@ -357,11 +359,11 @@ def test_both_interfaces_train_under_mixed_precision(dataset, policy):
         model = second_interface(dataset, second, logq_sampling_correction=False)
         model.fit(loader(dataset), verbose=0)
         assert batches_drawn(sampler) == batches_drawn(second) == 8
-        prices = sampler.expected_count(tf.range(ITEMS + 3))
+        expected_counts = sampler.expected_count(tf.range(ITEMS + 3))
     finally:
         tf.keras.mixed_precision.set_global_policy("float32")
     plain = sampler_of(dataset).expected_count(tf.range(ITEMS + 3))
-    np.testing.assert_array_equal(prices, plain)
+    np.testing.assert_array_equal(expected_counts, plain)
 
 
 # --- a fresh process ----------------------------------------------------------------------------

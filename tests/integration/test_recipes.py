@@ -100,7 +100,7 @@ def test_libraries(section, module, unique):
 
 
 def test_rare_items_in_keras_recommenders():
-    """Counts far below 1e-6 of the largest are prices like any other there."""
+    """Counts far below 1e-6 of the largest are expected counts like any other there."""
     pytest.importorskip("keras_rs")
     names = recipe("Keras Recommenders")
     queries, true_ids, items = names["queries"], names["true_ids"], names["items"]
@@ -118,7 +118,7 @@ def log_uniform(size):
 
 
 def test_what_is_clipped():
-    """The figures of the page, by the law's formula."""
+    """The figures of the page, by the distribution's formula."""
     counts = 1000 * log_uniform(26_680)
     above = counts > 1
     assert f"{counts[above].sum() / 1000:.0%}".replace("%", " %") in PAGE

@@ -18,7 +18,7 @@ from merlin_popsampler import (
     read_popularity,
 )
 from merlin_popsampler.contract.metadata import PopularityMetadata
-from merlin_popsampler.laws import Empirical, LogUniform
+from merlin_popsampler.distributions import Empirical, LogUniform
 from tests.messages.things import KEYS, data, encoder, frame, schema, stock_schema, workflow
 from tests.support.messages import Entry
 from tests.support.workflow_helpers import dataset, fitted
@@ -208,16 +208,16 @@ TABLE = {
     "contract.sampler_settings": [
         Entry(
             "Take one of these, or leave it out",
-            lambda _: PopularityBasedSampler(6, 3, 2, law=7),
+            lambda _: PopularityBasedSampler(6, 3, 2, distribution=7),
             [
-                lambda _: PopularityBasedSampler(6, 3, 2, law="log_uniform"),
-                lambda _: PopularityBasedSampler(6, 3, 2, law=LogUniform(4)),
+                lambda _: PopularityBasedSampler(6, 3, 2, distribution="log_uniform"),
+                lambda _: PopularityBasedSampler(6, 3, 2, distribution=LogUniform(4)),
                 lambda _: PopularityBasedSampler(6, 3, 2),
             ],
         ),
         Entry(
-            "Build law, min_id and max_id from one schema",
-            lambda _: PopularityBasedSampler(6, 3, 2, law=LogUniform(7)),
+            "Build distribution, min_id and max_id from one schema",
+            lambda _: PopularityBasedSampler(6, 3, 2, distribution=LogUniform(7)),
             [lambda folder: build(schema(folder))],
         ),
         Entry(
@@ -229,34 +229,35 @@ TABLE = {
             ],
         ),
         Entry(
-            "or pass law='uniform'",
-            lambda folder: build(disordered(folder), law="log_uniform"),
+            "or pass distribution='uniform'",
+            lambda folder: build(disordered(folder), distribution="log_uniform"),
             [
-                lambda folder: build(schema(folder), law="log_uniform"),
-                lambda folder: build(remapped(folder), law="log_uniform"),
-                lambda folder: build(disordered(folder), law="uniform"),
+                lambda folder: build(schema(folder), distribution="log_uniform"),
+                lambda folder: build(remapped(folder), distribution="log_uniform"),
+                lambda folder: build(disordered(folder), distribution="uniform"),
             ],
         ),
         Entry(
-            "Or name the law to use all the same, as law='uniform'",
+            "Or name the distribution to use all the same, as distribution='uniform'",
             lambda folder: build(disordered(folder)),
-            [lambda folder: build(disordered(folder), law="uniform")],
+            [lambda folder: build(disordered(folder), distribution="uniform")],
         ),
         Entry(
             "expected the steps of its popularity",
-            lambda folder: quietly(build, stock_schema(folder), law="empirical"),
+            lambda folder: quietly(build, stock_schema(folder), distribution="empirical"),
             [
-                lambda folder: build(schema(folder), law="empirical"),
-                lambda folder: quietly(build, stock_schema(folder), law="log_uniform"),
+                lambda folder: build(schema(folder), distribution="empirical"),
+                lambda folder: quietly(build, stock_schema(folder), distribution="log_uniform"),
             ],
         ),
         Entry(
-            "Expected distortion only for the measured law",
-            lambda folder: build(schema(folder), law="uniform", distortion=0.5),
+            "Expected distortion only for the measured distribution",
+            lambda folder: build(schema(folder), distribution="uniform", distortion=0.5),
             [
                 lambda folder: build(schema(folder), distortion=0.5),
                 lambda folder: build(
-                    schema(folder), law=Empirical(read_popularity(schema(folder)).curve, 0.5)
+                    schema(folder),
+                    distribution=Empirical(read_popularity(schema(folder)).curve, 0.5),
                 ),
             ],
         ),

@@ -2,14 +2,20 @@
 
 from merlin_popsampler import read_popularity
 from merlin_popsampler.core.checks import batch_size, positive_number, whole_number
+from merlin_popsampler.core.distributions import distance, distribution_from_config
 from merlin_popsampler.core.domain import IdDomain, MappedIds, id_domain
-from merlin_popsampler.core.laws import distance, law_from_config
-from merlin_popsampler.laws import Empirical, LogUniform, Pieces, Steps, register_law
+from merlin_popsampler.distributions import (
+    Empirical,
+    LogUniform,
+    PopularityCurve,
+    Segments,
+    register_distribution,
+)
 from merlin_popsampler.tf.sampler import PopularityBasedSampler
 from tests.messages.things import schema
 from tests.support.messages import Entry
 
-STEPS = Steps.from_counts([9, 4, 4, 1])
+STEPS = PopularityCurve.from_counts([9, 4, 4, 1])
 LARGE = PopularityBasedSampler(2 * 10**9)
 
 TABLE = {
@@ -25,19 +31,19 @@ TABLE = {
             excepted="the advice is the caller's, an entry of its module",
         ),
         Entry(
-            "A law needs at least one item",
+            "A distribution needs at least one item",
             lambda _: LogUniform(0),
             [lambda _: LogUniform(IdDomain(3, 6).size)],
         ),
         Entry(
             "Ask for the ids that you need",
             lambda _: LARGE.get_distribution_probs(),
-            [lambda _: LARGE.probability([2 * 10**9]), lambda _: LARGE.law.prob([7])],
+            [lambda _: LARGE.probability([2 * 10**9]), lambda _: LARGE.distribution.prob([7])],
         ),
         Entry(
             "Pass a flat list of them",
-            lambda _: Steps(["first"], [5], 1),
-            [lambda _: Steps([0], [5], 1)],
+            lambda _: PopularityCurve(["first"], [5], 1),
+            [lambda _: PopularityCurve([0], [5], 1)],
         ),
         Entry(
             "Take one, or more.",
@@ -78,24 +84,28 @@ TABLE = {
     ],
     "core.draw_plan": [
         Entry(
-            "or draw fewer by a flatter law",
-            lambda _: PopularityBasedSampler(2**31 - 1, max_num_samples=2**31, law="uniform"),
+            "or draw fewer by a flatter distribution",
+            lambda _: PopularityBasedSampler(
+                2**31 - 1, max_num_samples=2**31, distribution="uniform"
+            ),
             [
-                lambda _: PopularityBasedSampler(2**31 - 1, 0, 9, law="uniform", unique=False),
-                lambda _: PopularityBasedSampler(2**31 - 1, 0, 9, law="uniform"),
+                lambda _: PopularityBasedSampler(
+                    2**31 - 1, 0, 9, distribution="uniform", unique=False
+                ),
+                lambda _: PopularityBasedSampler(2**31 - 1, 0, 9, distribution="uniform"),
             ],
         ),
     ],
-    "core.laws": [
+    "core.distributions": [
         Entry(
             "Expected the steps of a popularity curve",
             lambda _: Empirical([5, 1]),
-            [lambda _: Empirical(Steps.from_counts([5, 1]))],
+            [lambda _: Empirical(PopularityCurve.from_counts([5, 1]))],
         ),
         Entry(
             "Choose another",
-            lambda _: register_law(type("Mine", (LogUniform,), {"name": "uniform"})),
-            [lambda _: register_law(type("Mine", (LogUniform,), {"name": "mine"}))],
+            lambda _: register_distribution(type("Mine", (LogUniform,), {"name": "uniform"})),
+            [lambda _: register_distribution(type("Mine", (LogUniform,), {"name": "mine"}))],
         ),
         Entry(
             "Expected distortion >= 0",
@@ -107,27 +117,27 @@ TABLE = {
             ],
         ),
         Entry(
-            "Expected the steps of the empirical law",
-            lambda _: PopularityBasedSampler(6, 3, 2, law="empirical"),
+            "Expected the steps of the empirical distribution",
+            lambda _: PopularityBasedSampler(6, 3, 2, distribution="empirical"),
             [
                 lambda folder: PopularityBasedSampler.from_schema(
-                    schema(folder), law="empirical", max_num_samples=2
+                    schema(folder), distribution="empirical", max_num_samples=2
                 ),
-                lambda _: PopularityBasedSampler(6, 3, 2, law=Empirical(STEPS)),
+                lambda _: PopularityBasedSampler(6, 3, 2, distribution=Empirical(STEPS)),
             ],
         ),
         Entry(
-            "Expected a law's name",
-            lambda _: PopularityBasedSampler(6, 3, 2, law="zipf"),
+            "Expected a distribution's name",
+            lambda _: PopularityBasedSampler(6, 3, 2, distribution="zipf"),
             [
-                lambda _: PopularityBasedSampler(6, 3, 2, law="log_uniform"),
-                lambda _: PopularityBasedSampler(6, 3, 2, law=LogUniform(4).get_config()),
+                lambda _: PopularityBasedSampler(6, 3, 2, distribution="log_uniform"),
+                lambda _: PopularityBasedSampler(6, 3, 2, distribution=LogUniform(4).get_config()),
             ],
         ),
         Entry(
-            "Expected the configuration of the law",
-            lambda _: law_from_config({"name": "uniform", "length": 4}),
-            [lambda _: law_from_config(LogUniform(4).get_config())],
+            "Expected the configuration of the distribution",
+            lambda _: distribution_from_config({"name": "uniform", "length": 4}),
+            [lambda _: distribution_from_config(LogUniform(4).get_config())],
         ),
         Entry(
             "Pass one count per id, in id order",
@@ -135,28 +145,28 @@ TABLE = {
             [lambda _: distance(LogUniform(3), [3, 2, 1])],
         ),
     ],
-    "core.pieces": [
+    "core.segments": [
         Entry(
-            "Give the pieces in the order of their ranks",
-            lambda _: Pieces([0, 2], [0.2, 0.8], 4),
-            [lambda _: Pieces([0, 2], [0.8, 0.2], 4)],
+            "Give the segments in the order of their ranks",
+            lambda _: Segments([0, 2], [0.2, 0.8], 4),
+            [lambda _: Segments([0, 2], [0.8, 0.2], 4)],
         ),
         Entry(
-            "Take a flatter law",
-            lambda _: Empirical(Steps.from_counts([10**4, 1]), 20.0),
-            [lambda _: Empirical(Steps.from_counts([10**4, 1]), 1.0)],
+            "Take a flatter distribution",
+            lambda _: Empirical(PopularityCurve.from_counts([10**4, 1]), 20.0),
+            [lambda _: Empirical(PopularityCurve.from_counts([10**4, 1]), 1.0)],
         ),
     ],
-    "core.steps": [
+    "core.popularity_curve": [
         Entry(
             "It is the number of ids",
-            lambda _: Steps([0], [5], -1),
-            [lambda _: Steps([0], [5], 1)],
+            lambda _: PopularityCurve([0], [5], -1),
+            [lambda _: PopularityCurve([0], [5], 1)],
         ),
         Entry(
             "Divide them by one number",
-            lambda _: Steps.from_counts([2**62, 2**62]),
-            [lambda _: Steps.from_counts([2**62 // 1024, 2**62 // 1024])],
+            lambda _: PopularityCurve.from_counts([2**62, 2**62]),
+            [lambda _: PopularityCurve.from_counts([2**62 // 1024, 2**62 // 1024])],
         ),
         Entry(
             "not a list of first id:count",
@@ -167,18 +177,18 @@ TABLE = {
             excepted="the reason inside the message on steps that cannot be read",
         ),
         Entry(
-            "Build them with Steps.from_counts",
-            lambda _: Steps([0, 1], [1, 5], 2),
-            [lambda _: Steps.from_counts([5, 1])],
+            "Build them with PopularityCurve.from_counts",
+            lambda _: PopularityCurve([0, 1], [1, 5], 2),
+            [lambda _: PopularityCurve.from_counts([5, 1])],
         ),
         Entry(
             "By default it is",
-            lambda _: Steps.from_counts([5, 1], max_steps=0),
-            [lambda _: Steps.from_counts([5, 1])],
+            lambda _: PopularityCurve.from_counts([5, 1], max_steps=0),
+            [lambda _: PopularityCurve.from_counts([5, 1])],
         ),
         Entry(
             "Run the preprocessing workflow again",
-            lambda _: Steps.parse("3:1,4:5,5", IdDomain(3, 4)),
+            lambda _: PopularityCurve.parse("3:1,4:5,5", IdDomain(3, 4)),
             [lambda folder: read_popularity(schema(folder)).curve],
         ),
         Entry(
@@ -188,12 +198,12 @@ TABLE = {
         ),
         Entry(
             "Expected a flat list of whole counts",
-            lambda _: Steps.from_counts([[5.5, 1.0]]),
-            [lambda _: Steps.from_counts([5, 1])],
+            lambda _: PopularityCurve.from_counts([[5.5, 1.0]]),
+            [lambda _: PopularityCurve.from_counts([5, 1])],
         ),
         Entry(
             "Order the ids by frequency first",
-            lambda _: Steps.from_counts([1, 5]),
+            lambda _: PopularityCurve.from_counts([1, 5]),
             [lambda folder: read_popularity(schema(folder)).curve],
         ),
     ],

@@ -355,7 +355,7 @@ TABLE = {
             [lambda folder: other_keys(folder, ["tea", "unheard of"])],
         ),
     ],
-    "ops.fit_files": [
+    "ops.stored_operator": [
         Entry(
             "Expected one vocabulary of each name",
             lambda folder: same_name(folder, one_operator=True),

@@ -10,8 +10,8 @@ from merlin.schema import Schema
 
 from merlin_popsampler.contract.metadata import PopularityMetadata
 from merlin_popsampler.contract.schema import with_popularity
+from merlin_popsampler.core.distributions import LogUniform
 from merlin_popsampler.core.domain import IdDomain
-from merlin_popsampler.core.laws import LogUniform
 from merlin_popsampler.tf.logits import one_positive_a_row
 from merlin_popsampler.tf.merlin_models.interfaces import check_no_squeeze
 from merlin_popsampler.tf.merlin_models.item_features import ItemFeatures, required
@@ -171,8 +171,8 @@ TABLE = {
     ],
     "tf.negatives": [
         Entry(
-            "Expected the measured law for in-batch negatives",
-            lambda _: InBatch(14, 3, law="log_uniform"),
+            "Expected the measured distribution for in-batch negatives",
+            lambda _: InBatch(14, 3, distribution="log_uniform"),
             [lambda folder: InBatch.from_schema(schema(folder))],
         ),
         Entry(

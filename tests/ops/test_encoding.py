@@ -14,7 +14,7 @@ from merlin_popsampler.ops.counting import count_keys
 from merlin_popsampler.ops.encoding import as_lists, encode
 from merlin_popsampler.ops.fit_folder import FitFolder
 from merlin_popsampler.ops.keys import KeyGroup
-from merlin_popsampler.ops.vocabulary import Layout, stage
+from merlin_popsampler.ops.vocabulary import VocabularyOptions, stage
 from tests.support.workflow_helpers import expected_ids, forget_vocabularies
 
 WAYS = ("index", "part by part", "join")
@@ -24,7 +24,7 @@ WAYS = ("index", "part by part", "join")
 def way(request, monkeypatch):
     """Each way in which keys are looked up, the one on a GPU included, gives the same ids."""
     if request.param == "join":
-        monkeypatch.setattr(encoding, "places_of", lookup.joined)
+        monkeypatch.setattr(encoding, "positions", lookup.joined)
     with dask.config.set({lookup.BUDGET: 0 if request.param == "part by part" else "1 GB"}):
         yield request.param
 
@@ -40,14 +40,14 @@ def vocabulary_of(keys, folder, group=ITEM, **layout):
     columns = group.columns if not group.joint else group.columns[:1]
     frame = pd.DataFrame(rows, columns=columns)
     one = KeyGroup(group.name, tuple(columns), group.joint)
-    layout = Layout(**layout)
+    layout = VocabularyOptions(**layout)
     ddf, name = dd.from_pandas(frame, npartitions=1), group.name
     counts = count_keys(ddf, [one], {name: 8}, {name: layout.split_out})
     staged = stage(counts[name], group, layout, FitFolder(str(folder), "fit"))
     return staged.compute(scheduler="synchronous")
 
 
-def ids_of(frame, vocabulary, group=ITEM, columns=("item",), dtype="int64"):
+def as_ids(frame, vocabulary, group=ITEM, columns=("item",), dtype="int64"):
     column = pd.Series(encode(frame, group, columns, vocabulary, np.dtype(dtype)))
     return column.tolist()
 
@@ -83,7 +83,7 @@ def test_rows_keep_their_places_whatever_the_index(tmp_path, rng):
     for index in (range(60), rng.permutation(60), [7] * 60, [f"row {i % 9}" for i in range(60)]):
         frame = pd.DataFrame({"item": keys}, index=index)
         given = frame.copy()
-        assert ids_of(frame, vocabulary) == expected
+        assert as_ids(frame, vocabulary) == expected
         pd.testing.assert_frame_equal(frame, given)
 
 
@@ -93,12 +93,12 @@ def test_equal_words_have_one_id_whatever_objects_they_are(tmp_path, rng):
     held = [*words, "new", None, np.nan]
     ids = {**expected_ids(words), "new": 2}
     keys = [held[place] for place in rng.integers(0, len(held), 3000)]
-    assert ids_of(pd.DataFrame({"item": keys}), vocabulary) == [ids.get(key, 1) for key in keys]
+    assert as_ids(pd.DataFrame({"item": keys}), vocabulary) == [ids.get(key, 1) for key in keys]
 
 
 def test_an_empty_vocabulary_knows_nothing(tmp_path):
     vocabulary = vocabulary_of([], tmp_path)
-    assert ids_of(pd.DataFrame({"item": ["a", None, "b"]}), vocabulary) == [2, 1, 2]
+    assert as_ids(pd.DataFrame({"item": ["a", None, "b"]}), vocabulary) == [2, 1, 2]
 
 
 @pytest.mark.parametrize("split_out", [1, 3])
@@ -107,7 +107,7 @@ def test_split_vocabularies_are_one(tmp_path, rng, split_out):
     vocabulary = vocabulary_of(keys, tmp_path, split_out=split_out)
     ids = expected_ids(keys)
     given = [*range(-3, 45)]
-    found = ids_of(pd.DataFrame({"item": given}), vocabulary)
+    found = as_ids(pd.DataFrame({"item": given}), vocabulary)
     assert found == [ids.get(key, 2) for key in given]
 
 
@@ -141,14 +141,14 @@ def test_combinations_are_known_whole_or_not_at_all(tmp_path):
     vocabulary = vocabulary_of(keys, tmp_path, PAIR)
     given = {(1, "x"): 3, (2, "x"): 4, (2, None): 5, (1, None): 2, (3, "x"): 2, (None, None): 1}
     frame = pd.DataFrame(list(given), columns=["left", "right"])
-    assert ids_of(frame, vocabulary, PAIR, ("left", "right")) == list(given.values())
+    assert as_ids(frame, vocabulary, PAIR, ("left", "right")) == list(given.values())
 
 
 def test_columns_of_a_joint_group_share_the_ids(tmp_path):
     vocabulary = vocabulary_of([5, 5, 7], tmp_path, JOINT)
     frame = pd.DataFrame({"a": [7, 5], "b": [5.0, np.nan]})
-    assert ids_of(frame, vocabulary, JOINT, ("a",)) == [4, 3]
-    assert ids_of(frame, vocabulary, JOINT, ("b",)) == [3, 1]
+    assert as_ids(frame, vocabulary, JOINT, ("a",)) == [4, 3]
+    assert as_ids(frame, vocabulary, JOINT, ("b",)) == [3, 1]
 
 
 MASK = 2**64 - 1
@@ -188,10 +188,10 @@ def test_unknown_keys_are_hashed(tmp_path, rng, num_buckets):
     frame = pd.DataFrame({"item": given}, index=rng.permutation(len(given)))
     expected = [ids.get(key, 2 + bucket(key) % num_buckets) for key in given]
     assert len({i for i in expected if i < 2 + num_buckets}) > num_buckets // 2
-    assert ids_of(frame, vocabulary) == expected
-    assert ids_of(frame.iloc[7:90], vocabulary) == expected[7:90]
+    assert as_ids(frame, vocabulary) == expected
+    assert as_ids(frame.iloc[7:90], vocabulary) == expected[7:90]
     # floats hash unlike the integers that they are equal to, unless somebody sees to it
-    assert ids_of(frame.astype(float), vocabulary) == expected
+    assert as_ids(frame.astype(float), vocabulary) == expected
 
 
 def test_unknown_combinations_are_hashed(tmp_path):
@@ -200,7 +200,7 @@ def test_unknown_combinations_are_hashed(tmp_path):
     given = [(a, b) for a in range(6) for b in range(6) if a != b or a == 1]
     expected = [ids.get(pair, 2 + bucket(*pair) % 7) for pair in given]
     frame = pd.DataFrame(given, columns=["left", "right"])
-    assert ids_of(frame, vocabulary, PAIR, ("left", "right")) == expected
+    assert as_ids(frame, vocabulary, PAIR, ("left", "right")) == expected
 
 
 @pytest.mark.parametrize("name", ["id", "order", "key 1", "_popsampler_id", "size"])
@@ -208,7 +208,7 @@ def test_columns_of_any_name(tmp_path, name):
     group = KeyGroup(f"{name}_b", (name, "b"), joint=False)
     vocabulary = vocabulary_of([(1, 1), (1, 1), (2, 1)], tmp_path, group)
     frame = pd.DataFrame({name: [2, 1, 5], "b": [1, 1, 1]})
-    assert ids_of(frame, vocabulary, group, (name, "b")) == [4, 3, 2]
+    assert as_ids(frame, vocabulary, group, (name, "b")) == [4, 3, 2]
 
 
 @pytest.mark.parametrize("num_buckets", [1, 997])
@@ -231,47 +231,47 @@ def test_combinations_of_every_kind_in_any_company(tmp_path, num_buckets):
 
     def found(rows):
         columns = {name: pd.Series(keys, dtype=object) for name, keys in zip("lr", zip(*rows))}
-        return ids_of(pd.DataFrame(columns), vocabulary, PAIR, ("l", "r"))
+        return as_ids(pd.DataFrame(columns), vocabulary, PAIR, ("l", "r"))
 
     alone = [found([row])[0] for row in asked]
     assert alone[:4] == [ids[row] for row in asked[:4]] and alone[-1] == 1
     assert all(2 <= bucket < first for bucket in alone[4:-1])
     assert found(asked) == alone and found(asked[::-1]) == alone[::-1]
     numbers = pd.DataFrame({"l": [1.0, np.nan, 2.0], "r": ["a\0b", "a\0b", np.nan]})
-    assert ids_of(numbers, vocabulary, PAIR, ("l", "r")) == [ids[row] for row in order[:3]]
+    assert as_ids(numbers, vocabulary, PAIR, ("l", "r")) == [ids[row] for row in order[:3]]
 
 
 def test_a_part_of_which_only_nulls_are_known(tmp_path):
     vocabulary = vocabulary_of([(1, None), (2, None), (1, None)], tmp_path, PAIR)
     frame = pd.DataFrame({"l": [1, 2, 1], "r": [None, None, "new"]})
-    assert ids_of(frame, vocabulary, PAIR, ("l", "r")) == [3, 4, 2]
+    assert as_ids(frame, vocabulary, PAIR, ("l", "r")) == [3, 4, 2]
     frame = pd.DataFrame({"l": [1, 1], "r": [5, 6]})
-    assert ids_of(frame, vocabulary, PAIR, ("l", "r")) == [2, 2]
+    assert as_ids(frame, vocabulary, PAIR, ("l", "r")) == [2, 2]
 
 
 def test_keys_that_the_dtype_cannot_hold_are_unknown(tmp_path):
     vocabulary = vocabulary_of([5, 5, 7], tmp_path)
     frame = pd.DataFrame({"item": [5.0, 5.5, 7.0, -0.0, np.nan]})
-    assert ids_of(frame, vocabulary) == [3, 2, 4, 2, 1]
+    assert as_ids(frame, vocabulary) == [3, 2, 4, 2, 1]
     with pytest.raises(PopSamplerError, match="'item'.*kind"):
-        ids_of(pd.DataFrame({"item": ["five"]}), vocabulary)
+        as_ids(pd.DataFrame({"item": ["five"]}), vocabulary)
 
 
 @pytest.mark.parametrize("requests", [[2.0**53], [True], [2.0**53 + 2], ["9007199254740992"]])
 def test_requests_that_pandas_would_take_for_other_keys_are_refused(tmp_path, requests):
     vocabulary = vocabulary_of([2**53, 2**53, 2**53 + 1, 1], tmp_path)
     exact = pd.DataFrame({"item": [2**53 + 1, 2**53, 1, 2**53 + 2]})
-    assert ids_of(exact, vocabulary) == [5, 3, 4, 2]
+    assert as_ids(exact, vocabulary) == [5, 3, 4, 2]
     with pytest.raises(PopSamplerError, match="'item'"):
-        ids_of(pd.DataFrame({"item": pd.Series(requests, dtype=object)}), vocabulary)
+        as_ids(pd.DataFrame({"item": pd.Series(requests, dtype=object)}), vocabulary)
 
 
 def test_words_are_no_times(tmp_path):
     vocabulary = vocabulary_of([pd.Timestamp("2020-01-02"), pd.Timestamp("2020-01-01")], tmp_path)
     days = pd.to_datetime(pd.Series(["2020-01-01", "2020-01-02", "2020-01-03", None]))
-    assert ids_of(pd.DataFrame({"item": days}), vocabulary) == [3, 4, 2, 1]
+    assert as_ids(pd.DataFrame({"item": days}), vocabulary) == [3, 4, 2, 1]
     with pytest.raises(PopSamplerError, match="'item'.*datetime.*string"):
-        ids_of(pd.DataFrame({"item": ["2020-01-01"]}), vocabulary)
+        as_ids(pd.DataFrame({"item": ["2020-01-01"]}), vocabulary)
 
 
 def test_files_are_read_once_and_never_mistaken_for_others(tmp_path, way):
@@ -279,15 +279,15 @@ def test_files_are_read_once_and_never_mistaken_for_others(tmp_path, way):
     forget_vocabularies()
     frame = pd.DataFrame({"item": ["a", "b"]})
     first = vocabulary_of(["a", "a", "b"], tmp_path)
-    assert ids_of(frame, first) == [3, 4]
+    assert as_ids(frame, first) == [3, 4]
     second = vocabulary_of(["a", "b", "b"], tmp_path)
     assert second.path("unique") == first.path("unique")
-    assert [ids_of(frame, second) for _ in range(2)] == [[4, 3]] * 2
+    assert [as_ids(frame, second) for _ in range(2)] == [[4, 3]] * 2
     if way != "part by part":
-        assert ids_of(frame, first) == [3, 4]  # from the cache: its file is gone
+        assert as_ids(frame, first) == [3, 4]  # from the cache: its file is gone
     forget_vocabularies()
     with pytest.raises(PopSamplerError, match="digest"):
-        ids_of(frame, first)
+        as_ids(frame, first)
 
 
 def test_what_is_checked_is_what_is_read(tmp_path, monkeypatch):
@@ -303,5 +303,5 @@ def test_what_is_checked_is_what_is_read(tmp_path, monkeypatch):
         return content
 
     monkeypatch.setattr(storage, "read_bytes", once)
-    assert ids_of(pd.DataFrame({"item": ["a", "b"]}), vocabulary) == [3, 4]
+    assert as_ids(pd.DataFrame({"item": ["a", "b"]}), vocabulary) == [3, 4]
     assert reads == [vocabulary.path("unique")]

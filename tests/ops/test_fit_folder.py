@@ -7,14 +7,14 @@ import pytest
 
 from merlin_popsampler import PopSamplerError, PopularityMetadata
 from merlin_popsampler.ops import fit_folder, fit_places, storage
-from merlin_popsampler.ops.fit_folder import FitFolder, Fitted
+from merlin_popsampler.ops.fit_folder import FitArtifact, FitFolder
 
 METADATA = PopularityMetadata.from_counts([5, 1, 1], 3, "counted", 8)
 
 
 def fitted_in(folder, name="item", values=(1,), kind="unique"):
     frames = [pd.DataFrame({"v": [value]}, index=[value + 3]) for value in values]
-    return Fitted(folder, {kind: fit_folder.write(folder, kind, name, frames)}, METADATA)
+    return FitArtifact(folder, {kind: fit_folder.write(folder, kind, name, frames)}, METADATA)
 
 
 def test_a_file_and_a_folder_of_parts(tmp_path):

@@ -9,11 +9,11 @@ from merlin_popsampler.errors import FrequencyOrderError
 from merlin_popsampler.ops.counting import Counts
 from merlin_popsampler.ops.fit_folder import FitFolder
 from merlin_popsampler.ops.id_order import LARGEST_ID, measure, passed_counts, violation_of
-from merlin_popsampler.ops.keys import Rows
+from merlin_popsampler.ops.keys import ColumnSummary
 
 
 def counted(ids, sizes, nulls=0):
-    rows = Rows(nulls, is_list=False, floating=False, large=False, dtypes=frozenset())
+    rows = ColumnSummary(nulls, is_list=False, floating=False, large=False, dtypes=frozenset())
     return Counts([pa.array(ids)], np.array(sizes), (None,), {"item_id": rows})
 
 

@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 
 from merlin_popsampler import PopSamplerError
-from merlin_popsampler.ops.key_kinds import KeyKind, canonical, cast, merged, widened
+from merlin_popsampler.ops.key_kinds import KeyType, canonical, cast, merged, widened
 
 DAY = datetime.datetime.fromisoformat("2020-01-02")
 
 
 def number(dtype):
-    return KeyKind("number", dtype)
+    return KeyType("number", dtype)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def number(dtype):
 )
 def test_canonical_keys(keys, family, dtype):
     values, kind = canonical(keys, "item_id")
-    assert kind == KeyKind(family, dtype) and str(values.dtype) == dtype
+    assert kind == KeyType(family, dtype) and str(values.dtype) == dtype
     assert list(values) == list(keys)
 
 
@@ -91,13 +91,13 @@ def test_casts_say_what_they_hold(keys, dtype, exact):
 def test_casts_between_families_are_refused():
     for keys, kind in [
         ("a", number("int64")),
-        (1, KeyKind("string", "object")),
+        (1, KeyType("string", "object")),
         (True, number("int64")),
     ]:
         with pytest.raises(PopSamplerError, match="'item_id'.*kind"):
             cast(pd.Series([keys]), kind, "item_id")
     with pytest.raises(PopSamplerError, match="'item_id'.*number and string"):
-        merged([number("int64"), KeyKind("string", "object")], "item_id")
+        merged([number("int64"), KeyType("string", "object")], "item_id")
 
 
 def test_the_wider_dtype_holds_both():
@@ -112,6 +112,6 @@ def test_the_wider_dtype_holds_both():
 
 def test_a_kind_with_nulls_beside_it():
     assert not number("int64").holds_nulls and number("int64").with_nulls() == number("float64")
-    assert KeyKind("bool", "bool").with_nulls() == KeyKind("bool", "float64")
-    word = KeyKind("string", "object")
+    assert KeyType("bool", "bool").with_nulls() == KeyType("bool", "float64")
+    word = KeyType("string", "object")
     assert word.holds_nulls and word.with_nulls() == word

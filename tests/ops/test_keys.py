@@ -6,8 +6,8 @@ import pytest
 
 from merlin_popsampler import PopSamplerError
 from merlin_popsampler.ops.keys import (
+    ColumnSummary,
     KeyGroup,
-    Rows,
     all_null,
     distinct_objects,
     elements,
@@ -81,7 +81,7 @@ def test_a_row_is_null_where_all_its_keys_are():
 
 
 def part(nulls=0, is_list=False, floating=False, large=False):
-    return Rows(nulls, is_list, floating, large, frozenset(["int64"]))
+    return ColumnSummary(nulls, is_list, floating, large, frozenset(["int64"]))
 
 
 def test_null_rows_are_keys_or_empty_lists_as_the_column_has_it():

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 from merlin_popsampler import PopSamplerError, PopularityMetadata
+from merlin_popsampler.core.run_lengths import RunLengths
 from merlin_popsampler.ops import popularity_file, storage
-from merlin_popsampler.ops.fit_folder import FitFolder, Fitted
-from merlin_popsampler.ops.levels import Levels
+from merlin_popsampler.ops.fit_folder import FitArtifact, FitFolder
 
 
 @pytest.mark.parametrize("parts", [1, 2, 7])
@@ -15,14 +15,14 @@ def test_counts_round_trip(parts, out_path):
     """Also where there are more parts than ids."""
     counts = np.array([0, 2, 0, 9, 5])
     folder = FitFolder(out_path, "fit")
-    files = popularity_file.write(folder, "a", Levels.of(counts), parts)
+    files = popularity_file.write(folder, "a", RunLengths.of(counts), parts)
     assert len(files) == parts
     table = storage.read_table(f"{out_path}/fit/popularity.a.parquet")
     assert table.to_dict("list") == {"id": [0, 1, 2, 3, 4], "count": [0, 2, 0, 9, 5]}
     assert popularity_file.counts_of(table, "x").tolist() == counts.tolist()
     metadata = PopularityMetadata.from_counts(counts, 0, "counted", 9)
-    fitted = Fitted(folder, {"popularity": files}, metadata)
-    assert popularity_file.counts_of_fit(fitted).tolist() == counts.tolist()
+    fitted = FitArtifact(folder, {"popularity": files}, metadata)
+    assert popularity_file.read_counts(fitted).tolist() == counts.tolist()
 
 
 def test_the_digest_is_that_of_the_values():

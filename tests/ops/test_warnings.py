@@ -11,7 +11,7 @@ from merlin_popsampler import FrequencyCategorify, FrequencyOrder
 from tests.support.workflow_helpers import dataset, fitted
 
 KEYS = np.repeat(np.arange(50), [10_000, *[100] * 9, *[1] * 40])
-"""A head that no log-uniform law has: total variation 0.74."""
+"""A head that no log-uniform distribution has: total variation 0.74."""
 
 
 def said(make, *, by="merlin_popsampler"):

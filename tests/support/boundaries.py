@@ -3,19 +3,19 @@
 import numpy as np
 
 from merlin_popsampler.core.tables import inverse_table
-from merlin_popsampler.laws import Empirical, LogUniform, Steps, Uniform
+from merlin_popsampler.distributions import Empirical, LogUniform, PopularityCurve, Uniform
 
 ULPS = 4
-LAWS = {
+DISTRIBUTIONS = {
     "log_uniform": LogUniform(10**9),
     "uniform": Uniform(10**9),
-    "empirical": Empirical(Steps.from_counts(10**9 // np.arange(10, 10**6))),
+    "empirical": Empirical(PopularityCurve.from_counts(10**9 // np.arange(10, 10**6))),
 }
 
 
-def real_ranks(law, uniforms):
+def real_ranks(distribution, uniforms):
     """The real numbers whose floors are ranks, by the recipe of `InverseTable`, in NumPy."""
-    table = inverse_table(law)
+    table = inverse_table(distribution)
     offset, scale = table.whole
     if table.shift is not None:
         return np.exp(uniforms * scale) * offset - table.shift

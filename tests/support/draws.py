@@ -5,13 +5,15 @@ import tensorflow as tf
 from merlin_popsampler.tf.ranks import draw_ranks
 
 
-def batches_of(law, num_sampled, count, algorithm, unique=True, key=11):
+def batches_of(distribution, num_sampled, count, algorithm, unique=True, key=11):
     """`count` consecutive batches, `[count, num_sampled]`, drawn in one graph."""
 
     @tf.function(jit_compile=algorithm == "hash")
     def draw_all():
         return tf.map_fn(
-            lambda position: draw_ranks(law, key, position, num_sampled, unique, algorithm),
+            lambda position: draw_ranks(
+                distribution, key, position, num_sampled, unique, algorithm
+            ),
             tf.range(count, dtype=tf.int64),
         )
 

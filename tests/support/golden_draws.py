@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from merlin_popsampler.laws import Empirical, LogUniform, Steps, Uniform
+from merlin_popsampler.distributions import Empirical, LogUniform, PopularityCurve, Uniform
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "draws.json").read_text())
-"""By law, number of draws and kind: first ranks, and the digest of all as little-endian int64."""
+"""First ranks of each golden draw, and the digest of all as little-endian int64."""
 
 
 def _falling(size):
@@ -20,13 +20,13 @@ def _falling(size):
 
 
 COUNTS = np.sort(np.random.default_rng(3).zipf(1.4, 400).clip(max=5000))[::-1]
-LAWS = {
+DISTRIBUTIONS = {
     "log_uniform_400": LogUniform(400),
     "uniform_400": Uniform(400),
-    "empirical_400": Empirical(Steps.from_counts(COUNTS)),
-    "distorted_400": Empirical(Steps.from_counts(COUNTS), 0.75),
+    "empirical_400": Empirical(PopularityCurve.from_counts(COUNTS)),
+    "distorted_400": Empirical(PopularityCurve.from_counts(COUNTS), 0.75),
     "log_uniform_1e6": LogUniform(10**6),
     "log_uniform_1e9": LogUniform(10**9),
     "uniform_1e6": Uniform(10**6),
-    "empirical_1e6": Empirical(Steps.from_counts(_falling(10**6 - 10))),
+    "empirical_1e6": Empirical(PopularityCurve.from_counts(_falling(10**6 - 10))),
 }

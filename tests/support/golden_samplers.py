@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from merlin_popsampler.laws import Empirical, LogUniform, Steps, Uniform
+from merlin_popsampler.distributions import Empirical, LogUniform, PopularityCurve, Uniform
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "samplers.json").read_text())
 """By case: of each of the first batches, the first ids and the digest of all as int64."""
@@ -15,7 +15,7 @@ MIN_ID = 3
 
 
 def _measured(size, distortion=1.0):
-    return Empirical(Steps.from_counts(10**9 // np.arange(10, 10 + size)), distortion)
+    return Empirical(PopularityCurve.from_counts(10**9 // np.arange(10, 10 + size)), distortion)
 
 
 CASES = {
@@ -30,13 +30,20 @@ CASES = {
     "measured, 20000 of 1e6, a head": (_measured(10**6), 20_000, True),
     "measured to the power 0.75, 1000 of 1e6, repeated": (_measured(10**6, 0.75), 1000, False),
 }
-"""Law, draws of a batch, and whether they are distinct."""
+"""Distribution, draws of a batch, and whether they are distinct."""
 
 
 def sampler_of(cls, case, seed=17):
     """The sampler of a case, of whatever framework."""
-    law, num_sampled, unique = CASES[case]
-    return cls(MIN_ID + law.size - 1, MIN_ID, num_sampled, seed, unique=unique, law=law)
+    distribution, num_sampled, unique = CASES[case]
+    return cls(
+        MIN_ID + distribution.size - 1,
+        MIN_ID,
+        num_sampled,
+        seed,
+        unique=unique,
+        distribution=distribution,
+    )
 
 
 def summary(ids):

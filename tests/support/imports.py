@@ -12,7 +12,7 @@ MAY_IMPORT = {
     "errors": (),
     "compat": ("errors",),
     "core": ("errors",),
-    "laws": ("core",),
+    "distributions": ("core",),
     "contract": ("errors", "core"),
     "ops": ("errors", "core", "contract"),
     "tf": ("errors", "core", "contract"),
@@ -33,7 +33,7 @@ MUST_NOT = {
 }
 BY_NAME = ("import_module", "__import__")
 """Functions that import what they are told, at the time that they are called."""
-NUMPY_ONLY = ("errors", "core", "laws")
+NUMPY_ONLY = ("errors", "core", "distributions")
 
 
 def imports_of(source: str, module: str, eager: bool = False) -> Iterator[str]:
@@ -75,7 +75,7 @@ def _called(node: ast.Call) -> str:
 
 
 def sources(package: Path) -> Dict[str, str]:
-    """Source by dotted name (`merlin_popsampler.core.laws`) of every module of a package."""
+    """Source of every module of a package, by dotted name."""
     found = {}
     for path in sorted(package.rglob("*.py")):
         parts = path.relative_to(package.parent).with_suffix("").parts

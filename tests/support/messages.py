@@ -51,7 +51,7 @@ def messages_of(source: str) -> List[str]:
 
 
 def modules_with_messages() -> Dict[str, List[str]]:
-    """Messages by the module's name inside the package, such as "core.laws"."""
+    """Messages by the module's name inside the package, such as "core.distributions"."""
     found = {}
     for path in sorted(PACKAGE.rglob("*.py")):
         messages = messages_of(path.read_text(encoding="utf-8"))

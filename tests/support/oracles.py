@@ -10,7 +10,7 @@ CLIFFS = {
     "three items of 30 %": [3000] * 3 + [10] * 100,
     "100 items hold 99.9 %": [999] * 100 + [1] * 100,
 }
-"""Hard laws: counts with a cliff."""
+"""Hard distributions: counts with a cliff."""
 
 
 def log_uniform_probs(size: int) -> Any:
@@ -107,7 +107,7 @@ def integral_inclusion(probs: Any, step: float = 0.02) -> Any:
 
 
 def integral_of_one(probs: Any, index: int, num_sampled: int) -> float:
-    """Inclusion probability of one id of a large law: Gauss-Legendre where P is neither 0 nor 1."""
+    """Inclusion probability of one id of a large catalog, by Gauss-Legendre quadrature."""
     probs = np.asarray(probs, np.float64)
     own, others = probs[index], np.delete(probs, index)
     grid = np.exp(np.linspace(-8.0, np.log(60.0 / probs.min()), 4000))

@@ -6,7 +6,7 @@ import numpy as np
 
 
 def by_recipe(table: Any, u: Any, behind: bool) -> Any:
-    """Ranks (int64) of uniforms, of the whole law or behind the table's head."""
+    """Ranks (int64) of uniforms, of the whole distribution or behind the table's head."""
     offset, scale = table.behind if behind else table.whole
     if table.shift is not None:
         real = np.exp(u * scale) * offset - table.shift

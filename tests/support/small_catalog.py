@@ -1,16 +1,16 @@
-"""Samplers over twelve items, ids 3 to 14, by every law, and the laws' probabilities by hand."""
+"""Samplers over twelve items, ids 3 to 14, and their probabilities by hand."""
 
 import numpy as np
 
-from merlin_popsampler.laws import Empirical, LogUniform, Steps, Uniform
+from merlin_popsampler.distributions import Empirical, LogUniform, PopularityCurve, Uniform
 from merlin_popsampler.tf.sampler import PopularityBasedSampler
 from tests.support import oracles
 
 COUNTS = [300, 41, 41, 30, 9, 9, 9, 2, 1, 1, 1, 1]
-LAWS = {
+DISTRIBUTIONS = {
     "log_uniform": LogUniform(12),
-    "empirical": Empirical(Steps.from_counts(COUNTS)),
-    "distorted": Empirical(Steps.from_counts(COUNTS), 0.5),
+    "empirical": Empirical(PopularityCurve.from_counts(COUNTS)),
+    "distorted": Empirical(PopularityCurve.from_counts(COUNTS), 0.5),
     "uniform": Uniform(12),
 }
 ORACLES = {

@@ -52,12 +52,12 @@ def includes(batches: Any, inclusion: Any) -> bool:
 def covers_octaves(ranks: Any, size: int) -> bool:
     """Whether `log2(rank + 1)` of log-uniform draws fills each octave, and evenly inside the last.
 
-    The last octave is cut into 64 equal pieces, so that gaps of a coarse uniform show.
+    The last octave is cut into 64 equal segments, so that gaps of a coarse uniform show.
     """
     ranks = np.asarray(ranks, np.float64)
     tops = np.append(2.0 ** np.arange(np.floor(np.log2(size)) + 1) - 1, size)
-    pieces = np.linspace(tops[-2], size, 65).round()
-    edges = np.unique(np.concatenate([tops, pieces]))
+    segments = np.linspace(tops[-2], size, 65).round()
+    edges = np.unique(np.concatenate([tops, segments]))
     probs = np.log((edges[1:] + 1) / (edges[:-1] + 1)) / np.log(size + 1.0)
     if ranks.min() < 0 or ranks.max() >= size:
         return False
@@ -91,7 +91,7 @@ def log_uniform(size: int) -> Any:
     return np.log1p(1.0 / np.arange(1.0, size + 1.0)) / np.log1p(size)
 
 
-WRONG_LAWS: Dict[str, Callable[[int], Any]] = {
+WRONG_DISTRIBUTIONS: Dict[str, Callable[[int], Any]] = {
     "uniform": lambda size: np.full(size, 1.0 / size),
     "one over rank": lambda size: (
         (1 / np.arange(1.0, size + 1)) / np.sum(1 / np.arange(1.0, size + 1))

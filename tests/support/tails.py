@@ -1,4 +1,4 @@
-"""Whether draws from huge catalogs follow their law down to the rarest items, band by band.
+"""Checks that draws from huge catalogs follow their distribution down to the rarest items.
 
 The check's false-alarm rate is `LEVEL`. Its power against a wrong sampler is bounded from below
 without approximation: by the exact mean and variance of its statistic and Cantelli's inequality.
@@ -10,9 +10,9 @@ from typing import Any, Callable, Dict, Tuple
 import numpy as np
 from scipy import stats
 
-from merlin_popsampler.core.laws import Empirical, Law, LogUniform
+from merlin_popsampler.core.distributions import Distribution, Empirical, LogUniform
 from merlin_popsampler.core.philox import random_uniforms
-from merlin_popsampler.core.steps import Steps
+from merlin_popsampler.core.popularity_curve import PopularityCurve
 from merlin_popsampler.core.tables import inverse_table
 from tests.support.recipes import by_recipe
 from tests.support.statistics_checks import LEVEL
@@ -26,15 +26,15 @@ _BLOCK = 2**20
 
 @dataclass
 class Tail:
-    """A law of a catalog, cut into bands of about equal probability.
+    """A distribution of a catalog, cut into bands of about equal probability.
 
     Attributes:
-      law: what is drawn from.
+      distribution: what is drawn from.
       edges: first rank of each band, and the catalog's size.
       probs: probability of each band, by formulas of the test's own.
     """
 
-    law: Law
+    distribution: Distribution
     edges: Any
     probs: Any
 
@@ -72,24 +72,24 @@ def measured(size: int) -> Tail:
     wanted = np.linspace(0, before[-1], BANDS + 1)
     edges = np.unique(np.interp(wanted, before, ends).round().astype(np.int64))
     probs = np.diff(np.interp(edges, ends, before)) / before[-1]
-    return Tail(Empirical(Steps(starts, masses.astype(np.int64), size)), edges, probs)
+    return Tail(Empirical(PopularityCurve(starts, masses.astype(np.int64), size)), edges, probs)
 
 
 TAILS: Dict[str, Callable[[int], Tail]] = {"log_uniform": log_uniform, "measured": measured}
 
 
-def drawn(law: Law, num: int, key: int = 17, start: int = 0) -> Any:
+def drawn(distribution: Distribution, num: int, key: int = 17, start: int = 0) -> Any:
     """Independent draws by NumPy: core's random numbers through core's table."""
-    table, blocks = inverse_table(law), []
+    table, blocks = inverse_table(distribution), []
     for position, first in enumerate(range(0, num, _BLOCK), start):
         uniforms = random_uniforms(key, position, min(_BLOCK, num - first))
         blocks.append(by_recipe(table, uniforms, behind=False))
     return np.concatenate(blocks)
 
 
-def single_precision(law: Law) -> Any:
+def single_precision(distribution: Distribution) -> Any:
     """A running sum in float32 of every item's probability, as `torch.multinomial` searches it."""
-    cdf = np.cumsum(law.probs().astype(np.float32), dtype=np.float32)
+    cdf = np.cumsum(distribution.probs().astype(np.float32), dtype=np.float32)
     return cdf / cdf[-1]
 
 

@@ -4,20 +4,20 @@ import numpy as np
 import torch
 
 from merlin_popsampler.torch import ranks
-from merlin_popsampler.torch.inverse import Edges
+from merlin_popsampler.torch.inverse_cdf import Edges
 from tests.support.golden_samplers import BATCHES
 
 TRUE_IDS = torch.tensor([[3, 4], [402, 0]])
 
 
-def draws_of(law, num_sampled, unique):
+def make_draws(distribution, num_sampled, unique):
     """The module that a sampler draws by."""
-    return ranks.draws_of(law, num_sampled, unique, Edges(law.pieces))
+    return ranks.make_draws(distribution, num_sampled, unique, Edges(distribution.segments))
 
 
-def way(kind, law, num_sampled):
+def way(kind, distribution, num_sampled):
     """A module of one of the classes that draw distinct ranks."""
-    return kind(law, num_sampled, Edges(law.pieces))
+    return kind(distribution, num_sampled, Edges(distribution.segments))
 
 
 def batches_of(draws, count, key=11):
@@ -36,9 +36,11 @@ def drawn_by(function, batches=BATCHES, device="cpu"):
     return [function(true_ids) for _ in range(batches)]
 
 
-def assert_prices(found, expected, rtol):
-    """The prices of batches are float32 and near those of others, on whatever device."""
+def assert_expected_counts(found, expected, rtol):
+    """The expected counts of batches are float32 and near those of others, on whatever device."""
     for values, others in zip(found, expected):
-        for prices, other_prices in zip(values[1:], others[1:]):
-            assert prices.dtype == torch.float32
-            np.testing.assert_allclose(prices.cpu(), other_prices.cpu(), rtol=rtol)
+        for expected_counts, other_expected_counts in zip(values[1:], others[1:]):
+            assert expected_counts.dtype == torch.float32
+            np.testing.assert_allclose(
+                expected_counts.cpu(), other_expected_counts.cpu(), rtol=rtol
+            )

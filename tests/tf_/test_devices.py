@@ -5,23 +5,23 @@ import pytest
 import tensorflow as tf
 from tensorflow.python.framework import kernels
 
-from merlin_popsampler.core.laws import Empirical, LogUniform, Uniform
-from merlin_popsampler.core.prices import price_table
-from merlin_popsampler.core.steps import Steps
-from merlin_popsampler.tf.prices import expected_count
+from merlin_popsampler.core.distributions import Empirical, LogUniform, Uniform
+from merlin_popsampler.core.expected_counts import build_expected_counts
+from merlin_popsampler.core.popularity_curve import PopularityCurve
+from merlin_popsampler.tf.expected_counts import expected_count
 from merlin_popsampler.tf.ranks import draw_ranks
 from merlin_popsampler.tf.sampler import PopularityBasedSampler
 
-LAWS = {
+DISTRIBUTIONS = {
     "log_uniform": LogUniform(10**6),
     "uniform": Uniform(10**6),
     "empirical": Empirical(
-        Steps.from_counts(np.sort(np.random.default_rng(3).zipf(1.4, 9000))[::-1])
+        PopularityCurve.from_counts(np.sort(np.random.default_rng(3).zipf(1.4, 9000))[::-1])
     ),
 }
 
-ZIPF = Steps.from_counts((1e9 / np.arange(1, 10**6 + 1) ** 1.1).astype(np.int64) + 1)
-LARGE = {**LAWS, "empirical": Empirical(ZIPF)}
+ZIPF = PopularityCurve.from_counts((1e9 / np.arange(1, 10**6 + 1) ** 1.1).astype(np.int64) + 1)
+LARGE = {**DISTRIBUTIONS, "empirical": Empirical(ZIPF)}
 """Large enough for 20,000 samples that decide a head by itself."""
 
 
@@ -29,12 +29,12 @@ def worst(found, expected):
     return float(np.max(np.abs(np.asarray(found, np.float64) / expected - 1)))
 
 
-def whole_sampler(law, num_sampled, unique, algorithm):
-    """Draw, price the sample, price the batch, look the sample up: all that a step does."""
-    table = price_table(law, num_sampled, unique)
+def whole_sampler(distribution, num_sampled, unique, algorithm):
+    """Draws, corrects the sample and the batch, looks the sample up: all that a step does."""
+    table = build_expected_counts(distribution, num_sampled, unique)
 
     def step(position, true_ids, embeddings):
-        ranks = draw_ranks(law, 5, position, num_sampled, unique, algorithm)
+        ranks = draw_ranks(distribution, 5, position, num_sampled, unique, algorithm)
         return (
             ranks,
             expected_count(table, ranks),
@@ -107,14 +107,14 @@ def _is_type(op, name):
     return any(attr.name == name and attr.type == "type" for attr in op.op_def.attr)
 
 
-@pytest.mark.parametrize("name", sorted(LAWS))
+@pytest.mark.parametrize("name", sorted(DISTRIBUTIONS))
 @pytest.mark.parametrize(
     "num_sampled, unique, algorithm",
     [(500, True, "sort"), (20_000, True, "sort"), (500, True, "race"), (500, False, "auto")],
 )
 def test_every_op_runs_on_a_gpu(name, num_sampled, unique, algorithm):
-    law = LARGE[name] if num_sampled > 500 else LAWS[name]
-    step, signature = whole_sampler(law, num_sampled, unique, algorithm)
+    distribution = LARGE[name] if num_sampled > 500 else DISTRIBUTIONS[name]
+    step, signature = whole_sampler(distribution, num_sampled, unique, algorithm)
     graph = tf.function(step, input_signature=signature).get_concrete_function().graph
     assert len(ops_of(graph)) > 10
     assert unfit_for_a_gpu(graph) == set()
@@ -132,7 +132,7 @@ def test_the_gpu_check_refuses_what_needs_the_host(algorithm):
     def with_int32(position, true_ids, embeddings):
         return tf.gather(embeddings, tf.minimum(tf.cast(true_ids, tf.int32), 8999))
 
-    step, signature = whole_sampler(LAWS["log_uniform"], 500, True, "host")
+    step, signature = whole_sampler(DISTRIBUTIONS["log_uniform"], 500, True, "host")
     steps = {"host": step, "op": with_op, "int32": with_int32}
     traced = tf.function(steps[algorithm], input_signature=signature)
     expected = {"host": "Unique", "op": "LogUniformCandidateSampler", "int32": "Minimum"}[algorithm]
@@ -147,30 +147,33 @@ def test_taking_a_batch_from_the_stream_runs_on_a_gpu(seed):
     assert unfit_for_a_gpu(graph) == set()
 
 
-@pytest.mark.parametrize("name", sorted(LAWS))
+@pytest.mark.parametrize("name", sorted(DISTRIBUTIONS))
 @pytest.mark.parametrize("algorithm", ["auto", "sort", "race"])
 def test_compiles_under_xla(name, algorithm):
-    law = LAWS[name] if algorithm != "race" else LogUniform(2000)
-    step, signature = whole_sampler(law, 500, True, algorithm)
+    distribution = DISTRIBUTIONS[name] if algorithm != "race" else LogUniform(2000)
+    step, signature = whole_sampler(distribution, 500, True, algorithm)
     compiled = tf.function(step, input_signature=signature, jit_compile=True)
     arguments = (
         tf.constant(3, tf.int64),
         tf.range(64, dtype=tf.int64),
         tf.random.normal([9000, 8]),
     )
-    ranks, prices, true_prices, rows = compiled(*arguments)
+    ranks, expected_counts, true_expected_counts, rows = compiled(*arguments)
     plain = step(*arguments)
     assert ranks.numpy().tolist() == plain[0].numpy().tolist()
-    assert worst(prices, plain[1].numpy()) < 1e-5 and worst(true_prices, plain[2].numpy()) < 1e-5
+    assert (
+        worst(expected_counts, plain[1].numpy()) < 1e-5
+        and worst(true_expected_counts, plain[2].numpy()) < 1e-5
+    )
     assert rows.shape == (500, 8)
 
 
-def constants_of(law, num_sampled):
-    """Bytes of all constants of a graph that draws and prices."""
-    table = price_table(law, num_sampled, unique=True)
+def constants_of(distribution, num_sampled):
+    """Bytes of all constants of a graph that draws and corrects."""
+    table = build_expected_counts(distribution, num_sampled, unique=True)
 
     def step(position):
-        ranks = draw_ranks(law, 3, position, num_sampled)
+        ranks = draw_ranks(distribution, 3, position, num_sampled)
         return ranks, expected_count(table, ranks)
 
     position = tf.TensorSpec([], tf.int64)
@@ -211,7 +214,7 @@ def test_the_algorithm_follows_the_context():
 
 @pytest.mark.gpu
 def test_on_a_gpu():
-    step, _ = whole_sampler(LAWS["log_uniform"], 5000, True, "auto")
+    step, _ = whole_sampler(DISTRIBUTIONS["log_uniform"], 5000, True, "auto")
     arguments = (tf.constant(3, tf.int64), tf.range(64, dtype=tf.int64), tf.zeros([10**6, 8]))
     with tf.device("GPU:0"):
         ranks = tf.function(step)(*arguments)[0]

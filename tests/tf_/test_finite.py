@@ -6,12 +6,12 @@ import pytest
 tf = pytest.importorskip("tensorflow")
 
 from merlin_popsampler.core.domain import IdDomain
-from merlin_popsampler.laws import Empirical, Steps
+from merlin_popsampler.distributions import Empirical, PopularityCurve
 from merlin_popsampler.tf import InBatch, PopularityBasedSampler, SampledSoftmax
 from merlin_popsampler.tf.logits import Candidates, contrastive_logits, cross_entropy
 from tests.conftest import SEED
 
-LAW = Empirical(Steps.from_counts([300, 41, 41, 30, 9, 9, 9, 2, 1, 0, 0, 0]))
+DISTRIBUTION = Empirical(PopularityCurve.from_counts([300, 41, 41, 30, 9, 9, 9, 2, 1, 0, 0, 0]))
 """Of the ids 3 to 14, the last three were never counted."""
 IDS = {
     "outside": [0, 1, 2, 15, 10**12, -1],
@@ -24,8 +24,8 @@ IDS = {
     "no row": [],
 }
 SOURCES = {
-    "a sampler": lambda: PopularityBasedSampler(14, 3, 5, 17, law=LAW),
-    "in-batch": lambda: InBatch(14, 3, law=LAW),
+    "a sampler": lambda: PopularityBasedSampler(14, 3, 5, 17, distribution=DISTRIBUTION),
+    "in-batch": lambda: InBatch(14, 3, distribution=DISTRIBUTION),
     "a mixture": lambda: [SOURCES["a sampler"](), SOURCES["in-batch"]()],
 }
 

@@ -6,7 +6,7 @@ import pytest
 pytest.importorskip("tensorflow")
 
 from merlin_popsampler import FrequencyOrderError, PopularityBasedSampler
-from merlin_popsampler.laws import Empirical, Steps
+from merlin_popsampler.distributions import Empirical, PopularityCurve
 
 COUNTS = np.array([0, 90, 40, 40, 7, 7, 1])
 
@@ -15,9 +15,9 @@ def test_it_is_the_sampler_of_the_measured_popularity():
     sampler = PopularityBasedSampler.from_counts(
         COUNTS, reserved_ids=[0], max_num_samples=3, seed=17, distortion=0.75
     )
-    law = Empirical(Steps.from_counts(COUNTS[1:]), 0.75)
-    plain = PopularityBasedSampler(6, 1, 3, 17, law=law)
-    assert sampler.get_config()["law"] == plain.get_config()["law"]
+    distribution = Empirical(PopularityCurve.from_counts(COUNTS[1:]), 0.75)
+    plain = PopularityBasedSampler(6, 1, 3, 17, distribution=distribution)
+    assert sampler.get_config()["distribution"] == plain.get_config()["distribution"]
     assert (sampler.min_id, sampler.max_id) == (1, 6)
     for _ in range(3):
         assert sampler.sample_ids().numpy().tolist() == plain.sample_ids().numpy().tolist()

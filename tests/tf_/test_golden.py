@@ -10,7 +10,7 @@ from merlin_popsampler.tf.logits import Candidates, contrastive_logits, cross_en
 from merlin_popsampler.tf.ranks import draw_ranks
 from merlin_popsampler.tf.sampler import PopularityBasedSampler
 from tests.support import golden_loss
-from tests.support.golden_draws import GOLDEN, LAWS
+from tests.support.golden_draws import DISTRIBUTIONS, GOLDEN
 from tests.support.golden_samplers import BATCHES, CASES, sampler_of, summary
 from tests.support.golden_samplers import GOLDEN as GOLDEN_SAMPLERS
 from tests.support.processors import levels, run_on
@@ -19,14 +19,16 @@ from tests.support.processors import levels, run_on
 @pytest.mark.parametrize("case", GOLDEN)
 def test_golden_draws(case):
     name, num_sampled, kind = case.split()
-    ranks = draw_ranks(LAWS[name], 17, 3, int(num_sampled), unique=kind == "unique").numpy()
+    ranks = draw_ranks(
+        DISTRIBUTIONS[name], 17, 3, int(num_sampled), unique=kind == "unique"
+    ).numpy()
     assert ranks[:8].tolist() == GOLDEN[case]["first"]
     digest = hashlib.sha256(ranks.astype("<i8").tobytes()).hexdigest()
     assert digest == GOLDEN[case]["sha256"]
 
 
-def test_every_law_is_there():
-    assert {case.split()[0] for case in GOLDEN} == set(LAWS)
+def test_every_distribution_is_there():
+    assert {case.split()[0] for case in GOLDEN} == set(DISTRIBUTIONS)
 
 
 @pytest.mark.parametrize("case", CASES)

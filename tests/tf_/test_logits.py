@@ -15,7 +15,7 @@ from merlin_popsampler.tf.logits import (
 )
 from tests.conftest import SEED
 from tests.support.loss_oracles import losses_by_hand
-from tests.support.small_catalog import LAWS, sampler
+from tests.support.small_catalog import DISTRIBUTIONS, sampler
 
 DOMAIN = IdDomain(3, 14)
 DIM = 4
@@ -106,10 +106,10 @@ def test_scores_beyond_any_logit_stay_finite():
     np.testing.assert_allclose(found, [np.log(2), np.log(2), 1e10], rtol=1e-5)
 
 
-@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize("distribution", DISTRIBUTIONS)
 @pytest.mark.parametrize("temperature", [0.05, 0.3, 2.0])
-def test_with_all_items_as_samples_it_is_the_full_softmax(law, temperature):
-    layer = sampler(law=LAWS[law], max_num_samples=12)
+def test_with_all_items_as_samples_it_is_the_full_softmax(distribution, temperature):
+    layer = sampler(distribution=DISTRIBUTIONS[distribution], max_num_samples=12)
     query, vectors = (tf.Variable(values, dtype=tf.float32) for values in numbers())
     true_ids = np.array([3, 14, 8, 8, 5])
     sampled, true_counts, counts = layer.sampled_values(true_ids)
@@ -133,7 +133,7 @@ def test_with_all_items_as_samples_it_is_the_full_softmax(law, temperature):
 
 
 def test_each_step_is_tensorflows_own_with_the_queries_divided_by_the_temperature():
-    layer, temperature = sampler(law=LAWS["empirical"], max_num_samples=6), 0.2
+    layer, temperature = sampler(distribution=DISTRIBUTIONS["empirical"], max_num_samples=6), 0.2
     query, vectors = (values.astype(np.float32) for values in numbers())
     true_ids = np.array([3, 14, 8, 8, 5])
     for _ in range(5):
@@ -158,7 +158,7 @@ def test_each_step_is_tensorflows_own_with_the_queries_divided_by_the_temperatur
         np.testing.assert_allclose(ours(right, query, temperature), expected, rtol=1e-5, atol=2e-6)
         wrong = {
             "logQ before the temperature": ours(right ** (1 / temperature), query, temperature),
-            "the price of K tries": ours(
+            "the expected count of K tries": ours(
                 1 - (1 - layer.get_distribution_probs()) ** 6, query, temperature
             ),
         }

@@ -1,4 +1,4 @@
-"""Negatives of several sources: one price, and what it makes an unbiased estimate of."""
+"""Negatives of several sources: one expected count, and what it makes an unbiased estimate of."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from merlin_popsampler.core.domain import IdDomain
 from merlin_popsampler.tf.logits import contrastive_logits
 from merlin_popsampler.tf.negatives import InBatch, Mixture, as_mixture
 from tests.conftest import SEED
-from tests.support.small_catalog import LAWS, ORACLES, sampler
+from tests.support.small_catalog import DISTRIBUTIONS, ORACLES, sampler
 
 DOMAIN = IdDomain(3, 14)
 PROBS = ORACLES["empirical"]
@@ -19,24 +19,28 @@ TRIALS = 8000
 
 
 def in_batch(**settings):
-    return InBatch(**{"max_id": 14, "min_id": 3, "law": LAWS["empirical"], **settings})
+    return InBatch(
+        **{"max_id": 14, "min_id": 3, "distribution": DISTRIBUTIONS["empirical"], **settings}
+    )
 
 
 SOURCES = {
-    "samples": lambda: [sampler(law=LAWS["empirical"], seed=SEED)],
-    "samples, repeats": lambda: [sampler(law=LAWS["distorted"], unique=False, seed=SEED)],
+    "samples": lambda: [sampler(distribution=DISTRIBUTIONS["empirical"], seed=SEED)],
+    "samples, repeats": lambda: [
+        sampler(distribution=DISTRIBUTIONS["distorted"], unique=False, seed=SEED)
+    ],
     "in-batch": lambda: [in_batch()],
-    "both": lambda: [sampler(law=LAWS["empirical"], seed=SEED), in_batch()],
+    "both": lambda: [sampler(distribution=DISTRIBUTIONS["empirical"], seed=SEED), in_batch()],
     "three": lambda: [
         in_batch(),
-        sampler(law=LAWS["uniform"], max_num_samples=3, seed=SEED),
-        sampler(law=LAWS["log_uniform"], seed=SEED + 1),
+        sampler(distribution=DISTRIBUTIONS["uniform"], max_num_samples=3, seed=SEED),
+        sampler(distribution=DISTRIBUTIONS["log_uniform"], seed=SEED + 1),
     ],
 }
 
 
-class PricedApart(Mixture):
-    """The wrong price: each candidate at that of its own source."""
+class CorrectedApart(Mixture):
+    """The wrong expected count: each candidate at that of its own source."""
 
     def candidates(self, true_ids, true_vectors, lookup):
         parts = [Mixture([source]) for source in self.sources]
@@ -46,14 +50,14 @@ class PricedApart(Mixture):
 
 
 class EveryRowCounts(Mixture):
-    """Another wrong price: the row itself and those that do not count among the others."""
+    """Another wrong expected count: the row itself and those that do not count among the others."""
 
     def expected_count(self, ids, rows):
         return super().expected_count(ids, ROWS + 1)
 
 
 def sums_over_candidates(mixture, true_id):
-    """Sum of `exp(score) / price` over the candidates of a row with this positive, many times."""
+    """Sum of `exp(score) / expected count` over a row's candidates, many times."""
     rng = np.random.default_rng(SEED)
     scores = tf.constant(np.random.default_rng(3).normal(size=15), tf.float32)[:, None]
     batches = rng.choice(np.arange(3, 15), p=PROBS, size=[TRIALS, ROWS])
@@ -85,9 +89,9 @@ def test_the_candidates_estimate_the_sum_over_all_items_but_the_positive(sources
     assert abs(deviation(Mixture(SOURCES[sources]()), true_id)) < 5
 
 
-@pytest.mark.parametrize("wrong", [PricedApart, EveryRowCounts])
+@pytest.mark.parametrize("wrong", [CorrectedApart, EveryRowCounts])
 @pytest.mark.parametrize("sources", ["both", "three"])
-def test_wrong_prices_are_told(wrong, sources):
+def test_wrong_expected_counts_are_told(wrong, sources):
     assert abs(deviation(wrong(SOURCES[sources]()), 8)) > 5
 
 
@@ -134,7 +138,7 @@ def test_what_cannot_be_mixed_is_refused():
         Mixture([sampler(), sampler(max_id=15)])
 
 
-@pytest.mark.parametrize("law", ["log_uniform", "uniform", "distorted"])
-def test_in_batch_negatives_have_the_datas_law(law):
-    with pytest.raises(PopSamplerError, match="measured law"):
-        in_batch(law=LAWS[law])
+@pytest.mark.parametrize("distribution", ["log_uniform", "uniform", "distorted"])
+def test_in_batch_negatives_follow_the_counts_of_the_data(distribution):
+    with pytest.raises(PopSamplerError, match="measured distribution"):
+        in_batch(distribution=DISTRIBUTIONS[distribution])

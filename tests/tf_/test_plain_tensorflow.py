@@ -7,7 +7,7 @@ tf = pytest.importorskip("tensorflow")
 
 
 from merlin_popsampler.errors import PopSamplerError
-from tests.support.small_catalog import LAWS, ORACLES, sampler
+from tests.support.small_catalog import DISTRIBUTIONS, ORACLES, sampler
 
 
 def sampled_softmax(layer, true_ids, inputs, table, num_classes, values=None):
@@ -22,9 +22,9 @@ def sampled_softmax(layer, true_ids, inputs, table, num_classes, values=None):
     )
 
 
-@pytest.mark.parametrize("law", LAWS)
-def test_all_items_sampled_is_the_full_softmax(law, rng):
-    layer = sampler(law=LAWS[law], max_num_samples=12)
+@pytest.mark.parametrize("distribution", DISTRIBUTIONS)
+def test_all_items_sampled_is_the_full_softmax(distribution, rng):
+    layer = sampler(distribution=DISTRIBUTIONS[distribution], max_num_samples=12)
     table = tf.constant(rng.normal(size=(15, 4)), tf.float32)
     inputs = tf.constant(rng.normal(size=(6, 4)), tf.float32)
     true_ids = tf.constant([[3], [4], [14], [9], [9], [5]], tf.int64)
@@ -33,7 +33,7 @@ def test_all_items_sampled_is_the_full_softmax(law, rng):
     )
     loss = sampled_softmax(layer, true_ids, inputs, table, 15)
     np.testing.assert_allclose(loss, full, rtol=2e-5)
-    # negative control: other prices give another loss
+    # negative control: other expected counts give another loss
     sampled, true_counts, counts = layer.sampled_values(true_ids)
     wrong = sampled_softmax(layer, true_ids, inputs, table, 15, (sampled, true_counts / 2, counts))
     assert np.abs(wrong - full).max() > 0.01
@@ -41,7 +41,7 @@ def test_all_items_sampled_is_the_full_softmax(law, rng):
 
 def test_training_a_table_in_plain_tensorflow_lowers_the_full_loss(rng):
     true_ids = tf.constant(rng.choice(np.arange(3, 15), 2000, p=ORACLES["empirical"])[:, None])
-    layer, table = sampler(law=LAWS["empirical"]), tf.Variable(tf.zeros([15, 1]))
+    layer, table = sampler(distribution=DISTRIBUTIONS["empirical"]), tf.Variable(tf.zeros([15, 1]))
     ones = tf.ones([2000, 1])
 
     def full():
@@ -72,9 +72,12 @@ def test_in_a_data_pipeline_each_element_has_draws_of_its_own():
         np.testing.assert_array_equal(batch, twin.sample_ids())
 
 
-@pytest.mark.parametrize("law", LAWS)
-def test_compiled_by_xla_the_draws_are_the_same(law):
-    plain, compiled = sampler(law=LAWS[law]), sampler(law=LAWS[law])
+@pytest.mark.parametrize("distribution", DISTRIBUTIONS)
+def test_compiled_by_xla_the_draws_are_the_same(distribution):
+    plain, compiled = (
+        sampler(distribution=DISTRIBUTIONS[distribution]),
+        sampler(distribution=DISTRIBUTIONS[distribution]),
+    )
     function = tf.function(compiled.sampled_values, jit_compile=True)
     ids = tf.range(15, dtype=tf.int64)[:, None]
     for _ in range(3):
@@ -84,11 +87,11 @@ def test_compiled_by_xla_the_draws_are_the_same(law):
         np.testing.assert_allclose(counts, plain.expected_count(sampled), rtol=1e-6)
 
 
-def price(layer, ids):
+def expected_count(layer, ids):
     return layer.expected_count(ids)
 
 
 def test_an_error_in_a_trace_keeps_its_type():
     """TensorFlow turns unknown errors in converted code into one of its own."""
     with pytest.raises(PopSamplerError, match="integer"):
-        tf.function(price)(sampler(), tf.constant([3.0]))
+        tf.function(expected_count)(sampler(), tf.constant([3.0]))

@@ -13,7 +13,7 @@ from merlin_popsampler.tf import InBatch, Mixture, PopularityBasedSampler, Sampl
 from tests.conftest import SEED
 from tests.support import ranking_cases
 from tests.support.processes import run_python, run_two_workers
-from tests.support.small_catalog import LAWS, sampler
+from tests.support.small_catalog import DISTRIBUTIONS, sampler
 
 KERAS3 = hasattr(tf.keras, "Variable")
 EMBEDDING = tf.keras.layers.Embedding
@@ -199,12 +199,14 @@ def test_a_saved_model_evaluates_draws_and_trains_on_alike(tmp_path, form, share
     if KERAS3 and shared and form == "h5":
         pytest.xfail("Keras 3 gives each of two layers that shared one in .h5 its own")
     users, items = data()
-    model = functional([sampler(), InBatch(14, 3, law=LAWS["empirical"])], shared)
+    model = functional([sampler(), InBatch(14, 3, distribution=DISTRIBUTIONS["empirical"])], shared)
     model.fit([users, items], items, verbose=0)
     path = str(tmp_path / f"model.{form}")
     if form in ("weights.h5", "checkpoint"):
         model.save_weights(path)
-        again = functional([sampler(), InBatch(14, 3, law=LAWS["empirical"])], shared)
+        again = functional(
+            [sampler(), InBatch(14, 3, distribution=DISTRIBUTIONS["empirical"])], shared
+        )
         again.load_weights(path)
     else:
         model.save(
@@ -247,7 +249,7 @@ def sharing(what):
     if what == "a table":
         return both_ways(table, table, [source, sampler(seed=3)])
     if what == "a mixture":
-        source = Mixture([source, InBatch(14, 3, law=LAWS["empirical"])])
+        source = Mixture([source, InBatch(14, 3, distribution=DISTRIBUTIONS["empirical"])])
     if what == "all":
         return both_ways(table, table, [source, source])
     return both_ways(table, EMBEDDING(20, 4, name="others"), [source, source])
@@ -344,7 +346,7 @@ import numpy as np
 import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-from merlin_popsampler.laws import Empirical, Steps
+from merlin_popsampler.distributions import Empirical, PopularityCurve
 from merlin_popsampler.tf import InBatch, PopularityBasedSampler, SampledSoftmax
 from tests.tf_.test_sampled_softmax import data, full_losses, functional
 
@@ -367,9 +369,9 @@ for name, value in models[1][1].items():
 
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 with strategy.scope():
-    law = Empirical(Steps.from_counts([4, 2, 1, 1]))
-    layer = SampledSoftmax([InBatch(6, 3, law=law), PopularityBasedSampler(6, 3, 2, law=law)])
-    table = tf.Variable(tf.random.stateless_normal([7, 4], [1, 2]))
+    distribution = Empirical(PopularityCurve.from_counts([4, 2, 1, 1]))
+    layer = SampledSoftmax([InBatch(6, 3, distribution=distribution), PopularityBasedSampler(6, 3,
+    2, distribution=distribution)]) table = tf.Variable(tf.random.stateless_normal([7, 4], [1, 2]))
 
 def counts():
     replica = tf.distribute.get_replica_context().replica_id_in_sync_group
@@ -379,16 +381,16 @@ def counts():
     )
     return positive.counts[0], negative.ids[3:]
 
-prices, drawn = map(strategy.experimental_local_results, strategy.run(tf.function(counts)))
-assert layer.negatives.expected_count([3], 3) == prices[0]
-assert layer.negatives.expected_count([3], 1) == prices[1]
+counts, drawn = map(strategy.experimental_local_results, strategy.run(tf.function(counts)))
+assert layer.negatives.expected_count([3], 3) == counts[0]
+assert layer.negatives.expected_count([3], 1) == counts[1]
 step = tf.function(counts)
 batches = [strategy.experimental_local_results(strategy.run(step)[1]) for _ in range(9)]
 assert any(list(a.numpy()) != list(b.numpy()) for a, b in batches)
 """
 
 
-def test_replicas_take_the_step_of_one_device_and_price_by_their_own_rows():
+def test_replicas_take_the_step_of_one_device_and_expected_count_by_their_own_rows():
     """Two virtual CPUs, in a process of their own, since TensorFlow counts devices once."""
     run_python(REPLICAS)
 

@@ -14,46 +14,48 @@ tf = pytest.importorskip("tensorflow")
 from merlin.schema import ColumnSchema, Schema
 
 from merlin_popsampler.contract.metadata import PopularityMetadata
-from merlin_popsampler.core.laws import Empirical, LogUniform
-from merlin_popsampler.core.steps import Steps
+from merlin_popsampler.core.distributions import Empirical, LogUniform
+from merlin_popsampler.core.popularity_curve import PopularityCurve
 from merlin_popsampler.errors import PopSamplerError
 from merlin_popsampler.tf.sampler import PopularityBasedSampler
 from tests.support.draws import many_batches
-from tests.support.small_catalog import COUNTS, LAWS, ORACLES, sampler
+from tests.support.small_catalog import COUNTS, DISTRIBUTIONS, ORACLES, sampler
 
 
-@pytest.mark.parametrize("law", LAWS)
-def test_repeated_draws_follow_the_law_to_both_ends(law):
-    ranks = many_batches(sampler(law=LAWS[law], unique=False, max_num_samples=500), 200)
-    assert checks.follows(ranks, ORACLES[law])
+@pytest.mark.parametrize("distribution", DISTRIBUTIONS)
+def test_repeated_draws_follow_the_distribution_to_both_ends(distribution):
+    ranks = many_batches(
+        sampler(distribution=DISTRIBUTIONS[distribution], unique=False, max_num_samples=500), 200
+    )
+    assert checks.follows(ranks, ORACLES[distribution])
     assert set(np.unique(ranks)) == set(range(12))
-    wrong = [name for name in ORACLES if name != law]
+    wrong = [name for name in ORACLES if name != distribution]
     assert not any(checks.follows(ranks, ORACLES[name]) for name in wrong)
 
 
-@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize("distribution", DISTRIBUTIONS)
 @pytest.mark.parametrize("num_sampled", [1, 5, 11])
-def test_unique_draws_include_ids_as_often_as_they_are_priced(law, num_sampled):
-    layer = sampler(law=LAWS[law], max_num_samples=num_sampled)
+def test_unique_draws_include_ids_as_often_as_they_are_priced(distribution, num_sampled):
+    layer = sampler(distribution=DISTRIBUTIONS[distribution], max_num_samples=num_sampled)
     ranks = many_batches(layer, 4000)
-    prices = layer.expected_count(tf.range(3, 15)).numpy()
+    expected_counts = layer.expected_count(tf.range(3, 15)).numpy()
     np.testing.assert_allclose(
-        prices, oracles.enumerate_inclusion(ORACLES[law], num_sampled), rtol=1e-5
+        expected_counts, oracles.enumerate_inclusion(ORACLES[distribution], num_sampled), rtol=1e-5
     )
-    assert checks.includes(ranks, prices)
+    assert checks.includes(ranks, expected_counts)
     assert set(np.unique(ranks)) == set(range(12))
-    if law == "log_uniform" and num_sampled == 5:  # negative controls
-        assert not checks.includes(ranks, np.roll(prices, 1))
-        assert not checks.includes(ranks, 1 - (1 - ORACLES[law]) ** num_sampled)
+    if distribution == "log_uniform" and num_sampled == 5:  # negative controls
+        assert not checks.includes(ranks, np.roll(expected_counts, 1))
+        assert not checks.includes(ranks, 1 - (1 - ORACLES[distribution]) ** num_sampled)
 
 
-@pytest.mark.parametrize("law", LAWS)
-def test_distribution_probs_cover_min_id_to_max_id(law):
-    probs = sampler(law=LAWS[law]).get_distribution_probs()
+@pytest.mark.parametrize("distribution", DISTRIBUTIONS)
+def test_distribution_probs_cover_min_id_to_max_id(distribution):
+    probs = sampler(distribution=DISTRIBUTIONS[distribution]).get_distribution_probs()
     assert probs.dtype == tf.float32
     assert probs.shape == (15,)
     np.testing.assert_array_equal(probs[:3], 0)
-    np.testing.assert_allclose(probs[3:], ORACLES[law], rtol=1e-6)
+    np.testing.assert_allclose(probs[3:], ORACLES[distribution], rtol=1e-6)
     assert abs(np.sum(probs, dtype=np.float64) - 1) < 1e-6
 
 
@@ -70,20 +72,22 @@ def test_distribution_probs_longer_than_a_billion_are_refused():
         assert layer.probability([2**40]) > 0
 
 
-STEEP = Empirical(Steps(np.array([0, 5]), np.array([5 * 10**12, 3 * 10**9]), 3 * 10**9 + 5), 1.5)
+STEEP = Empirical(
+    PopularityCurve(np.array([0, 5]), np.array([5 * 10**12, 3 * 10**9]), 3 * 10**9 + 5), 1.5
+)
 
 
 def test_what_no_machine_draws_is_refused_before_anything_changes():
     """Five items have all but 1e-9 of the mass, and the others are too many to race."""
     with pytest.raises(PopSamplerError, match="6 distinct ids.*unique=False.*flatter"):
-        PopularityBasedSampler(STEEP.size - 1, 0, 6, law=STEEP)
-    layer = PopularityBasedSampler(STEEP.size - 1, 0, 1, law=STEEP)
+        PopularityBasedSampler(STEEP.size - 1, 0, 6, distribution=STEEP)
+    layer = PopularityBasedSampler(STEEP.size - 1, 0, 1, distribution=STEEP)
     with pytest.raises(PopSamplerError, match="6 distinct"):
         layer.set_max_num_samples(6)
     assert layer.max_num_samples == 1
     assert layer.sample_ids().shape == (1,)
     assert layer.expected_count([0]) == layer.probability([0])
-    repeated = PopularityBasedSampler(STEEP.size - 1, 0, 6, law=STEEP, unique=False)
+    repeated = PopularityBasedSampler(STEEP.size - 1, 0, 6, distribution=STEEP, unique=False)
     assert repeated.sample_ids().shape == (6,)
 
 
@@ -92,19 +96,22 @@ def test_what_no_machine_draws_is_refused_before_anything_changes():
 def test_expected_counts_sum_to_the_number_of_samples(size, share):
     num = min(int(share * size), 100_000)
     layer = PopularityBasedSampler(size + 2, 3, num)
-    prices = layer.expected_count(tf.range(3, size + 3, dtype=tf.int64)).numpy()
-    assert prices.sum(dtype=np.float64) == pytest.approx(num, rel=1e-5)
-    assert prices.min() > 0
+    expected_counts = layer.expected_count(tf.range(3, size + 3, dtype=tf.int64)).numpy()
+    assert expected_counts.sum(dtype=np.float64) == pytest.approx(num, rel=1e-5)
+    assert expected_counts.min() > 0
     if share == 1.0 and num == size:
-        np.testing.assert_array_equal(prices, 1)
+        np.testing.assert_array_equal(expected_counts, 1)
 
 
 @pytest.mark.parametrize("unique", [True, False])
-@pytest.mark.parametrize("law", LAWS)
-def test_ids_that_are_never_drawn_get_no_correction(law, unique):
+@pytest.mark.parametrize("distribution", DISTRIBUTIONS)
+def test_ids_that_are_never_drawn_get_no_correction(distribution, unique):
     outside = [-5, 0, 1, 2, 15, 10**12]
     np.testing.assert_array_equal(
-        sampler(law=LAWS[law], unique=unique).expected_count(tf.constant(outside, tf.int64)), 1
+        sampler(distribution=DISTRIBUTIONS[distribution], unique=unique).expected_count(
+            tf.constant(outside, tf.int64)
+        ),
+        1,
     )
 
 
@@ -112,17 +119,17 @@ def test_ids_that_are_never_drawn_get_no_correction(law, unique):
 def test_ids_of_any_integer_type_and_shape(dtype):
     layer = sampler()
     ids = tf.constant([[[3], [14]], [[2], [7]]], dtype)
-    prices = layer.expected_count(ids)
-    assert prices.shape == ids.shape
+    expected_counts = layer.expected_count(ids)
+    assert expected_counts.shape == ids.shape
     np.testing.assert_array_equal(
-        tf.reshape(prices, [-1]), layer.expected_count(np.array([3, 14, 2, 7]))
+        tf.reshape(expected_counts, [-1]), layer.expected_count(np.array([3, 14, 2, 7]))
     )
     with pytest.raises(PopSamplerError, match="integer"):
         layer.expected_count(tf.constant([3.0]))
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float16", "float64"])
-def test_prices_and_draws_are_the_same_under_every_precision(policy):
+def test_expected_counts_and_draws_are_the_same_under_every_precision(policy):
     expected = sampler(max_num_samples=5).sampled_values(tf.range(15)[:, None])
     before = tf.keras.mixed_precision.global_policy() if hasattr(
         tf.keras.mixed_precision, "global_policy") else tf.keras.config.dtype_policy()  # fmt: skip
@@ -173,10 +180,10 @@ def test_max_num_samples_is_priced_anew_and_takes_effect_at_the_next_trace():
         ({"max_num_samples": 8}, "at most 7 unique"),
         ({"seed": "x"}, "seed"),
         ({"seed": 2**64}, "seed"),
-        ({"law": "zipf"}, "zipf"),
-        ({"law": "auto"}, "auto"),
-        ({"law": "empirical"}, "from_schema"),
-        ({"law": LogUniform(8)}, "over the 7 ids 3 to 9"),
+        ({"distribution": "zipf"}, "zipf"),
+        ({"distribution": "auto"}, "auto"),
+        ({"distribution": "empirical"}, "from_schema"),
+        ({"distribution": LogUniform(8)}, "over the 7 ids 3 to 9"),
     ],
 )
 def test_what_cannot_be_right_is_refused_at_construction(settings, message):
@@ -200,11 +207,15 @@ def test_from_a_schema():
     schema = Schema([column])
     layer = PopularityBasedSampler.from_schema(schema, max_num_samples=7, name="negatives", seed=1)
     assert (layer.min_id, layer.max_id, layer.item_id_feature_name) == (3, 14, "product")
-    assert (layer.law, layer.max_num_samples, layer.name) == (LAWS["empirical"], 7, "negatives")
+    assert (layer.distribution, layer.max_num_samples, layer.name) == (
+        DISTRIBUTIONS["empirical"],
+        7,
+        "negatives",
+    )
     distorted = PopularityBasedSampler.from_schema(
         schema, "product", distortion=0.5, max_num_samples=7, unique=False
     )
-    assert (distorted.law, distorted.unique) == (LAWS["distorted"], False)
+    assert (distorted.distribution, distorted.unique) == (DISTRIBUTIONS["distorted"], False)
     with pytest.raises(PopSamplerError, match="at most 12 unique"):
         PopularityBasedSampler.from_schema(schema)
 
@@ -245,30 +256,35 @@ def test_predict():
     np.testing.assert_array_equal(true_counts, sampler().expected_count([[3], [1]]))
 
 
-@pytest.mark.parametrize("law", LAWS)
-def test_config_round_trip(law):
+@pytest.mark.parametrize("distribution", DISTRIBUTIONS)
+def test_config_round_trip(distribution):
     layer = sampler(
-        law=LAWS[law], unique=False, share_across_replicas=True, item_id_feature_name="product"
+        distribution=DISTRIBUTIONS[distribution],
+        unique=False,
+        share_across_replicas=True,
+        item_id_feature_name="product",
     )
     config = json.loads(json.dumps(layer.get_config()))
     again = PopularityBasedSampler.from_config(config)
     assert again.get_config() == layer.get_config()
-    assert again.law == LAWS[law]
+    assert again.distribution == DISTRIBUTIONS[distribution]
     np.testing.assert_array_equal(again.sample_ids(), layer.sample_ids())
     through_keras = tf.keras.layers.deserialize(tf.keras.layers.serialize(layer))
     assert type(through_keras) is PopularityBasedSampler
     assert through_keras.get_config() == layer.get_config()
 
 
-def test_the_measured_law_in_the_config_stays_short():
+def test_the_measured_distribution_in_the_config_stays_short():
     counts = np.sort(np.random.default_rng(0).zipf(1.3, 200_000))[::-1].clip(max=10**6)
-    layer = PopularityBasedSampler(200_002, 3, law=Empirical(Steps.from_counts(counts)))
+    layer = PopularityBasedSampler(
+        200_002, 3, distribution=Empirical(PopularityCurve.from_counts(counts))
+    )
     assert len(json.dumps(layer.get_config())) < 8_000
 
 
-@pytest.mark.parametrize("law", ["log_uniform", "distorted"])
-def test_saved_model_round_trip(law, tmp_path):
-    model = in_a_model(sampler(law=LAWS[law]))
+@pytest.mark.parametrize("distribution", ["log_uniform", "distorted"])
+def test_saved_model_round_trip(distribution, tmp_path):
+    model = in_a_model(sampler(distribution=DISTRIBUTIONS[distribution]))
     model.predict(np.array([[3]]), verbose=0)
     if hasattr(tf.keras, "Variable"):
         model.save(f"{tmp_path}/m.keras")
@@ -277,7 +293,7 @@ def test_saved_model_round_trip(law, tmp_path):
         model.save(f"{tmp_path}/m", save_format="tf")
         again = tf.keras.models.load_model(f"{tmp_path}/m")
     assert type(again.layers[-1]) is PopularityBasedSampler
-    assert again.layers[-1].law == LAWS[law]
+    assert again.layers[-1].distribution == DISTRIBUTIONS[distribution]
     for expected, answer in zip(
         model.predict(np.array([[4]]), verbose=0), again.predict(np.array([[4]]), verbose=0)
     ):

@@ -12,7 +12,7 @@ import pytest
 
 tf = pytest.importorskip("tensorflow")
 
-from merlin_popsampler.laws import LogUniform
+from merlin_popsampler.distributions import LogUniform
 from merlin_popsampler.tf import stream
 from merlin_popsampler.tf.ranks import draw_ranks
 from merlin_popsampler.tf.sampler import PopularityBasedSampler

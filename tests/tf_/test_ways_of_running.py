@@ -1,4 +1,4 @@
-"""However TensorFlow is made to run: no batch is drawn twice, and prices are the same."""
+"""However TensorFlow is made to run: no batch is drawn twice, and expected counts are the same."""
 
 import threading
 
@@ -38,15 +38,17 @@ def test_sampled_values_of_an_input_draw_anew_in_each_step():
     np.testing.assert_array_equal(drawn[0][1], sampler().expected_count(ids))
 
 
-def test_prices_of_an_input_draw_nothing(tmp_path):
+def test_expected_counts_of_an_input_draw_nothing(tmp_path):
     inputs = tf.keras.Input([2], dtype="int64")
     layer = sampler()
     model = tf.keras.Model(inputs, layer.expected_count(inputs))
     ids = np.array([[3, 0], [402, 77]])
     model.save(tmp_path / "m.keras")
     again = tf.keras.models.load_model(tmp_path / "m.keras")
-    for priced in (model, again):
-        np.testing.assert_array_equal(priced.predict(ids, verbose=0), sampler().expected_count(ids))
+    for with_counts in (model, again):
+        np.testing.assert_array_equal(
+            with_counts.predict(ids, verbose=0), sampler().expected_count(ids)
+        )
     assert batches_drawn(layer) == 0
 
 
@@ -69,18 +71,21 @@ def test_a_model_trained_on_sampled_values_learns(rng):
 def test_a_session_draws_a_new_batch_at_each_step():
     with tf.Graph().as_default():
         layer = sampler()
-        ids, prices = layer.sample_ids(), layer.expected_count(tf.constant([0, 3, 402, 500]))
+        ids, expected_counts = (
+            layer.sample_ids(),
+            layer.expected_count(tf.constant([0, 3, 402, 500])),
+        )
         with tf.compat.v1.Session() as session:
             session.run(tf.compat.v1.global_variables_initializer())
             drawn = [session.run(ids).tolist() for _ in range(3)]
-            found = session.run(prices)
+            found = session.run(expected_counts)
     assert drawn == stream_of(sampler(), 3)
     np.testing.assert_allclose(found, sampler().expected_count([0, 3, 402, 500]), rtol=1e-6)
 
 
 @pytest.mark.parametrize("algorithm", ["host", "sort", "hash", "race"])
 def test_every_algorithm_in_a_session(algorithm):
-    from merlin_popsampler.laws import LogUniform
+    from merlin_popsampler.distributions import LogUniform
     from merlin_popsampler.tf.ranks import draw_ranks
 
     expected = draw_ranks(LogUniform(400), 5, 9, 60, algorithm=algorithm).numpy().tolist()
@@ -100,17 +105,17 @@ tf.compat.v1.{off}()
 from merlin_popsampler.tf.sampler import PopularityBasedSampler
 inputs = tf.keras.Input([1], dtype="int64")
 layer = PopularityBasedSampler(402, 3, 20, 17)
-sampled, prices, _ = layer(inputs)
+sampled, counts, _ = layer(inputs)
 # This Keras wants a row of output for each row of input.
 rows = tf.keras.layers.Lambda(lambda x: tf.tile(x[0][None], [tf.shape(x[1])[0], 1]))
-model = tf.keras.Model(inputs, [rows([sampled, inputs]), prices])
+model = tf.keras.Model(inputs, [rows([sampled, inputs]), counts])
 drawn = [model.predict(np.array([[3], [1]]))[0][1].tolist() for _ in range(3)]
-prices = model.predict(np.array([[3], [1]]))[1].ravel().tolist()
-print((drawn, prices))
+counts = model.predict(np.array([[3], [1]]))[1].ravel().tolist()
+print((drawn, counts))
 """
-    drawn, prices = eval(run_python(code).splitlines()[-1])
+    drawn, expected_counts = eval(run_python(code).splitlines()[-1])
     assert drawn == stream_of(sampler(), 3)
-    np.testing.assert_allclose(prices, sampler().expected_count([3, 1]), rtol=1e-6)
+    np.testing.assert_allclose(expected_counts, sampler().expected_count([3, 1]), rtol=1e-6)
 
 
 # ------------------------------------------------------------------ threads, loops, maps
@@ -187,7 +192,7 @@ SETTINGS = {
     "distinct": {},
     "a head": {"max_id": 99_999, "max_num_samples": 1000},
     "a race": {"max_num_samples": 380},
-    "the uniform law": {"law": "uniform"},
+    "the uniform distribution": {"distribution": "uniform"},
     "repeats": {"unique": False},
     "one": {"max_num_samples": 1},
     "without a seed": {"seed": None},
@@ -224,15 +229,15 @@ def test_vectorized_maps_never_draw_alike(loop, setting):
 
 
 @pytest.mark.parametrize("traced", [False, True])
-@pytest.mark.parametrize("law", ["log_uniform", "uniform"])
-def test_jacobians_are_those_of_a_loop(traced, law, rng):
+@pytest.mark.parametrize("distribution", ["log_uniform", "uniform"])
+def test_jacobians_are_those_of_a_loop(traced, distribution, rng):
     """A Jacobian vectorizes the backward pass of one batch, drawn before."""
     queries = tf.constant(rng.normal(size=(5, 8)), tf.float32)
     items = tf.constant(rng.normal(size=(403, 8)), tf.float32)
     ids = tf.constant([3, 4, 5, 400, 402], tf.int64)
 
     def jacobian(vectorized):
-        layer = SampledSoftmax(sampler(law=law))
+        layer = SampledSoftmax(sampler(distribution=distribution))
 
         def run():
             with tf.GradientTape(persistent=True) as tape:
@@ -296,13 +301,13 @@ def test_streams_that_were_saved_undrawn_go_by_each_sampler_s_seed(tmp_path):
 # ------------------------------------------------------------------ ids of every form
 
 
-def test_ragged_ids_have_ragged_prices():
+def test_ragged_ids_have_ragged_expected_counts():
     ids = tf.ragged.constant([[3, 4], [], [402]], dtype=tf.int64)
     layer = sampler()
-    sampled, prices, counts = layer.sampled_values(ids)
+    sampled, expected_counts, counts = layer.sampled_values(ids)
     flat = sampler().sampled_values(ids.flat_values)
-    assert prices.row_lengths().numpy().tolist() == [2, 0, 1]
-    np.testing.assert_array_equal(prices.flat_values, flat[1])
+    assert expected_counts.row_lengths().numpy().tolist() == [2, 0, 1]
+    np.testing.assert_array_equal(expected_counts.flat_values, flat[1])
     np.testing.assert_array_equal(sampled, flat[0])
     np.testing.assert_array_equal(counts, flat[2])
     np.testing.assert_array_equal(layer.expected_count(ids).flat_values, flat[1])

@@ -9,15 +9,15 @@ import pytest
 import torch
 
 from merlin_popsampler.core.philox import random_uniforms
-from merlin_popsampler.torch.inverse import Inverse
-from tests.support.boundaries import LAWS, misplaced, real_ranks
+from merlin_popsampler.torch.inverse_cdf import InverseCDF
+from tests.support.boundaries import DISTRIBUTIONS, misplaced, real_ranks
 
 
-@pytest.mark.parametrize("name", LAWS)
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
 def test_no_rank_differs_but_at_a_step(name):
     uniforms = random_uniforms(17, 3, 2_000_000)
-    ranks = Inverse(LAWS[name])(torch.from_numpy(uniforms)).numpy()
-    differing, unexplained = misplaced(ranks, real_ranks(LAWS[name], uniforms))
+    ranks = InverseCDF(DISTRIBUTIONS[name])(torch.from_numpy(uniforms)).numpy()
+    differing, unexplained = misplaced(ranks, real_ranks(DISTRIBUTIONS[name], uniforms))
     assert unexplained == 0
     assert differing < 20
 
@@ -25,6 +25,6 @@ def test_no_rank_differs_but_at_a_step(name):
 @pytest.mark.parametrize("error", [1e-12, 2.0**-24], ids=["twelve digits", "single precision"])
 def test_a_less_exact_exponential_is_told(error):
     uniforms = random_uniforms(17, 3, 2_000_000)
-    real = real_ranks(LAWS["log_uniform"], uniforms)
+    real = real_ranks(DISTRIBUTIONS["log_uniform"], uniforms)
     wrong = np.floor(real * (1 + error)).astype(np.int64)
     assert misplaced(wrong, real)[1] > 0

@@ -170,16 +170,16 @@ def test_the_map_survives_the_meta_device_casts_and_averages():
 
 def test_arguments_that_contradict_the_ids_are_refused():
     with pytest.raises(PopSamplerError, match="smallest and largest"):
-        PopularityBasedSampler(9, 1, 2, item_ids=[1, 3, 2], law="uniform")
+        PopularityBasedSampler(9, 1, 2, item_ids=[1, 3, 2], distribution="uniform")
     with pytest.raises(PopSamplerError, match="differ from each other"):
-        PopularityBasedSampler(3, 1, 2, item_ids=[1, 3, 3], law="uniform")
+        PopularityBasedSampler(3, 1, 2, item_ids=[1, 3, 3], distribution="uniform")
     with pytest.raises(PopSamplerError, match="flat list of ids"):
-        PopularityBasedSampler(3, 1, 2, item_ids=[[1, 3]], law="uniform")
+        PopularityBasedSampler(3, 1, 2, item_ids=[[1, 3]], distribution="uniform")
 
 
-def test_the_distortion_and_the_law_are_the_callers():
+def test_the_distortion_and_the_distribution_are_the_callers():
     flat = mapped(distortion=0.0)
     assert torch.equal(flat.probability(torch.from_numpy(IDS[[0, 299]])), torch.full((2,), 1 / 300))
-    assert mapped(law="log_uniform").law.name == "log_uniform"
-    with pytest.raises(PopSamplerError, match="measured law"):
-        mapped(law="uniform", distortion=0.5)
+    assert mapped(distribution="log_uniform").distribution.name == "log_uniform"
+    with pytest.raises(PopSamplerError, match="measured distribution"):
+        mapped(distribution="uniform", distortion=0.5)

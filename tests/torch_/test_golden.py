@@ -5,17 +5,17 @@ import hashlib
 import pytest
 
 from merlin_popsampler.torch import PopularityBasedSampler
-from tests.support.golden_draws import GOLDEN, LAWS
+from tests.support.golden_draws import DISTRIBUTIONS, GOLDEN
 from tests.support.golden_samplers import BATCHES, CASES, sampler_of, summary
 from tests.support.golden_samplers import GOLDEN as GOLDEN_SAMPLERS
 from tests.support.processors import levels, run_on
-from tests.support.torch_draws import batch_of, draws_of
+from tests.support.torch_draws import batch_of, make_draws
 
 
 @pytest.mark.parametrize("case", GOLDEN)
 def test_golden_draws(case):
     name, num_sampled, kind = case.split()
-    ranks = batch_of(draws_of(LAWS[name], int(num_sampled), kind == "unique"), 17, 3)
+    ranks = batch_of(make_draws(DISTRIBUTIONS[name], int(num_sampled), kind == "unique"), 17, 3)
     assert ranks[:8].tolist() == GOLDEN[case]["first"]
     assert hashlib.sha256(ranks.astype("<i8").tobytes()).hexdigest() == GOLDEN[case]["sha256"]
 

@@ -1,4 +1,4 @@
-"""On a GPU: what the CPU draws, prices and scores, without a wait for the host."""
+"""On a GPU: what the CPU draws, expected counts and scores, without a wait for the host."""
 
 import contextlib
 import copy
@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from merlin_popsampler.core import philox as reference
-from merlin_popsampler.laws import LogUniform
+from merlin_popsampler.distributions import LogUniform
 from merlin_popsampler.torch import PopularityBasedSampler, SampledSoftmaxLoss, philox
-from merlin_popsampler.torch.inverse import Inverse
-from tests.support.boundaries import LAWS, misplaced, real_ranks
+from merlin_popsampler.torch.inverse_cdf import InverseCDF
+from tests.support.boundaries import DISTRIBUTIONS, misplaced, real_ranks
 from tests.support.golden_samplers import BATCHES, CASES, GOLDEN, sampler_of, summary
-from tests.support.torch_draws import TRUE_IDS, assert_prices, drawn_by
+from tests.support.torch_draws import TRUE_IDS, assert_expected_counts, drawn_by
 
 pytestmark = pytest.mark.gpu
 
@@ -38,24 +38,24 @@ def test_random_bits(num):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_golden_samplers_and_their_prices(case):
+def test_golden_samplers_and_their_expected_counts(case):
     found = drawn_by(on_gpu(case), device="cuda")
     assert {tensor.device.type for values in found for tensor in values} == {"cuda"}
     assert summaries(found) == GOLDEN[case]
     sampler = sampler_of(PopularityBasedSampler, case)
-    assert_prices(found, drawn_by(sampler), rtol=1e-5)
+    assert_expected_counts(found, drawn_by(sampler), rtol=1e-5)
 
 
 def test_another_seed_draws_otherwise():
     assert summaries(drawn_by(on_gpu(LARGE, seed=18), device="cuda")) != GOLDEN[LARGE]
 
 
-@pytest.mark.parametrize("name", LAWS)
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
 def test_no_rank_differs_but_at_a_step(name):
     uniforms = reference.random_uniforms(17, 5, 20_000_000)
-    inverse = Inverse(LAWS[name]).to("cuda")
+    inverse = InverseCDF(DISTRIBUTIONS[name]).to("cuda")
     ranks = inverse(torch.from_numpy(uniforms).to("cuda")).cpu().numpy()
-    differing, unexplained = misplaced(ranks, real_ranks(LAWS[name], uniforms))
+    differing, unexplained = misplaced(ranks, real_ranks(DISTRIBUTIONS[name], uniforms))
     assert unexplained == 0
     assert differing < 200
 
@@ -91,13 +91,15 @@ def test_what_waits_is_seen():
         true_ids.nonzero()
 
 
-def step_of(law, device, rows=256, dim=16):
+def step_of(distribution, device, rows=256, dim=16):
     """A loss and its inputs, equal on every device."""
     rng = np.random.default_rng(17)
-    sampler = PopularityBasedSampler(law.size + 2, 3, 100, 17, law=law)
-    vectors = [rng.normal(size=(num, dim)).astype(np.float32) for num in (rows, law.size + 3)]
-    ids = torch.from_numpy(rng.integers(0, law.size + 3, rows)).to(device)
-    excluded = torch.from_numpy(rng.integers(0, law.size + 3, (rows, 7))).to(device)
+    sampler = PopularityBasedSampler(distribution.size + 2, 3, 100, 17, distribution=distribution)
+    vectors = [
+        rng.normal(size=(num, dim)).astype(np.float32) for num in (rows, distribution.size + 3)
+    ]
+    ids = torch.from_numpy(rng.integers(0, distribution.size + 3, rows)).to(device)
+    excluded = torch.from_numpy(rng.integers(0, distribution.size + 3, (rows, 7))).to(device)
     query, table = (torch.from_numpy(x).to(device).requires_grad_() for x in vectors)
     return SampledSoftmaxLoss(sampler, 0.5).to(device), query, table, ids, excluded
 
@@ -236,7 +238,7 @@ def test_compiled_draws(case, mode):
         for values in map(compiled, [TRUE_IDS.to("cuda")] * BATCHES)
     ]
     assert summaries(found) == GOLDEN[case]
-    assert_prices(found, drawn_by(on_gpu(case), device="cuda"), rtol=1e-5)
+    assert_expected_counts(found, drawn_by(on_gpu(case), device="cuda"), rtol=1e-5)
 
 
 def test_a_compiled_step():

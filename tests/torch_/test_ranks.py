@@ -1,4 +1,4 @@
-"""The law of the draws, exactly the same in every way of drawing."""
+"""The distribution of the draws, exactly the same in every way of drawing."""
 
 from collections import Counter
 
@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from merlin_popsampler import PopSamplerError
-from merlin_popsampler.core.laws import Empirical, LogUniform, Uniform
-from merlin_popsampler.core.prices import inclusion_probability
-from merlin_popsampler.core.steps import Steps
+from merlin_popsampler.core.distributions import Empirical, LogUniform, Uniform
+from merlin_popsampler.core.expected_counts import inclusion_probability
+from merlin_popsampler.core.popularity_curve import PopularityCurve
 from merlin_popsampler.torch.ranks import (
     FirstDistinct,
     Independent,
@@ -18,10 +18,10 @@ from merlin_popsampler.torch.ranks import (
     gamma,
 )
 from tests.support import statistics_checks as checks
-from tests.support.law_examples import LAWS
+from tests.support.distribution_examples import DISTRIBUTIONS
+from tests.support.expected_count_checks import STEEP, steep
 from tests.support.oracles import enumerate_inclusion, enumerate_sequences, log_uniform_probs
-from tests.support.price_checks import STEEP, steep
-from tests.support.torch_draws import batch_of, batches_of, draws_of, way
+from tests.support.torch_draws import batch_of, batches_of, make_draws, way
 
 WAYS = [FirstDistinct, Race]
 
@@ -29,9 +29,11 @@ WAYS = [FirstDistinct, Race]
 # ------------------------------------------------------------------ with replacement
 
 
-@pytest.mark.parametrize("name", sorted(LAWS))
-def test_independent_draws_follow_the_law(name):
-    assert checks.follows(batch_of(Independent(LAWS[name], 400_000)), LAWS[name].probs())
+@pytest.mark.parametrize("name", sorted(DISTRIBUTIONS))
+def test_independent_draws_follow_the_distribution(name):
+    assert checks.follows(
+        batch_of(Independent(DISTRIBUTIONS[name], 400_000)), DISTRIBUTIONS[name].probs()
+    )
 
 
 @pytest.mark.parametrize("size", [29, 31])
@@ -41,16 +43,16 @@ def test_the_check_refuses_a_catalog_one_off(size):
     assert not checks.follows(ranks, checks.log_uniform(30))
 
 
-@pytest.mark.parametrize("wrong", sorted(checks.WRONG_LAWS))
-def test_the_check_refuses_wrong_laws(wrong):
+@pytest.mark.parametrize("wrong", sorted(checks.WRONG_DISTRIBUTIONS))
+def test_the_check_refuses_wrong_distributions(wrong):
     right = batch_of(Independent(LogUniform(30), 400_000))
     assert checks.follows(right, checks.log_uniform(30))
-    assert not checks.follows(right, checks.WRONG_LAWS[wrong](30))
+    assert not checks.follows(right, checks.WRONG_DISTRIBUTIONS[wrong](30))
 
 
-@pytest.mark.parametrize("law", [LogUniform(8), Uniform(32)], ids=repr)
-def test_every_rank_of_a_small_catalog_is_drawn(law):
-    assert set(batch_of(Independent(law, 20_000))) == set(range(law.size))
+@pytest.mark.parametrize("distribution", [LogUniform(8), Uniform(32)], ids=repr)
+def test_every_rank_of_a_small_catalog_is_drawn(distribution):
+    assert set(batch_of(Independent(distribution, 20_000))) == set(range(distribution.size))
 
 
 @pytest.mark.parametrize("size", [10**9, 2**31 + 5])
@@ -70,7 +72,7 @@ def test_the_tail_of_huge_catalogs(size):
 @pytest.mark.parametrize("kind", WAYS)
 @pytest.mark.parametrize(("size", "num_sampled"), [(4, 2), (5, 3)])
 def test_ordered_samples_against_enumeration(kind, size, num_sampled):
-    """Not the sets alone: the order of arrival has the law of successive sampling too."""
+    """Not the sets alone: the order of arrival has the distribution of successive sampling too."""
     chances = dict(enumerate_sequences(log_uniform_probs(size), num_sampled))
     drawn = batches_of(way(kind, LogUniform(size), num_sampled), 8000)
     found = Counter(map(tuple, drawn.tolist()))
@@ -94,10 +96,12 @@ def test_inclusion_against_enumeration(kind):
 @pytest.mark.parametrize("kind", WAYS)
 @pytest.mark.parametrize("name", ["log_uniform", "empirical"])
 def test_inclusion_on_larger_catalogs(kind, name):
-    law = LAWS[name]
-    batches = batches_of(way(kind, law, 40), 3000)
-    assert checks.includes(batches, inclusion_probability(law, 40, law.probs()))
-    assert not checks.includes(batches, inclusion_probability(law, 44, law.probs()))
+    distribution = DISTRIBUTIONS[name]
+    batches = batches_of(way(kind, distribution, 40), 3000)
+    assert checks.includes(batches, inclusion_probability(distribution, 40, distribution.probs()))
+    assert not checks.includes(
+        batches, inclusion_probability(distribution, 44, distribution.probs())
+    )
 
 
 def test_the_smallest_of_the_distinct_are_refused():
@@ -109,47 +113,49 @@ def test_the_smallest_of_the_distinct_are_refused():
 
 
 @pytest.mark.parametrize("name", ["log_uniform", "measured"])
-def test_a_head_by_itself_leaves_the_law_as_it_is(name):
-    """Head, tail and whole law, in the shares that the prices say: ranks in 40 groups."""
+def test_a_head_by_itself_leaves_the_distribution_as_it_is(name):
+    """Ranks in 40 groups, by the shares that the expected counts say."""
     size, num_sampled = 10**5, 8000
-    law = LogUniform(size)
+    distribution = LogUniform(size)
     if name == "measured":
-        law = Empirical(Steps.from_counts(10**8 // np.arange(10, 10 + size)))
-    draws = draws_of(law, num_sampled, unique=True)
+        distribution = Empirical(PopularityCurve.from_counts(10**8 // np.arange(10, 10 + size)))
+    draws = make_draws(distribution, num_sampled, unique=True)
     assert draws.plan.head
     batches = batches_of(draws, 60)
     assert all(len(set(batch)) == num_sampled for batch in batches.tolist())
-    prices = inclusion_probability(law, num_sampled, law.probs())
+    expected_counts = inclusion_probability(distribution, num_sampled, distribution.probs())
     edges = np.unique(np.geomspace(1, size, 41).astype(int)) - 1
     groups = list(zip(edges[:-1], edges[1:]))
-    wrong = inclusion_probability(law, num_sampled + 300, law.probs())
-    assert max(apart(batches, prices, *group) for group in groups) < 5.5
+    wrong = inclusion_probability(distribution, num_sampled + 300, distribution.probs())
+    assert max(apart(batches, expected_counts, *group) for group in groups) < 5.5
     assert max(apart(batches, wrong, *group) for group in groups) > 5.5
 
 
-def apart(batches, prices, start, stop):
-    """Standard deviations between what a group of ranks has and what its prices promise."""
+def apart(batches, expected_counts, start, stop):
+    """Standard deviations between the draws of a group of ranks and its expected counts."""
     counted = ((batches >= start) & (batches < stop)).sum()
-    expected = len(batches) * prices[start:stop].sum()
+    expected = len(batches) * expected_counts[start:stop].sum()
     # Unique draws vary less than independent ones.
-    spread = np.sqrt(len(batches) * (prices[start:stop] * (1 - prices[start:stop])).sum())
+    spread = np.sqrt(
+        len(batches) * (expected_counts[start:stop] * (1 - expected_counts[start:stop])).sum()
+    )
     return abs(counted - expected) / max(spread, 1.0)
 
 
 @pytest.mark.parametrize("name", STEEP)
 def test_rare_ids_are_drawn_where_they_must_be(name):
     """Batches that the likely ids cannot fill hold rare ones, by their odds; the others none."""
-    law, exact_prices = steep(name)
-    for num_sampled in {2, 3, law.size // 2, law.size - 1, law.size}:
-        batches = batches_of(draws_of(law, num_sampled, unique=True), 2000)
+    distribution, exact_expected_counts = steep(name)
+    for num_sampled in {2, 3, distribution.size // 2, distribution.size - 1, distribution.size}:
+        batches = batches_of(make_draws(distribution, num_sampled, unique=True), 2000)
         assert all(len(set(batch)) == num_sampled for batch in batches.tolist())
-        assert checks.includes(batches, exact_prices(num_sampled))
+        assert checks.includes(batches, exact_expected_counts(num_sampled))
 
 
-@pytest.mark.parametrize("name", sorted(LAWS))
+@pytest.mark.parametrize("name", sorted(DISTRIBUTIONS))
 @pytest.mark.parametrize("num_sampled", [1, 2, 40, 399, 400])
 def test_exactly_so_many_distinct_ranks(name, num_sampled):
-    ranks = batch_of(draws_of(LAWS[name], num_sampled, unique=True))
+    ranks = batch_of(make_draws(DISTRIBUTIONS[name], num_sampled, unique=True))
     assert len(set(ranks)) == len(ranks) == num_sampled
     assert ranks.dtype == np.int64
     assert ranks.min() >= 0 and ranks.max() < 400
@@ -157,9 +163,9 @@ def test_exactly_so_many_distinct_ranks(name, num_sampled):
 
 def test_consecutive_batches_are_independent():
     """The overlap of two batches is what two independent ones have."""
-    law = LogUniform(1000)
-    chance = inclusion_probability(law, 100, law.probs())
-    batches = batches_of(way(FirstDistinct, law, 100), 1001).tolist()
+    distribution = LogUniform(1000)
+    chance = inclusion_probability(distribution, 100, distribution.probs())
+    batches = batches_of(way(FirstDistinct, distribution, 100), 1001).tolist()
     overlaps = [len(set(a) & set(b)) for a, b in zip(batches, batches[1:])]
     spread = np.std(overlaps) / np.sqrt(len(overlaps))
     assert abs(np.mean(overlaps) - np.sum(chance**2)) < 5 * spread
@@ -200,4 +206,4 @@ def test_the_time_of_an_arrival(rng):
 @pytest.mark.parametrize("num_sampled", [0, 401, 2.5])
 def test_numbers_that_cannot_be_drawn(num_sampled):
     with pytest.raises(PopSamplerError, match="max_num_samples"):
-        draws_of(LogUniform(400), num_sampled, unique=True)
+        make_draws(LogUniform(400), num_sampled, unique=True)

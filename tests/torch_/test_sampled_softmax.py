@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 from merlin_popsampler import PopSamplerError
-from merlin_popsampler.laws import Empirical, Steps
+from merlin_popsampler.distributions import Empirical, PopularityCurve
 from merlin_popsampler.torch import PopularityBasedSampler, SampledSoftmaxLoss, whole_catalog
 from merlin_popsampler.torch.whole_catalog import score_catalog
 from tests.support.loss_oracles import ranked_by_hand
@@ -29,18 +29,22 @@ def numbers(rows=6, dim=4):
 # ------------------------------------------------------------------ the full softmax
 
 
-@pytest.mark.parametrize("law", ["log_uniform", "measured"])
+@pytest.mark.parametrize("distribution", ["log_uniform", "measured"])
 @pytest.mark.parametrize("temperature", [1.0, 0.2])
 @pytest.mark.parametrize("correct", [True, False])
-def test_all_items_sampled_is_the_full_softmax(law, temperature, correct):
+def test_all_items_sampled_is_the_full_softmax(distribution, temperature, correct):
     """The complete oracle: PyTorch's own cross-entropy over the whole catalog."""
-    law = Empirical(Steps.from_counts(COUNTS)) if law == "measured" else law
+    distribution = (
+        Empirical(PopularityCurve.from_counts(COUNTS))
+        if distribution == "measured"
+        else distribution
+    )
     query, ids, table = numbers()
     theirs = copy.deepcopy(table)
     queries = [query.clone().requires_grad_() for _ in range(2)]
-    loss = SampledSoftmaxLoss(sampler(12, law=law), temperature, correct_positive=correct)(
-        queries[0], ids, table
-    )
+    loss = SampledSoftmaxLoss(
+        sampler(12, distribution=distribution), temperature, correct_positive=correct
+    )(queries[0], ids, table)
     scores = queries[1] @ theirs.weight[3:].T / temperature
     expected = functional.cross_entropy(scores, ids - 3)
     loss.backward(), expected.backward()
@@ -49,8 +53,8 @@ def test_all_items_sampled_is_the_full_softmax(law, temperature, correct):
     np.testing.assert_allclose(table.weight.grad, theirs.weight.grad, rtol=1e-4, atol=1e-6)
 
 
-def test_a_wrong_price_is_not_the_full_softmax():
-    """The oracle has power: a sampler that prices another batch size is refused."""
+def test_a_wrong_expected_count_is_not_the_full_softmax():
+    """The oracle has power: a sampler that expected counts another batch size is refused."""
     query, ids, table = numbers()
     loss = SampledSoftmaxLoss(sampler(11))(query, ids, table)
     expected = functional.cross_entropy(query @ table.weight[3:].T, ids - 3)
@@ -210,8 +214,10 @@ def test_finite_vectors_and_any_ids_give_a_finite_loss_and_gradient(name, scale,
     query = scale * torch.randn(len(ids), 4, generator=rows)
     weight = scale * torch.randn(15, 4, generator=rows)
     query.requires_grad_(), weight.requires_grad_()
-    law = Empirical(Steps.from_counts([*COUNTS[:9], 0, 0, 0]))  # items never drawn
-    loss = SampledSoftmaxLoss(sampler(5, law=law), 1e-3, correct_positive=correct)
+    distribution = Empirical(
+        PopularityCurve.from_counts([*COUNTS[:9], 0, 0, 0])
+    )  # items never drawn
+    loss = SampledSoftmaxLoss(sampler(5, distribution=distribution), 1e-3, correct_positive=correct)
     found = loss(query, ids, weight)
     found.backward()
     assert found.isfinite() and query.grad.isfinite().all() and weight.grad.isfinite().all()

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from merlin_popsampler import PopSamplerError, SchemaError
-from merlin_popsampler.laws import Empirical, LogUniform, Steps
+from merlin_popsampler.distributions import Empirical, LogUniform, PopularityCurve
 from merlin_popsampler.torch import PopularityBasedSampler
 from tests.support.oracles import enumerate_inclusion, log_uniform_probs
 from tests.support.processes import run_python
@@ -30,13 +30,13 @@ def test_the_arguments_are_the_keras_layer_s():
         "seed": None,
         "item_id_feature_name": "item_id",
         "unique": True,
-        "law": "log_uniform",
+        "distribution": "log_uniform",
         "share_across_replicas": False,
         "item_ids": None,  # PyTorch alone maps ids so far
     }
 
 
-def test_a_batch_and_its_prices():
+def test_a_batch_and_its_expected_counts():
     layer = sampler()
     true_ids = torch.tensor([[3, 14], [0, 15]])
     sampled, true_count, sampled_count = values = layer(true_ids)
@@ -77,8 +77,8 @@ def test_the_column_of_a_batch_has_the_name_that_was_given():
     assert layer({"product": torch.tensor([3])}).true_expected_count.shape == (1,)
 
 
-def test_prices_with_replacement_and_probabilities():
-    layer = sampler(unique=False, law=Empirical(Steps.from_counts(COUNTS)))
+def test_expected_counts_with_replacement_and_probabilities():
+    layer = sampler(unique=False, distribution=Empirical(PopularityCurve.from_counts(COUNTS)))
     probs = np.array(COUNTS) / sum(COUNTS)
     np.testing.assert_allclose(layer.expected_count(range(3, 15)), 5 * probs, rtol=1e-6)
     np.testing.assert_allclose(layer.probability(range(3, 15)), probs, rtol=1e-6)
@@ -96,7 +96,7 @@ def test_the_distribution_by_id():
 
 
 def test_ids_of_huge_catalogs():
-    layer = PopularityBasedSampler(2**53 - 1, 3, 1000, 17, law=LogUniform(2**53 - 3))
+    layer = PopularityBasedSampler(2**53 - 1, 3, 1000, 17, distribution=LogUniform(2**53 - 3))
     sampled, true_count, sampled_count = layer([3, 2**53 - 1])
     assert sampled.min() >= 3 and sampled.max() > 2**40
     for counts in (true_count, sampled_count):
@@ -120,9 +120,9 @@ def test_another_number_of_samples():
     [
         ({"max_num_samples": 13}, "at most 12 unique"),
         ({"max_id": 2}, "size of a catalog"),
-        ({"law": "zipf"}, "a law's name"),
-        ({"law": "empirical"}, "from_schema"),
-        ({"law": LogUniform(11)}, "12 ids"),
+        ({"distribution": "zipf"}, "a distribution's name"),
+        ({"distribution": "empirical"}, "from_schema"),
+        ({"distribution": LogUniform(11)}, "12 ids"),
         ({"seed": 0.5}, "seed"),
     ],
 )

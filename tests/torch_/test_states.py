@@ -53,7 +53,7 @@ def saved(case):
 
 
 def assert_goes_on(sampler, original, batches=3):
-    """The same draws and prices as the original from now on."""
+    """The same draws and expected counts as the original from now on."""
     found, expected = drawn_by(sampler, batches), drawn_by(original, batches)
     for values, others in zip(found, expected):
         assert all(torch.equal(*pair) for pair in zip(values, others))

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from merlin_popsampler.core.keys import own_bits, seed_key, signed
-from merlin_popsampler.laws import LogUniform
+from merlin_popsampler.core.stream_keys import own_bits, seed_key, signed
+from merlin_popsampler.distributions import LogUniform
 from merlin_popsampler.torch import PopularityBasedSampler
 from tests.support.processes import run_python
-from tests.support.torch_draws import batch_of, draws_of
+from tests.support.torch_draws import batch_of, make_draws
 
 
 def sampler(seed=17, **settings):
@@ -34,7 +34,7 @@ def test_the_stream_is_extra_state_and_no_parameter():
 
 
 def test_a_batch_is_that_of_its_key_and_position():
-    layer, of_ranks = sampler(), draws_of(LogUniform(400), 20, unique=True)
+    layer, of_ranks = sampler(), make_draws(LogUniform(400), 20, unique=True)
     for position in range(3):
         expected = batch_of(of_ranks, seed_key(17), position) + 3
         assert layer.sample_ids().tolist() == expected.tolist()
@@ -204,6 +204,6 @@ def test_ranks_draw_their_own_ids_from_one_stream():
         assert first[kind]["stream"] == second[kind]["stream"] == [3, 0, seed_key(17)]
         assert first[kind]["batches"] == draws(sampler())
     own_key = seed_key(17) ^ signed(own_bits(1))
-    of_ranks = draws_of(LogUniform(400), 20, unique=True)
+    of_ranks = make_draws(LogUniform(400), 20, unique=True)
     expected = [(batch_of(of_ranks, own_key, i) + 3).tolist() for i in range(3)]
     assert second["own"]["batches"] == expected

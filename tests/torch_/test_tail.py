@@ -6,19 +6,21 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from tests.support.tails import TAILS, drawn
-from tests.support.torch_draws import draws_of
+from tests.support.torch_draws import make_draws
 
 SIZES = (10**6, 10**7, 10**8, 10**9)
 NUM = 2**17
 
 
 class EveryTail(torch.nn.Module):
-    """One module for all laws and sizes, since a compilation takes long."""
+    """One module for all distributions and sizes, since a compilation takes long."""
 
     def __init__(self):
         super().__init__()
-        laws = [TAILS[name](size).law for name in TAILS for size in SIZES]
-        self.draws = torch.nn.ModuleList(draws_of(law, NUM, False) for law in laws)
+        distributions = [TAILS[name](size).distribution for name in TAILS for size in SIZES]
+        self.draws = torch.nn.ModuleList(
+            make_draws(distribution, NUM, False) for distribution in distributions
+        )
 
     def forward(self, key, position):
         return [draw(key, position) for draw in self.draws]
@@ -29,6 +31,6 @@ def test_draws_are_those_of_numpy(compiled):
     module = EveryTail()
     function = torch.compile(module, fullgraph=True) if compiled else module
     found = function(torch.tensor(23), torch.tensor(4))
-    laws = [TAILS[name](size).law for name in TAILS for size in SIZES]
-    for ranks, law in zip(found, laws):
-        np.testing.assert_array_equal(ranks, drawn(law, NUM, key=23, start=4))
+    distributions = [TAILS[name](size).distribution for name in TAILS for size in SIZES]
+    for ranks, distribution in zip(found, distributions):
+        np.testing.assert_array_equal(ranks, drawn(distribution, NUM, key=23, start=4))

@@ -7,17 +7,17 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from merlin_popsampler.laws import Empirical, LogUniform, Steps
+from merlin_popsampler.distributions import Empirical, LogUniform, PopularityCurve
 from merlin_popsampler.torch import PopularityBasedSampler, SampledSoftmaxLoss
 from merlin_popsampler.torch.constants import Constants
 from tests.support.golden_samplers import CASES, GOLDEN, sampler_of, summary
-from tests.support.torch_draws import TRUE_IDS, assert_prices, drawn_by
+from tests.support.torch_draws import TRUE_IDS, assert_expected_counts, drawn_by
 
 
 def assert_same(found, expected):
     for values, others in zip(found, expected):
         assert values.sampled_ids.tolist() == others.sampled_ids.tolist()
-    assert_prices(found, expected, rtol=1e-6)
+    assert_expected_counts(found, expected, rtol=1e-6)
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +145,7 @@ def test_inference_mode():
         assert [ids, *following] == expected
 
 
-def test_no_gradient_comes_from_a_price():
+def test_no_gradient_comes_from_a_expected_count():
     values = fresh()(TRUE_IDS)
     assert not any(tensor.requires_grad for tensor in values)
     assert fresh().expected_count(TRUE_IDS).grad_fn is None
@@ -224,10 +224,10 @@ def test_deterministic_algorithms():
 
 
 @pytest.mark.parametrize("num_sampled", [1000, 100_000])
-@pytest.mark.parametrize("law", ["log_uniform", "measured"])
-def test_the_state_is_small_at_a_billion_items(law, num_sampled):
-    law = LogUniform(10**9) if law == "log_uniform" else Empirical(billion())
-    sampler = PopularityBasedSampler(10**9 + 2, 3, num_sampled, 17, law=law)
+@pytest.mark.parametrize("distribution", ["log_uniform", "measured"])
+def test_the_state_is_small_at_a_billion_items(distribution, num_sampled):
+    distribution = LogUniform(10**9) if distribution == "log_uniform" else Empirical(billion())
+    sampler = PopularityBasedSampler(10**9 + 2, 3, num_sampled, 17, distribution=distribution)
     drawn = sampler.sample_ids()
     assert len(drawn.unique()) == num_sampled
     parts = [part for part in sampler.modules() if isinstance(part, Constants)]
@@ -242,4 +242,4 @@ def billion():
     starts = np.unique(np.geomspace(1, 10**9, 300).astype(np.int64))[:256] - 1
     ends = np.append(starts[1:], 10**9)
     masses = (np.log(ends + 1) - np.log(starts + 1)) * 10**12
-    return Steps(starts, masses.astype(np.int64), 10**9)
+    return PopularityCurve(starts, masses.astype(np.int64), 10**9)

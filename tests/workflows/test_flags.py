@@ -21,7 +21,7 @@ NEEDS = {
     "preprocess": ("nvtabular", ()),
     "train": ("merlin.models.tf", DATA),
     "compare_stopping": ("merlin.models.tf", DATA),
-    "compare_laws": ("tensorflow", ()),
+    "compare_distributions": ("tensorflow", ()),
     "train_torch": ("torch", DATA),
 }
 """Each program with the package that it imports, and the flags that it must have."""
@@ -72,7 +72,7 @@ NONSENSE = {
         "--seed": str(2**32),
     },
     "compare_stopping": {"--epochs": "-3", "--rates": "nan", "--seeds": "-1"},
-    "compare_laws": {
+    "compare_distributions": {
         "--num-sampled": "2001",
         **dict.fromkeys(("--seeds", "--steps", "--demo-seeds", "--epochs"), "0"),
     },

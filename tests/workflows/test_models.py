@@ -9,7 +9,7 @@ from merlin.schema import ColumnSchema, Schema, Tags
 
 from merlin_popsampler import PopularityMetadata
 from merlin_popsampler.core.domain import IdDomain
-from merlin_popsampler.laws import Steps
+from merlin_popsampler.distributions import PopularityCurve
 from tests.support.small_catalog import COUNTS
 
 pytestmark = pytest.mark.merlin_models
@@ -66,7 +66,7 @@ def test_a_batch_may_have_no_session(layer):
 
 
 POPULARITY = PopularityMetadata(
-    3, 14, True, "counted", Steps.from_counts(COUNTS).to_text(IdDomain(3, 14))
+    3, 14, True, "counted", PopularityCurve.from_counts(COUNTS).to_text(IdDomain(3, 14))
 )
 
 

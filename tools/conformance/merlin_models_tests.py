@@ -1,7 +1,7 @@
 """pytest plugin: our output and samplers in Merlin Models' place, and what cannot pass.
 
 The synthetic data of those tests get a measured curve, as a fitted workflow would give them:
-in-batch negatives are priced by it. It is a flat one, since that data draws its ids uniformly.
+in-batch negatives are corrected by it. It is a flat one, since that data draws its ids uniformly.
 """
 
 from typing import Any

@@ -12,9 +12,9 @@ from merlin_popsampler.core.checks import positive_number, whole_number
 from merlin_popsampler.tf.hits import count_ahead, own_scores, tie_threshold
 from merlin_popsampler.tf.ids import integers
 from merlin_popsampler.tf.item_table import losses_kept
-from merlin_popsampler.tf.logits import Candidates, bounded, candidate_scores, corrected
+from merlin_popsampler.tf.logits import Candidates, candidate_scores, clip_finite, corrected
+from merlin_popsampler.tf.metrics import NanMean
 from merlin_popsampler.tf.negatives import Mixture
-from merlin_popsampler.tf.seen_mean import SeenMean
 from merlin_popsampler.tf.whole_catalog import score_catalog
 
 from .catalog_vectors import catalog_vectors
@@ -69,8 +69,8 @@ class ContrastiveOutput(contrastive.ContrastiveOutput):  # type: ignore[misc]
     Args:
       to_call: as in Merlin Models; None is `DotProduct()`.
       negative_samplers: a `PopularityBasedSampler`, an `InBatch`, "in-batch" for the one of the
-        target's schema, a list of these, or a `Mixture`. Merlin's own samplers have no prices for
-        this loss and are refused.
+        target's schema, a list of these, or a `Mixture`. Merlin's own samplers have no expected
+        counts for this loss and are refused.
       target_name: as in Merlin Models.
       pre: as in Merlin Models.
       post: as in Merlin Models, given log-probabilities; with `evaluate_on="candidates"` alone.
@@ -158,7 +158,7 @@ class ContrastiveOutput(contrastive.ContrastiveOutput):  # type: ignore[misc]
         self.candidate, self._item_features = candidate, item_features
         self.set_negative_samplers(negative_samplers)
         self._cross_entropy = EvaluationMean(self._forget, name="cross_entropy")
-        self._recall = SeenMean(name=f"recall_at_{self.top_k}")
+        self._recall = NanMean(name=f"recall_at_{self.top_k}")
 
     @property
     def evaluate_on(self) -> str:
@@ -274,7 +274,7 @@ class ContrastiveOutput(contrastive.ContrastiveOutput):  # type: ignore[misc]
         domain = self.negative_samplers.domain
         scores = candidate_scores(query, positive, negative, self.logits_temperature)
         logits = corrected(scores, positive, negative, domain, self.correct_positive)
-        own = bounded(positive.vectors)
+        own = clip_finite(positive.vectors)
         threshold = tie_threshold(own_scores(scores.query, own), scores.query, own)
         are_ranked = domain.contains(negative.ids) & ~scores.masked
         return log_probabilities(*logits), count_ahead(scores.negative, threshold, are_ranked)

@@ -4,11 +4,11 @@ from typing import Any, Callable, Optional
 
 import tensorflow as tf
 
-from merlin_popsampler.tf.seen_mean import SeenMean
+from merlin_popsampler.tf.metrics import NanMean
 
 
 @tf.keras.utils.register_keras_serializable(package="merlin_popsampler")
-class EvaluationMean(SeenMean):
+class EvaluationMean(NanMean):
     """A mean that Keras resets when an evaluation or an epoch begins, and what to do then.
 
     Merlin Models' `test_step` has no hook at the start of an evaluation; its metrics do.

@@ -23,7 +23,7 @@ def sampled_candidate(candidate: Any, ids: tf.Tensor, max_id: int) -> Any:
     return _comparable(candidate)._replace(id=column, metadata={}, sampling_prob=None)
 
 
-def priced_candidate(candidate: Any, expected_count: tf.Tensor) -> Any:
+def candidate_with_counts(candidate: Any, expected_count: tf.Tensor) -> Any:
     """The candidate with expected counts as its `sampling_prob`, of the ids' shape."""
     return _comparable(candidate)._replace(sampling_prob=expected_count)
 

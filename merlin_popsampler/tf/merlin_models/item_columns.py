@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from merlin_popsampler.core.checks import shown
 from merlin_popsampler.core.domain import IdDomain
-from merlin_popsampler.core.pieces import Ints
+from merlin_popsampler.core.segments import Ints
 from merlin_popsampler.errors import PopSamplerError
 
 Array = Any

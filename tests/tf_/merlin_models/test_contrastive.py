@@ -68,16 +68,18 @@ def in_batch_counts(ids):
 
 
 def wanted_losses(sources, temperature, correct):
-    """By hand, from the draws and prices of twin samplers."""
-    ids, priced = np.zeros(0, np.int64), []
+    """By hand, from the draws and expected counts of twin samplers."""
+    ids, with_counts = np.zeros(0, np.int64), []
     for source in sources:
         if source == "in-batch":
             ids = np.concatenate([ids, IDS])
-            priced.append(in_batch_counts)
+            with_counts.append(in_batch_counts)
         else:
             ids = np.concatenate([ids, source.sample_ids()])
-            priced.append(lambda some, twin=source: twin.expected_count(some).numpy())
-    true_counts, counts = (sum(price(np.array(some)) for price in priced) for some in (IDS, ids))
+            with_counts.append(lambda some, twin=source: twin.expected_count(some).numpy())
+    true_counts, counts = (
+        sum(expected_count(np.array(some)) for expected_count in with_counts) for some in (IDS, ids)
+    )
     true_counts = true_counts if correct else None
     return losses_by_hand(QUERY, TABLE, IDS, ids, counts, temperature, true_counts)
 
@@ -88,7 +90,7 @@ def wanted_losses(sources, temperature, correct):
     [
         lambda: [sampler()],
         lambda: ["in-batch"],
-        lambda: [sampler(), "in-batch", sampler(seed=3, law="uniform", max_num_samples=7)],
+        lambda: [sampler(), "in-batch", sampler(seed=3, distribution="uniform", max_num_samples=7)],
     ],
     ids=["a sampler", "in-batch", "several"],
 )
@@ -304,7 +306,7 @@ SETTINGS = {
 
 
 def test_every_setting_is_in_the_configuration():
-    negatives = [sampler(unique=False, law="uniform"), "in-batch"]
+    negatives = [sampler(unique=False, distribution="uniform"), "in-batch"]
     output = output_on(negatives=negatives, default_metrics_fn=small_metrics, **SETTINGS)
     config = output.get_config()
     copied = ContrastiveOutput.from_config(config)

@@ -46,9 +46,9 @@ def test_a_candidate_is_answered_by_one_of_its_own_type():
     assert type(answer).__name__ == "Candidate"
     assert (answer.num, answer.metadata, answer.sampling_prob) == (5, {}, None)
     np.testing.assert_array_equal(answer.id[:, 0], twin.sample_ids())
-    priced = layer.with_sampling_probs(batch)
-    assert list(priced.metadata) == ["colour"]
-    np.testing.assert_array_equal(priced.sampling_prob, twin.expected_count(batch.id))
+    with_counts = layer.with_sampling_probs(batch)
+    assert list(with_counts.metadata) == ["colour"]
+    np.testing.assert_array_equal(with_counts.sampling_prob, twin.expected_count(batch.id))
     assert type(layer.with_sampling_probs(answer)) is type(answer)
 
 
@@ -61,9 +61,9 @@ def test_in_a_graph_too_and_nested_structures_agree():
         answer = layer(batch)
         return answer.id, layer.with_sampling_probs(answer).sampling_prob, answer != batch
 
-    ids, prices, differ = function(tf.constant([[3], [4], [5], [6], [7]], tf.int64))
+    ids, expected_counts, differ = function(tf.constant([[3], [4], [5], [6], [7]], tf.int64))
     np.testing.assert_array_equal(ids[:, 0], twin.sample_ids())
-    np.testing.assert_array_equal(prices, twin.expected_count(ids))
+    np.testing.assert_array_equal(expected_counts, twin.expected_count(ids))
     assert differ
     tf.nest.assert_same_structure(candidate(), layer(candidate())._replace(sampling_prob=None))
 
@@ -71,11 +71,11 @@ def test_in_a_graph_too_and_nested_structures_agree():
 def test_comparison_is_by_identity_and_hashable():
     batch, layer = candidate((3, 4, 5, 6, 7)), sampler()
     answer = layer(batch)
-    priced = layer.with_sampling_probs(batch)
+    with_counts = layer.with_sampling_probs(batch)
     assert batch != answer
     assert answer != batch
-    assert priced == batch
-    assert len({answer, priced, layer.with_sampling_probs(batch)}) == 2
+    assert with_counts == batch
+    assert len({answer, with_counts, layer.with_sampling_probs(batch)}) == 2
     with pytest.raises(ValueError, match="truth value"):  # negative control: a plain tuple
         assert batch != Candidate(*answer)
 

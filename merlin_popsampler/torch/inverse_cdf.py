@@ -1,26 +1,26 @@
-"""Uniforms to ranks on a device, in float64: the interpreter of `core.tables` and of pieces."""
+"""Uniforms to ranks on a device, in float64: the interpreter of `core.tables` and of segments."""
 
 import numpy as np
 import torch
 
-from merlin_popsampler.core.laws import Law
-from merlin_popsampler.core.pieces import Pieces
+from merlin_popsampler.core.distributions import Distribution
+from merlin_popsampler.core.segments import Segments
 from merlin_popsampler.core.tables import Line, inverse_table
 
 from .constants import Constants
 
 
-class Inverse(Constants):
-    """Turns uniforms into ranks of the whole law, or of those behind a head.
+class InverseCDF(Constants):
+    """Turns uniforms into ranks of the whole distribution, or of those behind a head.
 
     Args:
-      law: the law of one draw.
+      distribution: the distribution of one draw.
       head: first rank behind the head; see `inverse_table`.
     """
 
-    def __init__(self, law: Law, head: int = 0) -> None:
+    def __init__(self, distribution: Distribution, head: int = 0) -> None:
         super().__init__()
-        table = inverse_table(law, head)
+        table = inverse_table(distribution, head)
         self.table = table
         self._last_of_head = float(np.nextafter(table.head_columns, 0.0))
         if table.cuts is not None:
@@ -56,7 +56,7 @@ class Inverse(Constants):
         inside, index = column - whole, whole.to(torch.int64)
         above = (inside >= cuts[index]).to(torch.int64)
         offset, scale = self._lines[2 * index + above].unbind(1)
-        # Rounding moves the ends of a piece by 1e-16 of their rank or so; the first must hold.
+        # Rounding moves the ends of a segment by 1e-16 of their rank or so; the first must hold.
         return (offset + inside * scale).clamp(min=float(self.table.head if behind else 0))
 
     def _column(self, uniforms: torch.Tensor, behind: bool) -> torch.Tensor:
@@ -73,12 +73,12 @@ class Inverse(Constants):
 
 
 class Edges(Constants):
-    """Tells which piece of a law ranks are in; shared by all that asks, since it is 2 KB."""
+    """Finds the segment of each rank; one table of 2 KB that several modules share."""
 
-    def __init__(self, pieces: Pieces) -> None:
+    def __init__(self, segments: Segments) -> None:
         super().__init__()
         # Cut once, not at each use: compiled for a GPU, torch 2.11 searches from the old start.
-        self.keep("_later", pieces.starts[1:])
+        self.keep("_later", segments.starts[1:])
 
     @property
     def device(self) -> torch.device:
@@ -87,26 +87,26 @@ class Edges(Constants):
         return device
 
     def forward(self, ranks: torch.Tensor) -> torch.Tensor:
-        """Index of the piece of each rank, int64 of the ranks' shape."""
+        """Index of the segment of each rank, int64 of the ranks' shape."""
         if not len(self._later):  # nor does it compile a search among none
             return torch.zeros_like(ranks)
         return torch.searchsorted(self._later, ranks, right=True)
 
 
-class FirstProbs(Constants):
+class HeadProbs(Constants):
     """Probability of one draw of each of the ranks `[0, count)`: float64 `[count]`.
 
     Made anew for each batch: for the race it has the catalog's length.
     """
 
-    def __init__(self, pieces: Pieces, count: int, edges: Edges) -> None:
+    def __init__(self, segments: Segments, count: int, edges: Edges) -> None:
         super().__init__()
-        self.pieces, self.count, self.edges = pieces, count, edges
-        self.keep("_probs", pieces.probs[pieces.starts < count])
+        self.segments, self.count, self.edges = segments, count, edges
+        self.keep("_probs", segments.probs[segments.starts < count])
 
     def forward(self, device: torch.device) -> torch.Tensor:
         ranks = torch.arange(self.count, device=device)
-        if self.pieces.shift is None:
+        if self.segments.shift is None:
             return self._probs[self.edges(ranks)]
-        after = ranks.to(torch.float64) + self.pieces.shift
-        return torch.log((after + 1.0) / after) / self.pieces.log_range
+        after = ranks.to(torch.float64) + self.segments.shift
+        return torch.log((after + 1.0) / after) / self.segments.log_range

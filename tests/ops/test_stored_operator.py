@@ -14,9 +14,9 @@ import pytest
 
 from merlin_popsampler import PopSamplerError, PopularityMetadata
 from merlin_popsampler.ops import fit_folder
-from merlin_popsampler.ops.fit_files import FittedFiles
-from merlin_popsampler.ops.fit_folder import Fitted
+from merlin_popsampler.ops.fit_folder import FitArtifact
 from merlin_popsampler.ops.nvtabular_compat import StatOperator
+from merlin_popsampler.ops.stored_operator import StoredOperator
 from tests.support.processes import run_python
 from tests.support.workflow_helpers import bytes_below, fit_folders
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.filterwarnings("error")
 METADATA = PopularityMetadata.from_counts([2, 1], 3, "counted", 8)
 
 
-class StandIn(FittedFiles, StatOperator):
+class StandIn(StoredOperator, StatOperator):
     subfolder = "things"
     refused = ""
 
@@ -43,7 +43,9 @@ def begin(operator, values):
     folder, stats = operator._begin(list(values)), {}
     for name, value in values.items():
         frames = [pd.DataFrame({"v": [value]})]
-        stats[name] = Fitted(folder, {"v": fit_folder.write(folder, "v", name, frames)}, METADATA)
+        stats[name] = FitArtifact(
+            folder, {"v": fit_folder.write(folder, "v", name, frames)}, METADATA
+        )
     return stats
 
 

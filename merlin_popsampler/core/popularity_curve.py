@@ -23,11 +23,11 @@ _TEXT = re.compile(r"([0-9]+:[0-9]+,)+[0-9]+")
 
 
 @dataclass(frozen=True, eq=False)
-class Steps:
+class PopularityCurve:
     """Ranks `0` to `size - 1` in runs that share one height, the mean count of the run.
 
     Heights never rise, and no height is below 1: an id that was never seen counts as seen once, so
-    that every legal id can be drawn and has a finite price.
+    that every legal id can be drawn and has a finite expected count.
 
     Args:
       starts: int64 `[num_steps]`, first rank of each step; `starts[0] == 0`, increasing.
@@ -39,7 +39,7 @@ class Steps:
         sum to 2**63 or more.
 
     Examples:
-      >>> steps = Steps.from_counts([5, 3, 3, 1])
+      >>> steps = PopularityCurve.from_counts([5, 3, 3, 1])
       >>> steps.starts.tolist(), steps.masses.tolist(), steps.heights.tolist()
       ([0, 1, 3], [5, 6, 1], [5.0, 3.0, 1.0])
       >>> steps.to_text(IdDomain(3, 6))
@@ -59,11 +59,11 @@ class Steps:
         if problem:
             raise PopSamplerError(
                 f"Expected falling steps that fill {self.size} ranks. Received: {problem}. "
-                "Build them with Steps.from_counts."
+                "Build them with PopularityCurve.from_counts."
             )
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Steps):
+        if not isinstance(other, PopularityCurve):
             return NotImplemented
         return (
             self.size == other.size
@@ -95,8 +95,8 @@ class Steps:
         return heights
 
     @classmethod
-    def from_counts(cls, counts: Any, max_steps: int = MAX_STEPS) -> "Steps":
-        """Steps of counts in rank order: exact if the distinct counts fit, else merged.
+    def from_counts(cls, counts: Any, max_steps: int = MAX_STEPS) -> "PopularityCurve":
+        """PopularityCurve of counts in rank order: exact if the distinct counts fit, else merged.
 
         Neighbours are merged whose counts lie within one factor, the smallest that leaves at most
         `max_steps` steps. A merged step keeps the sum of its counts.
@@ -110,14 +110,14 @@ class Steps:
           PopSamplerError: not a list of integers `>= 0`, or `max_steps` below 1.
 
         Examples:
-          >>> Steps.from_counts([9, 8, 2, 1], max_steps=2).masses.tolist()
+          >>> PopularityCurve.from_counts([9, 8, 2, 1], max_steps=2).masses.tolist()
           [17, 3]
         """
         array = _clean(counts)
         return cls.from_runs(array, np.ones(array.size, np.int64)).merged(max_steps)
 
     @classmethod
-    def from_runs(cls, counts: Any, lengths: Any) -> "Steps":
+    def from_runs(cls, counts: Any, lengths: Any) -> "PopularityCurve":
         """Exact steps of counts in rank order, each with the number of ranks that share it.
 
         Args:
@@ -128,7 +128,8 @@ class Steps:
           FrequencyOrderError, PopSamplerError: as from `from_counts`.
 
         Examples:
-          >>> Steps.from_runs([5, 3, 1], [1, 2, 1]) == Steps.from_counts([5, 3, 3, 1])
+          >>> curve = PopularityCurve.from_runs([5, 3, 1], [1, 2, 1])
+          >>> curve == PopularityCurve.from_counts([5, 3, 3, 1])
           True
         """
         array = _clean(counts)
@@ -140,7 +141,7 @@ class Steps:
         starts = starts[firsts]
         return cls(starts, array[firsts] * np.diff(starts, append=size), size)
 
-    def merged(self, max_steps: int = MAX_STEPS) -> "Steps":
+    def merged(self, max_steps: int = MAX_STEPS) -> "PopularityCurve":
         """At most so many steps: neighbours within one factor as one, the smallest that does it.
 
         Raises:
@@ -152,11 +153,11 @@ class Steps:
         firsts = _merge(self.heights.tolist(), max_steps)
         firsts = _regrouped(self.masses.tolist(), self.lengths.tolist(), firsts)
         sums = np.append(0, np.cumsum(self.masses))
-        return Steps(self.starts[firsts], np.diff(sums[[*firsts, -1]]), self.size)
+        return PopularityCurve(self.starts[firsts], np.diff(sums[[*firsts, -1]]), self.size)
 
     @classmethod
-    def parse(cls, text: Any, domain: IdDomain) -> "Steps":
-        """Steps written as `"first id:count of the whole step,...,first id after them"`.
+    def parse(cls, text: Any, domain: IdDomain) -> "PopularityCurve":
+        """PopularityCurve written as `"first id:count of the whole step,...,first id after them"`.
 
         Args:
           text: as `to_text` writes it, `""` where there are no ids.
@@ -166,8 +167,8 @@ class Steps:
           SchemaError: garbage, or steps that rise, do not fill the domain or end elsewhere.
 
         Examples:
-          >>> Steps.parse("3:5,4:6,6:1,7", IdDomain(3, 6)) == Steps.from_counts([5, 3, 3, 1])
-          True
+          >>> PopularityCurve.parse("3:5,4:6,6:1,7", IdDomain(3, 6)) ==
+          PopularityCurve.from_counts([5, 3, 3, 1]) True
         """
         try:
             if text == "":

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 
 @tf.keras.utils.register_keras_serializable(package="merlin_popsampler")
-class SeenMean(tf.keras.metrics.Mean):  # type: ignore[misc]
+class NanMean(tf.keras.metrics.Mean):  # type: ignore[misc]
     """Keras's mean, but NaN, not 0, of nothing: a loss or a recall of 0 would be a result."""
 
     def result(self) -> Any:

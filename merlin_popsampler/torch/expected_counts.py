@@ -1,25 +1,25 @@
-"""Prices on a device: the interpreter of `core.prices.PriceTable`."""
+"""Looks expected counts up in PyTorch, from the tables of `core.expected_counts`."""
 
 import numpy as np
 import torch
 from torch.nn import functional
 
-from merlin_popsampler.core.prices import PriceTable
+from merlin_popsampler.core.expected_counts import ExpectedCounts
 
 from .constants import Constants
-from .inverse import Edges
+from .inverse_cdf import Edges
 
 
-class Prices(Constants):
-    """Expected number of times a rank is in one batch, by the recipe of `PriceTable`.
+class ExpectedCountsOnDevice(Constants):
+    """Expected number of times a rank is in one batch, by the recipe of `ExpectedCounts`.
 
     Args:
-      table: prices for batches of the size that is drawn.
-      edges: of the law's pieces.
+      table: expected counts for batches of the size that is drawn.
+      edges: of the distribution's segments.
       outside: the answer for ranks outside `[0, size)`.
     """
 
-    def __init__(self, table: PriceTable, edges: Edges, outside: float = 1.0) -> None:
+    def __init__(self, table: ExpectedCounts, edges: Edges, outside: float = 1.0) -> None:
         super().__init__()
         self.table, self.edges, self.outside = table, edges, outside
         self.keep("_rows", table.rows.astype(np.float32))
@@ -32,12 +32,14 @@ class Prices(Constants):
         """
         safe = ranks.clamp(0, self.table.size - 1)
         if self.table.starts is not None:
-            prices = self._by_piece(safe)
+            expected_counts = self._by_segment(safe)
         else:
-            prices = self._by_rank(safe) if len(self.table.rows) else self._by_formula(safe)
-        return prices.masked_fill(safe != ranks, self.outside)
+            expected_counts = (
+                self._by_rank(safe) if len(self.table.rows) else self._by_formula(safe)
+            )
+        return expected_counts.masked_fill(safe != ranks, self.outside)
 
-    def _by_piece(self, ranks: torch.Tensor) -> torch.Tensor:
+    def _by_segment(self, ranks: torch.Tensor) -> torch.Tensor:
         rows = self._rows[:, 0]
         return rows.expand(ranks.shape) if len(rows) == 1 else rows[self.edges(ranks)]
 
@@ -50,8 +52,8 @@ class Prices(Constants):
         row = (rank.clamp(max=float(table.head)) + cell).to(torch.int64)
         v0, v1, v2, v3 = functional.embedding(row, self._rows).unbind(-1)
         f = t - cell
-        log_price = torch.addcmul(v0, f, torch.addcmul(v1, f, torch.addcmul(v2, f, v3)))
-        return (torch.exp(log_price) / shifted).clamp(max=1.0)
+        log_count = torch.addcmul(v0, f, torch.addcmul(v1, f, torch.addcmul(v2, f, v3)))
+        return (torch.exp(log_count) / shifted).clamp(max=1.0)
 
     def _by_formula(self, ranks: torch.Tensor) -> torch.Tensor:
         """log1p keeps 3e-7 at any rank, where a float32 difference of logarithms loses all."""

@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "workflows"))
 pytest.importorskip("tqdm")
 tf = pytest.importorskip("tensorflow")
 
-import fitting
+import early_stopping
 
 RATE = 1e-5
 """So small that every batch moves the weight by nearly as much."""
@@ -22,7 +22,7 @@ def test_adam_takes_the_steps_of_kerass_own_on_few_rows_of_a_table():
     rng = np.random.default_rng(3)
     start = rng.normal(size=(50, 4)).astype(np.float32)
     tables = [tf.Variable(start), tf.Variable(start)]
-    optimizers = [fitting.adam(0.01), tf.keras.optimizers.Adam(0.01)]
+    optimizers = [early_stopping.adam(0.01), tf.keras.optimizers.Adam(0.01)]
     for _ in range(20):
         rows, of_rows = rng.integers(0, 40, 8), rng.normal(size=(8, 4)).astype(np.float32)
         for optimizer, table in zip(optimizers, tables):
@@ -49,7 +49,7 @@ class Counter(tf.keras.layers.Layer):
 class Trained:
     """A weight that every batch changes, fitted with these recalls as the measurements."""
 
-    def __init__(self, recalls, batches=fitting.STEPS, seconds=1e6, epochs=100):
+    def __init__(self, recalls, batches=early_stopping.STEPS, seconds=1e6, epochs=100):
         self.counter, self.dense = Counter(), tf.keras.layers.Dense(1, use_bias=False)
         model = tf.keras.Sequential([self.counter, self.dense])
         model.compile(optimizer=tf.keras.optimizers.SGD(RATE), loss="mse")
@@ -61,7 +61,7 @@ class Trained:
             self.seen.append(self.weight())
             return {"recall@20": next(results)}
 
-        self.fitting = fitting.UntilNoBetter(measure, seconds)
+        self.fitting = early_stopping.UntilNoBetter(measure, seconds)
         ones = np.ones((batches, 1), np.float32)
         model.fit(
             ones, ones + 100, batch_size=1, epochs=epochs, verbose=0, callbacks=[self.fitting]
@@ -86,8 +86,8 @@ def test_what_is_no_better_is_taken_back_and_tried_in_smaller_steps():
     assert trained.curve[-1] == 0.5
     best = trained.seen[1]
     first, second, third = (trained.seen[i] - best for i in (2, 3, 4))
-    assert second == pytest.approx(fitting.SLOWER * first, rel=0.05)
-    assert third == pytest.approx(fitting.SLOWER**2 * first, rel=0.05)
+    assert second == pytest.approx(early_stopping.SLOWER * first, rel=0.05)
+    assert third == pytest.approx(early_stopping.SLOWER**2 * first, rel=0.05)
     assert trained.weight() == trained.seen[4]
 
 
@@ -97,7 +97,7 @@ def test_what_is_hardly_better_is_kept_but_ends_training():
     assert trained.curve == [0.5, 0.5, 0.504, 0.508]
     assert trained.weight() == trained.seen[3]
     first, second = np.diff(trained.seen)[:2]
-    assert second == pytest.approx(fitting.SLOWER * first, rel=0.05)
+    assert second == pytest.approx(early_stopping.SLOWER * first, rel=0.05)
 
 
 def test_nothing_recalled_is_no_gain():
@@ -105,13 +105,13 @@ def test_nothing_recalled_is_no_gain():
 
 
 def test_epochs_of_few_batches_are_measured_together():
-    trained = Trained([0.3, 0.1, 0.1, 0.1], batches=fitting.STEPS // 5 + 1)
+    trained = Trained([0.3, 0.1, 0.1, 0.1], batches=early_stopping.STEPS // 5 + 1)
     assert [row["epoch"] for row in trained.fitting.stopping.curve] == [0, 5, 10, 15]
     assert trained.weight() == trained.seen[0]
 
 
 def test_the_last_epochs_are_measured_whatever_their_number():
-    trained = Trained([0.1, 0.2, 0.3], batches=fitting.STEPS // 2, epochs=3)
+    trained = Trained([0.1, 0.2, 0.3], batches=early_stopping.STEPS // 2, epochs=3)
     assert [row["epoch"] for row in trained.fitting.stopping.curve] == [0, 2, 3]
     assert trained.weight() == trained.seen[2]
 
@@ -126,7 +126,7 @@ def test_the_end_of_the_time_keeps_the_best_so_far(recalls, best):
 
 def test_a_stream_of_draws_never_goes_back():
     trained = Trained([0.5, 0.4, 0.3, 0.2])
-    assert float(trained.counter.count) == 3 * fitting.STEPS
+    assert float(trained.counter.count) == 3 * early_stopping.STEPS
 
 
 def test_the_bar_shows_the_measure(monkeypatch):
@@ -142,7 +142,7 @@ def test_the_bar_shows_the_measure(monkeypatch):
         def close(self):
             shown.append("closed")
 
-    monkeypatch.setattr(fitting, "bar", lambda **options: Bar())
+    monkeypatch.setattr(early_stopping, "bar", lambda **options: Bar())
     Trained([0.1, 0.5, 0.25], epochs=2)
     assert shown[0]["recall@20"] == "0.1000"
     assert shown[-2]["recall@20"] == "0.5000" == shown[-2]["best"]

@@ -2,7 +2,7 @@
 
 import itertools
 
-from merlin_popsampler.core.keys import mixed, own_bits, seed_key, signed
+from merlin_popsampler.core.stream_keys import mixed, own_bits, seed_key, signed
 
 
 def test_the_published_sequence_of_splitmix64():

@@ -19,7 +19,7 @@ _MANY = 10
 """Fits in one folder beyond which somebody should clear it."""
 
 
-class FittedFiles:
+class StoredOperator:
     """Mixin of an NVTabular StatOperator that keeps files under `out_path`.
 
     Each fit writes a folder of its own, which is never changed once it is complete. So a fit that
@@ -214,7 +214,7 @@ def _give_up(under_way: Dict[FitFolder, List[str]], process: int) -> None:
         fit_folder.remove(folder)
 
 
-_LIVE: "weakref.WeakSet[FittedFiles]" = weakref.WeakSet()
+_LIVE: "weakref.WeakSet[StoredOperator]" = weakref.WeakSet()
 """The operators of this process."""
 
 

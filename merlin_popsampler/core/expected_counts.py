@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from .arrivals import Race
 from .checks import batch_size
-from .laws import Law
-from .pieces import Ints, Pieces
+from .distributions import Distribution
+from .segments import Ints, Segments
 
 Floats = npt.NDArray[np.float64]
 
@@ -26,12 +26,12 @@ _BIN = 0.125
 
 
 @dataclass(frozen=True, eq=False)
-class PriceTable:
+class ExpectedCounts:
     """Expected count of every rank in a batch, short enough to live on any device.
 
     How to look a rank up, in whatever precision (outside `[0, size)` the answer is 1):
 
-    - by piece, where `starts` is given: `rows[i, 0]` for the last piece i with
+    - by segment, where `starts` is given: `rows[i, 0]` for the last segment i with
       `starts[i] <= rank`.
     - by rank, where `rows` has four columns: with `shifted = rank + offset` and
       `t = log(shifted) * scale - origin`, `cell = max(floor(t), 0)`, `f = t - cell` and
@@ -39,15 +39,17 @@ class PriceTable:
       `min(1, exp(v[0] + f * (v[1] + f * (v[2] + f * v[3]))) / shifted)`.
       Ranks below `head` have a row each, whose cubic is constant; the last row holds the end of the
       last cell, which rounding may reach.
-    - by the law's own formula, where there are no rows: `factor * log1p(1 / (rank + offset))`.
+    - by the distribution's own formula, where there are no rows: `factor * log1p(1 / (rank +
+      offset))`.
 
-    Followed in float32, step by step, the price stays within 1e-5 (relative) of the exact integral.
+    Followed in float32, step by step, the expected count stays within 1e-5 (relative) of the exact
+    integral.
 
     Attributes:
       size: number of ranks.
       num_sampled: draws of a batch.
       rows: float64 `[n, 1]`, `[n, 4]` or `[0, 0]`, see above; under 4 KB in float32.
-      starts: int64 `[n]`, see "by piece"; else None.
+      starts: int64 `[n]`, see "by segment"; else None.
       offset, scale, origin, head, factor: numbers, see above.
     """
 
@@ -81,66 +83,72 @@ class PriceTable:
         return np.minimum(np.exp(log) / shifted, 1.0)
 
 
-def price_table(law: Law, num_sampled: int, unique: bool) -> PriceTable:
+def build_expected_counts(
+    distribution: Distribution, num_sampled: int, unique: bool
+) -> ExpectedCounts:
     """The table of expected counts for batches of `num_sampled` draws.
 
     Args:
-      law: the law of one draw.
-      num_sampled: draws of a batch, at least 1; at most `law.size` if unique.
+      distribution: the distribution of one draw.
+      num_sampled: draws of a batch, at least 1; at most `distribution.size` if unique.
       unique: without repetition (inclusion probabilities) or with (`num_sampled * prob`).
 
     Raises:
       PopSamplerError: no such number of draws.
 
     Examples:
-      >>> from merlin_popsampler.core.laws import LogUniform
-      >>> price_table(LogUniform(3), 3, unique=True).expected_count([0, 2, 3]).tolist()
+      >>> from merlin_popsampler.core.distributions import LogUniform
+      >>> build_expected_counts(LogUniform(3), 3, unique=True).expected_count([0, 2, 3]).tolist()
       [1.0, 1.0, 1.0]
-      >>> price_table(LogUniform(3), 2, unique=False).expected_count([0, 3]).tolist()
+      >>> build_expected_counts(LogUniform(3), 2, unique=False).expected_count([0, 3]).tolist()
       [1.0, 1.0]
     """
-    num_sampled = batch_size("num_sampled", num_sampled, law.size, unique)
-    pieces, repeated = law.pieces, not unique or num_sampled == 1
-    if unique and num_sampled == law.size:
-        return _by_piece(np.zeros(1, np.int64), np.ones(1), law.size, num_sampled)
-    if pieces.shift is None:
-        prices = num_sampled * pieces.probs
+    num_sampled = batch_size("num_sampled", num_sampled, distribution.size, unique)
+    segments, repeated = distribution.segments, not unique or num_sampled == 1
+    if unique and num_sampled == distribution.size:
+        return _by_segment(np.zeros(1, np.int64), np.ones(1), distribution.size, num_sampled)
+    if segments.shift is None:
+        expected_counts = num_sampled * segments.probs
         if not repeated:
-            prices = inclusion_probability(law, num_sampled, pieces.probs)
-        return _by_piece(pieces.starts, prices, law.size, num_sampled)
+            expected_counts = inclusion_probability(distribution, num_sampled, segments.probs)
+        return _by_segment(segments.starts, expected_counts, distribution.size, num_sampled)
     if repeated:
-        factor = num_sampled / pieces.log_range
+        factor = num_sampled / segments.log_range
         nothing = np.zeros((0, 0))
-        return PriceTable(law.size, num_sampled, nothing, offset=pieces.shift, factor=factor)
-    return _by_rank(law, pieces, num_sampled)
+        return ExpectedCounts(
+            distribution.size, num_sampled, nothing, offset=segments.shift, factor=factor
+        )
+    return _by_rank(distribution, segments, num_sampled)
 
 
-def _by_piece(starts: Ints, prices: Floats, size: int, num_sampled: int) -> PriceTable:
-    return PriceTable(size, num_sampled, prices[:, None], starts)
+def _by_segment(
+    starts: Ints, expected_counts: Floats, size: int, num_sampled: int
+) -> ExpectedCounts:
+    return ExpectedCounts(size, num_sampled, expected_counts[:, None], starts)
 
 
-def _by_rank(law: Law, pieces: Pieces, num_sampled: int) -> PriceTable:
+def _by_rank(distribution: Distribution, segments: Segments, num_sampled: int) -> ExpectedCounts:
     """Head ranks one by one, then a cubic on each of equal cells of `log(rank + offset)`.
 
-    What is interpolated, `log(price * (rank + offset))`, hardly moves along the tail.
+    What is interpolated, `log(expected count * (rank + offset))`, hardly moves along the tail.
     """
-    offset = float(pieces.shift or 0.0) + 0.5
-    head = law.size if law.size <= _ALL_HEAD else _HEAD
+    offset = float(segments.shift or 0.0) + 0.5
+    head = distribution.size if distribution.size <= _ALL_HEAD else _HEAD
     shifted, width, cells = np.arange(head) + offset, 1.0, 0
     knots = 0.5 + 0.5 * np.cos(np.pi * np.array([7.0, 5.0, 3.0, 1.0]) / 8)  # Chebyshev's
-    if law.size > head:
+    if distribution.size > head:
         cells = _CELLS
-        width = math.log((law.size - 1.0 + offset) / (head + offset)) / cells
+        width = math.log((distribution.size - 1.0 + offset) / (head + offset)) / cells
         tail = (head + offset) * np.exp(width * (np.arange(cells)[:, None] + knots))
         shifted = np.concatenate((shifted, tail.ravel()))
-    probs = pieces.smooth(shifted - offset)
-    logs = np.log(inclusion_probability(law, num_sampled, probs) * shifted)
+    probs = segments.smooth(shifted - offset)
+    logs = np.log(inclusion_probability(distribution, num_sampled, probs) * shifted)
     rows = np.zeros((head + cells + 1, 4))
     rows[:head, 0] = logs[:head]
     rows[head:-1] = logs[head:].reshape(-1, 4) @ np.linalg.inv(np.vander(knots, increasing=True)).T
     rows[-1, 0] = rows[-2].sum()
-    return PriceTable(
-        law.size,
+    return ExpectedCounts(
+        distribution.size,
         num_sampled,
         rows,
         offset=offset,
@@ -150,7 +158,7 @@ def _by_rank(law: Law, pieces: Pieces, num_sampled: int) -> PriceTable:
     )
 
 
-def inclusion_probability(law: Law, num_sampled: int, probs: Any) -> Floats:
+def inclusion_probability(distribution: Distribution, num_sampled: int, probs: Any) -> Floats:
     """Probability that an id is among the first `num_sampled` distinct draws.
 
     Id i arrives at the time Exp(p_i), independently of the others, and the sample is the first K
@@ -159,44 +167,47 @@ def inclusion_probability(law: Law, num_sampled: int, probs: Any) -> Floats:
       pi_i = integral over x > 0 of p_i exp(-p_i x) P(others by x <= K - 1).
 
     Args:
-      law: the law of one draw.
-      num_sampled: K, from 1 to `law.size`.
-      probs: float64 `[n]`, one-draw probabilities of ids of the law.
+      distribution: the distribution of one draw.
+      num_sampled: K, from 1 to `distribution.size`.
+      probs: float64 `[n]`, one-draw probabilities of ids of the distribution.
 
     Returns:
       float64 `[n]`, relative error below 1e-6.
 
     Examples:
-      >>> from merlin_popsampler.core.laws import Empirical
-      >>> from merlin_popsampler.core.steps import Steps
-      >>> inclusion_probability(Empirical(Steps.from_counts([2, 1, 1])), 2, [0.5, 0.25]).round(12)
+      >>> from merlin_popsampler.core.distributions import Empirical
+      >>> from merlin_popsampler.core.popularity_curve import PopularityCurve
+      >>> distribution = Empirical(PopularityCurve.from_counts([2, 1, 1]))
+      >>> inclusion_probability(distribution, 2, [0.5, 0.25]).round(12)
       array([0.83333333, 0.58333333])
 
     References:
       Hajek (1981), Sampling from a Finite Population (successive sampling).
       Rosen (1972), Asymptotic theory for successive sampling, section 2 (the race).
     """
-    num_sampled = batch_size("num_sampled", num_sampled, law.size, unique=True)
+    num_sampled = batch_size("num_sampled", num_sampled, distribution.size, unique=True)
     targets = np.asarray(probs, np.float64)
-    if num_sampled == law.size:
+    if num_sampled == distribution.size:
         return np.ones(targets.shape)
     if num_sampled == 1:
         return targets.copy()
-    nodes, multiplicities = law.nodes()
+    nodes, multiplicities = distribution.nodes()
     if nodes[0] == nodes[-1]:
-        return np.full(targets.shape, num_sampled / law.size)
+        return np.full(targets.shape, num_sampled / distribution.size)
     order = np.argsort(-nodes, kind="stable")
     race = Race(nodes[order], multiplicities[order], num_sampled)
     distinct, place = np.unique(targets, return_inverse=True)
-    prices = race.inclusion(distinct) if len(distinct) <= _FEW else _thinned(race, distinct)
-    return np.asarray(prices[place.reshape(targets.shape)])
+    expected_counts = (
+        race.inclusion(distinct) if len(distinct) <= _FEW else _thinned(race, distinct)
+    )
+    return np.asarray(expected_counts[place.reshape(targets.shape)])
 
 
 def _thinned(race: Race, probs: Floats) -> Floats:
     """Inclusion probabilities of many rising `probs`, from four of them in each bin of log p.
 
-    Only probabilities of the law are asked for: between them the count of the *other* ids would not
-    be a count. log(price / p) is interpolated, which hardly moves in a bin.
+    Only probabilities of the distribution are asked for: between them the count of the *other* ids
+    would not be a count. log(expected count / p) is interpolated, which hardly moves in a bin.
     """
     logs = np.log(probs)
     bins = np.floor((logs - logs[0]) / _BIN)

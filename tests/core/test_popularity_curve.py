@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from merlin_popsampler.core.domain import IdDomain
-from merlin_popsampler.core.steps import Steps
+from merlin_popsampler.core.popularity_curve import PopularityCurve
 from merlin_popsampler.errors import FrequencyOrderError, PopSamplerError, SchemaError
 
 FALLING = st.lists(st.integers(0, 50), min_size=1, max_size=40).map(
@@ -23,7 +23,7 @@ def staircase(steps):
 
 
 def test_the_example_of_the_schema_contract():
-    steps = Steps.from_counts([5, 3, 3, 1])
+    steps = PopularityCurve.from_counts([5, 3, 3, 1])
     assert steps.to_text(IdDomain(3, 6)) == "3:5,4:6,6:1,7"
     assert steps.starts.tolist() == [0, 1, 3]
     assert steps.masses.tolist() == [5, 6, 1]
@@ -33,7 +33,7 @@ def test_the_example_of_the_schema_contract():
 
 @given(FALLING)
 def test_lossless_where_the_distinct_counts_fit(counts):
-    steps = Steps.from_counts(counts)
+    steps = PopularityCurve.from_counts(counts)
     raised = np.maximum(counts, 1)
     assert len(steps) == len(set(raised.tolist()))
     assert staircase(steps).tolist() == raised.tolist()
@@ -41,7 +41,7 @@ def test_lossless_where_the_distinct_counts_fit(counts):
 
 @given(FALLING, st.integers(1, 6))
 def test_merged_steps_fall_and_keep_the_sum_of_every_step(counts, max_steps):
-    steps = Steps.from_counts(counts, max_steps)
+    steps = PopularityCurve.from_counts(counts, max_steps)
     raised = np.maximum(counts, 1)
     assert len(steps) <= max_steps
     assert (np.diff(steps.heights) < 0).all()
@@ -73,14 +73,16 @@ def test_merged_steps_are_the_longest_within_the_smallest_factor(values, max_ste
     falling = sorted(values, reverse=True)
     factors = {Fraction(a, b) for a in falling for b in falling if a >= b}
     factor = min(f for f in factors if len(greedy(falling, f)) <= max_steps)
-    assert Steps.from_counts(falling, max_steps).starts.tolist() == greedy(falling, factor)
+    assert PopularityCurve.from_counts(falling, max_steps).starts.tolist() == greedy(
+        falling, factor
+    )
 
 
 def test_equal_factors_stay_together_however_their_quotients_are_rounded():
     """FAULTS 1: 20/19 = 40/38 = 80/76 = ..., which quotients of floats tell apart."""
     falling = sorted({n * 2**k for n in (19, 20, 23, 24) for k in range(12)}, reverse=True)
     for max_steps in range(1, len(falling)):
-        starts = Steps.from_counts(falling, max_steps).starts.tolist()
+        starts = PopularityCurve.from_counts(falling, max_steps).starts.tolist()
         factors = {Fraction(a, b) for a in falling for b in falling if a >= b}
         factor = min(f for f in factors if len(greedy(falling, f)) <= max_steps)
         assert starts == greedy(falling, factor)
@@ -89,60 +91,67 @@ def test_equal_factors_stay_together_however_their_quotients_are_rounded():
 @given(FALLING, st.integers(0, 2**40), st.integers(1, 20))
 def test_text_round_trip(counts, first, max_steps):
     domain = IdDomain(first, first + len(counts) - 1)
-    steps = Steps.from_counts(counts, max_steps)
-    parsed = Steps.parse(steps.to_text(domain), domain)
+    steps = PopularityCurve.from_counts(counts, max_steps)
+    parsed = PopularityCurve.parse(steps.to_text(domain), domain)
     assert parsed == steps
     assert hash(parsed) == hash(steps)
 
 
 def test_an_empty_catalog():
-    steps = Steps.from_counts([])
+    steps = PopularityCurve.from_counts([])
     assert (steps.size, len(steps), steps.total) == (0, 0, 0)
     assert steps.to_text(IdDomain(3, 2)) == ""
-    assert Steps.parse("", IdDomain(3, 2)) == steps
+    assert PopularityCurve.parse("", IdDomain(3, 2)) == steps
     with pytest.raises(SchemaError, match="not a list"):
-        Steps.parse("3", IdDomain(3, 2))
+        PopularityCurve.parse("3", IdDomain(3, 2))
 
 
 def test_gaps_count_as_seen_once_and_are_not_a_rise():
-    assert Steps.from_counts([4, 1, 0, 1, 0]) == Steps.from_counts([4, 1, 1, 1, 1])
+    assert PopularityCurve.from_counts([4, 1, 0, 1, 0]) == PopularityCurve.from_counts(
+        [4, 1, 1, 1, 1]
+    )
 
 
 def test_totals_beyond_32_bits_and_products_beyond_64():
-    steps = Steps.from_counts(np.array([2**50, 2**49, 1], np.uint64))
+    steps = PopularityCurve.from_counts(np.array([2**50, 2**49, 1], np.uint64))
     assert steps.total == 2**50 + 2**49 + 1
-    Steps(np.array([0, 2**40]), np.array([2**61, 2**60]), 2**41)  # their products overflow int64
+    PopularityCurve(
+        np.array([0, 2**40]), np.array([2**61, 2**60]), 2**41
+    )  # their products overflow int64
 
 
 def test_counts_beyond_what_floats_hold_keep_every_digit():
     large = [2**53 + 1, 2**53, 1]
     for counts in (large, np.array(large, np.uint64)):
         for max_steps in (3, 256):
-            steps = Steps.from_counts(counts, max_steps)
+            steps = PopularityCurve.from_counts(counts, max_steps)
             assert steps.masses.tolist() == large
-            assert Steps.parse(steps.to_text(IdDomain(3, 5)), IdDomain(3, 5)) == steps
+            assert PopularityCurve.parse(steps.to_text(IdDomain(3, 5)), IdDomain(3, 5)) == steps
 
 
 def test_counts_that_differ_by_little_are_merged_by_the_smallest_factor_too():
-    assert Steps.from_counts([10**12, 10**12 - 1, 10**12 - 3], 2).starts.tolist() == [0, 2]
+    assert PopularityCurve.from_counts([10**12, 10**12 - 1, 10**12 - 3], 2).starts.tolist() == [
+        0,
+        2,
+    ]
     # as floats these are one number, above all three
-    steps = Steps.from_counts([2**60 - 1, 2**60 - 3, 2**60 - 5], 2)
+    steps = PopularityCurve.from_counts([2**60 - 1, 2**60 - 3, 2**60 - 5], 2)
     assert (len(steps), steps.total) == (1, 3 * 2**60 - 9)
 
 
 def test_the_constructor_takes_whole_numbers_of_any_type_and_equal_neighbours():
-    steps = Steps(np.array([0, 1], np.int32), [3.0, 3.0], 2)
+    steps = PopularityCurve(np.array([0, 1], np.int32), [3.0, 3.0], 2)
     assert steps.starts.dtype == steps.masses.dtype == np.int64
     assert steps.heights.tolist() == [3, 3]
 
 
 def test_hashes_tell_steps_apart():
-    assert len({hash(Steps.from_counts([count])) for count in range(1, 100)}) > 90
+    assert len({hash(PopularityCurve.from_counts([count])) for count in range(1, 100)}) > 90
 
 
 def test_steps_differ_from_others():
-    steps = Steps.from_counts([3, 1])
-    assert steps != Steps.from_counts([3, 2])
+    steps = PopularityCurve.from_counts([3, 1])
+    assert steps != PopularityCurve.from_counts([3, 2])
     assert steps != "0:3,1:1,2"
     with pytest.raises(ValueError, match="read-only"):
         steps.masses[0] = 9
@@ -181,7 +190,7 @@ def test_steps_differ_from_others():
 )
 def test_garbled_text_is_refused(text, why):
     with pytest.raises(SchemaError, match=rf"(?s)Expected .*{why}.*preprocessing"):
-        Steps.parse(text, IdDomain(3, 6))
+        PopularityCurve.parse(text, IdDomain(3, 6))
 
 
 @pytest.mark.parametrize(
@@ -190,7 +199,7 @@ def test_garbled_text_is_refused(text, why):
 )
 def test_long_texts_are_shortened_in_the_message(length, shown):
     with pytest.raises(SchemaError, match=f"Received: {re.escape(shown)}"):
-        Steps.parse("x" * length, IdDomain(3, 6))
+        PopularityCurve.parse("x" * length, IdDomain(3, 6))
 
 
 @pytest.mark.parametrize(
@@ -199,21 +208,21 @@ def test_long_texts_are_shortened_in_the_message(length, shown):
 )
 def test_counts_that_are_no_counts_are_refused(counts):
     with pytest.raises(PopSamplerError, match="whole counts"):
-        Steps.from_counts(counts)
+        PopularityCurve.from_counts(counts)
 
 
 def test_a_rise_is_refused_with_its_place():
     with pytest.raises(FrequencyOrderError, match="2 at rank 1 and 4 at rank 2"):
-        Steps.from_counts([5, 2, 4, 1])
+        PopularityCurve.from_counts([5, 2, 4, 1])
 
 
 def test_wrong_arguments_are_refused():
     with pytest.raises(PopSamplerError, match="max_steps.*By default"):
-        Steps.from_counts([1], max_steps=0)
+        PopularityCurve.from_counts([1], max_steps=0)
     with pytest.raises(PopSamplerError, match="domain of 2 ids"):
-        Steps.from_counts([3, 1]).to_text(IdDomain(0, 2))
+        PopularityCurve.from_counts([3, 1]).to_text(IdDomain(0, 2))
     with pytest.raises(PopSamplerError, match="shape"):
-        Steps(np.array([0, 1]), np.array([3]), 2)
+        PopularityCurve(np.array([0, 1]), np.array([3]), 2)
     for starts, masses, size, message in (
         ([0, 0.5], [3, 1], 2, "starts to be whole"),
         ("0", [3], 1, "starts to be whole"),
@@ -223,16 +232,16 @@ def test_wrong_arguments_are_refused():
         ([0], [3], "1", "size to be a whole"),
     ):
         with pytest.raises(PopSamplerError, match=message):
-            Steps(starts, masses, size)
+            PopularityCurve(starts, masses, size)
 
 
 def test_counts_whose_sum_64_bits_do_not_hold_are_refused():
-    assert Steps.from_counts([2**62, 2**61]).total == 3 * 2**61
+    assert PopularityCurve.from_counts([2**62, 2**61]).total == 3 * 2**61
     for counts in ([2**62, 2**62], np.array([2**63], np.uint64), np.array([2**64 - 1], np.uint64)):
         with pytest.raises(PopSamplerError, match="less than 9223372036854775808.*Divide"):
-            Steps.from_counts(counts)
+            PopularityCurve.from_counts(counts)
     with pytest.raises(PopSamplerError, match="sum to 9223372036854775808"):
-        Steps([0, 1], [2**62, 2**62], 2)
+        PopularityCurve([0, 1], [2**62, 2**62], 2)
 
 
 @settings(max_examples=5)
@@ -243,7 +252,7 @@ def test_a_million_counts_take_a_moment(max_steps):
     best = np.inf
     for _ in range(3):
         start = time.perf_counter()
-        steps = Steps.from_counts(counts, max_steps)
+        steps = PopularityCurve.from_counts(counts, max_steps)
         best = min(best, time.perf_counter() - start)
     assert best < 0.15
     assert len(steps.to_text(IdDomain(3, 1_000_002))) < 6 * 1024 or max_steps > 256

@@ -1,4 +1,4 @@
-"""The laws: exact probabilities, inverses that reach the last rank, nodes, distances."""
+"""The distributions: exact probabilities, inverses that reach the last rank, nodes, distances."""
 
 import json
 from fractions import Fraction
@@ -8,29 +8,35 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from merlin_popsampler.core.laws import Empirical, LogUniform, Uniform, distance, law_from_config
+from merlin_popsampler.core.distributions import (
+    Empirical,
+    LogUniform,
+    Uniform,
+    distance,
+    distribution_from_config,
+)
+from merlin_popsampler.core.popularity_curve import PopularityCurve
 from merlin_popsampler.core.quadrature import sum_nodes
-from merlin_popsampler.core.steps import Steps
 from merlin_popsampler.errors import PopSamplerError
 
 COUNTS = [40, 22, 22, 9, 5, 5, 5, 2, 1, 1, 1]
 
 
-def laws(size):
+def distributions(size):
     counts = (1000 / np.arange(1.0, size + 1)).astype(np.int64)
-    steps = Steps.from_counts(counts, 20)
+    steps = PopularityCurve.from_counts(counts, 20)
     return [LogUniform(size), Uniform(size), Empirical(steps), Empirical(steps, 0.75)]
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 1000])
 def test_probabilities_fall_sum_to_one_and_end_at_the_edges(size):
-    for law in laws(size):
-        probs = law.prob(np.arange(-2, size + 2))
+    for distribution in distributions(size):
+        probs = distribution.prob(np.arange(-2, size + 2))
         assert probs[:2].tolist() == probs[-2:].tolist() == [0.0, 0.0]
         assert probs.sum() == pytest.approx(1.0, rel=1e-13)
         assert (probs[2:-2] > 0).all()
         assert (np.diff(probs[2:-2]) <= 0).all()
-        assert law.probs().tolist() == probs[2:-2].tolist()
+        assert distribution.probs().tolist() == probs[2:-2].tolist()
 
 
 def test_log_uniform_is_the_formula_of_tensorflow():
@@ -47,67 +53,74 @@ def test_log_uniform_keeps_its_digits_at_a_billion():
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 10, 997])
-def test_inverse_has_the_mass_of_the_law(size):
+def test_inverse_has_the_mass_of_the_distribution(size):
     """On a fine grid of uniforms, every rank is drawn for the share that is its probability."""
     uniforms = (np.arange(400_000) + 0.5) / 400_000
-    for law in laws(size):
-        ranks = law.inverse(uniforms)
+    for distribution in distributions(size):
+        ranks = distribution.inverse(uniforms)
         assert ranks.dtype == np.int64
         share = np.bincount(ranks, minlength=size) / len(uniforms)
         assert len(share) == size
-        np.testing.assert_allclose(share, law.probs(), atol=1.01 / len(uniforms))
-        assert law.inverse(0.0) == 0
-        assert law.inverse(1 - 2.0**-53) == size - 1
-        assert law.inverse([[0.3], [0.6]]).shape == (2, 1)
+        np.testing.assert_allclose(share, distribution.probs(), atol=1.01 / len(uniforms))
+        assert distribution.inverse(0.0) == 0
+        assert distribution.inverse(1 - 2.0**-53) == size - 1
+        assert distribution.inverse([[0.3], [0.6]]).shape == (2, 1)
 
 
 @pytest.mark.parametrize("size", [10**6, 10**8, 10**9])
 def test_log_uniform_inverse_is_right_to_the_last_rank(size):
     """Just inside each end of a rank's interval of uniforms, the rank is drawn."""
-    law, rng = LogUniform(size), np.random.default_rng(17)
+    distribution, rng = LogUniform(size), np.random.default_rng(17)
     tail = size - 1 - rng.integers(0, size // 2, 10_000)
     ranks = np.concatenate(([0, 1, 2, size - 3, size - 2, size - 1], tail))
     low = np.log1p(ranks) / np.log1p(size)
-    assert law.inverse(low + 0.01 * law.prob(ranks)).tolist() == ranks.tolist()
-    assert law.inverse(low + 0.99 * law.prob(ranks)).tolist() == ranks.tolist()
+    assert distribution.inverse(low + 0.01 * distribution.prob(ranks)).tolist() == ranks.tolist()
+    assert distribution.inverse(low + 0.99 * distribution.prob(ranks)).tolist() == ranks.tolist()
 
 
 def test_empirical_inverse_is_right_within_a_step_of_a_billion_ids():
-    law = Empirical(Steps(np.array([0, 10]), np.array([5000, 10**9]), 10**9 + 10))
+    distribution = Empirical(
+        PopularityCurve(np.array([0, 10]), np.array([5000, 10**9]), 10**9 + 10)
+    )
     ranks = np.array([0, 9, 10, 11, 10**9 // 3, 10**9 + 9])
     before = np.where(ranks < 10, ranks * 500, 5000 + ranks - 10)
-    assert law.inverse((before + 0.5) / law.steps.total).tolist() == ranks.tolist()
+    assert (
+        distribution.inverse((before + 0.5) / distribution.steps.total).tolist() == ranks.tolist()
+    )
 
 
 def test_empirical_probabilities_are_the_counts():
-    law = Empirical(Steps.from_counts(COUNTS))
+    distribution = Empirical(PopularityCurve.from_counts(COUNTS))
     expected = [float(Fraction(count, sum(COUNTS))) for count in COUNTS]
-    np.testing.assert_allclose(law.probs(), expected, rtol=1e-15)
-    np.testing.assert_allclose(law.pieces.cdf[1:], np.cumsum(law.pieces.probs * law.steps.lengths))
-    assert law.pieces.cdf[0] == 0
-    assert law.pieces.cdf[-1] == 1
+    np.testing.assert_allclose(distribution.probs(), expected, rtol=1e-15)
+    np.testing.assert_allclose(
+        distribution.segments.cdf[1:],
+        np.cumsum(distribution.segments.probs * distribution.steps.lengths),
+    )
+    assert distribution.segments.cdf[0] == 0
+    assert distribution.segments.cdf[-1] == 1
 
 
 @given(st.floats(0, 3))
 def test_distortion_is_a_power_of_each_count(distortion):
-    law = Empirical(Steps.from_counts(COUNTS), distortion)
+    distribution = Empirical(PopularityCurve.from_counts(COUNTS), distortion)
     powers = np.array(COUNTS, float) ** distortion
-    np.testing.assert_allclose(law.probs(), powers / powers.sum(), rtol=1e-12)
+    np.testing.assert_allclose(distribution.probs(), powers / powers.sum(), rtol=1e-12)
 
 
 def test_unseen_ids_are_drawn_as_seen_once():
-    law = Empirical(Steps.from_counts([7, 1, 0]))
-    assert law.prob([1, 2]) * 9 == pytest.approx([1, 1])
+    distribution = Empirical(PopularityCurve.from_counts([7, 1, 0]))
+    assert distribution.prob([1, 2]) * 9 == pytest.approx([1, 1])
 
 
 @pytest.mark.parametrize("size", [1, 2, 63, 64, 65, 70, 192, 193, 1000, 54321])
 @pytest.mark.parametrize("x", [1e-3, 1.0, 50.0, 1e4])
 def test_nodes_stand_for_the_catalog_in_sums(size, x):
-    for law in laws(size):
-        probs, multiplicities = law.nodes()
+    for distribution in distributions(size):
+        probs, multiplicities = distribution.nodes()
         assert (np.diff(probs) <= 0).all()
         assert multiplicities.sum() == pytest.approx(size, rel=1e-12)
-        expected = -np.expm1(-x * law.probs()).sum()
+        expected = -np.expm1(-x * distribution.probs()).sum()
         assert -np.expm1(-x * probs) @ multiplicities == pytest.approx(expected, rel=1e-12)
 
 
@@ -126,29 +139,39 @@ def test_sums_of_polynomials_are_exact(degree):
 
 
 def test_config_round_trip_is_plain_json():
-    for law in laws(100):
-        config = json.loads(json.dumps(law.get_config()))
-        again = law_from_config(config)
-        assert type(again) is type(law)
-        assert again == law
-        assert hash(again) == hash(law)
-        assert again.probs().tolist() == law.probs().tolist()
-    assert len({repr(law.get_config()) for law in laws(100)}) == 4
+    for distribution in distributions(100):
+        config = json.loads(json.dumps(distribution.get_config()))
+        again = distribution_from_config(config)
+        assert type(again) is type(distribution)
+        assert again == distribution
+        assert hash(again) == hash(distribution)
+        assert again.probs().tolist() == distribution.probs().tolist()
+    assert len({repr(distribution.get_config()) for distribution in distributions(100)}) == 4
     assert LogUniform(3) != LogUniform(4)
     assert LogUniform(3) != Uniform(3)
-    assert len({hash(law) for law in [*laws(100), LogUniform(3), LogUniform(4)]}) == 6
+    assert (
+        len(
+            {
+                hash(distribution)
+                for distribution in [*distributions(100), LogUniform(3), LogUniform(4)]
+            }
+        )
+        == 6
+    )
 
 
-def test_without_a_distortion_the_counts_are_the_law():
-    config = Empirical(Steps.from_counts(COUNTS)).get_config()
+def test_without_a_distortion_the_counts_are_the_distribution():
+    config = Empirical(PopularityCurve.from_counts(COUNTS)).get_config()
     del config["distortion"]
-    assert law_from_config(config) == Empirical(Steps.from_counts(COUNTS))
+    assert distribution_from_config(config) == Empirical(PopularityCurve.from_counts(COUNTS))
 
 
 def test_a_large_power_of_large_counts_stays_finite():
-    law = Empirical(Steps.from_counts([10**9, 10**9 - 10**6, 10**9 - 10**7]), 100.0)
+    distribution = Empirical(
+        PopularityCurve.from_counts([10**9, 10**9 - 10**6, 10**9 - 10**7]), 100.0
+    )
     expected = np.array([1.0, 0.999**100, 0.99**100])
-    np.testing.assert_allclose(law.probs(), expected / expected.sum(), rtol=1e-12)
+    np.testing.assert_allclose(distribution.probs(), expected / expected.sum(), rtol=1e-12)
 
 
 def plain_distance(probs, counts):
@@ -159,22 +182,25 @@ def plain_distance(probs, counts):
 
 @given(st.lists(st.integers(0, 99), min_size=1, max_size=30).filter(any))
 def test_distance_is_its_definition(counts):
-    for law in laws(len(counts)):
-        tv, kl = plain_distance(law.probs(), counts)
-        found = distance(law, counts)
+    for distribution in distributions(len(counts)):
+        tv, kl = plain_distance(distribution.probs(), counts)
+        found = distance(distribution, counts)
         assert found["tv"] == pytest.approx(tv, abs=1e-12)
         assert found["kl"] == pytest.approx(kl, abs=1e-12)
         assert found["kl"] >= 0
 
 
 def test_distance_of_exact_steps_is_zero():
-    assert distance(Empirical(Steps.from_counts(COUNTS)), COUNTS)["tv"] < 1e-15
+    assert distance(Empirical(PopularityCurve.from_counts(COUNTS)), COUNTS)["tv"] < 1e-15
     assert distance(LogUniform(len(COUNTS)), COUNTS)["tv"] > 0.05
 
 
 def test_more_steps_come_closer():
     counts = (1e7 / np.arange(1, 100_001) ** 1.05).astype(np.int64) + 1
-    found = [distance(Empirical(Steps.from_counts(counts, n)), counts)["tv"] for n in (16, 64, 256)]
+    found = [
+        distance(Empirical(PopularityCurve.from_counts(counts, n)), counts)["tv"]
+        for n in (16, 64, 256)
+    ]
     assert found[0] > 2 * found[1] > 4 * found[2]
     assert found[2] < 0.003
 
@@ -199,10 +225,10 @@ def test_foreign_arguments_are_refused():
             Empirical(steps)
     for distortion in ("a", None, True, [1.0], 1j):
         with pytest.raises(PopSamplerError, match="distortion"):
-            Empirical(Steps.from_counts([2, 1]), distortion)
+            Empirical(PopularityCurve.from_counts([2, 1]), distortion)
     for name in (["uniform"], None, 7, {}):
-        with pytest.raises(PopSamplerError, match="law's name"):
-            law_from_config({"name": name, "size": 3})
+        with pytest.raises(PopSamplerError, match="distribution's name"):
+            distribution_from_config({"name": name, "size": 3})
 
 
 @pytest.mark.parametrize(
@@ -214,9 +240,9 @@ def test_foreign_arguments_are_refused():
         ([10**7, 10**4, 10], 8),
     ],
 )
-def test_laws_beyond_single_precision_are_refused(counts, distortion):
-    """Their rarest prices would be 0, whose logarithm is infinite."""
-    steps = Steps.from_counts(counts)
+def test_distributions_beyond_single_precision_are_refused(counts, distortion):
+    """Their rarest expected counts would be 0, whose logarithm is infinite."""
+    steps = PopularityCurve.from_counts(counts)
     with pytest.raises(
         PopSamplerError, match=r"1e-37 or more.*smaller distortion, for example 1\.0"
     ):
@@ -226,12 +252,12 @@ def test_laws_beyond_single_precision_are_refused(counts, distortion):
 
 def test_wrong_arguments_are_refused():
     with pytest.raises(PopSamplerError, match="at least one item"):
-        Empirical(Steps.from_counts([]))
+        Empirical(PopularityCurve.from_counts([]))
     for distortion in (-0.5, float("nan"), float("inf")):
         with pytest.raises(PopSamplerError, match="distortion"):
-            Empirical(Steps.from_counts([2, 1]), distortion)
+            Empirical(PopularityCurve.from_counts([2, 1]), distortion)
     with pytest.raises(PopSamplerError, match="'zipf'"):
-        law_from_config({"name": "zipf", "size": 3})
+        distribution_from_config({"name": "zipf", "size": 3})
     for counts in ([1, 2], [0, 0, 0], [3, -1, 0], [[1, 1, 1]]):
         with pytest.raises(PopSamplerError, match="3 counts"):
             distance(Uniform(3), counts)

@@ -1,8 +1,9 @@
-"""Draws per second of each law, beside TensorFlow's unigram op and NumPy's choice, in one process.
+"""Times the draws of each distribution beside TensorFlow's unigram op and NumPy's choice.
 
 Sizes 1e4, 1e6 and 1e8, with replacement and unique; the counts are a Zipf law of exponent 1.1, of
-which the empirical law carries 256 steps and the others a table of the catalog's length (left out
-at 1e8). Construction time and state beside them. Writes laws.md and laws.json under `--output`.
+which the empirical distribution carries 256 steps and the others a table of the catalog's length
+(left out at 1e8). Construction time and state beside them. Writes distributions.md and
+distributions.json under `--output`.
 """
 
 import argparse
@@ -21,9 +22,15 @@ import numpy as np
 import tensorflow as tf
 from timing import calls_for, checksum, race
 
-from merlin_popsampler.core.prices import PriceTable, price_table
-from merlin_popsampler.laws import Empirical, Law, LogUniform, Steps, Uniform
-from merlin_popsampler.tf.prices import expected_count
+from merlin_popsampler.core.expected_counts import ExpectedCounts, build_expected_counts
+from merlin_popsampler.distributions import (
+    Distribution,
+    Empirical,
+    LogUniform,
+    PopularityCurve,
+    Uniform,
+)
+from merlin_popsampler.tf.expected_counts import expected_count
 from merlin_popsampler.tf.ranks import draw_ranks
 
 OP = "TensorFlow's unigram op"
@@ -37,12 +44,16 @@ def zipf_counts(size: int) -> Any:
     return np.maximum(1e3 * size / 10 * ranks**-1.1, 1.0).astype(np.int64)
 
 
-def draw(law: Law, num_sampled: int, unique: bool, position: tf.Tensor) -> tf.Tensor:
-    return checksum(draw_ranks(law, 3, position, num_sampled, unique))
+def draw(
+    distribution: Distribution, num_sampled: int, unique: bool, position: tf.Tensor
+) -> tf.Tensor:
+    return checksum(draw_ranks(distribution, 3, position, num_sampled, unique))
 
 
-def draw_and_price(law: Law, table: PriceTable, unique: bool, position: tf.Tensor) -> tf.Tensor:
-    ranks = draw_ranks(law, 3, position, table.num_sampled, unique)
+def draw_with_counts(
+    distribution: Distribution, table: ExpectedCounts, unique: bool, position: tf.Tensor
+) -> tf.Tensor:
+    ranks = draw_ranks(distribution, 3, position, table.num_sampled, unique)
     return checksum(ranks, expected_count(table, ranks))
 
 
@@ -79,12 +90,19 @@ def state_bytes(step: Step) -> int:
 def compare(size: int, num_sampled: int, unique: bool, rounds: int) -> Dict[str, Any]:
     counts = zipf_counts(size)
     began = time.perf_counter()
-    steps = Steps.from_counts(counts)
-    law = Empirical(steps)
-    table = price_table(law, num_sampled, unique)
+    steps = PopularityCurve.from_counts(counts)
+    distribution = Empirical(steps)
+    table = build_expected_counts(distribution, num_sampled, unique)
     built = 1e3 * (time.perf_counter() - began)
-    laws = {"empirical": law, "log-uniform": LogUniform(size), "uniform": Uniform(size)}
-    timed = {name: partial(draw, law, num_sampled, unique) for name, law in laws.items()}
+    distributions = {
+        "empirical": distribution,
+        "log-uniform": LogUniform(size),
+        "uniform": Uniform(size),
+    }
+    timed = {
+        name: partial(draw, distribution, num_sampled, unique)
+        for name, distribution in distributions.items()
+    }
     small = size <= TABLE_LIMIT
     if small:
         timed[OP] = partial(unigram, counts, num_sampled, unique)
@@ -100,7 +118,7 @@ def compare(size: int, num_sampled: int, unique: bool, rounds: int) -> Dict[str,
         if small
         else None,
         "construction_ms": built,
-        "state_bytes": state_bytes(partial(draw_and_price, law, table, unique)),
+        "state_bytes": state_bytes(partial(draw_with_counts, distribution, table, unique)),
         "op_state_bytes": state_bytes(timed[OP]) if small else None,
     }
 
@@ -110,7 +128,7 @@ def as_table(rows: List[Dict[str, Any]]) -> List[str]:
     head = ["items", "samples", "unique", *names, "NumPy", "ratio", "built, ms", "state, B"]
     head += ["the op's, B"]
     lines = [
-        "Millions of draws a second; ratio of the empirical law's time to the op's (range).",
+        "Millions of draws a second; ratio of the empirical's time to the op's (range).",
         "",
         f"| {' | '.join(head)} |",
         "|---" * len(head) + "|",
@@ -143,8 +161,8 @@ def main(argv: Optional[List[str]] = None) -> None:
     ]
     args.output.mkdir(parents=True, exist_ok=True)
     lines = as_table(rows)
-    (args.output / "laws.md").write_text("\n".join(lines) + "\n")
-    (args.output / "laws.json").write_text(json.dumps(rows, indent=2) + "\n")
+    (args.output / "distributions.md").write_text("\n".join(lines) + "\n")
+    (args.output / "distributions.json").write_text(json.dumps(rows, indent=2) + "\n")
     print("\n".join(lines))
 
 

@@ -1,30 +1,33 @@
-"""Laws with their exact prices, and sums over catalogs that are too long to be summed."""
+"""Distributions with exact expected counts, and sums over catalogs too long to be summed."""
 
 import numpy as np
 
-from merlin_popsampler.core.laws import Empirical, LogUniform
-from merlin_popsampler.core.steps import Steps
+from merlin_popsampler.core.distributions import Empirical, LogUniform
+from merlin_popsampler.core.popularity_curve import PopularityCurve
 from tests.support.oracles import CLIFFS, inclusion_by_groups, integral_inclusion, log_uniform_probs
 
 TOLERANCE = 1e-5
-"""Largest relative error of a price as it ships, in whatever precision."""
+"""Largest relative error of an expected count as it ships, in whatever precision."""
 _cache = {}
 
 
 def exact(name):
-    """The law, and its inclusion probabilities for every K, `[K - 1, id]`."""
+    """The distribution, and its inclusion probabilities for every K, `[K - 1, id]`."""
     if name not in _cache:
         if isinstance(name, int):
-            law, probs = LogUniform(name), log_uniform_probs(name)
+            distribution, probs = LogUniform(name), log_uniform_probs(name)
         else:
             counts = CLIFFS[name]
-            law, probs = Empirical(Steps.from_counts(counts)), np.array(counts) / sum(counts)
-        _cache[name] = law, integral_inclusion(probs)
+            distribution, probs = (
+                Empirical(PopularityCurve.from_counts(counts)),
+                np.array(counts) / sum(counts),
+            )
+        _cache[name] = distribution, integral_inclusion(probs)
     return _cache[name]
 
 
-def worst(prices, expected):
-    return np.abs(np.asarray(prices, np.float64) / expected - 1).max()
+def worst(expected_counts, expected):
+    return np.abs(np.asarray(expected_counts, np.float64) / expected - 1).max()
 
 
 STEEP = {
@@ -44,18 +47,18 @@ STEEP = {
 
 
 def steep(name):
-    """The law, and a function from K to its exact prices by rank."""
+    """The distribution, and a function from K to its exact expected counts by rank."""
     counts, distortion = STEEP[name]
-    law = Empirical(Steps.from_counts(counts), distortion)
-    return law, lambda num_sampled: by_groups(counts, distortion, num_sampled)
+    distribution = Empirical(PopularityCurve.from_counts(counts), distortion)
+    return distribution, lambda num_sampled: by_groups(counts, distortion, num_sampled)
 
 
 def by_groups(counts, distortion, num_sampled):
-    """Exact prices by rank, straight from the counts."""
+    """Exact expected counts by rank, straight from the counts."""
     values, sizes = np.unique(np.array(counts, np.float64), return_counts=True)
     weights = (values[::-1] / values[-1]) ** distortion
-    prices = inclusion_by_groups(weights, sizes[::-1], num_sampled)
-    return np.repeat(prices, sizes[::-1])
+    expected_counts = inclusion_by_groups(weights, sizes[::-1], num_sampled)
+    return np.repeat(expected_counts, sizes[::-1])
 
 
 SIZES = [10, 1000, 10**6, 10**9]
@@ -66,14 +69,14 @@ def ks(size):
     return sorted({k for k in near | {1, 2, 3, 10, 100, 1000, 10**5} if 1 <= k <= size} | {size})
 
 
-def total(price, size):
+def total(expected_count, size):
     """Sum over all ranks: one by one to 1e6, then by a fine Gauss-Legendre rule in log rank."""
     block = min(size, 10**6)
-    result = np.sum(price(np.arange(block)), dtype=np.float64)
+    result = np.sum(expected_count(np.arange(block)), dtype=np.float64)
     if size > block:
         nodes, weights = np.polynomial.legendre.leggauss(16)
         edges = np.linspace(np.log(block - 0.5), np.log(size - 0.5), 101)
         half = 0.5 * np.diff(edges)[:, None]
         ranks = np.exp(edges[:-1, None] + half * (1 + nodes)).ravel()
-        result += np.sum(price(ranks) * ranks * (half * weights).ravel())
+        result += np.sum(expected_count(ranks) * ranks * (half * weights).ravel())
     return result

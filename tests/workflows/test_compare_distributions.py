@@ -1,4 +1,4 @@
-"""The experiment on laws tells a right correction from a wrong one, and reports what it found."""
+"""The experiment tells a right correction from a wrong one, and reports what it found."""
 
 import json
 import sys
@@ -9,11 +9,11 @@ import pytest
 import tensorflow as tf
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "workflows"))
-import compare_laws
+import compare_distributions
 
 
 def test_a_wrong_correction_is_told_from_right_ones():
-    (row,) = compare_laws.learning([200], seeds=1, steps=2000)
+    (row,) = compare_distributions.learning([200], seeds=1, steps=2000)
     found = {name: values[0] for name, values in row["kl"].items()}
     assert found["reference"] > 1e-2
     for name in ("TensorFlow's op", "ours, log-uniform", "ours, empirical"):
@@ -22,11 +22,13 @@ def test_a_wrong_correction_is_told_from_right_ones():
 
 @pytest.mark.parametrize(("factor", "right"), [(1.0, True), (1.05, False)])
 def test_prices_of_the_head_that_are_off_by_a_twentieth_are_seen(factor, right):
-    counts = compare_laws.true_counts(0)
+    counts = compare_distributions.true_counts(0)
 
     def off(seed):
-        sample = compare_laws.ours("log_uniform", 200, seed)
-        shift = tf.constant(np.where(np.arange(compare_laws.ITEMS) < 20, np.log(factor), 0.0))
+        sample = compare_distributions.ours("log_uniform", 200, seed)
+        shift = tf.constant(
+            np.where(np.arange(compare_distributions.ITEMS) < 20, np.log(factor), 0.0)
+        )
 
         def shifted():
             ids, all_log_q, log_q = sample()
@@ -35,22 +37,22 @@ def test_prices_of_the_head_that_are_off_by_a_twentieth_are_seen(factor, right):
 
         return shifted
 
-    kl = compare_laws.divergence((off(1), off(2)), counts / counts.sum(), steps=2000)
+    kl = compare_distributions.divergence((off(1), off(2)), counts / counts.sum(), steps=2000)
     assert (abs(kl) < 1e-4) == right
 
 
 def test_it_writes_a_table_numbers_and_a_picture(tmp_path, capsys):
     pytest.importorskip("matplotlib")
     arguments = ["--num-sampled", "20", "40", "--seeds", "2", "--steps", "20"]
-    compare_laws.main(["--output", str(tmp_path), *arguments])
-    rows = json.loads((tmp_path / "compare_laws.json").read_text())["learning"]
+    compare_distributions.main(["--output", str(tmp_path), *arguments])
+    rows = json.loads((tmp_path / "compare_distributions.json").read_text())["learning"]
     assert [row["num_sampled"] for row in rows] == [20, 40]
     assert all(len(values) == 2 for row in rows for values in row["kl"].values())
-    table = (tmp_path / "compare_laws.md").read_text()
+    table = (tmp_path / "compare_distributions.md").read_text()
     mean = np.mean(rows[0]["kl"]["reference"])
     assert f"| 20 | {mean:.2g} (" in table
     assert table.strip() in capsys.readouterr().out
-    assert (tmp_path / "compare_laws.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "compare_distributions.png").read_bytes().startswith(b"\x89PNG")
 
 
 RESULT = {
@@ -77,9 +79,9 @@ def bars(container):
 
 
 def test_the_picture_shows_the_numbers_that_its_legend_names():
-    """Means by number of samples with their standard errors; by law every seed and the mean."""
+    """Means and standard errors by number of samples; every seed by distribution."""
     pytest.importorskip("matplotlib")
-    learning, demo = compare_laws.drawn(RESULT).axes
+    learning, demo = compare_distributions.drawn(RESULT).axes
     handles, labels = learning.get_legend_handles_labels()
     assert [text.get_text() for text in learning.get_legend().get_texts()] == labels
     curves = dict(zip(labels, handles))
@@ -97,17 +99,17 @@ def test_the_picture_shows_the_numbers_that_its_legend_names():
     seeds = [line for line in demo.get_lines() if line.get_color() == "0.7"]
     assert [points(line) for line in seeds] == [([0, 0], [0.1, 0.2]), ([1, 1], [0.4, 0.6])]
     assert [label.get_text() for label in demo.get_xticklabels()] == ["log-uniform", "empirical"]
-    (alone,) = compare_laws.drawn({**RESULT, "demo": {}}).axes
+    (alone,) = compare_distributions.drawn({**RESULT, "demo": {}}).axes
     assert alone.get_title() == learning.get_title()
 
 
 def test_mean_and_standard_error():
-    assert compare_laws.mean_error([1.0, 3.0]) == pytest.approx((2.0, 1.0))
-    assert compare_laws.mean_error([5.0]) == (5.0, 0.0)
+    assert compare_distributions.mean_error([1.0, 3.0]) == pytest.approx((2.0, 1.0))
+    assert compare_distributions.mean_error([5.0]) == (5.0, 0.0)
 
 
 @pytest.mark.merlin_models
-def test_every_law_trains_with_the_same_budget_and_seeds(tmp_path, monkeypatch):
+def test_every_distribution_trains_with_the_same_budget_and_seeds(tmp_path, monkeypatch):
     import train
 
     asked = []
@@ -117,11 +119,11 @@ def test_every_law_trains_with_the_same_budget_and_seeds(tmp_path, monkeypatch):
         return {"retrieval": {"recall@20": 0.1 * args.seed, "ndcg@20": 0.05, "seconds": 1.0}}
 
     monkeypatch.setattr(train, "train", trained)
-    found = compare_laws.demo(tmp_path, tmp_path / "out", seeds=2, epochs=3)
+    found = compare_distributions.demo(tmp_path, tmp_path / "out", seeds=2, epochs=3)
     assert list(found) == ["log_uniform", "empirical", "uniform"]
     assert found["empirical"]["recall@20"] == [0.0, 0.1]
-    assert [(args.law, args.seed) for args in asked] == [
-        (law, seed) for law in found for seed in (0, 1)
+    assert [(args.distribution, args.seed) for args in asked] == [
+        (distribution, seed) for distribution in found for seed in (0, 1)
     ]
     budgets = {(args.epochs, args.num_sampled, args.batch_size, args.dim) for args in asked}
     assert len(budgets) == 1

@@ -1,30 +1,30 @@
-"""Uniforms to ranks on a device, in float64: the interpreter of `core.tables` and of pieces."""
+"""Uniforms to ranks on a device, in float64: the interpreter of `core.tables` and of segments."""
 
 from typing import Callable
 
 import numpy as np
 import tensorflow as tf
 
-from merlin_popsampler.core.laws import Law
-from merlin_popsampler.core.pieces import Ints, Pieces
+from merlin_popsampler.core.distributions import Distribution
+from merlin_popsampler.core.segments import Ints, Segments
 from merlin_popsampler.core.tables import InverseTable, Line, inverse_table
 
-Inverse = Callable[[tf.Tensor, bool], tf.Tensor]
+InverseCDF = Callable[[tf.Tensor, bool], tf.Tensor]
 """From float64 uniforms in [0, 1), and whether the head is left out, to ranks."""
 
 
-def inverse(law: Law, integer: tf.DType = tf.int64, head: int = 0) -> Inverse:
-    """The function that turns uniforms into ranks of the whole law, or of those behind a head.
+def inverse(distribution: Distribution, integer: tf.DType = tf.int64, head: int = 0) -> InverseCDF:
+    """Builds the function that turns uniforms into ranks, of all or of those behind a head.
 
     Its constants are made here, once for all calls.
 
     Args:
-      law: the law of one draw.
+      distribution: the distribution of one draw.
       integer: int64, or int32 where it holds the ranks. (Not on a GPU, whose int32 arithmetic
         TensorFlow leaves to the host.)
       head: first rank behind the head; see `inverse_table`.
     """
-    table = inverse_table(law, head)
+    table = inverse_table(distribution, head)
     last = float(table.size - 1)
     if table.shift is not None:
         real = _exponential(table)
@@ -38,20 +38,20 @@ def inverse(law: Law, integer: tf.DType = tf.int64, head: int = 0) -> Inverse:
     return ranks
 
 
-def first_probs(pieces: Pieces, count: int) -> tf.Tensor:
+def head_probs(segments: Segments, count: int) -> tf.Tensor:
     """Probability of one draw of the ranks `[0, count)`: float64 `[count]`."""
     ranks = tf.range(count, dtype=tf.int64)
-    if pieces.shift is not None:
-        after = tf.cast(ranks, tf.float64) + pieces.shift
-        return tf.math.log((after + 1.0) / after) / pieces.log_range
-    if len(pieces.starts) == 1:
-        return tf.fill([count], pieces.probs[0])
-    starts = pieces.starts[pieces.starts < count]
-    return tf.gather(tf.constant(pieces.probs[: len(starts)]), piece(starts, ranks))
+    if segments.shift is not None:
+        after = tf.cast(ranks, tf.float64) + segments.shift
+        return tf.math.log((after + 1.0) / after) / segments.log_range
+    if len(segments.starts) == 1:
+        return tf.fill([count], segments.probs[0])
+    starts = segments.starts[segments.starts < count]
+    return tf.gather(tf.constant(segments.probs[: len(starts)]), segment(starts, ranks))
 
 
-def piece(starts: Ints, ranks: tf.Tensor) -> tf.Tensor:
-    """Index of the piece that each of the ranks `[n]` is in, int64 `[n]`."""
+def segment(starts: Ints, ranks: tf.Tensor) -> tf.Tensor:
+    """Index of the segment that each of the ranks `[n]` is in, int64 `[n]`."""
     edges = tf.constant(starts[1:], tf.int64)
     return tf.searchsorted(edges, ranks, side="right", out_type=tf.int64)
 
@@ -60,7 +60,7 @@ def _line(table: InverseTable, behind: bool) -> Line:
     return table.behind if behind else table.whole
 
 
-def _exponential(table: InverseTable) -> Inverse:
+def _exponential(table: InverseTable) -> InverseCDF:
     def real(uniforms: tf.Tensor, behind: bool) -> tf.Tensor:
         offset, scale = _line(table, behind)
         grown = tf.exp(uniforms * scale)
@@ -69,7 +69,7 @@ def _exponential(table: InverseTable) -> Inverse:
     return real
 
 
-def _affine(table: InverseTable) -> Inverse:
+def _affine(table: InverseTable) -> InverseCDF:
     def real(uniforms: tf.Tensor, behind: bool) -> tf.Tensor:
         offset, scale = _line(table, behind)
         return uniforms * scale + offset if offset else uniforms * scale
@@ -77,7 +77,7 @@ def _affine(table: InverseTable) -> Inverse:
     return real
 
 
-def _by_columns(table: InverseTable) -> Inverse:
+def _by_columns(table: InverseTable) -> InverseCDF:
     cuts, lines = tf.constant(table.cuts), tf.constant(table.lines)
     last = cuts.shape[0] - 1.0
 
@@ -87,7 +87,7 @@ def _by_columns(table: InverseTable) -> Inverse:
         inside, index = column - whole, tf.cast(whole, tf.int64)
         above = tf.cast(inside >= tf.gather(cuts, index), tf.int64)
         offset, scale = tf.unstack(tf.gather(lines, 2 * index + above), axis=1)
-        # Rounding moves the ends of a piece by 1e-16 of their rank or so; the first must hold.
+        # Rounding moves the ends of a segment by 1e-16 of their rank or so; the first must hold.
         return tf.maximum(offset + inside * scale, float(table.head if behind else 0))
 
     return real

@@ -1,8 +1,8 @@
-"""A law as data: pieces of the catalog inside which chance is spread evenly.
+"""A distribution as data: segments of the catalog inside which chance is spread evenly.
 
-Everything that is asked of a law follows from its pieces: the probability of a rank, the rank of a
-uniform, sums over the catalog. So a law is written once, and whoever draws, on whatever device,
-interprets pieces and never asks which law it is.
+Everything that is asked of a distribution follows from its segments: the probability of a rank, the
+rank of a uniform, sums over the catalog. So a distribution is written once, and whoever draws, on
+whatever device, interprets segments and never asks which distribution it is.
 """
 
 from dataclasses import dataclass
@@ -24,34 +24,34 @@ _LONGEST_HEAD = 2**17
 _ROUNDING = 1e-9
 """What masses may miss 1 by."""
 _LEAST = 1e-37
-"""Rarer ranks have no price: float32, in which devices price, ends there, and logs of 0 follow."""
+"""Smallest probability of a rank: float32, in which devices compute expected counts, ends below."""
 _FELT = 2.0**-30
 """Behind a head with all but this of the mass, the ranks are too rare to be drawn by themselves."""
 
 
 @dataclass(frozen=True, eq=False)
-class Pieces:
+class Segments:
     """A distribution over the ranks `0` to `size - 1`, most frequent first.
 
-    Pieces are even in the rank, or there is one that is even in `log(rank + shift)`:
+    Segments are even in the rank, or there is one that is even in `log(rank + shift)`:
 
-      flat (`shift` is None):  p(rank) = mass / length of the rank's piece
+      flat (`shift` is None):  p(rank) = mass / length of the rank's segment
       logarithmic:             p(rank) = log((rank + shift + 1) / (rank + shift))
                                          / log((size + shift) / shift)
 
     Args:
-      starts: int64 `[num_pieces]`, first rank of each piece; `starts[0] == 0`, increasing.
-      masses: float64 `[num_pieces]`, probability of each piece, positive; their sum is 1.
-      size: number of ranks, the end of the last piece (exclusive), from 1 to 2**53.
-      shift: None, or a number > 0 (then there is one piece).
+      starts: int64 `[num_segments]`, first rank of each segment; `starts[0] == 0`, increasing.
+      masses: float64 `[num_segments]`, probability of each segment, positive; their sum is 1.
+      size: number of ranks, the end of the last segment (exclusive), from 1 to 2**53.
+      shift: None, or a number > 0 (then there is one segment).
 
     Raises:
-      PopSamplerError: pieces that do not fill the ranks, masses that are no probabilities of all
-        there is, a probability that rises from one piece to the next, or one below 1e-37.
+      PopSamplerError: segments that do not fill the ranks, masses that are no probabilities of all
+        there is, a probability that rises from one segment to the next, or one below 1e-37.
 
     Examples:
-      >>> pieces = Pieces([0, 1], [0.5, 0.5], size=3)
-      >>> pieces.prob([0, 1, 2, 3]).tolist(), pieces.inverse([0.0, 0.6, 0.99]).tolist()
+      >>> segments = Segments([0, 1], [0.5, 0.5], size=3)
+      >>> segments.prob([0, 1, 2, 3]).tolist(), segments.inverse([0.0, 0.6, 0.99]).tolist()
       ([0.5, 0.25, 0.25, 0.0], [0, 1, 2])
     """
 
@@ -67,38 +67,38 @@ class Pieces:
         problem = self._problem()
         if problem:
             raise PopSamplerError(
-                f"Expected pieces that fill {self.size} ranks, of falling probability. Received: "
-                f"{problem}. Give the pieces in the order of their ranks, the likeliest first."
+                f"Expected segments that fill {self.size} ranks, of falling probability. Received: "
+                f"{problem}. Give the segments in the order of their ranks, the likeliest first."
             )
         least = float(self.prob(self.size - 1))
         if not least >= _LEAST:
             raise PopSamplerError(
                 f"Expected every rank to have a probability of {_LEAST} or more, which float32 "
                 f"holds. Received: {least:.3g} for the last of {self.size} ranks. "
-                "Take a flatter law: a smaller distortion, for example 1.0 (as counted)."
+                "Take a flatter distribution: a smaller distortion, for example 1.0 (as counted)."
             )
 
     @cached_property
     def lengths(self) -> Ints:
-        """Number of ranks in each piece, int64 `[num_pieces]`."""
+        """Number of ranks in each segment, int64 `[num_segments]`."""
         return np.diff(self.starts, append=self.size)
 
     @cached_property
     def probs(self) -> Floats:
-        """Probability of one rank of each flat piece, float64 `[num_pieces]`."""
+        """Probability of one rank of each flat segment, float64 `[num_segments]`."""
         probs: Floats = self.masses / self.lengths
         return probs
 
     @cached_property
     def cdf(self) -> Floats:
-        """Probability of all ranks before each piece, float64 `[num_pieces + 1]`; 0 to 1."""
+        """Probability of all ranks before each segment, float64 `[num_segments + 1]`; 0 to 1."""
         before = np.concatenate(([0.0], np.cumsum(self.masses)))
         cdf: Floats = before / before[-1]
         return cdf
 
     @cached_property
     def log_range(self) -> float:
-        """`log((size + shift) / shift)`, by which the logarithmic piece is scaled."""
+        """`log((size + shift) / shift)`, by which the logarithmic segment is scaled."""
         return float(np.log1p(self.size / self._shift))
 
     @property
@@ -106,7 +106,7 @@ class Pieces:
         return 1.0 if self.shift is None else self.shift
 
     def index(self, ranks: Any) -> Ints:
-        """Piece of each rank, int64 of the ranks' shape; ranks outside give the nearest piece."""
+        """Segment of each rank, int64 of the ranks' shape; the nearest one for ranks outside."""
         return np.asarray(np.maximum(np.searchsorted(self.starts, ranks, side="right") - 1, 0))
 
     def prob(self, ranks: Any) -> Floats:
@@ -138,9 +138,9 @@ class Pieces:
         if self.shift is not None:
             real = self._shift * np.expm1(uniforms * self.log_range)
         else:
-            piece = np.searchsorted(self.cdf[1:-1], uniforms, side="right")
-            within = np.floor((uniforms - self.cdf[piece]) / self.probs[piece])
-            real = self.starts[piece] + np.minimum(within, self.lengths[piece] - 1)
+            segment = np.searchsorted(self.cdf[1:-1], uniforms, side="right")
+            within = np.floor((uniforms - self.cdf[segment]) / self.probs[segment])
+            real = self.starts[segment] + np.minimum(within, self.lengths[segment] - 1)
         # Rounding may reach `size`.
         return np.asarray(np.minimum(real.astype(np.int64), self.size - 1))
 
@@ -157,7 +157,7 @@ class Pieces:
     def heads(self) -> Tuple[Ints, Floats]:
         """Ranks that may be the first behind a head, and the probability of a draw before each.
 
-        A head ends where a piece does, and where the logarithmic piece is as good to draw from.
+        A head ends where a segment does, and where the logarithmic segment is as good to draw from.
         """
         if self.shift is None:
             short = (self.starts <= _LONGEST_HEAD) & (self.cdf[:-1] < 1.0 - _FELT)
@@ -167,7 +167,7 @@ class Pieces:
         return heads, np.log1p(heads / self._shift) / self.log_range
 
     def _problem(self) -> str:
-        """What is wrong with the pieces, or nothing."""
+        """What is wrong with the segments, or nothing."""
         if self.starts.ndim != 1 or self.starts.shape != self.masses.shape or not self.starts.size:
             return f"starts of shape {self.starts.shape} and masses of shape {self.masses.shape}"
         if self.starts[0] != 0 or (self.lengths < 1).any():
@@ -177,6 +177,6 @@ class Pieces:
         if abs(self.masses.sum() - 1.0) > _ROUNDING:
             return f"masses that sum to {self.masses.sum()}, not to 1"
         if self.shift is not None and not (len(self.starts) == 1 and 0 < self.shift < np.inf):
-            return f"shift {self.shift} of {len(self.starts)} pieces"
+            return f"shift {self.shift} of {len(self.starts)} segments"
         rises = np.flatnonzero(np.diff(self.probs) > 1e-12 * self.probs[:-1])
-        return f"piece {rises[0] + 1} likelier than the one before it" if rises.size else ""
+        return f"segment {rises[0] + 1} likelier than the one before it" if rises.size else ""

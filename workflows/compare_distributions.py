@@ -1,14 +1,15 @@
-"""Which law to sample from, and whether its prices are right: two experiments.
+"""Which distribution to sample from, and whether its expected counts are right: two experiments.
 
 Learning: a catalog of known probabilities, logits that start at the truth, and sampled softmax with
-each law and each correction. What it converges to is compared with the truth (KL divergence, nats);
-a right correction stays there. The positives are summed exactly, so that only the negatives are
-left to chance. Accidental hits are masked.
+each distribution and each correction. What it converges to is compared with the truth (KL
+divergence, nats); a right correction stays there. The positives are summed exactly, so that only
+the negatives are left to chance. Accidental hits are masked.
 
-Demo (with --data, a folder of preprocess.py): the retrieval model of train.py trained with each law
-at equal budget, several seeds.
+Demo (with --data, a folder of preprocess.py): the retrieval model of train.py trained with each
+distribution at equal budget, several seeds.
 
-Writes compare_laws.md, compare_laws.json and compare_laws.png under `--output`.
+Writes compare_distributions.md, compare_distributions.json and compare_distributions.png under
+`--output`.
 """
 
 import argparse
@@ -32,7 +33,7 @@ from flags import local_path, made, whole
 from progress import bar
 
 from merlin_popsampler import PopSamplerError, PopularityBasedSampler
-from merlin_popsampler.laws import Empirical, Steps
+from merlin_popsampler.distributions import Empirical, PopularityCurve
 
 ITEMS = 2000
 Sample = Callable[[], Tuple[tf.Tensor, tf.Tensor, tf.Tensor]]
@@ -46,8 +47,10 @@ def true_counts(seed: int) -> Any:
     return np.sort(1e7 / np.arange(1, ITEMS + 1) * np.exp(noise))[::-1].astype(np.int64)
 
 
-def ours(law: Any, num_sampled: int, seed: int) -> Sample:
-    sampler = PopularityBasedSampler(ITEMS - 1, max_num_samples=num_sampled, seed=seed, law=law)
+def ours(distribution: Any, num_sampled: int, seed: int) -> Sample:
+    sampler = PopularityBasedSampler(
+        ITEMS - 1, max_num_samples=num_sampled, seed=seed, distribution=distribution
+    )
 
     def sample() -> Tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         ids, all_counts, counts = sampler.sampled_values(tf.range(ITEMS, dtype=tf.int64))
@@ -82,7 +85,7 @@ def reference(num_sampled: int, seed: int) -> Sample:
 
 
 def samples(num_sampled: int, counts: Any, seed: int) -> Dict[str, Sample]:
-    steps = Empirical(Steps.from_counts(counts))
+    steps = Empirical(PopularityCurve.from_counts(counts))
     return {
         "reference": reference(num_sampled, seed),
         "TensorFlow's op": tensorflow_op(num_sampled, seed),
@@ -151,18 +154,18 @@ def learning(numbers: Sequence[int], seeds: int, steps: int) -> List[Dict[str, A
 
 
 def demo(data: Path, output: Path, seeds: int, epochs: int) -> Dict[str, Dict[str, List[float]]]:
-    """Recall and NDCG of the retrieval model by law, one value a seed."""
+    """Recall and NDCG of the retrieval model by distribution, one value a seed."""
     import train
 
     found: Dict[str, Dict[str, List[float]]] = {}
-    for law in ("log_uniform", "empirical", "uniform"):
+    for distribution in ("log_uniform", "empirical", "uniform"):
         for seed in range(seeds):
-            arguments = ["--data", data, "--output", output / law, "--models", "retrieval"]
-            arguments += ["--epochs", epochs, "--law", law, "--seed", seed]
+            arguments = ["--data", data, "--output", output / distribution, "--models", "retrieval"]
+            arguments += ["--epochs", epochs, "--distribution", distribution, "--seed", seed]
             args = train.parse_args([str(argument) for argument in arguments])
             args.output.mkdir(parents=True, exist_ok=True)
             for metric, value in train.train(args)["retrieval"].items():
-                found.setdefault(law, {}).setdefault(metric, []).append(value)
+                found.setdefault(distribution, {}).setdefault(metric, []).append(value)
     return found
 
 
@@ -179,13 +182,13 @@ def as_markdown(result: Dict[str, Any]) -> str:
         cells = ["{:.2g} ({:.1g})".format(*mean_error(row["kl"][name])) for name in names]
         lines.append(f"| {row['num_sampled']} | " + " | ".join(cells) + " |")
     if result["demo"]:
-        lines += ["", "| law | recall@20 | ndcg@20 |", "|---|---|---|"]
-        for law, metrics in result["demo"].items():
+        lines += ["", "| distribution | recall@20 | ndcg@20 |", "|---|---|---|"]
+        for distribution, metrics in result["demo"].items():
             cells = [
                 "{:.4f} ({:.4f})".format(*mean_error(metrics[metric]))
                 for metric in ("recall@20", "ndcg@20")
             ]
-            lines.append(f"| {law} | " + " | ".join(cells) + " |")
+            lines.append(f"| {distribution} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
@@ -228,7 +231,7 @@ def _plot_demo(axis: Any, demo_: Dict[str, Dict[str, List[float]]]) -> None:
         mean, error = mean_error(values)
         axis.plot([place] * len(values), values, "o", color="0.7", ms=4)
         axis.errorbar(place + 0.12, mean, error, fmt="o", color="#d95f02", capsize=4)
-    axis.set_xticks(range(len(demo_)), [law.replace("_", "-") for law in demo_])
+    axis.set_xticks(range(len(demo_)), [distribution.replace("_", "-") for distribution in demo_])
     axis.set(xlim=(-0.5, len(demo_) - 0.5), ylabel="recall@20 (dots: seeds)")
     axis.set_title("retrieval model of the demo")
 
@@ -250,7 +253,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     try:
         compare(args)
     except PopSamplerError as error:
-        sys.exit(f"compare_laws.py: {error}")
+        sys.exit(f"compare_distributions.py: {error}")
 
 
 def compare(args: argparse.Namespace) -> None:
@@ -262,9 +265,9 @@ def compare(args: argparse.Namespace) -> None:
     }
     if args.data:
         result["demo"] = demo(args.data, args.output, args.demo_seeds, args.epochs)
-    (args.output / "compare_laws.json").write_text(json.dumps(result, indent=2) + "\n")
-    (args.output / "compare_laws.md").write_text(as_markdown(result) + "\n")
-    drawn(result).savefig(args.output / "compare_laws.png", dpi=130)
+    (args.output / "compare_distributions.json").write_text(json.dumps(result, indent=2) + "\n")
+    (args.output / "compare_distributions.md").write_text(as_markdown(result) + "\n")
+    drawn(result).savefig(args.output / "compare_distributions.png", dpi=130)
     print(as_markdown(result))
 
 

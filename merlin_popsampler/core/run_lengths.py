@@ -5,14 +5,14 @@ from typing import Iterator, Sequence
 
 import numpy as np
 
-from merlin_popsampler.core.pieces import Ints
+from merlin_popsampler.core.segments import Ints
 
 _BLOCK = 2**20
 """Ids whose counts are held at once, 8 bytes each."""
 
 
 @dataclass(frozen=True)
-class Levels:
+class RunLengths:
     """Counts in the order of ids, neighbours that are equal as one.
 
     Args:
@@ -24,13 +24,13 @@ class Levels:
     lengths: Ints
 
     @classmethod
-    def of(cls, counts: Ints) -> "Levels":
+    def of(cls, counts: Ints) -> "RunLengths":
         """Those of counts, int64 `[ids]`."""
         firsts = np.flatnonzero(np.append(True, counts[1:] != counts[:-1])[: len(counts)])
         return cls(counts[firsts], np.diff(firsts, append=len(counts)))
 
     @classmethod
-    def joined(cls, parts: "Sequence[Levels]") -> "Levels":
+    def joined(cls, parts: "Sequence[RunLengths]") -> "RunLengths":
         """Those of several ranges of ids, one after the other."""
         sizes = np.concatenate([part.sizes for part in parts])
         return cls(sizes, np.concatenate([part.lengths for part in parts]))
@@ -39,12 +39,12 @@ class Levels:
         """Number of ids."""
         return int(self.lengths.sum())
 
-    def between(self, start: int, stop: int) -> "Levels":
+    def between(self, start: int, stop: int) -> "RunLengths":
         """Those of the ids from `start` (inclusive, from 0 on) to `stop` (exclusive)."""
         ends = np.cumsum(self.lengths)
         lengths = np.minimum(ends, stop) - np.maximum(ends - self.lengths, start)
         held = lengths > 0
-        return Levels(self.sizes[held], lengths[held])
+        return RunLengths(self.sizes[held], lengths[held])
 
     def counts(self) -> Ints:
         """The counts themselves, int64 `[ids]`."""

@@ -1,0 +1,265 @@
+"""Proposal distributions over the ranks of a catalog, in float64: the reference for every device.
+
+A distribution is its segments and its configuration. To add one, write a class here: drawing,
+correction, saving and reports need no change.
+"""
+
+from abc import ABC, abstractmethod
+from functools import cached_property
+from typing import Any, ClassVar, Dict, Mapping, Tuple, Type, TypeVar
+
+import numpy as np
+
+from merlin_popsampler.errors import PopSamplerError
+
+from .checks import catalog_size, is_number, shown
+from .domain import IdDomain
+from .popularity_curve import PopularityCurve
+from .segments import Floats, Ints, Segments
+
+AnyDistribution = TypeVar("AnyDistribution", bound="Type[Distribution]")
+_DISTRIBUTIONS: Dict[str, "Type[Distribution]"] = {}
+_BLOCK = 2**20
+"""Ranks at a time, where a catalog is too large for lists of its length."""
+
+
+def register_distribution(distribution: AnyDistribution) -> AnyDistribution:
+    """Registers a distribution class by its name, for configurations and `distribution="<name>"`.
+
+    Raises:
+      PopSamplerError: another class has that name.
+    """
+    known = _DISTRIBUTIONS.setdefault(distribution.name, distribution)
+    if known.__qualname__ != distribution.__qualname__:
+        raise PopSamplerError(
+            f"Expected a name of its own for {distribution.__qualname__}. "
+            f"Received: {distribution.name!r}, which is {known.__qualname__}'s. Choose another."
+        )
+    _DISTRIBUTIONS[distribution.name] = distribution
+    return distribution
+
+
+class Distribution(ABC):
+    """A distribution over the ranks `0` to `size - 1`, most frequent first; it never changes.
+
+    Args:
+      segments: where its probability lies.
+
+    Attributes:
+      name: the distribution's name in a sampler's configuration.
+      size: number of ranks, at least 1.
+      segments: all that a device must know to draw by this distribution.
+    """
+
+    name: ClassVar[str]
+
+    def __init__(self, segments: Segments) -> None:
+        self.segments = segments
+        self.size = segments.size
+
+    @abstractmethod
+    def get_config(self) -> Dict[str, Any]:
+        """Returns the JSON values from which `distribution_from_config` builds an equal one."""
+
+    @classmethod
+    def from_config(cls, config: Dict[str, Any]) -> "Distribution":
+        """The distribution whose `get_config` gave `config`, its `name` left out."""
+        return cls(**config)
+
+    def prob(self, ranks: Any) -> Floats:
+        """Probability of one draw, float64 of the ranks' shape; 0 outside `[0, size)`."""
+        return self.segments.prob(ranks)
+
+    def inverse(self, uniforms: Any) -> Ints:
+        """Ranks (int64) that uniforms in `[0, 1)` draw."""
+        return self.segments.inverse(uniforms)
+
+    def nodes(self) -> Tuple[Floats, Floats]:
+        """A short list that stands for the catalog in sums; see `Segments.nodes`."""
+        return self.segments.nodes()
+
+    def probs(self) -> Floats:
+        """Probability of every rank, float64 `[size]`: for reports, it has the catalog's length."""
+        return self.segments.dense()
+
+    @cached_property
+    def _identity(self) -> str:
+        """The configuration as text, made once: traces look distributions up by it."""
+        return repr(sorted(self.get_config().items()))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Distribution) and self._identity == other._identity
+
+    def __hash__(self) -> int:
+        return hash(self._identity)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(size={self.size})"
+
+
+@register_distribution
+class Uniform(Distribution):
+    """Every rank alike: `p = 1 / size`.
+
+    Examples:
+      >>> Uniform(4).prob([0, 3, 4]).tolist(), Uniform(4).inverse([0.0, 0.99]).tolist()
+      ([0.25, 0.25, 0.0], [0, 3])
+    """
+
+    name = "uniform"
+
+    def __init__(self, size: int) -> None:
+        super().__init__(Segments(np.zeros(1, np.int64), np.ones(1), size))
+
+    def get_config(self) -> Dict[str, Any]:
+        return {"name": self.name, "size": self.size}
+
+
+@register_distribution
+class LogUniform(Distribution):
+    """Zipf-like without a table: `p(rank) = log((rank + 2) / (rank + 1)) / log(size + 1)`.
+
+    Examples:
+      >>> distribution = LogUniform(3)
+      >>> distribution.prob([0, 1, 2]).round(4).tolist()
+      [0.5, 0.2925, 0.2075]
+      >>> distribution.inverse([0.0, 0.49, 0.51, 0.99]).tolist()
+      [0, 0, 1, 2]
+    """
+
+    name = "log_uniform"
+
+    def __init__(self, size: int) -> None:
+        super().__init__(Segments(np.zeros(1, np.int64), np.ones(1), size, shift=1.0))
+
+    def get_config(self) -> Dict[str, Any]:
+        return {"name": self.name, "size": self.size}
+
+
+@register_distribution
+class Empirical(Distribution):
+    """The measured popularity: `p(rank)` proportional to `height(step of rank) ** distortion`.
+
+    Args:
+      steps: the popularity curve, at least one step.
+      distortion: 1 draws as often as counted, 0.75 is word2vec's choice, 0 is uniform.
+
+    Examples:
+      >>> distribution = Empirical(PopularityCurve.from_counts([5, 3, 1, 1]))
+      >>> distribution.prob([0, 1, 2, 3]).tolist()
+      [0.5, 0.3, 0.1, 0.1]
+      >>> distribution.inverse([0.0, 0.5, 0.79, 0.95]).tolist()
+      [0, 1, 1, 3]
+    """
+
+    name = "empirical"
+
+    def __init__(self, steps: PopularityCurve, distortion: float = 1.0) -> None:
+        if not isinstance(steps, PopularityCurve):
+            raise PopSamplerError(
+                f"Expected the steps of a popularity curve. Received: {type(steps).__name__}. "
+                "Build them with PopularityCurve.from_counts."
+            )
+        size = catalog_size(steps.size)
+        if not (is_number(distortion) and 0.0 <= distortion < np.inf):
+            raise PopSamplerError(
+                f"Expected distortion >= 0. Received: {shown(distortion)}. Take 1.0 (as counted), "
+                "0.75 (word2vec) or 0.0 (uniform)."
+            )
+        self.steps = steps
+        self.distortion = float(distortion)
+        # relative to the highest step, so that a large power cannot overflow
+        weights = (steps.heights / steps.heights[0]) ** self.distortion
+        masses = weights * steps.lengths
+        super().__init__(Segments(steps.starts, masses / masses.sum(), size))
+
+    def get_config(self) -> Dict[str, Any]:
+        steps = self.steps.to_text(IdDomain(0, self.size - 1))
+        size, distortion = self.size, self.distortion
+        return {"name": self.name, "size": size, "steps": steps, "distortion": distortion}
+
+    @classmethod
+    def from_config(cls, config: Dict[str, Any]) -> "Empirical":
+        if "steps" not in config:
+            raise PopSamplerError(
+                "Expected the steps of the empirical distribution. Received: its name alone. Build "
+                "the sampler by from_schema(..., distribution='empirical'), or pass "
+                "distributions.Empirical(steps)."
+            )
+        steps = PopularityCurve.parse(
+            config["steps"], IdDomain(0, catalog_size(config.get("size")) - 1)
+        )
+        return cls(steps, config.get("distortion", 1.0))
+
+
+def distribution_from_config(config: Mapping[str, Any]) -> Distribution:
+    """The distribution whose `get_config` gave `config`.
+
+    Raises:
+      PopSamplerError: no registered distribution's name, or not what that distribution is made of.
+
+    Examples:
+      >>> distribution_from_config({"name": "log_uniform", "size": 7})
+      LogUniform(size=7)
+    """
+    name = config.get("name")
+    if not isinstance(name, str) or name not in _DISTRIBUTIONS:
+        raise PopSamplerError(
+            f"Expected a distribution's name, one of {sorted(_DISTRIBUTIONS)}. Received: {name!r}. "
+            "Take one of these, or the dict that a distribution's get_config returned."
+        )
+    try:
+        return _DISTRIBUTIONS[name].from_config(
+            {key: config[key] for key in config if key != "name"}
+        )
+    except TypeError as error:
+        raise PopSamplerError(
+            f"Expected the configuration of the distribution {name!r}. "
+            f"Received: {sorted(config)} ({error}). Pass the dict that its get_config returned."
+        ) from None
+
+
+def distance(distribution: Distribution, counts: Any) -> Dict[str, float]:
+    """How far a distribution is from counts in rank order.
+
+    Args:
+      distribution: the distribution.
+      counts: numbers `[distribution.size]`, `>= 0`, not all zero.
+
+    Returns:
+      `{"tv": total variation in [0, 1], "kl": KL(data to distribution) in nats}`.
+
+    Examples:
+      >>> distance(Uniform(2), [3, 1])["tv"]
+      0.25
+    """
+    array = np.asarray(counts, np.float64)
+    total = float(array.sum()) if array.shape == (distribution.size,) else 0.0
+    if not total > 0.0 or array.min() < 0:
+        raise PopSamplerError(
+            f"Expected {distribution.size} counts >= 0, not all zero. "
+            f"Received: shape {array.shape}, sum {total}. Pass one count per id, in id order."
+        )
+    data, probs = array / total, distribution.probs()
+    tv = 0.5 * float(np.abs(data - probs).sum())
+    seen = data > 0
+    if not seen.all():
+        data, probs = data[seen], probs[seen]
+    return {"tv": tv, "kl": max(0.0, float(data @ np.log(data / probs)))}
+
+
+def distance_of_steps(distribution: Distribution, steps: PopularityCurve) -> Dict[str, float]:
+    """As `distance`, of counts that are given as steps: blocks of ranks are held, not all of them.
+
+    Examples:
+      >>> distance_of_steps(Uniform(2), PopularityCurve.from_counts([3, 1]))["tv"]
+      0.25
+    """
+    tv = kl = 0.0
+    for start in range(0, steps.size, _BLOCK):
+        ranks = np.arange(start, min(start + _BLOCK, steps.size))
+        data = steps.heights[np.searchsorted(steps.starts, ranks, "right") - 1] / steps.total
+        probs = distribution.prob(ranks)
+        tv += 0.5 * float(np.abs(data - probs).sum())
+        kl += float((data * np.log(data / probs)).sum())
+    return {"tv": tv, "kl": max(0.0, kl)}
