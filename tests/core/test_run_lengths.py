@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from merlin_popsampler.core.run_lengths import RunLengths
 from merlin_popsampler.core import run_lengths
+from merlin_popsampler.core.run_lengths import RunLengths
 
 
 @pytest.mark.parametrize("size", [0, 1, 200])
