@@ -167,8 +167,9 @@ class PopularityCurve:
           SchemaError: garbage, or steps that rise, do not fill the domain or end elsewhere.
 
         Examples:
-          >>> PopularityCurve.parse("3:5,4:6,6:1,7", IdDomain(3, 6)) ==
-          PopularityCurve.from_counts([5, 3, 3, 1]) True
+          >>> curve = PopularityCurve.parse("3:5,4:6,6:1,7", IdDomain(3, 6))
+          >>> curve == PopularityCurve.from_counts([5, 3, 3, 1])
+          True
         """
         try:
             if text == "":
