@@ -42,7 +42,7 @@ PROGRAMS = [*sorted(PACKAGE.rglob("*.py")), *sorted((ROOT / "workflows").glob("*
 LATER = (
     "CONTRIBUTING.md",
     "CHANGELOG.md",
-    "docs/(?!glossary)",
+    "docs/(?!glossary|index|installing|schema|operators)",
     "merlin_popsampler/",
     "workflows",
 )
