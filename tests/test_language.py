@@ -42,7 +42,7 @@ PROGRAMS = [*sorted(PACKAGE.rglob("*.py")), *sorted((ROOT / "workflows").glob("*
 LATER = (
     "CONTRIBUTING.md",
     "CHANGELOG.md",
-    "docs/(?!glossary|index|installing|schema|operators)",
+    "docs/(?!glossary|index|installing|schema|operators|sampler|loss|layout)",
     "merlin_popsampler/",
     "workflows",
 )
