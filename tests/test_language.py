@@ -40,9 +40,6 @@ PAGES = [
 ]
 PROGRAMS = [*sorted(PACKAGE.rglob("*.py")), *sorted((ROOT / "workflows").glob("*.py"))]
 LATER = (
-    "CONTRIBUTING.md",
-    "CHANGELOG.md",
-    "docs/(?!glossary|index|installing|schema|operators|sampler|loss|layout)",
     "merlin_popsampler/",
     "workflows",
 )
@@ -86,7 +83,7 @@ def sentences_of(page):
     for paragraph in re.split(r"\n\s*\n|^\s*(?:[-*]|[0-9]+\.) ", page, flags=re.MULTILINE):
         text = re.sub(r"`[^`]*`", "Code", " ".join(paragraph.split()))
         text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text).replace("**", "")
-        yield from re.split(r"(?<=[.!?])\s+(?=[A-Z(])", text)
+        yield from re.split(r"(?<=[.!?])\s+(?=[\"A-Z(])", text)
 
 
 def words_of(sentence):
