@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .contract.counts import check_order, popularity_from
     from .contract.metadata import PopularityMetadata
     from .contract.schema import read_popularity
+    from .core.id_map import IdMap
     from .ops.frequency_categorify import FrequencyCategorify
     from .ops.frequency_order import FrequencyOrder
     from .tf.sampler import PopularityBasedSampler
@@ -35,6 +36,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "FrequencyCategorify": "ops.frequency_categorify",
     "FrequencyOrder": "ops.frequency_order",
+    "IdMap": "core.id_map",
     "PopularityBasedSampler": "tf.sampler",
     "PopularityMetadata": "contract.metadata",
     "check_order": "contract.counts",
@@ -46,6 +48,7 @@ __all__ = [
     "FrequencyCategorify",
     "FrequencyOrder",
     "FrequencyOrderError",
+    "IdMap",
     "PopSamplerError",
     "PopularityBasedSampler",
     "PopularityMetadata",

@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .logits import contrastive_logits
+    from .refit import warm_start
     from .sampled_softmax import SampledSoftmaxLoss
     from .sampler import PopularityBasedSampler
 
-__all__ = ["PopularityBasedSampler", "SampledSoftmaxLoss", "contrastive_logits"]
+__all__ = ["PopularityBasedSampler", "SampledSoftmaxLoss", "contrastive_logits", "warm_start"]
 
 _HOMES = {
     "PopularityBasedSampler": "sampler",
     "SampledSoftmaxLoss": "sampled_softmax",
     "contrastive_logits": "logits",
+    "warm_start": "refit",
 }
 
 

@@ -4,6 +4,13 @@ from merlin_popsampler import read_popularity
 from merlin_popsampler.core.checks import batch_size, positive_number, whole_number
 from merlin_popsampler.core.distributions import distance, distribution_from_config
 from merlin_popsampler.core.domain import IdDomain, MappedIds, id_domain
+from merlin_popsampler.core.id_map import (
+    IdMap,
+    check_rows,
+    check_same_shape,
+    checked_id_maps,
+    checked_new_items,
+)
 from merlin_popsampler.distributions import (
     Empirical,
     LogUniform,
@@ -17,6 +24,9 @@ from tests.support.messages import Entry
 
 STEPS = PopularityCurve.from_counts([9, 4, 4, 1])
 LARGE = PopularityBasedSampler(2 * 10**9)
+ITEMS = IdDomain(2, 3)
+SAME = IdMap(range(4), ITEMS, ITEMS)
+GONE = IdMap([0, 1, -1, -1], ITEMS, ITEMS)
 
 TABLE = {
     "core.checks": [
@@ -57,6 +67,43 @@ TABLE = {
                 lambda _: PopularityBasedSampler(7, 3, max_num_samples=5),
                 lambda _: PopularityBasedSampler(7, 3, max_num_samples=6, unique=False),
             ],
+        ),
+    ],
+    "core.id_map": [
+        Entry(
+            "List the reserved ids too",
+            lambda _: IdMap([2, 3], ITEMS, ITEMS),
+            [lambda _: IdMap([0, 1, 2, 3], ITEMS, ITEMS), lambda _: GONE.old_ids],
+        ),
+        Entry(
+            "Pass -1 for ids that are gone",
+            lambda _: IdMap([0, 1, 2, 4], ITEMS, ITEMS),
+            [lambda _: IdMap([0, 1, 2, -1], ITEMS, ITEMS)],
+        ),
+        Entry(
+            "Pass new_items=",
+            lambda _: GONE.averaged("mean"),
+            [lambda _: SAME.averaged("mean"), lambda _: checked_new_items("as initialized")],
+        ),
+        Entry(
+            "Name each table that has a row for each id",
+            lambda _: checked_id_maps([SAME]),
+            [lambda _: checked_id_maps({"item_id": SAME, "features": None})],
+        ),
+        Entry(
+            "Take 'mean' for the mean",
+            lambda _: checked_new_items("zeros"),
+            [lambda _: checked_new_items("mean")],
+        ),
+        Entry(
+            "Make each model for the schema of its own fit",
+            lambda _: check_rows("items", ((3, 8), (4, 8)), SAME),
+            [lambda _: check_rows("items", ((4, 8), (4, 8)), SAME)],
+        ),
+        Entry(
+            "Add its name to the id maps",
+            lambda _: check_same_shape("items", ((4, 8), (4, 8)), {"others": SAME}),
+            [lambda _: check_same_shape("items", ((4, 8), (4, 8)), {"items": None})],
         ),
     ],
     "core.domain": [

@@ -1,8 +1,12 @@
 """Messages of `torch` and their advice, followed."""
 
+import copy
+
 import torch
 
-from merlin_popsampler.torch import PopularityBasedSampler, SampledSoftmaxLoss
+from merlin_popsampler import IdMap
+from merlin_popsampler.core.domain import IdDomain
+from merlin_popsampler.torch import PopularityBasedSampler, SampledSoftmaxLoss, warm_start
 from tests.support.messages import Entry
 
 IDS, PAIRS, QUERIES = torch.tensor([3, 4]), torch.tensor([[3, 4], [5, 0]]), torch.zeros(2, 2)
@@ -26,6 +30,55 @@ OLD, NEW = {3: 1, 4: 2, 5: 3}, {3: 3, 4: 1, 5: 2}
 
 def mapped_from(counts):
     return PopularityBasedSampler.from_counts(counts, max_num_samples=2)
+
+
+ITEMS = IdDomain(2, 3)
+SAME = IdMap(range(4), ITEMS, ITEMS)
+
+
+def model(**parts):
+    return torch.nn.ModuleDict({"table": torch.nn.Embedding(4, 2), **parts})
+
+
+def optimizer(owner, make=torch.optim.Adam):
+    """One that has made a step."""
+    made = make(owner.parameters())
+    for parameter in owner.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    made.step()
+    return made
+
+
+def factored(owner):
+    """Adam with a slot for each row, as Adafactor has them."""
+    made = optimizer(owner)
+    made.state[owner["table"].weight]["exp_avg"] = torch.ones(4, 1)
+    return made
+
+
+def warm(new=None, old=None, maps=None, make=optimizer, optimizers=2, **options):
+    new, old = new or model(), old or model()
+    if optimizers:
+        options["optimizer"] = optimizer(new)
+    if optimizers > 1:
+        options["old_optimizer"] = make(old)
+    return warm_start(new, old, maps or {"table": SAME}, **options)
+
+
+def shared(new, old):
+    new_table, old_table = torch.nn.Embedding(4, 2), torch.nn.Embedding(4, 2)
+    return warm(
+        model(table=new_table, read=new_table if new else torch.nn.Embedding(4, 2)),
+        model(table=old_table, read=old_table if old else torch.nn.Embedding(4, 2)),
+        {"table": SAME, "read": SAME},
+        optimizers=0,
+    )
+
+
+def numbers():
+    owner = model()
+    owner.register_buffer("category", torch.arange(4))
+    return owner
 
 
 TABLE = {
@@ -83,6 +136,74 @@ TABLE = {
                 ),
                 lambda _: losses(excluded_ids=PAIRS),
             ],
+        ),
+    ],
+    "torch.refit": [
+        Entry(
+            "neither to begin with an optimizer that has no state",
+            lambda _: warm(optimizers=1),
+            [lambda _: warm(optimizers=2), lambda _: warm(optimizers=0)],
+        ),
+        Entry(
+            "pass the parts that they share",
+            lambda _: warm(model(extra=torch.nn.Linear(2, 2)), optimizers=0),
+            [
+                lambda _: warm(
+                    model(extra=torch.nn.Linear(2, 2)),
+                    model(extra=torch.nn.Linear(2, 2)),
+                    optimizers=0,
+                ),
+                lambda _: warm(
+                    model(extra=torch.nn.Linear(2, 2))["table"],
+                    model()["table"],
+                    SAME,
+                    optimizers=0,
+                ),
+            ],
+        ),
+        Entry(
+            "or the last part of it",
+            lambda _: warm(maps={"item_id": SAME}),
+            [lambda _: warm(maps={"table": SAME})],
+        ),
+        Entry(
+            "Make the table from the new data, and pass None for it",
+            lambda _: warm(numbers(), numbers(), {"table": SAME, "category": SAME}),
+            [lambda _: warm(numbers(), numbers(), {"table": SAME, "category": None})],
+        ),
+        Entry(
+            "pass a copy of the old one's state_dict()",
+            lambda _: warm(*[model()] * 2),
+            [
+                lambda _: warm(),
+                lambda _: warm_start(
+                    owner := model(), copy.deepcopy(owner.state_dict()), {"table": SAME}
+                ),
+            ],
+        ),
+        Entry(
+            "Share it in both models",
+            lambda _: shared(new=True, old=False),
+            [lambda _: shared(new=True, old=True), lambda _: shared(new=False, old=True)],
+        ),
+    ],
+    "torch.row_moves": [
+        Entry(
+            "shard, quantize or wrap it afterwards",
+            lambda _: warm(model().to("meta"), optimizers=0),
+            [lambda _: warm(model().to("meta").to_empty(device="cpu"), optimizers=0)],
+        ),
+    ],
+    "torch.optimizer_slots": [
+        Entry(
+            "begin with an optimizer such as Adam, Adagrad or SGD",
+            lambda _: warm(make=factored),
+            [lambda _: warm(), lambda _: warm(optimizers=0)],
+        ),
+        Entry(
+            "Make both in the same way, or leave both out",
+            lambda _: warm(make=lambda owner: optimizer(owner, torch.optim.Adagrad)),
+            [lambda _: warm(), lambda _: warm(optimizers=0)],
         ),
     ],
     "torch.sampler": [

@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 BLOCKS = [
     pytest.param(code, id=f"{name}-{number}")
-    for name in ("README.md", "docs/torch.md")
+    for name in ("README.md", "docs/torch.md", "docs/refits.md")
     for number, code in enumerate(
         re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(encoding="utf-8"), re.DOTALL)
     )

@@ -1,0 +1,106 @@
+"""The state of an optimizer, moved with the rows of the tables that it belongs to."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping, NamedTuple
+
+import torch
+
+from merlin_popsampler.errors import PopSamplerError
+
+from .row_moves import Move, check_plain, move_rows
+
+_INITIAL = {"sum": "initial_accumulator_value"}
+"""Slots that do not begin at 0, and the setting that says where they do: Adagrad's."""
+
+
+class Slots(NamedTuple):
+    """An optimizer's state after a refit.
+
+    Attributes:
+      state_dict: what the new optimizer loads.
+      of_tables: names of the slots of each table, by its name.
+    """
+
+    state_dict: Dict[str, Any]
+    of_tables: Dict[str, List[str]]
+
+
+def moved_slots(
+    moves: Mapping[int, Move], optimizer: torch.optim.Optimizer, old_optimizer: Any
+) -> Slots:
+    """The state of the old optimizer, for the parameters of the new one.
+
+    Parameters that are not among the moves, or that the new model keeps, keep their state as well.
+
+    Args:
+      moves: what becomes of each weight of the new model, by its `id`.
+      optimizer: the new model's.
+      old_optimizer: the old model's, or its `state_dict()`.
+
+    Raises:
+      PopSamplerError: optimizers of different classes or groups, or slots of an unknown shape.
+    """
+    own, given = optimizer.state_dict(), old_optimizer
+    if not isinstance(old_optimizer, Mapping):
+        given = old_optimizer.state_dict()
+        if type(optimizer) is not type(old_optimizer):
+            raise _different(type(optimizer).__name__, type(old_optimizer).__name__)
+    sizes = [[len(group["params"]) for group in state["param_groups"]] for state in (own, given)]
+    if sizes[0] != sizes[1]:
+        raise _different(f"groups of {sizes[0]} parameters", f"groups of {sizes[1]}")
+    groups = optimizer.param_groups
+    olds = [key for group in given["param_groups"] for key in group["params"]]
+    news = [
+        (key, parameter, group)
+        for packed, group in zip(own["param_groups"], groups)
+        for key, parameter in zip(packed["params"], group["params"])
+    ]
+    state, of_tables = dict(own["state"]), {}
+    for old_key, (key, parameter, group) in zip(olds, news):
+        move = moves.get(id(parameter))
+        if move is None or move.source is None:
+            continue
+        state.pop(key, None)
+        found = given["state"].get(old_key)
+        if found is None:
+            continue
+        state[key] = {slot: _moved(move, slot, value, group) for slot, value in found.items()}
+        if move.id_map is not None:
+            of_tables[move.name] = [
+                slot for slot, value in found.items() if _is_of_rows(move, value)
+            ]
+    return Slots({"state": state, "param_groups": own["param_groups"]}, of_tables)
+
+
+def _moved(move: Move, slot: str, value: Any, group: Dict[str, Any]) -> Any:
+    """One slot as the new optimizer takes it; it shares no memory with the old one's."""
+    if not isinstance(value, torch.Tensor):
+        return value
+    if not _is_of_rows(move, value) and value.numel() > 1:
+        raise PopSamplerError(
+            f"Weight {move.name!r}: expected optimizer slots of its own shape "
+            f"{list(move.source.shape)}, or single numbers. Received: {slot!r} of shape "
+            f"{list(value.shape)}. Leave optimizer and old_optimizer out, or begin with an "
+            "optimizer such as Adam, Adagrad or SGD."
+        )
+    check_plain(f"{move.name}, slot {slot}", value)
+    if move.id_map is None or not _is_of_rows(move, value):
+        return value.clone()
+    device = move.target.device
+    moved = torch.zeros(move.target.shape, dtype=value.dtype, device=device)
+    moved += group.get(_INITIAL.get(slot, ""), 0.0)
+    move_rows(moved, value, move.id_map)
+    return moved
+
+
+def _is_of_rows(move: Move, value: Any) -> bool:
+    return isinstance(value, torch.Tensor) and value.shape == move.source.shape
+
+
+def _different(new: str, old: str) -> PopSamplerError:
+    error: PopSamplerError = PopSamplerError(
+        f"Expected two optimizers of one class with the same groups of parameters. Received: {new} "
+        f"now, {old} before. Make both in the same way, or leave both out."
+    )
+    return error
