@@ -5,7 +5,8 @@ What lies where, and what may import what (each from those before it, frameworks
 - `errors`: the exceptions that are raised on purpose;
 - `core`: the mathematics, NumPy and the standard library alone;
 - `contract`: what a Merlin schema carries, and what a sampler takes from it;
-- `ops`: NVTabular's side, the operators and the files of their fits;
+- `store`: files on disk, what a fit writes and where it lies;
+- `ops`: NVTabular's side, the operators;
 - `tf`: TensorFlow's side, the Keras layers that draw, expected count and train;
 - `torch`: PyTorch's side, the same sampler and loss as modules;
 - `cli`: reports from the command line, behind `python -m merlin_popsampler`;

@@ -13,9 +13,9 @@ import warnings
 from typing import Any, Dict, List, Optional
 
 from merlin_popsampler.errors import PopSamplerError
-from merlin_popsampler.ops.fitted_column import read_fitted_column
 
 from . import inspect
+from .column_report import read_column_report
 from .inspect import Rows
 from .terminal import finish, printable, say
 
@@ -44,7 +44,7 @@ def main(argv: Optional[List[str]] = None) -> int:
 
 
 def _inspect(args: argparse.Namespace) -> int:
-    column = read_fitted_column(args.path, args.column, args.counts)
+    column = read_column_report(args.path, args.column, args.counts)
     found = inspect.summary(column)
     _report(found, inspect.rows(found), args.json)
     if args.plot:
@@ -57,7 +57,7 @@ def _inspect(args: argparse.Namespace) -> int:
 def _compare(args: argparse.Namespace) -> int:
     from . import compare  # which loads pandas
 
-    old, new = (read_fitted_column(path, args.column) for path in (args.old, args.new))
+    old, new = (read_column_report(path, args.column) for path in (args.old, args.new))
     found = compare.drift(old, new, args.num_sampled)
     found["drifted"] = found["tv"] > args.max_tv
     _report(found, compare.rows(found), args.json)

@@ -8,10 +8,9 @@ import pandas as pd
 from merlin_popsampler.core.expected_counts import build_expected_counts
 from merlin_popsampler.core.segments import Floats, Ints
 from merlin_popsampler.errors import PopSamplerError
-from merlin_popsampler.ops.fitted_column import ColumnReport
 
-from .batch import draws_of_a_batch
-from .inspect import Rows
+from .column_report import ColumnReport
+from .inspect import Rows, draws_of_a_batch
 
 FACTOR = 2.0
 """Expected counts that differ by more than this factor are called off."""

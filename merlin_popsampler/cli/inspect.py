@@ -1,12 +1,21 @@
 """`inspect`: reports a schema's item ids, and how well the distributions fit their counts."""
 
 from dataclasses import asdict
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 
+from merlin_popsampler.core.checks import whole_number
 from merlin_popsampler.core.domain import FIRST_OOV_ID
-from merlin_popsampler.ops.fitted_column import ColumnReport
+
+from .column_report import ColumnReport
+
+MOST = 1000
+"""Draws of a batch where nobody says otherwise and the catalog is large."""
+SHARE = 10
+"""There a batch holds one item in so many at most: one that holds nearly all of them has expected
+counts near 1, whatever the distribution, and compares nothing.
+"""
 
 Rows = List[Tuple[str, Any]]
 HEAD_SHARE = 0.01
@@ -78,3 +87,18 @@ def _order(found: Dict[str, Any]) -> str:
 def _reserved_name(reserved_id: int) -> str:
     names = ("padding", "null")
     return names[reserved_id] if reserved_id < FIRST_OOV_ID else f"unknown {reserved_id}"
+
+
+def draws_of_a_batch(wanted: Optional[int], size: int) -> int:
+    """The number of distinct draws, from 1 to the number of items.
+
+    Args:
+      wanted: what the caller asked for; None for a number that means something.
+      size: number of items.
+
+    Raises:
+      PopSamplerError: more than there are items, or less than one.
+    """
+    if wanted is None:
+        return max(1, min(MOST, size // SHARE))
+    return whole_number("--num-sampled", wanted, 1, "Pass fewer, or leave it out.", size)

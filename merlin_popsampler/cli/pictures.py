@@ -10,10 +10,10 @@ from merlin_popsampler.core.distributions import Distribution, Empirical, LogUni
 from merlin_popsampler.core.expected_counts import build_expected_counts, inclusion_probability
 from merlin_popsampler.core.popularity_curve import PopularityCurve
 from merlin_popsampler.errors import PopSamplerError
-from merlin_popsampler.ops import storage
-from merlin_popsampler.ops.fitted_column import ColumnReport
+from merlin_popsampler.store import filesystem
 
-from .batch import draws_of_a_batch
+from .column_report import ColumnReport
+from .inspect import draws_of_a_batch
 from .terminal import printable
 
 Distributions = List[Tuple[str, Distribution]]
@@ -40,7 +40,7 @@ def plot(column: ColumnReport, path: str, num_sampled: Optional[int] = None) -> 
     content = io.BytesIO()
     try:
         figure.savefig(content, dpi=130, format=os.path.splitext(path)[1][1:] or "no ending")
-        storage.write_bytes(path, content.getvalue())
+        filesystem.write_bytes(path, content.getvalue())
     except Exception as error:  # each file system raises its own
         raise PopSamplerError(
             f"Expected a picture's path, such as out.png. Received: {path!r} ({error})."

@@ -232,24 +232,6 @@ def rounded(distance: Mapping[str, float]) -> Dict[str, float]:
     return {name: round(number + _OFF_TIES, DECIMALS) for name, number in distance.items()}
 
 
-def uncounted(counts: Ints, min_id: int) -> str:
-    """Which ids of a range nobody counted, in words, or nothing.
-
-    Args:
-      counts: int64 `[n]`, occurrences of the ids from `min_id` on.
-      min_id: id of the first count.
-
-    Examples:
-      >>> uncounted(np.array([10, 3, 0, 0]), 3)
-      '2 of the ids from 3 to 6 (the first is 5, the last 6)'
-    """
-    ids = min_id + np.flatnonzero(np.asarray(counts) == 0)
-    if not len(ids):
-        return ""
-    total = f"{len(ids)} of the ids from {min_id} to {min_id + len(counts) - 1}"
-    return f"{total} (the first is {ids[0]}, the last {ids[-1]})"
-
-
 def _check_written(fields: Any) -> None:
     """Refuses what another version, or another hand, wrote."""
     if not isinstance(fields, Mapping):

@@ -1,8 +1,7 @@
-"""NVTabular's side: the two operators, and all that touches vocabularies and their files.
+"""NVTabular's side: the two operators, and the counting, ordering and encoding that they do.
 
-Here lives whatever counts, orders, encodes, stores or reads back what a fit found. It may import
-`errors`, `core`, `contract`, NVTabular and Merlin's data frames; never a deep-learning framework.
-The operators load on first use, so that what a fit left can be read without NVTabular.
+It may import `errors`, `core`, `contract`, `store`, NVTabular and Merlin's data frames; never a
+deep-learning framework. The operators load on first use.
 """
 
 from importlib import import_module

@@ -11,11 +11,8 @@ from merlin.core import dispatch
 
 from merlin_popsampler.core.segments import Ints
 
-from .key_arrays import in_one_type, to_arrow, totals
-from .key_families import EXACT
-from .key_hashes import counting_buckets
-from .key_kinds import KeyType, canonical, merged, widened
-from .keys import (
+from .keys.arrays import counting_buckets, in_one_type, to_arrow, totals
+from .keys.columns import (
     ColumnSummary,
     KeyGroup,
     all_null,
@@ -27,6 +24,7 @@ from .keys import (
     plain_frame,
     without,
 )
+from .keys.kinds import EXACT, KeyType, canonical, merged, widened
 
 
 @dataclass(frozen=True)

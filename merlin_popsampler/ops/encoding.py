@@ -6,11 +6,11 @@ from merlin.core import dispatch
 
 from merlin_popsampler.core.domain import FIRST_OOV_ID, NULL_ID
 
-from .key_hashes import hash_buckets
-from .key_kinds import KeyType, cast
-from .keys import (
+from .keys.arrays import hash_buckets
+from .keys.columns import (
     KeyGroup,
     all_null,
+    as_lists,
     distinct_objects,
     elements,
     filled,
@@ -18,6 +18,7 @@ from .keys import (
     plain_frame,
     without,
 )
+from .keys.kinds import KeyType, cast
 from .lookup import positions
 from .vocabulary import Vocabulary
 
@@ -112,16 +113,3 @@ def _cast_part(keys: Any, kind: Optional[KeyType], column: str) -> Tuple[Any, An
 def _full(size: int, value: int, like: Any) -> Any:
     """An int64 array of the library of `like` (dispatch has no such function without cuDF)."""
     return dispatch.arange(size, like_df=like, dtype="int64") * 0 + value
-
-
-def as_lists(original: Any, ids: Any, dtype: Any) -> Any:
-    """Ids of list elements in the lists of the original column; a null list becomes empty."""
-    null = original.isna()
-    if hasattr(original, "list"):
-        return dispatch.encode_list_column(original, ids, dtype=dtype)
-    if bool(null.any()):
-        rows = [[] if missing else row for row, missing in zip(original, null)]
-        original = type(original)(rows, original.index, object)
-    encoded = dispatch.encode_list_column(original, ids, dtype=dtype)
-    encoded.index = original.index
-    return encoded

@@ -14,17 +14,17 @@ from merlin_popsampler.core.checks import whole_number
 from merlin_popsampler.core.domain import FIRST_OOV_ID
 from merlin_popsampler.core.popularity_curve import MAX_STEPS
 from merlin_popsampler.errors import PopSamplerError
+from merlin_popsampler.store import artifact
+from merlin_popsampler.store.stock_files import export_categorify_files
 
-from . import fit_folder
-from .categorify_files import export_categorify_files
 from .column_options import DEFAULTS, PerColumn, checked_option, option_of
 from .counting import count_keys
-from .encoders import JOINT
 from .encoding import encode
 from .id_column import IdColumn
-from .keys import KeyGroup
+from .keys.columns import KeyGroup
 from .nvtabular_compat import Categorify, embedding_width
 from .stored_operator import StoredOperator
+from .upstream import JOINT
 from .vocabulary import Vocabulary, VocabularyOptions, stage
 from .workflow_json import saved_as_json
 
@@ -58,7 +58,7 @@ class FrequencyCategorify(StoredOperator, Categorify):  # type: ignore[misc]
       `["item_id"] >> FrequencyCategorify(freq_threshold=5) >> TagAsItemID()`
     """
 
-    subfolder = fit_folder.CATEGORIES
+    subfolder = artifact.CATEGORIES
 
     def __init__(self, *args: Any, steps: int = MAX_STEPS, **kwargs: Any) -> None:
         given = signature(Categorify).bind(*args, **kwargs)
@@ -278,7 +278,7 @@ class FrequencyCategorify(StoredOperator, Categorify):  # type: ignore[misc]
     def _use(self, fits: Dict[str, Vocabulary]) -> None:
         """Tells Categorify where the vocabularies are."""
         super()._use(fits)
-        self.categories = {name: found.path(fit_folder.UNIQUE) for name, found in fits.items()}
+        self.categories = {name: found.path(artifact.UNIQUE) for name, found in fits.items()}
 
 
 def _check_name(column: str) -> None:

@@ -13,12 +13,11 @@ from merlin_popsampler.core.checks import whole_number
 from merlin_popsampler.core.popularity_curve import MAX_STEPS
 from merlin_popsampler.core.segments import Ints
 from merlin_popsampler.errors import FrequencyOrderError, PopSamplerError, SchemaError
+from merlin_popsampler.store import artifact
+from merlin_popsampler.store.stock_files import read_sizes
 
-from . import fit_folder
 from .counting import count_keys
-from .encoders import check_unchanged, encoder_of, last_id, most_times
 from .id_column import IdColumn
-from .id_groups import IdGroups
 from .id_order import (
     Order,
     PossibleIds,
@@ -28,10 +27,10 @@ from .id_order import (
     remapped,
     violation_of,
 )
-from .keys import plain_frame
+from .keys.columns import plain_frame
 from .nvtabular_compat import StatOperator
 from .stored_operator import StoredOperator
-from .vocabulary import read_sizes
+from .upstream import IdGroups, check_unchanged, encoder_of, last_id, most_times
 from .workflow_json import saved_as_json
 
 MODES = ("count", "vocabulary")
@@ -80,7 +79,7 @@ class FrequencyOrder(StoredOperator, StatOperator):  # type: ignore[misc]
       [9, 7, 7, 7, 8, 8]
     """
 
-    subfolder = fit_folder.FREQUENCY_ORDER
+    subfolder = artifact.FREQUENCY_ORDER
 
     def __init__(
         self,

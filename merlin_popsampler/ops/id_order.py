@@ -8,19 +8,17 @@ import pandas as pd
 from merlin.core import dispatch
 from merlin.io.worker import get_worker_cache
 
-from merlin_popsampler.contract.metadata import PopularityMetadata, uncounted
+from merlin_popsampler.contract.metadata import PopularityMetadata
 from merlin_popsampler.core.checks import shown
 from merlin_popsampler.core.run_lengths import RunLengths
 from merlin_popsampler.core.segments import Ints
 from merlin_popsampler.errors import FrequencyOrderError
+from merlin_popsampler.store import artifact, counts_file
+from merlin_popsampler.store.artifact import FitArtifact, FitFolder
 
-from . import fit_folder, popularity_file
 from .counting import Counts
-from .encoding import as_lists
-from .fit_folder import FitArtifact, FitFolder
-from .key_families import RAW_COLUMN
-from .key_kinds import canonical
-from .keys import elements, is_list
+from .keys.columns import as_lists, elements, is_list
+from .keys.kinds import RAW_COLUMN, canonical
 
 LARGEST_ID = 10**9
 """No embedding table has more rows; larger ids are keys that were never encoded."""
@@ -46,7 +44,7 @@ class Order(FitArtifact):
     @property
     def remaps(self) -> bool:
         """Whether ids are given new ones."""
-        return fit_folder.MAP in self.files
+        return artifact.MAP in self.files
 
 
 @dataclass(frozen=True)
@@ -85,14 +83,14 @@ def measure(
         dense = np.concatenate((dense[:first], items[by_count][: len(seen)]))
         items = dense[first:]
         table = pd.DataFrame({"id": np.arange(first, stop), "new_id": new_ids})
-        files[fit_folder.MAP] = fit_folder.write(folder, fit_folder.MAP, name, [table])
+        files[artifact.MAP] = artifact.write(folder, artifact.MAP, name, [table])
     metadata = PopularityMetadata.from_counts(items, int(first), "counted", steps)
-    files[fit_folder.POPULARITY] = popularity_file.write(folder, name, RunLengths.of(dense), 1)
+    files[artifact.POPULARITY] = counts_file.write(folder, name, RunLengths.of(dense), 1)
     order = Order(
         folder,
         files,
-        replace(metadata, digest=popularity_file.counts_digest([dense])),
-        gaps=uncounted(items, int(first)),
+        replace(metadata, digest=counts_file.counts_digest([dense])),
+        gaps=_uncounted(items, int(first)),
         violation=violation,
         first_mapped=int(first),
         dtypes={
@@ -106,10 +104,10 @@ def measure(
 
 def passed_counts(order: Order) -> Ints:
     """Counts of the ids as they came in, int64 `[last id that was seen + 1]`."""
-    counts = popularity_file.read_counts(order)
+    counts = counts_file.read_counts(order)
     if not order.remaps:
         return counts
-    new_ids = order.table(fit_folder.MAP)["new_id"].to_numpy()
+    new_ids = order.table(artifact.MAP)["new_id"].to_numpy()
     # Ids of the range that were never seen have the last new ids, and no row.
     found = np.where(new_ids < len(counts), counts[np.minimum(new_ids, len(counts) - 1)], 0)
     return np.concatenate((counts[: order.first_mapped], found))
@@ -138,6 +136,15 @@ def _dense_counts(counts: Counts, name: str, reserved: int) -> Ints:
     dense = np.zeros(max(int(ids.max()) + 1 if len(ids) else 0, reserved), np.int64)
     dense[ids.to_numpy(np.int64)] = counts.sizes
     return dense
+
+
+def _uncounted(counts: Ints, min_id: int) -> str:
+    """Which ids of a range, from `min_id` on, have no count, in words; "" if all have one."""
+    ids = min_id + np.flatnonzero(np.asarray(counts) == 0)
+    if not len(ids):
+        return ""
+    total = f"{len(ids)} of the ids from {min_id} to {min_id + len(counts) - 1}"
+    return f"{total} (the first is {ids[0]}, the last {ids[-1]})"
 
 
 def violation_of(counts: Ints, min_id: int) -> str:
@@ -227,9 +234,9 @@ def _problem_of(ids: Any, largest: int) -> str:
 
 def _map_table(order: Order, like: Any) -> Any:
     """New ids of consecutive old ids, in the memory where `like` is, read once per worker."""
-    name = (order.digest(fit_folder.MAP), type(like).__module__)
+    name = (order.digest(artifact.MAP), type(like).__module__)
     with get_worker_cache("frequency_order") as cache:
         if name not in cache:
-            new_ids = order.table(fit_folder.MAP)["new_id"].to_numpy()
+            new_ids = order.table(artifact.MAP)["new_id"].to_numpy()
             cache[name] = dispatch.array(new_ids, like_df=like)
         return cache[name]

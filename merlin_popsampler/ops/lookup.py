@@ -1,7 +1,9 @@
 """Places of keys in a vocabulary, by whatever finds them fastest in the memory that there is."""
 
 import io
-from typing import Any, Iterator, Sequence
+import os
+import threading
+from typing import Any, Callable, Dict, Hashable, Iterator, Sequence, Tuple
 
 import dask
 import numpy as np
@@ -12,15 +14,54 @@ from merlin.core import dispatch
 from merlin.io.worker import get_worker_cache
 
 from merlin_popsampler.core.segments import Ints
+from merlin_popsampler.store import artifact
 
-from . import fit_folder
-from .index_cache import IndexCache
-from .key_index import KeyIndex
+from .keys.index import KeyIndex
 from .vocabulary import Vocabulary
 
 BUDGET = "merlin_popsampler.index-memory"
 """Dask's setting of the memory that all indexes of a process may take together."""
 DEFAULT_BUDGET = "2 GiB"
+
+
+class IndexCache:
+    """Indexes of this process, made once each; those used last stay, within a number of bytes.
+
+    It belongs to the process: it is no part of an operator, and no pickle holds it. Threads that
+    ask for an index which is being made wait for it.
+    """
+
+    def __init__(self) -> None:
+        self._held: Dict[Hashable, Tuple[KeyIndex, int]] = {}  # the last used comes last
+        self._renew_lock()
+        # The thread that holds the lock in a parent is not there in its child.
+        os.register_at_fork(after_in_child=self._renew_lock)
+
+    def get(self, name: Hashable, make: Callable[[], KeyIndex], cost: int, budget: int) -> KeyIndex:
+        """The index of a name, made where there is none.
+
+        Args:
+          name: that no other index ever had.
+          make: makes it.
+          cost: bytes that it takes.
+          budget: bytes that all indexes may take together.
+        """
+        with self._lock:
+            if name not in self._held:
+                while self._held and sum(held for _, held in self._held.values()) + cost > budget:
+                    del self._held[next(iter(self._held))]
+                self._held[name] = make(), cost
+            self._held[name] = self._held.pop(name)
+            return self._held[name][0]
+
+    def clear(self) -> None:
+        """Forgets all of them."""
+        with self._lock:
+            self._held.clear()
+
+    def _renew_lock(self) -> None:
+        self._lock = threading.Lock()
+
 
 INDEXES = IndexCache()
 """Those of this process."""
@@ -44,7 +85,7 @@ def positions(keys: Sequence[Any], vocabulary: Vocabulary, columns: Sequence[str
     if vocabulary.index_bytes > budget:
         return part_by_part(keys, vocabulary, columns)
     index = INDEXES.get(
-        (vocabulary.digest(fit_folder.UNIQUE), *columns),
+        (vocabulary.digest(artifact.UNIQUE), *columns),
         lambda: KeyIndex(pa.concat_tables(_parts(vocabulary, columns))),
         vocabulary.index_bytes,
         budget,
@@ -68,11 +109,11 @@ def part_by_part(keys: Sequence[Any], vocabulary: Vocabulary, columns: Sequence[
 def joined(keys: Sequence[Any], vocabulary: Vocabulary, columns: Sequence[str]) -> Any:
     """As `positions`, by a join with a table that is read once; cuDF has no index to keep."""
     names = [f"key {number}" for number in range(len(keys))]  # beside these, any may be a key's
-    name = (vocabulary.digest(fit_folder.UNIQUE), *columns, type(keys[0]).__module__)
+    name = (vocabulary.digest(artifact.UNIQUE), *columns, type(keys[0]).__module__)
     with get_worker_cache("cats") as cache:
         if name not in cache:
             reader = dispatch.read_dispatch(keys[0], fmt="parquet")
-            parts = [reader(io.BytesIO(part)) for part in vocabulary.read(fit_folder.UNIQUE)]
+            parts = [reader(io.BytesIO(part)) for part in vocabulary.read(artifact.UNIQUE)]
             table = dispatch.concat(parts)[list(columns)].reset_index(drop=True)
             table.columns = names
             table["place"] = dispatch.arange(len(table), like_df=table, dtype="int64")
@@ -92,5 +133,5 @@ def _parts(vocabulary: Vocabulary, columns: Sequence[str]) -> Iterator[pa.Table]
     Raises:
       PopSamplerError: the files are not those that were fitted.
     """
-    for content in vocabulary.read(fit_folder.UNIQUE):
+    for content in vocabulary.read(artifact.UNIQUE):
         yield pq.read_table(pa.BufferReader(content)).select(list(columns))

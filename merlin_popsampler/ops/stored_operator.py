@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import Any, ClassVar, Dict, Iterator, List, Set
 
 from merlin_popsampler.errors import PopSamplerError
+from merlin_popsampler.store import artifact, filesystem, locations
+from merlin_popsampler.store.artifact import FitFolder
 
-from . import fit_folder, fit_places, storage
-from .fit_folder import FitFolder
 from .graphs_of import GraphsOf
 
 _KEPT = 2
@@ -76,14 +76,14 @@ class StoredOperator:
                 f"Expected one vocabulary of each name. Received: several named {twice} in one "
                 "operator. Use one operator per branch, or rename the columns."
             )
-        folder = self._new_folder(storage.absolute(str(self.out_path)), names)
-        storage.make_folder(folder.path)  # what cannot be written is refused before it is counted
+        folder = self._new_folder(filesystem.absolute(str(self.out_path)), names)
+        filesystem.make_folder(folder.path)  # refuses what cannot be written before it is counted
         return folder
 
     def _new_folder(self, root: str, names: List[str]) -> FitFolder:
         """A folder below a root that is removed unless it is completed."""
-        fit_places.remove_abandoned(root, self.subfolder, _in_use())
-        folder = fit_places.new_folder(root, self.subfolder)
+        locations.remove_abandoned(root, self.subfolder, _in_use())
+        folder = locations.new_folder(root, self.subfolder)
         self._under_way[folder] = names
         return folder
 
@@ -93,7 +93,7 @@ class StoredOperator:
             for name, found in stats.items():
                 self._check(name, found)
                 self._check_shared(name, found)
-            fit_folder.complete(stats)
+            artifact.complete(stats)
             self._copy(stats)
             self._warn_of_many()
         except BaseException:
@@ -127,15 +127,15 @@ class StoredOperator:
         if copy:
             for found in self.fits.values():
                 found.check_files()
-            root = storage.absolute(str(new_path))
+            root = filesystem.absolute(str(new_path))
             with self._beside(root) as folder:
                 fits = {
-                    name: fit_places.saved(name, found, folder) for name, found in self.fits.items()
+                    name: locations.saved(name, found, folder) for name, found in self.fits.items()
                 }
             self._copy(fits)
         else:
             self.out_path = str(new_path)
-            root = storage.absolute(self.out_path)
+            root = filesystem.absolute(self.out_path)
             fits = {
                 name: replace(found, folder=replace(found.folder, root=root))
                 for name, found in self.fits.items()
@@ -169,7 +169,7 @@ class StoredOperator:
             yield folder
         finally:
             self._under_way.pop(folder, None)
-            fit_folder.remove(folder)
+            artifact.remove(folder)
 
     def _withdraw(self) -> None:
         """Takes back what was fitted since `clear`; the earlier fit serves."""
@@ -177,7 +177,7 @@ class StoredOperator:
         self._use(self._before)
         self._stale = set(self.fits)
         for folder in fresh:
-            fit_folder.remove(folder)
+            artifact.remove(folder)
         self._written = [folder for folder in self._written if folder not in fresh]
         _give_up(self._under_way, os.getpid())
 
@@ -194,11 +194,11 @@ class StoredOperator:
     def _remove_older(self) -> None:
         older = set(self._written[:-_KEPT]) - _in_use()
         for folder in older:
-            fit_folder.remove(folder)
+            artifact.remove(folder)
         self._written = [folder for folder in self._written if folder not in older]
 
     def _warn_of_many(self) -> None:
-        folder, number = fit_places.fits_in(str(self.out_path), self.subfolder)
+        folder, number = locations.fits_in(str(self.out_path), self.subfolder)
         if number > _MANY:
             warnings.warn(
                 f"{number} fits lie in {folder}. Remove those that no running process and no "
@@ -211,7 +211,7 @@ def _give_up(under_way: Dict[FitFolder, List[str]], process: int) -> None:
     """Removes the folders of fits that will not be completed, unless a fork says so."""
     while under_way and os.getpid() == process:
         folder, _ = under_way.popitem()
-        fit_folder.remove(folder)
+        artifact.remove(folder)
 
 
 _LIVE: "weakref.WeakSet[StoredOperator]" = weakref.WeakSet()

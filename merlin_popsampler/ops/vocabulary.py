@@ -16,16 +16,15 @@ from merlin_popsampler.core.domain import FIRST_OOV_ID, NULL_ID, PADDING_ID
 from merlin_popsampler.core.popularity_curve import MAX_STEPS, PopularityCurve
 from merlin_popsampler.core.run_lengths import RunLengths
 from merlin_popsampler.core.segments import Ints
-from merlin_popsampler.errors import FrequencyOrderError
+from merlin_popsampler.store import artifact, counts_file
+from merlin_popsampler.store.artifact import Files, FitArtifact, FitFolder
 
-from . import fit_folder, popularity_file, storage
 from .counting import Counts
-from .fit_folder import Files, FitArtifact, FitFolder
-from .key_hashes import hash_buckets
-from .key_index import memory_of
-from .key_kinds import KeyType
-from .keys import KeyGroup
-from .ranking import Splits, ranked
+from .keys.arrays import hash_buckets
+from .keys.columns import KeyGroup
+from .keys.index import memory_of
+from .keys.kinds import KeyType
+from .ordering import Splits, ranked
 
 
 @dataclass(frozen=True)
@@ -113,11 +112,11 @@ def _write_part(
     """Writes what the vocabulary keeps of a range; its ids follow those of the ranges before it."""
     first = sum(len(level) for level in levels[:number])
     kept = min(max(_kept(levels, layout) - first, 0), len(counts))
-    names = [*group.keys, fit_folder.size_column(group.name)]
+    names = [*group.keys, artifact.size_column(group.name)]
     table = pa.table([*counts.keys, pa.array(counts.sizes)], names).slice(0, kept)
     table = _numbered(table, layout.min_id + first)
-    path = fit_folder.paths(fit_folder.UNIQUE, group.name, len(levels))[number]
-    files = fit_folder.write_part(folder, path, table)
+    path = artifact.paths(artifact.UNIQUE, group.name, len(levels))[number]
+    files = artifact.write_part(folder, path, table)
     unknown = _bucket_sizes(counts.take(np.arange(kept, len(counts))), layout.num_buckets)
     return Part(files, unknown, memory_of(table.select(group.keys)))
 
@@ -142,11 +141,11 @@ def _complete(
     return Vocabulary(
         folder,
         {
-            fit_folder.UNIQUE: {path: part.files[path] for part in parts for path in part.files},
-            fit_folder.META: fit_folder.write(folder, fit_folder.META, group.name, meta),
-            fit_folder.POPULARITY: popularity_file.write(folder, group.name, counts, len(parts)),
+            artifact.UNIQUE: {path: part.files[path] for part in parts for path in part.files},
+            artifact.META: artifact.write(folder, artifact.META, group.name, meta),
+            artifact.POPULARITY: counts_file.write(folder, group.name, counts, len(parts)),
         },
-        replace(metadata, digest=popularity_file.counts_digest(counts.blocks())),
+        replace(metadata, digest=counts_file.counts_digest(counts.blocks())),
         cuts.kinds,
         {column: rows.is_list for column, rows in cuts.seen.items()},
         sum(part.index_bytes for part in parts),
@@ -193,41 +192,3 @@ def _meta(reserved: Ints, sizes: RunLengths) -> pd.DataFrame:
         "num_observed": [0, reserved[NULL_ID], reserved[FIRST_OOV_ID:].sum(), known],
     }
     return pd.DataFrame(meta)
-
-
-def read_sizes(path: str, name: str, min_id: int) -> Ints:
-    """Occurrences that an encoder wrote beside its keys, int64 `[items]`, in the ids' order.
-
-    Args:
-      path: the `unique.*` file, or folder of parts, of NVTabular's or our Categorify.
-      name: the vocabulary's name.
-      min_id: first id that the encoder gives to a key.
-
-    Raises:
-      FrequencyOrderError: no such file any more, no counts in it, or ids that start elsewhere.
-    """
-    what_to_do = "Let FrequencyOrder count the ids (mode='count'), or fit the encoder again."
-    if not storage.exists(path):
-        raise FrequencyOrderError(
-            f"Column {name!r}: expected the encoder's vocabulary at its cat_path. Received: "
-            f"nothing at {path}; was the folder moved or removed? {what_to_do}"
-        )
-    frame = storage.read_table(path)
-    columns = [
-        column
-        for column in frame.columns
-        if column != name and column.startswith(name) and column.endswith("size")
-    ]
-    if len(columns) != 1 or frame[columns[0]].dtype.kind not in "iu":
-        raise FrequencyOrderError(
-            f"Column {name!r}: expected the encoder's counts beside its keys. Received: "
-            f"columns {list(frame.columns)} (as vocabs= leaves them). {what_to_do}"
-        )
-    # A file that is numbered from 0 is shifted to its place by the encoder.
-    if len(frame) and frame.index[0] not in (0, min_id):
-        raise FrequencyOrderError(
-            f"Column {name!r}: expected ids from {min_id} on. Received: a vocabulary numbered "
-            f"from {frame.index[0]}, whose ids the encoder shifts. {what_to_do}"
-        )
-    sizes: Ints = frame[columns[0]].to_numpy(np.int64)
-    return sizes

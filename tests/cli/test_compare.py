@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from merlin_popsampler import PopSamplerError
+from merlin_popsampler.cli.column_report import read_column_report
 from merlin_popsampler.cli.compare import drift
-from merlin_popsampler.ops.fitted_column import read_fitted_column
 from tests.support.oracles import integral_inclusion
 from tests.support.workflow_helpers import saved
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 def test_drift_by_keys(old, new):
     found = drift(
-        read_fitted_column(str(old / "workflow")), read_fitted_column(str(new / "workflow")), 2
+        read_column_report(str(old / "workflow")), read_column_report(str(new / "workflow")), 2
     )
     shares = {
         "tea": (6 / 11, 4 / 15),
@@ -34,7 +34,7 @@ def test_items_whose_expected_count_is_off(tmp_path):
     old = saved(["star"] * 200 + rest, tmp_path / "a")
     new = saved(["star"] * 1 + rest, tmp_path / "b")
     found = drift(
-        read_fitted_column(str(old / "workflow")), read_fitted_column(str(new / "workflow")), 3
+        read_column_report(str(old / "workflow")), read_column_report(str(new / "workflow")), 3
     )
     assert found["off_by_2"] == 1
     worst = found["most_off"][0]
@@ -44,7 +44,7 @@ def test_items_whose_expected_count_is_off(tmp_path):
     expected = [integral_inclusion(p)[2][0] for p in probs]
     assert [worst["old"], worst["new"]] == pytest.approx(expected, abs=1e-5)
     same = drift(
-        read_fitted_column(str(old / "workflow")), read_fitted_column(str(old / "workflow")), 3
+        read_column_report(str(old / "workflow")), read_column_report(str(old / "workflow")), 3
     )
     assert (same["off_by_2"], same["most_off"], same["tv"]) == (0, [], 0.0)
     assert same["rank_correlation"] == pytest.approx(1.0)
@@ -55,7 +55,7 @@ def test_by_default_a_batch_is_small_enough_to_tell_expected_counts_apart(tmp_pa
     rest = [f"i{n}" for n in range(39)] * 10
     old = saved(["star"] * 200 + rest, tmp_path / "a")
     new = saved(["star"] * 1 + rest, tmp_path / "b")
-    found = drift(*(read_fitted_column(str(side / "workflow")) for side in (old, new)))
+    found = drift(*(read_column_report(str(side / "workflow")) for side in (old, new)))
     assert (found["num_sampled"], found["off_by_2"]) == (4, 1)
     expected = [
         integral_inclusion(np.array([first] + [10] * 39) / (390 + first))[3][0]
@@ -68,14 +68,14 @@ def test_by_default_a_batch_is_small_enough_to_tell_expected_counts_apart(tmp_pa
 def test_a_side_without_items_is_refused(old, tmp_path):
     empty = saved([None, None], tmp_path / "empty")
     for place in ("workflow", "data"):
-        columns = [read_fitted_column(str(side / place)) for side in (old, empty)]
+        columns = [read_column_report(str(side / place)) for side in (old, empty)]
         for sides in (columns, columns[::-1]):
             with pytest.raises(PopSamplerError, match="at least one item"):
                 drift(*sides)
 
 
 def test_drift_between_schemas_alone(old, new):
-    found = drift(read_fitted_column(str(old / "data")), read_fitted_column(str(new / "data")))
+    found = drift(read_column_report(str(old / "data")), read_column_report(str(new / "data")))
     assert found["matched_by"] == "rank"
     a, b = np.array([6, 3, 2]) / 11, np.array([8, 4, 3]) / 15
     assert found["tv"] == pytest.approx(np.abs(a - b).sum() / 2)
@@ -83,7 +83,7 @@ def test_drift_between_schemas_alone(old, new):
 
 def test_folders_of_vocabularies_are_compared_like_workflows(old, new):
     def found(place):
-        return drift(*(read_fitted_column(str(side / place)) for side in (old, new)), num_sampled=2)
+        return drift(*(read_column_report(str(side / place)) for side in (old, new)), num_sampled=2)
 
     assert found("fit") == found("fit/categories") == found("workflow")
     assert found("fit")["matched_by"] == "key"
@@ -93,4 +93,4 @@ def test_keys_of_different_kinds_are_refused(old, tmp_path):
     numbers = saved([1, 1, 2], tmp_path / "numbers")
     paths = [str(old / "workflow"), str(numbers / "workflow")]
     with pytest.raises(PopSamplerError, match="one kind"):
-        drift(*map(read_fitted_column, paths))
+        drift(*map(read_column_report, paths))

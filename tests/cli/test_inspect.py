@@ -4,14 +4,15 @@ import json
 
 import pytest
 
-from merlin_popsampler.cli.inspect import summary
-from merlin_popsampler.ops.fitted_column import read_fitted_column
+from merlin_popsampler import PopSamplerError
+from merlin_popsampler.cli.column_report import read_column_report
+from merlin_popsampler.cli.inspect import draws_of_a_batch, summary
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 def test_the_summary(old):
-    found = summary(read_fitted_column(str(old / "workflow")))
+    found = summary(read_column_report(str(old / "workflow")))
     assert (found["min_id"], found["max_id"], found["items"]) == (3, 5, 3)
     assert found["interactions"] == 11
     assert found["top_share"] == pytest.approx(6 / 11)
@@ -21,6 +22,21 @@ def test_the_summary(old):
 
 def test_the_schema_alone_knows_the_curve(old):
     """The files of the fit are gone; interactions and shares come from the steps."""
-    found = summary(read_fitted_column(str(old / "data")))
+    found = summary(read_column_report(str(old / "data")))
     assert "reserved_share" not in found
     assert found["top_share"] == pytest.approx(6 / 11)
+
+
+@pytest.mark.parametrize(
+    ("size", "draws"),
+    [(1, 1), (19, 1), (20, 2), (1000, 100), (9999, 999), (10_000, 1000), (10**9, 1000)],
+)
+def test_a_tenth_of_the_items_up_to_a_thousand(size, draws):
+    assert draws_of_a_batch(None, size) == draws
+
+
+def test_what_was_asked_for_up_to_all_items():
+    assert [draws_of_a_batch(wanted, 7) for wanted in (1, 7)] == [1, 7]
+    for wanted in (0, 8):
+        with pytest.raises(PopSamplerError, match="--num-sampled"):
+            draws_of_a_batch(wanted, 7)

@@ -10,10 +10,10 @@ from nvtabular import ops
 
 pytest.importorskip("matplotlib")
 
+from merlin_popsampler.cli.column_report import read_column_report
 from merlin_popsampler.cli.commands import main
 from merlin_popsampler.cli.pictures import drawn
 from merlin_popsampler.cli.terminal import printable
-from merlin_popsampler.ops.fitted_column import read_fitted_column
 from tests.support.oracles import enumerate_inclusion, log_uniform_probs
 from tests.support.workflow_helpers import dataset, fitted, saved
 
@@ -62,7 +62,7 @@ EXPECTED = {name: enumerate_inclusion(probs, NUM_SAMPLED) for name, probs in DIS
 
 
 def test_the_curves_are_those_that_the_legend_names(shop):
-    left, right = drawn(read_fitted_column(*shop), NUM_SAMPLED).axes
+    left, right = drawn(read_column_report(*shop), NUM_SAMPLED).axes
     check(left, DISTRIBUTIONS)
     check(right, EXPECTED)
     assert left.get_ylabel() == "share of the interactions"
@@ -74,7 +74,7 @@ def test_the_curves_are_those_that_the_legend_names(shop):
 
 def test_swapped_curves_are_seen(shop):
     """Negative control: each axis with the other's curves, and two curves of one axis swapped."""
-    left, right = drawn(read_fitted_column(*shop), NUM_SAMPLED).axes
+    left, right = drawn(read_column_report(*shop), NUM_SAMPLED).axes
     for axis, wrong in ((left, EXPECTED), (right, DISTRIBUTIONS)):
         with pytest.raises(AssertionError):
             check(axis, wrong)
@@ -87,9 +87,9 @@ def test_swapped_curves_are_seen(shop):
 
 def test_a_batch_of_all_items_is_drawn_only_if_asked_for(shop):
     """All expected counts are 1 then, so that nothing could be told from the picture."""
-    _, right = drawn(read_fitted_column(*shop), 6).axes
+    _, right = drawn(read_column_report(*shop), 6).axes
     check(right, dict.fromkeys(DISTRIBUTIONS, np.ones(len(COUNTS))))
-    _, right = drawn(read_fitted_column(*shop)).axes
+    _, right = drawn(read_column_report(*shop)).axes
     check(right, DISTRIBUTIONS)  # one draw
     assert right.get_title() == "a batch of 1 distinct draws"
 
@@ -100,7 +100,7 @@ def test_an_assumed_order_is_drawn_as_a_distribution_alone(tmp_path):
     data = dataset(pd.DataFrame({"item_id": list("aaabbc")}), 1)
     workflow = fitted(["item_id"] >> encoder >> ops.TagAsItemID(), data)
     workflow.transform(data).to_parquet(str(tmp_path / "data"))
-    left, right = drawn(read_fitted_column(str(tmp_path / "data")), 2).axes
+    left, right = drawn(read_column_report(str(tmp_path / "data")), 2).axes
     distribution = log_uniform_probs(3)
     check(left, {"log-uniform": distribution})
     check(right, {"log-uniform": enumerate_inclusion(distribution, 2)})
@@ -111,7 +111,7 @@ def test_an_assumed_order_is_drawn_as_a_distribution_alone(tmp_path):
 def test_a_large_catalog_is_drawn_at_ranks_that_lie_evenly_on_the_axis(tmp_path):
     counts = 3000 // np.arange(1, 3001)
     folder = saved(np.repeat(np.arange(3000), counts), tmp_path / "large") / "workflow"
-    left, _ = drawn(read_fitted_column(str(folder)), 20).axes
+    left, _ = drawn(read_column_report(str(folder)), 20).axes
     ranks, shares = curves(left)["data"]
     np.testing.assert_allclose(shares, counts[ranks - 1] / counts.sum())
     assert (ranks[0], ranks[-1], len(ranks) <= 400) == (1, 3000, True)
@@ -175,7 +175,7 @@ def test_names_are_drawn_as_text(tmp_path, name):
     """
     from merlin_popsampler.cli.pictures import plot
 
-    column = read_fitted_column(str(saved(["tea", "tea", "jam"], tmp_path / "a") / "workflow"))
+    column = read_column_report(str(saved(["tea", "tea", "jam"], tmp_path / "a") / "workflow"))
     column = dataclasses.replace(column, name=name)
     for ending in ("png", "svg"):
         plot(column, str(tmp_path / f"out.{ending}"))
@@ -186,7 +186,7 @@ def test_names_are_drawn_as_text(tmp_path, name):
 
 
 def test_a_long_name_leaves_room_for_the_other_picture(shop):
-    column = dataclasses.replace(read_fitted_column(*shop), name="0123456789" * 9)
+    column = dataclasses.replace(read_column_report(*shop), name="0123456789" * 9)
     left, right = drawn(column, NUM_SAMPLED).axes
     assert left.get_title() == "0123456789" * 3 + "0123456...: 6 items"
     assert left.title.get_window_extent().x1 < right.title.get_window_extent().x0

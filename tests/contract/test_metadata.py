@@ -8,7 +8,6 @@ from merlin.schema import ColumnSchema, Schema
 from merlin.schema.io.tensorflow_metadata import TensorflowMetadata
 
 from merlin_popsampler import PopSamplerError, PopularityMetadata, SchemaError
-from merlin_popsampler.contract.metadata import uncounted
 from merlin_popsampler.core.distributions import Empirical, LogUniform
 from merlin_popsampler.core.popularity_curve import PopularityCurve
 
@@ -185,19 +184,6 @@ def test_numbers_of_a_schema_file_become_integers():
         3, 6, True, "assumed"
     )
     assert type(PopularityMetadata(3.0, 6.0, True, "assumed").min_id) is int
-
-
-@pytest.mark.parametrize(
-    ("counts", "words"),
-    [
-        ([10, 3, 0, 0], "2 of the ids from 3 to 6 (the first is 5, the last 6)"),
-        ([4, 0, 1], "1 of the ids from 3 to 5 (the first is 4, the last 4)"),
-        ([1, 1], ""),
-        ([], ""),
-    ],
-)
-def test_uncounted_ids_are_named(counts, words):
-    assert uncounted(np.array(counts, int), 3) == words
 
 
 def test_another_kind_of_property_is_refused():

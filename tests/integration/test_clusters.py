@@ -144,9 +144,9 @@ class Machines:
 
 def dies_while_it_writes(marker):
     """In a worker: the first to write a second file of a folder is killed in the middle of it."""
-    from merlin_popsampler.ops import storage
+    from merlin_popsampler.store import filesystem
 
-    write = storage.write_bytes
+    write = filesystem.write_bytes
 
     def dying(path, content):
         if os.path.exists(os.path.dirname(path)) and not os.path.exists(marker):
@@ -155,7 +155,7 @@ def dies_while_it_writes(marker):
             os.kill(os.getpid(), signal.SIGKILL)
         write(path, content)
 
-    storage.write_bytes = dying
+    filesystem.write_bytes = dying
 
 
 class TestEachIsStartedByItself:

@@ -1,9 +1,9 @@
 """Messages of `cli` and their advice, followed."""
 
-from merlin_popsampler.cli.batch import draws_of_a_batch
+from merlin_popsampler.cli.column_report import read_column_report
 from merlin_popsampler.cli.compare import drift
+from merlin_popsampler.cli.inspect import draws_of_a_batch
 from merlin_popsampler.cli.pictures import plot
-from merlin_popsampler.ops.fitted_column import read_fitted_column
 from tests.messages.things import data
 from tests.support.messages import Entry
 from tests.support.workflow_helpers import saved
@@ -11,11 +11,11 @@ from tests.support.workflow_helpers import saved
 
 def compared(folder, new_keys):
     sides = saved(["tea", "tea", "jam"], folder / "a"), saved(new_keys, folder / "b")
-    return drift(*(read_fitted_column(str(side / "fit")) for side in sides))
+    return drift(*(read_column_report(str(side / "fit")) for side in sides))
 
 
 TABLE = {
-    "cli.batch": [
+    "cli.inspect": [
         Entry(
             "Pass fewer, or leave it out",
             lambda _: draws_of_a_batch(4, 3),
@@ -32,8 +32,8 @@ TABLE = {
     "cli.pictures": [
         Entry(
             "Expected a picture's path",
-            lambda folder: plot(read_fitted_column(data(folder)), str(folder / "out.nope")),
-            [lambda folder: plot(read_fitted_column(data(folder)), str(folder / "out.png"))],
+            lambda folder: plot(read_column_report(data(folder)), str(folder / "out.nope")),
+            [lambda folder: plot(read_column_report(data(folder)), str(folder / "out.png"))],
         ),
     ],
 }

@@ -152,13 +152,6 @@ AUDIT_CURES = [
 """To count, or to fit the encoder again."""
 
 TABLE = {
-    "ops.categorify_files": [
-        Entry(
-            "give this operator an out_path of its own",
-            taken,
-            [lambda folder: taken(folder, own=True)],
-        ),
-    ],
     "ops.frequency_categorify": [
         Entry(
             "By default it is",
@@ -295,7 +288,7 @@ TABLE = {
             [lambda folder: order(folder, frame(), ["item_id"] >> encoder(folder))],
         ),
     ],
-    "ops.keys": [
+    "ops.keys.columns": [
         Entry(
             "Make lists of the single keys, or explode the lists",
             lambda folder: encode(folder, as_object([["tea"], "jam"])),
@@ -320,7 +313,7 @@ TABLE = {
             ],
         ),
     ],
-    "ops.key_families": [
+    "ops.keys.kinds": [
         Entry(
             "Convert all of the column",
             lambda folder: encode(folder, as_object([1, "tea"])),
@@ -347,8 +340,6 @@ TABLE = {
             lambda folder: encode(folder, as_object([1 + 2j, 3j])),
             [lambda folder: encode(folder, as_object([str(1 + 2j), str(3j)]))],
         ),
-    ],
-    "ops.key_kinds": [
         Entry(
             "Transform the kind of data that the workflow was fitted on",
             lambda folder: other_keys(folder, [1, 2]),
@@ -377,7 +368,12 @@ TABLE = {
     "ops.nvtabular_compat": [
         Entry("Install nvtabular 23.6 or 23.8", excepted="it says to install something"),
     ],
-    "ops.vocabulary": [
+    "store.stock_files": [
+        Entry(
+            "give this operator an out_path of its own",
+            taken,
+            [lambda folder: taken(folder, own=True)],
+        ),
         Entry(
             "was the folder moved or removed",
             lambda folder: audited(folder, os.remove),

@@ -10,10 +10,10 @@ import pytest
 from nvtabular import Workflow, ops
 
 from merlin_popsampler import FrequencyCategorify, FrequencyOrder
-from merlin_popsampler.ops import fit_folder
-from merlin_popsampler.ops.encoders import Encoder
-from merlin_popsampler.ops.fitted_column import read_fitted_column
+from merlin_popsampler.cli.column_report import read_column_report
+from merlin_popsampler.ops.upstream import Encoder
 from merlin_popsampler.ops.workflow_json import from_json, to_json
+from merlin_popsampler.store import artifact
 from tests.messages.things import data, encoder, frame, workflow
 from tests.support.messages import Entry
 from tests.support.workflow_helpers import dataset, encode, fitted, forget_vocabularies, saved
@@ -56,14 +56,14 @@ def written_by(node, folder):
 def measured(path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return read_fitted_column(path).item_counts
+        return read_column_report(path).item_counts
 
 
 def with_counts(folder, of):
     saved(["tea", "tea", "jam"], folder / "a")
     saved(["tea", "jam", "jam", "rye"], folder / "b")
     counts = next((folder / of / "fit").rglob("popularity.item_id.parquet"))
-    return read_fitted_column(str(folder / "a" / "data"), counts_path=str(counts))
+    return read_column_report(str(folder / "a" / "data"), counts_path=str(counts))
 
 
 def a_file(folder):
@@ -76,7 +76,7 @@ def with_file(folder, name):
     saved(["tea", "tea", "jam"], folder / "a")
     (folder / "cut.parquet").write_bytes(b"PAR1")
     frame().to_parquet(folder / "keys.parquet")
-    return read_fitted_column(str(folder / "a" / "data"), counts_path=str(folder / name))
+    return read_column_report(str(folder / "a" / "data"), counts_path=str(folder / name))
 
 
 def transformed(folder, change):
@@ -90,13 +90,13 @@ def transformed(folder, change):
 
 def on_two_machines(folder, seen_by_the_worker):
     """A fit whose tasks see a place under another name than the process that asks for them."""
-    write = fit_folder.write
+    write = artifact.write
 
     def elsewhere(place, *arguments):
         return write(replace(place, root=seen_by_the_worker(place.root)), *arguments)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fit_folder, "write", elsewhere)
+        patch.setattr(artifact, "write", elsewhere)
         return workflow(folder)
 
 
@@ -172,7 +172,7 @@ def orders_of_their_own(folder):
 
 
 TABLE = {
-    "ops.encoders": [
+    "ops.upstream": [
         Entry(
             "Change keys and repeat rows before the encoder",
             lambda folder: ordered(folder, ["item_id"] >> encoder(folder) >> ops.LambdaOp(moved)),
@@ -186,8 +186,6 @@ TABLE = {
                 lambda folder: ordered(folder, ["item_id"] >> encoder(folder), frame()[:8]),
             ],
         ),
-    ],
-    "ops.id_groups": [
         Entry(
             "Pass all of them through this FrequencyOrder",
             lambda folder: torn(folder, ["b"]),
@@ -219,7 +217,7 @@ TABLE = {
             [lambda folder: from_json(to_json(Encoder("item_id", 3, True)))],
         ),
     ],
-    "ops.fitted_column": [
+    "cli.column_report": [
         Entry(
             "expected a popularity that was measured",
             lambda folder: measured(stock_data(folder)),
@@ -230,21 +228,21 @@ TABLE = {
         ),
         Entry(
             "Pass the folder that",
-            lambda folder: read_fitted_column(str(folder)),
+            lambda folder: read_column_report(str(folder)),
             [
-                lambda folder: read_fitted_column(data(folder)),
-                lambda folder: read_fitted_column(str(saved(list("aab"), folder) / "workflow")),
+                lambda folder: read_column_report(data(folder)),
+                lambda folder: read_column_report(str(saved(list("aab"), folder) / "workflow")),
             ],
         ),
         Entry(
             "Loading NVTabular",
-            lambda folder: read_fitted_column(saved_pair(folder)),
-            [lambda folder: read_fitted_column(saved_pair(folder), "a")],
+            lambda folder: read_column_report(saved_pair(folder)),
+            [lambda folder: read_column_report(saved_pair(folder), "a")],
         ),
         Entry(
             "Pass one of these names as column",
-            lambda folder: read_fitted_column(saved_pair(folder, workflow_too=False)),
-            [lambda folder: read_fitted_column(saved_pair(folder, workflow_too=False), "b")],
+            lambda folder: read_column_report(saved_pair(folder, workflow_too=False)),
+            [lambda folder: read_column_report(saved_pair(folder, workflow_too=False), "b")],
         ),
         Entry(
             "expected the counts that its schema was made from",
@@ -252,7 +250,7 @@ TABLE = {
             [lambda folder: with_counts(folder, of="a")],
         ),
     ],
-    "ops.storage": [
+    "store.filesystem": [
         Entry(
             "Name the folder without '::'",
             lambda folder: encode(PAIRS, ["a"], f"file://{folder}/x::1"),
@@ -277,14 +275,14 @@ TABLE = {
             [lambda folder: with_counts(folder, of="a")],
         ),
     ],
-    "ops.popularity_file": [
+    "store.counts_file": [
         Entry(
             "Expected a counts file",
             lambda folder: with_file(folder, "keys.parquet"),
             [lambda folder: with_counts(folder, of="a")],
         ),
     ],
-    "ops.fit_folder": [
+    "store.artifact": [
         Entry(
             "Pass an out_path that this process and all workers share",
             lambda folder: on_two_machines(folder, lambda place: place + "/of the worker"),
@@ -302,9 +300,9 @@ TABLE = {
         ),
         Entry(
             "Remove that folder, and fit again",
-            lambda folder: read_fitted_column(with_manifest(folder, "{}")),
+            lambda folder: read_column_report(with_manifest(folder, "{}")),
             [
-                lambda folder: read_fitted_column(with_manifest(folder, None)),
+                lambda folder: read_column_report(with_manifest(folder, None)),
             ],
         ),
     ],

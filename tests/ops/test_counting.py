@@ -11,7 +11,7 @@ import pytest
 
 from merlin_popsampler import PopSamplerError
 from merlin_popsampler.ops.counting import add, count_keys
-from merlin_popsampler.ops.keys import KeyGroup
+from merlin_popsampler.ops.keys.columns import KeyGroup
 
 
 def counted(frame, group, npartitions, split_every=3, split_out=1):

@@ -9,12 +9,13 @@ import pandas as pd
 import pytest
 
 from merlin_popsampler import PopSamplerError
-from merlin_popsampler.ops import encoding, lookup, storage
+from merlin_popsampler.ops import encoding, lookup
 from merlin_popsampler.ops.counting import count_keys
-from merlin_popsampler.ops.encoding import as_lists, encode
-from merlin_popsampler.ops.fit_folder import FitFolder
-from merlin_popsampler.ops.keys import KeyGroup
+from merlin_popsampler.ops.encoding import encode
+from merlin_popsampler.ops.keys.columns import KeyGroup, as_lists
 from merlin_popsampler.ops.vocabulary import VocabularyOptions, stage
+from merlin_popsampler.store import filesystem
+from merlin_popsampler.store.artifact import FitFolder
 from tests.support.workflow_helpers import expected_ids, forget_vocabularies
 
 WAYS = ("index", "part by part", "join")
@@ -294,7 +295,7 @@ def test_what_is_checked_is_what_is_read(tmp_path, monkeypatch):
     """Another process may write between two looks at a file: there is one look."""
     forget_vocabularies()
     vocabulary = vocabulary_of(["a", "a", "b"], tmp_path)
-    reads, read = [], storage.read_bytes
+    reads, read = [], filesystem.read_bytes
 
     def once(path):
         content = read(path)
@@ -302,6 +303,6 @@ def test_what_is_checked_is_what_is_read(tmp_path, monkeypatch):
         Path(path).write_bytes(b"another")
         return content
 
-    monkeypatch.setattr(storage, "read_bytes", once)
+    monkeypatch.setattr(filesystem, "read_bytes", once)
     assert as_ids(pd.DataFrame({"item": ["a", "b"]}), vocabulary) == [3, 4]
     assert reads == [vocabulary.path("unique")]

@@ -10,7 +10,7 @@ from nvtabular import ops
 
 from merlin_popsampler import FrequencyCategorify, FrequencyOrder, PopSamplerError
 from merlin_popsampler.cli.commands import main
-from merlin_popsampler.ops import fit_places, storage
+from merlin_popsampler.store import filesystem, locations
 from tests.support.workflow_helpers import dataset, expected_ids, fit_folders, transformed_anew
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -89,7 +89,7 @@ def test_fit_save_load_and_report(place, frame, capsys):
     workflow.transform(dataset(frame, 1)).to_parquet(f"{place}/data")
     loaded = nvt.Workflow.load(f"{place}/saved")
     assert transformed_anew(loaded, frame)["item_id"].tolist() == expected
-    counts = storage.names_in(f"{place}/fit/categories")
+    counts = filesystem.names_in(f"{place}/fit/categories")
     assert counts == [".fits", "meta.item_id.parquet", "popularity.item_id.parquet",
                       "unique.item_id.parquet"]  # fmt: skip
     said = []
@@ -100,7 +100,7 @@ def test_fit_save_load_and_report(place, frame, capsys):
     assert main(["compare", f"{place}/saved", f"{place}/fit"]) in (0, None)
     loaded.fit(dataset(pd.DataFrame({"item_id": [5, 6, 6]}), 1))
     assert loaded.transform(pd.DataFrame({"item_id": [5, 6]}))["item_id"].tolist() == [4, 3]
-    assert len(fit_places.fits_below(f"{place}/saved")) == 2
+    assert len(locations.fits_below(f"{place}/saved")) == 2
 
 
 @pytest.mark.parametrize("place", ["with a prefix", *ELSEWHERE], indirect=True)
@@ -110,7 +110,7 @@ def test_an_order_that_renumbers(place, frame):
     workflow.fit(dataset(frame))
     expected = frame["user"].map(expected_ids(frame["user"], 0)).tolist()
     workflow.save(f"{place}/saved")
-    storage.remove(f"{place}/fit")
+    filesystem.remove(f"{place}/fit")
     for one in (workflow, nvt.Workflow.load(f"{place}/saved")):
         assert transformed_anew(one, frame)["user"].tolist() == expected
 
@@ -138,7 +138,7 @@ def test_a_save_lies_in_one_folder(name, frame, tmp_path):
     expected = workflow.transform(frame)
     workflow.save(str(tmp_path / name))
     assert sorted(os.listdir(tmp_path)) == sorted(["fit", name])
-    storage.remove(str(tmp_path / "fit"))
+    filesystem.remove(str(tmp_path / "fit"))
     loaded = nvt.Workflow.load(str(tmp_path / name))
     pd.testing.assert_frame_equal(transformed_anew(loaded, frame), expected)
     assert main(["inspect", str(tmp_path / name)]) in (0, None)
@@ -171,15 +171,15 @@ def test_only_the_manifest_makes_a_fit(place, frame):
     """Objects appear one by one: what has no manifest yet is no fit, and goes if nobody goes on."""
     workflow = encoder(place)
     workflow.fit(dataset(frame))
-    root = storage.absolute(f"{place}/fit")
-    whole = fit_places.fits_below(root)[0]["item_id"]
-    cut = fit_places.new_folder(root, "categories")
+    root = filesystem.absolute(f"{place}/fit")
+    whole = locations.fits_below(root)[0]["item_id"]
+    cut = locations.new_folder(root, "categories")
     for name, content in whole.contents():
-        storage.write_bytes(f"{cut.path}/{name}", content)
-    assert [fits["item_id"] for fits in fit_places.fits_below(root)] == [whole]
+        filesystem.write_bytes(f"{cut.path}/{name}", content)
+    assert [fits["item_id"] for fits in locations.fits_below(root)] == [whole]
     workflow.fit(dataset(frame))
-    assert storage.names_in(cut.path) == []
-    assert len(storage.names_in(f"{root}/categories/.fits")) == 2
+    assert filesystem.names_in(cut.path) == []
+    assert len(filesystem.names_in(f"{root}/categories/.fits")) == 2
 
 
 @elsewhere
@@ -190,7 +190,7 @@ def test_the_last_writer_wins(place, frame):
     first.fit(dataset(frame))
     expected = transformed_anew(first, frame)["item_id"].tolist()
     second.fit(dataset(other, 1))
-    copied = storage.read_table(f"{place}/fit/categories/unique.item_id.parquet")
+    copied = filesystem.read_table(f"{place}/fit/categories/unique.item_id.parquet")
     assert copied["item_id"].tolist() == [6, 5]
     assert transformed_anew(first, frame)["item_id"].tolist() == expected
     for workflow in (second, first):
@@ -201,20 +201,20 @@ def test_the_last_writer_wins(place, frame):
 
 def test_what_others_wrote_to_a_store_is_seen_at_once(store):
     """Its listings are not remembered."""
-    storage.write_bytes("s3://bucket/listed/one", b"1")
-    assert storage.names_in("s3://bucket/listed") == ["one"]
+    filesystem.write_bytes("s3://bucket/listed/one", b"1")
+    assert filesystem.names_in("s3://bucket/listed") == ["one"]
     store.call_s3("put_object", Bucket="bucket", Key="listed/two", Body=b"2")
-    assert storage.names_in("s3://bucket/listed") == ["one", "two"]
-    assert storage.exists("s3://bucket/listed/two")
+    assert filesystem.names_in("s3://bucket/listed") == ["one", "two"]
+    assert filesystem.exists("s3://bucket/listed/two")
     store.call_s3("delete_object", Bucket="bucket", Key="listed/one")
-    assert not storage.exists("s3://bucket/listed/one")
-    storage.remove("s3://bucket/listed")
-    assert storage.names_in("s3://bucket/listed") == []
+    assert not filesystem.exists("s3://bucket/listed/one")
+    filesystem.remove("s3://bucket/listed")
+    assert filesystem.names_in("s3://bucket/listed") == []
 
 
 def test_a_link_is_removed_and_not_what_it_leads_to(tmp_path):
-    storage.write_bytes(f"{tmp_path}/there/a", b"1")
+    filesystem.write_bytes(f"{tmp_path}/there/a", b"1")
     os.symlink(tmp_path / "there", tmp_path / "link")
-    storage.remove(f"{tmp_path}/link")
+    filesystem.remove(f"{tmp_path}/link")
     assert sorted(os.listdir(tmp_path)) == ["there"]
     assert os.listdir(tmp_path / "there") == ["a"]

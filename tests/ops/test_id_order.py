@@ -7,9 +7,15 @@ import pytest
 
 from merlin_popsampler.errors import FrequencyOrderError
 from merlin_popsampler.ops.counting import Counts
-from merlin_popsampler.ops.fit_folder import FitFolder
-from merlin_popsampler.ops.id_order import LARGEST_ID, measure, passed_counts, violation_of
-from merlin_popsampler.ops.keys import ColumnSummary
+from merlin_popsampler.ops.id_order import (
+    LARGEST_ID,
+    _uncounted,
+    measure,
+    passed_counts,
+    violation_of,
+)
+from merlin_popsampler.ops.keys.columns import ColumnSummary
+from merlin_popsampler.store.artifact import FitFolder
 
 
 def counted(ids, sizes, nulls=0):
@@ -70,3 +76,16 @@ def test_what_is_no_id_is_refused(ids, nulls, message, out_path):
     folder = FitFolder(out_path, "x")
     with pytest.raises(FrequencyOrderError, match=message):
         measure(counted(ids, [1, 1], nulls), "item_id", 0, False, 256, folder)
+
+
+@pytest.mark.parametrize(
+    ("counts", "words"),
+    [
+        ([10, 3, 0, 0], "2 of the ids from 3 to 6 (the first is 5, the last 6)"),
+        ([4, 0, 1], "1 of the ids from 3 to 5 (the first is 4, the last 4)"),
+        ([1, 1], ""),
+        ([], ""),
+    ],
+)
+def test_uncounted_ids_are_named(counts, words):
+    assert _uncounted(np.array(counts, int), 3) == words

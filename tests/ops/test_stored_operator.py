@@ -13,10 +13,10 @@ import pandas as pd
 import pytest
 
 from merlin_popsampler import PopSamplerError, PopularityMetadata
-from merlin_popsampler.ops import fit_folder
-from merlin_popsampler.ops.fit_folder import FitArtifact
 from merlin_popsampler.ops.nvtabular_compat import StatOperator
 from merlin_popsampler.ops.stored_operator import StoredOperator
+from merlin_popsampler.store import artifact
+from merlin_popsampler.store.artifact import FitArtifact
 from tests.support.processes import run_python
 from tests.support.workflow_helpers import bytes_below, fit_folders
 
@@ -44,7 +44,7 @@ def begin(operator, values):
     for name, value in values.items():
         frames = [pd.DataFrame({"v": [value]})]
         stats[name] = FitArtifact(
-            folder, {"v": fit_folder.write(folder, "v", name, frames)}, METADATA
+            folder, {"v": artifact.write(folder, "v", name, frames)}, METADATA
         )
     return stats
 
@@ -158,7 +158,7 @@ def test_a_manifest_that_cannot_be_written(tmp_path, monkeypatch):
         raise OSError("no space left")
 
     with monkeypatch.context() as broken, pytest.raises(OSError, match="no space"):
-        broken.setattr(fit_folder, "complete", full)
+        broken.setattr(artifact, "complete", full)
         fit(operator, {"a": 2})
     assert bytes_below(tmp_path) == before
     assert values_of(operator) == {"a": 1}
@@ -245,7 +245,7 @@ def test_a_fit_on_its_way_goes_with_its_operator(tmp_path):
 ENDS = """
 import os, signal, sys
 import pandas as pd
-from tests.ops.test_fit_files import StandIn, begin
+from tests.ops.test_stored_operator import StandIn, begin
 operator = StandIn(sys.argv[1] if len(sys.argv) > 1 else "out")
 begin(operator, {"a": 1})
 {end}

@@ -16,7 +16,7 @@ from nvtabular import ops
 
 from merlin_popsampler import FrequencyCategorify, FrequencyOrder, PopSamplerError
 from merlin_popsampler.ops.column_options import PerColumn
-from merlin_popsampler.ops.encoders import Encoder
+from merlin_popsampler.ops.upstream import Encoder
 from merlin_popsampler.ops.workflow_json import from_json, saved_as_json, to_json
 from tests.support.workflow_helpers import (
     check_contract,
@@ -66,7 +66,7 @@ def test_paths_are_text():
     [
         "os.system",
         "subprocess.Popen",
-        "merlin_popsampler.ops.storage.write",
+        "merlin_popsampler.store.filesystem.write",
         "merlin_popsampler.No",
         "merlin_popsampler.no.No",
     ],

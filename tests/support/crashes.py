@@ -43,8 +43,9 @@ from merlin_popsampler import (
     FrequencyOrderError,
     PopSamplerError,
 )
-from merlin_popsampler.ops import fit_files, fit_folder
-from merlin_popsampler.ops.fitted_column import read_fitted_column
+from merlin_popsampler.cli.column_report import read_column_report
+from merlin_popsampler.ops import stored_operator
+from merlin_popsampler.store import artifact
 from tests.support.file_calls import CALLS, watch
 from tests.support.workflow_helpers import bytes_below, expected_ids, transformed_anew
 
@@ -91,7 +92,7 @@ def another(*_: str) -> None:
 
 def of_another_process() -> nvt.Workflow:
     """A workflow of this fork, which knows only what lies there."""
-    fit_files._LIVE.clear()
+    stored_operator._LIVE.clear()
     return STATE.make(f"{STATE.root}/out")
 
 
@@ -146,7 +147,7 @@ class State:
         shutil.rmtree(f"{self.root}.kept")
 
     def _give_up(self) -> None:
-        fit_folder.complete = kill
+        artifact.complete = kill
         fit(self.make(f"{self.root}/out"), NEW)
 
 
@@ -180,7 +181,7 @@ def loads() -> None:
 
 
 def reports() -> None:
-    counts = read_fitted_column(f"{STATE.root}/out", "user").item_counts.tolist()
+    counts = read_column_report(f"{STATE.root}/out", "user").item_counts.tolist()
     assert counts in ([4, 3, 2, 1], [2, 1, 1]), counts
 
 
@@ -236,7 +237,7 @@ def check_left(done: Callable[[], None], refusals: Tuple[type, ...]) -> None:
     # A pickle may use what the operator keeps, spoilt or not: that goes when its turn comes, and
     # no operator is left that uses it.
     gc.collect()
-    for _ in range(fit_files._KEPT if refusals else 1):
+    for _ in range(stored_operator._KEPT if refusals else 1):
         fit(STATE.workflow, LATER)
     check_ids(STATE.workflow, LATER)
     check_whole(f"{STATE.root}/out", refusals)

@@ -14,10 +14,11 @@ MAY_IMPORT = {
     "core": ("errors",),
     "distributions": ("core",),
     "contract": ("errors", "core"),
-    "ops": ("errors", "core", "contract"),
+    "store": ("errors", "core", "contract"),
+    "ops": ("errors", "core", "contract", "store"),
     "tf": ("errors", "core", "contract"),
     "torch": ("errors", "core", "contract"),
-    "cli": ("errors", "core", "contract", "ops.fitted_column", "ops.fit_folder", "ops.storage"),
+    "cli": ("errors", "core", "contract", "store"),
     "__main__": ("cli",),
 }
 FRAMEWORKS = {"tensorflow", "keras", "tf_keras", "torch", "jax"}
@@ -25,11 +26,12 @@ FRAMES = {"pandas", "dask", "distributed", "pyarrow", "cudf", "dask_cudf", "fssp
 # Folder -> foreign packages that its modules must not import, at any depth of their code.
 MUST_NOT = {
     "contract": {*FRAMEWORKS, *FRAMES - {"fsspec"}, "nvtabular", "merlin", "google"},
+    "store": {*FRAMEWORKS, "nvtabular", "merlin", "dask", "distributed"},
     "ops": {*FRAMEWORKS, "merlin.models"},
     "tf": {*FRAMES, "nvtabular", "merlin", "torch", "jax"},
     "tf.merlin_models": {*FRAMES, "nvtabular", "torch", "jax"},
     "torch": {*FRAMES, "nvtabular", "merlin", *FRAMEWORKS - {"torch"}},
-    "cli": {*FRAMEWORKS, "nvtabular", "merlin"},
+    "cli": {*FRAMEWORKS, "merlin"},
 }
 BY_NAME = ("import_module", "__import__")
 """Functions that import what they are told, at the time that they are called."""
@@ -112,11 +114,8 @@ def _may_import(folder: str, name: str) -> bool:
     inner = name[len(PACKAGE_NAME) + 1 :]
     if not inner:  # the package itself: its public names would hide which module is meant
         return False
-    allowed = (folder.split(".", maxsplit=1)[0], *MAY_IMPORT[folder.split(".", maxsplit=1)[0]])
-    # `from merlin_popsampler.ops import fitted_column` names the folder on the way to the module.
-    return any(f"{inner}.".startswith(f"{root}.") for root in allowed) or any(
-        root.startswith(f"{inner}.") for root in allowed
-    )
+    own = folder.split(".", maxsplit=1)[0]
+    return inner.split(".", maxsplit=1)[0] in (own, *MAY_IMPORT[own])
 
 
 def closure(modules: Dict[str, str], start: str) -> Tuple[Set[str], Set[str]]:

@@ -16,10 +16,9 @@ from merlin_popsampler.contract.schema import column_popularity, find_item_colum
 from merlin_popsampler.contract.schema_file import PlainSchema, read_schema_file, schema_files
 from merlin_popsampler.core.segments import Floats, Ints
 from merlin_popsampler.errors import PopSamplerError, SchemaError
-
-from . import fit_folder, fit_places, popularity_file, storage
-from .categorify_files import find_stock_vocabularies
-from .fit_folder import FitArtifact
+from merlin_popsampler.store import artifact, counts_file, filesystem, locations
+from merlin_popsampler.store.artifact import FitArtifact
+from merlin_popsampler.store.stock_files import find_stock_vocabularies
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,18 +86,18 @@ class ColumnReport:
     def keys(self) -> "Optional[pd.DataFrame]":
         """Keys of the ids from `min_id` to `max_id`; None where the ids are not an encoder's."""
         if self.fits.encoder is not None:
-            frame = self.fits.encoder.table(fit_folder.UNIQUE)
+            frame = self.fits.encoder.table(artifact.UNIQUE)
         elif self.fits.keys_path is not None:
-            frame = storage.read_table(self.fits.keys_path)
+            frame = filesystem.read_table(self.fits.keys_path)
         else:
             return None
         ids = np.arange(self.metadata.min_id, self.metadata.max_id + 1)
         keys = _rows(frame, _encoders_ids(ids, self.fits.last))
-        sizes = fit_folder.size_column(self.fits.name)
+        sizes = artifact.size_column(self.fits.name)
         return keys if keys is None else keys.drop(columns=sizes, errors="ignore")
 
 
-def read_fitted_column(
+def read_column_report(
     path: str, column: Optional[str] = None, counts_path: Optional[str] = None
 ) -> ColumnReport:
     """The item column of a data set, a schema file, a saved workflow, or an operator's `out_path`.
@@ -140,7 +139,7 @@ def fits_in(path: str) -> Dict[str, List[FitHistory]]:
     The last fit answers, alone; but where workflows were saved to one folder more than once, their
     fits lie there in no order.
     """
-    found = [entry for fit in fit_places.fits_below(path) for entry in fit.items()]
+    found = [entry for fit in locations.fits_below(path) for entry in fit.items()]
     others = find_stock_vocabularies(path)
     return {
         name: _made_by(name, [fit for other, fit in found if other == name], others.get(name))
@@ -150,10 +149,14 @@ def fits_in(path: str) -> Dict[str, List[FitHistory]]:
 
 def _made_by(name: str, fits: List[FitArtifact], keys_path: Optional[str]) -> List[FitHistory]:
     """An order after an encoder, an order alone, or an encoder alone; of each the last."""
-    encoders = _last([fit for fit in fits if fit_folder.UNIQUE in fit.files])
-    orders = _last([fit for fit in fits if fit_folder.UNIQUE not in fit.files])
+    encoders = _last([fit for fit in fits if artifact.UNIQUE in fit.files])
+    orders = _last([fit for fit in fits if artifact.UNIQUE not in fit.files])
     # An encoder that was fitted after an order is not the one before it.
-    orders = [fit for fit in orders if not any(e.folder.is_later(fit.folder) for e in encoders)]
+    orders = [
+        fit
+        for fit in orders
+        if not any(locations.began_later(e.folder, fit.folder) for e in encoders)
+    ]
     if not orders:
         return [FitHistory(name, fit, fit) for fit in encoders] or [
             FitHistory(name, keys_path=keys_path)
@@ -165,20 +168,24 @@ def _made_by(name: str, fits: List[FitArtifact], keys_path: Optional[str]) -> Li
 
 
 def _last(fits: List[FitArtifact]) -> List[FitArtifact]:
-    return [fit for fit in fits if not any(other.folder.is_later(fit.folder) for other in fits)]
+    return [
+        fit
+        for fit in fits
+        if not any(locations.began_later(other.folder, fit.folder) for other in fits)
+    ]
 
 
 def _schema_in(path: str) -> Optional[PlainSchema]:
     """The schema of a file, or of a data set's folder; None where there is none."""
     for candidate in schema_files(path):
-        if storage.is_file(candidate):
+        if filesystem.is_file(candidate):
             return read_schema_file(candidate)
     return None
 
 
 def _schema_of_workflow(path: str, names: List[str]) -> Any:
     """The output schema of a saved workflow."""
-    if _WORKFLOW not in storage.names_in(path):
+    if _WORKFLOW not in filesystem.names_in(path):
         raise SchemaError(
             "Expected a data set's folder, a schema.pbtxt or schema.json, a saved workflow, or an "
             f"operator's out_path. Received: {path}, which is none of these. Pass the folder that "
@@ -198,7 +205,7 @@ def _name_meant(path: str, names: List[str], column: Optional[str]) -> str:
     """Which of the columns that were fitted is meant; "" where a workflow's schema has to tell."""
     if (column or len(names)) in (1, *names):
         return column or names[0]
-    if names and _WORKFLOW not in storage.names_in(path):
+    if names and _WORKFLOW not in filesystem.names_in(path):
         raise SchemaError(
             f"Expected one column that was fitted in {path}, or its name. Received: {names} and "
             f"column={column!r}. Pass one of these names as column."
@@ -211,13 +218,13 @@ def _column(
 ) -> ColumnReport:
     """The column, its counts read and checked."""
     if counts_path is not None:
-        counts = popularity_file.counts_of(storage.read_table(counts_path), counts_path)
+        counts = counts_file.counts_of(filesystem.read_table(counts_path), counts_path)
     elif fits.last is not None:
-        counts_path = fits.last.path(fit_folder.POPULARITY)
-        counts = popularity_file.read_counts(fits.last)
+        counts_path = fits.last.path(artifact.POPULARITY)
+        counts = counts_file.read_counts(fits.last)
     else:
         return ColumnReport(name, metadata, None, fits)
-    expected, digest = metadata.domain.cardinality, popularity_file.counts_digest([counts])
+    expected, digest = metadata.domain.cardinality, counts_file.counts_digest([counts])
     if len(counts) != expected or metadata.digest not in (None, digest):
         raise PopSamplerError(
             f"Column {name!r}: expected the counts that its schema was made from ({expected} ids, "
@@ -229,9 +236,9 @@ def _column(
 
 def _encoders_ids(ids: Ints, order: Optional[FitArtifact]) -> Ints:
     """The ids that an encoder gave to what consecutive ids stand for now."""
-    if order is None or fit_folder.MAP not in order.files or not len(ids):
+    if order is None or artifact.MAP not in order.files or not len(ids):
         return ids
-    table = order.table(fit_folder.MAP)
+    table = order.table(artifact.MAP)
     old, new = table["id"].to_numpy(), table["new_id"].to_numpy()
     kept = (new >= ids[0]) & (new <= ids[-1])
     before = ids.copy()

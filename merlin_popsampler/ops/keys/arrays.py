@@ -1,4 +1,4 @@
-"""Keys as Arrow's arrays: compact, exact, and ordered as Python orders their values."""
+"""Keys as Arrow arrays: compact, exact, ordered as Python orders their values; and their hashes."""
 
 from typing import Any, List, Optional, Sequence, Set, Tuple
 
@@ -6,11 +6,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+from merlin.core import dispatch
+from pandas.api.types import infer_dtype
+from pandas.util import hash_pandas_object
 
 from merlin_popsampler.core.segments import Ints
 
-from .key_families import unusable
-from .key_kinds import KeyType, widened
+from .kinds import KeyType, unusable, widened
 
 _TYPES = {"string": pa.large_string(), "bytes": pa.large_binary()}
 """Arrow's types for objects; those of the other families it finds by itself."""
@@ -150,3 +152,49 @@ def _common_type(types: Set[pa.DataType], column: str) -> pa.DataType:
     if digits > 76:
         raise unusable(column, f"decimal keys of {digits} digits in all")
     return pa.decimal128(digits, scale) if digits <= 38 else pa.decimal256(digits, scale)
+
+
+def hash_buckets(keys: Sequence[Any], num_buckets: int) -> Any:
+    """Out-of-vocabulary bucket of each row, `[0, num_buckets)`: a function of its key alone.
+
+    Args:
+      keys: series of one length, one for each key column, in the dtypes of the vocabulary's kinds.
+      num_buckets: `>= 1`.
+    """
+    hashed: Any = 0
+    for column in keys:
+        hashed = hashed ^ _hashed(column)
+    return hashed % num_buckets
+
+
+def counting_buckets(keys: Sequence[pa.Array], num_buckets: int) -> Ints:
+    """Bucket of each row: the same wherever the key was met, in whatever dtype of its kind.
+
+    Args:
+      keys: canonical, an array for each key column.
+      num_buckets: `>= 1`.
+    """
+    hashed = np.zeros(len(keys[0]), np.uint64)
+    for part in keys:
+        series = part.to_pandas()
+        if series.dtype.kind in "biuf":
+            series = series.astype(np.float64)
+        own = np.array(_hashed(series), np.uint64)
+        own[part.is_null().to_numpy(zero_copy_only=False)] = 0
+        hashed ^= own
+    buckets: Ints = (hashed % np.uint64(num_buckets)).astype(np.int64)
+    return buckets
+
+
+def _hashed(keys: Any) -> Any:
+    if not dispatch.is_cpu_object(keys):
+        return keys.hash_values().values
+    if infer_dtype(keys) == "decimal":
+        keys = keys.astype("float64")  # 1.5 and 1.50 are one key, and hash as words do
+    # pandas hashes the index label along with the value: one label for all takes it out.
+    keys = keys.set_axis(np.zeros(len(keys), np.int64))
+    try:
+        # Without categories, which pandas makes of what stands before a NUL.
+        return hash_pandas_object(keys, categorize=False).to_numpy()
+    except UnicodeEncodeError:  # half of a surrogate pair, which may be asked for, is no item
+        return hash_pandas_object(keys.str.encode("utf-8", "surrogatepass"), categorize=False)

@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from merlin_popsampler.ops.key_hashes import counting_buckets, hash_buckets
+from merlin_popsampler.ops.keys.arrays import counting_buckets, hash_buckets
 
 
 def test_buckets_are_a_function_of_the_key():

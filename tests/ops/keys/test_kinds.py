@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from merlin_popsampler import PopSamplerError
-from merlin_popsampler.ops.key_kinds import KeyType, canonical, cast, merged, widened
+from merlin_popsampler.ops.keys.kinds import KeyType, canonical, cast, merged, widened
 
 DAY = datetime.datetime.fromisoformat("2020-01-02")
 

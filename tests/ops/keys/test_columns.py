@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from merlin_popsampler import PopSamplerError
-from merlin_popsampler.ops.keys import (
+from merlin_popsampler.ops.keys.columns import (
     ColumnSummary,
     KeyGroup,
     all_null,

@@ -13,9 +13,9 @@ import dask
 import numpy as np
 
 from .counting import Counts, all_rows, joined, merged_kinds
-from .key_arrays import ascending
-from .key_kinds import KeyType
-from .keys import ColumnSummary, KeyGroup
+from .keys.arrays import ascending
+from .keys.columns import ColumnSummary, KeyGroup
+from .keys.kinds import KeyType
 
 _SAMPLE = 256
 """Keys of each bucket that stand for it where the cuts are sought."""

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from merlin_popsampler import PopSamplerError
-from merlin_popsampler.ops import storage
+from merlin_popsampler.store import filesystem
 
 PLACES = ["{0}/a", "memory://a"]
 
@@ -19,24 +19,24 @@ def files_below(memory, tmp_path):
 @pytest.mark.parametrize("place", PLACES)
 def test_bytes(memory, tmp_path, place):
     path = place.format(tmp_path) + "/b/c.bin"
-    storage.write_bytes(path, b"one")
-    storage.write_bytes(path, b"two")
-    assert storage.read_bytes(path) == b"two"
+    filesystem.write_bytes(path, b"one")
+    filesystem.write_bytes(path, b"two")
+    assert filesystem.read_bytes(path) == b"two"
     assert files_below(memory, tmp_path) == ["a/b/c.bin"]
-    assert storage.exists(path) and not storage.exists(path + "x")
+    assert filesystem.exists(path) and not filesystem.exists(path + "x")
     for missing in (path + "x", place.format(tmp_path) + "/b"):
         with pytest.raises(PopSamplerError, match="nothing at"):
-            storage.read_bytes(missing)
+            filesystem.read_bytes(missing)
 
 
 @pytest.mark.parametrize("place", PLACES)
 def test_names_in_a_folder(memory, tmp_path, place):
     folder = place.format(tmp_path)
-    assert storage.names_in(folder) == []
+    assert filesystem.names_in(folder) == []
     for name in ("z", "b/c", "b/d", ".h"):
-        storage.write_bytes(f"{folder}/{name}", b"")
-    assert storage.names_in(folder) == [".h", "b", "z"]
-    assert storage.names_in(f"{folder}/z") == []
+        filesystem.write_bytes(f"{folder}/{name}", b"")
+    assert filesystem.names_in(folder) == [".h", "b", "z"]
+    assert filesystem.names_in(f"{folder}/z") == []
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -45,20 +45,20 @@ def test_only_what_is_named_is_removed(memory, tmp_path, place, name):
     """Brackets and stars are letters of a name like any other."""
     names = ["run2", "run*", "run?", "run[2]", "run"]
     for each in names:
-        storage.write_bytes(f"{place.format(tmp_path)}/{each}/x/y", each.encode())
-    storage.remove(f"{place.format(tmp_path)}/{name}")
-    storage.remove(f"{place.format(tmp_path)}/{name}")
+        filesystem.write_bytes(f"{place.format(tmp_path)}/{each}/x/y", each.encode())
+    filesystem.remove(f"{place.format(tmp_path)}/{name}")
+    filesystem.remove(f"{place.format(tmp_path)}/{name}")
     left = sorted(set(names) - {name})
     assert files_below(memory, tmp_path) == sorted(f"a/{each}/x/y" for each in left)
-    assert storage.names_in(place.format(tmp_path)) == left
-    storage.remove(f"{place.format(tmp_path)}/{left[0]}/x/y")
+    assert filesystem.names_in(place.format(tmp_path)) == left
+    filesystem.remove(f"{place.format(tmp_path)}/{left[0]}/x/y")
     assert len(files_below(memory, tmp_path)) == 3
 
 
 def test_a_folder_may_be_removed_while_others_are_made(tmp_path):
     """An empty folder is one, too."""
     (tmp_path / "a" / "b").mkdir(parents=True)
-    storage.remove(str(tmp_path / "a"))
+    filesystem.remove(str(tmp_path / "a"))
     assert os.listdir(tmp_path) == []
 
 
@@ -70,7 +70,7 @@ def test_parts_come_in_the_order_of_their_numbers(tmp_path, pattern):
         (tmp_path / "d.parquet").mkdir(exist_ok=True)
         frame.to_parquet(tmp_path / "d.parquet" / pattern.format(part))
     (tmp_path / "d.parquet" / "_metadata").write_text("no part")
-    found = storage.read_table(f"{tmp_path}/d.parquet")
+    found = filesystem.read_table(f"{tmp_path}/d.parquet")
     assert found["a"].tolist() == [0, 1, 2, 10, 100]
     assert found.index.tolist() == [7, 8, 9, 17, 107]
 
@@ -78,16 +78,16 @@ def test_parts_come_in_the_order_of_their_numbers(tmp_path, pattern):
 def test_tables_that_are_none(tmp_path):
     pd.DataFrame({"a": [1, 2]}).to_parquet(tmp_path / "x.parquet")
     path = f"{tmp_path}/x.parquet"
-    assert storage.read_table(path)["a"].tolist() == [1, 2]
+    assert filesystem.read_table(path)["a"].tolist() == [1, 2]
     (tmp_path / "x.parquet").write_bytes((tmp_path / "x.parquet").read_bytes()[:50])
     with pytest.raises(PopSamplerError, match=r"Expected a parquet file.*x\.parquet"):
-        storage.read_table(path)
+        filesystem.read_table(path)
     with pytest.raises(PopSamplerError, match="nothing at"):
-        storage.read_table(path + "y")
+        filesystem.read_table(path + "y")
 
 
 def test_digests_tell_bytes_apart():
-    digests = {storage.digest_of(content) for content in (b"", b"a", b"b", b"ab")}
+    digests = {filesystem.digest_of(content) for content in (b"", b"a", b"b", b"ab")}
     assert len(digests) == 4
     assert all(len(digest) == 32 for digest in digests)
 
@@ -97,6 +97,6 @@ def test_one_place_has_one_spelling(tmp_path, monkeypatch):
     (tmp_path / "link").symlink_to(tmp_path / "a")
     monkeypatch.chdir(tmp_path / "a")
     spellings = ["./x", "x", "../a/x", f"{tmp_path}/link/x", f"file://{tmp_path}/a/x", "x/"]
-    assert {storage.absolute(path) for path in spellings} == {f"{tmp_path.resolve()}/a/x"}
-    assert storage.absolute("memory://a/x") != storage.absolute("/a/x")
-    assert storage.absolute("memory://a/x") == storage.absolute("memory:///a/x/")
+    assert {filesystem.absolute(path) for path in spellings} == {f"{tmp_path.resolve()}/a/x"}
+    assert filesystem.absolute("memory://a/x") != filesystem.absolute("/a/x")
+    assert filesystem.absolute("memory://a/x") == filesystem.absolute("memory:///a/x/")

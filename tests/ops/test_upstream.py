@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from merlin_popsampler.errors import FrequencyOrderError
-from merlin_popsampler.ops.encoders import check_unchanged
+from merlin_popsampler.ops.upstream import check_unchanged
 
 MOST = [0, 2, 1, 9, 4]
 

@@ -8,8 +8,8 @@ from merlin_popsampler.core.run_lengths import RunLengths
 from merlin_popsampler.core.segments import Ints
 from merlin_popsampler.errors import PopSamplerError
 
-from . import fit_folder, storage
-from .fit_folder import POPULARITY, Files, FitArtifact, FitFolder
+from . import artifact, filesystem
+from .artifact import POPULARITY, Files, FitArtifact, FitFolder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,10 +28,10 @@ def write(folder: FitFolder, name: str, counts: RunLengths, parts: int) -> Files
 
     files: Files = {}
     bounds = [len(counts) * part // parts for part in range(parts + 1)]
-    for path, start, stop in zip(fit_folder.paths(POPULARITY, name, parts), bounds, bounds[1:]):
+    for path, start, stop in zip(artifact.paths(POPULARITY, name, parts), bounds, bounds[1:]):
         sizes = counts.between(start, stop).counts()
         table = pa.table({"id": np.arange(start, stop), "count": sizes})
-        files.update(fit_folder.write_part(folder, path, table))
+        files.update(artifact.write_part(folder, path, table))
     return files
 
 
@@ -59,6 +59,6 @@ def read_counts(fitted: FitArtifact) -> Ints:
 
 def counts_digest(blocks: Iterable[Ints]) -> str:
     """Digest of counts, given in blocks: the same whoever wrote them, in whatever parts."""
-    return storage.digest_of_all(
+    return filesystem.digest_of_all(
         np.ascontiguousarray(block, dtype="<i8").tobytes() for block in blocks
     )

@@ -8,8 +8,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from merlin_popsampler.ops import key_index
-from merlin_popsampler.ops.key_index import KeyIndex, memory_of
+from merlin_popsampler.ops.keys import index as index_module
+from merlin_popsampler.ops.keys.index import KeyIndex, memory_of
 
 DAY, NOON, OLD, NEW = dt.date(2020, 1, 1), *map(pd.Timestamp, ["2020-01-01 12", "1970", "2021"])
 KINDS = {
@@ -72,7 +72,7 @@ def test_combinations_of_every_kind(first, second, rng):
 def test_words_whose_hashes_are_one(monkeypatch):
     """A hash only says where to look."""
     monkeypatch.setattr(
-        key_index, "_hashes", lambda words: np.array([len(word) for word in words], np.int64)
+        index_module, "_hashes", lambda words: np.array([len(word) for word in words], np.int64)
     )
     apart = KeyIndex(pa.table({"a": pa.array(["a", "bb", "ccc"], pa.large_string())}))
     asked = ["b", "bb", "ddd", "a", "four"]
@@ -96,7 +96,7 @@ def test_the_memory_of_an_index(kind, size):
     index = KeyIndex(table)
     taken = 0
     for column in (*index._columns, *index._pairs):
-        words = isinstance(column, key_index._Words)
+        words = isinstance(column, index_module._Words)
         taken += column._words.nbytes if words else 0
         taken += (column._hashes if words else column).memory_usage(deep=True)
     assert taken <= memory_of(table) + 2000

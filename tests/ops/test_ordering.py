@@ -11,10 +11,10 @@ import pyarrow as pa
 import pytest
 
 from merlin_popsampler import PopSamplerError
-from merlin_popsampler.ops import ranking
+from merlin_popsampler.ops import ordering
 from merlin_popsampler.ops.counting import Counts, count_keys
-from merlin_popsampler.ops.keys import KeyGroup
-from merlin_popsampler.ops.ranking import by_frequency, ranked
+from merlin_popsampler.ops.keys.columns import KeyGroup
+from merlin_popsampler.ops.ordering import by_frequency, ranked
 
 ITEM = KeyGroup("a", ("a",), False)
 
@@ -108,9 +108,9 @@ def test_no_range_is_much_longer_than_its_share(keys, rng):
 def test_tasks_hold_few_keys(rng, monkeypatch):
     """What is sorted at once: a bucket, or a range."""
     held = []
-    sort = ranking.by_frequency
+    sort = ordering.by_frequency
     monkeypatch.setattr(
-        ranking, "by_frequency", lambda counts: held.append(len(counts)) or sort(counts)
+        ordering, "by_frequency", lambda counts: held.append(len(counts)) or sort(counts)
     )
     parts = [[(int(n),) for n in part] for part in np.array_split(rng.permutation(8000), 4)]
     ordered(parts, ITEM, 8)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Dict, Iterator, List, Mapping, Sequence, Tuple
 from merlin_popsampler.contract.metadata import PopularityMetadata
 from merlin_popsampler.errors import PopSamplerError
 
-from . import storage, writers
+from . import filesystem
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,7 +48,7 @@ class FitFolder:
     """The folder of one fit.
 
     Args:
-      root: an `out_path` or a saved workflow's folder, as `storage.absolute` spells it.
+      root: an `out_path` or a saved workflow's folder, as `filesystem.absolute` spells it.
       place: of the fit's folder in it.
     """
 
@@ -58,11 +58,6 @@ class FitFolder:
     @property
     def path(self) -> str:
         return f"{self.root}/{self.place}"
-
-    def is_later(self, other: "FitFolder") -> bool:
-        """Whether its fit began after the other's; False also where names tell no time."""
-        ours, theirs = (writers.time_of(one.place.split("/")[-1]) for one in (self, other))
-        return bool(ours and theirs and ours > theirs)
 
 
 @dataclass(frozen=True)
@@ -85,7 +80,7 @@ class FitArtifact:
 
     def digest(self, kind: str) -> str:
         """Digest of the bytes of a kind's file or parts."""
-        return storage.digest_of("".join(self.files[kind].values()).encode())
+        return filesystem.digest_of("".join(self.files[kind].values()).encode())
 
     def read(self, kind: str) -> Iterator[bytes]:
         """The bytes of a kind's file, or of its parts in their order: those that the fit wrote.
@@ -111,7 +106,7 @@ class FitArtifact:
         import pandas as pd
 
         path = self.path(kind)
-        return pd.concat([storage.parse(content, path) for content in self.read(kind)])
+        return pd.concat([filesystem.parse(content, path) for content in self.read(kind)])
 
 
 def paths(kind: str, name: str, parts: int) -> List[str]:
@@ -146,8 +141,8 @@ def write_part(folder: FitFolder, path: str, table: "pa.Table") -> Files:
     table = table.replace_schema_metadata({**(table.schema.metadata or {}), MARK: b"fit"})
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="NONE")
-    storage.write_bytes(f"{folder.path}/{path}", buffer.getvalue())
-    return {path: storage.digest_of(buffer.getvalue())}
+    filesystem.write_bytes(f"{folder.path}/{path}", buffer.getvalue())
+    return {path: filesystem.digest_of(buffer.getvalue())}
 
 
 def complete(fitted: Mapping[str, FitArtifact]) -> None:
@@ -158,7 +153,7 @@ def complete(fitted: Mapping[str, FitArtifact]) -> None:
     """
     for found in fitted.values():
         for name in (name for files in found.files.values() for name in files):
-            if not storage.exists(f"{found.folder.path}/{name}"):
+            if not filesystem.exists(f"{found.folder.path}/{name}"):
                 raise PopSamplerError(
                     f"Expected what the fit wrote in {found.folder.path}. Received: no {name}, "
                     "since it was removed, or a worker wrote it where this process does not see "
@@ -166,19 +161,19 @@ def complete(fitted: Mapping[str, FitArtifact]) -> None:
                 )
     for folder in {found.folder for found in fitted.values()}:
         name, content = manifest_of(fitted)
-        storage.write_bytes(f"{folder.path}/{name}", content)
+        filesystem.write_bytes(f"{folder.path}/{name}", content)
 
 
 def is_complete(folder: FitFolder) -> bool:
     """Whether a fit has written all of it."""
-    return storage.exists(f"{folder.path}/{_MANIFEST}")
+    return filesystem.exists(f"{folder.path}/{_MANIFEST}")
 
 
 def remove(folder: FitFolder) -> None:
     """Removes a folder, the manifest first: what cannot be removed now is left to a later fit."""
     with suppress(OSError):
-        storage.remove(f"{folder.path}/{_MANIFEST}")
-        storage.remove(folder.path)
+        filesystem.remove(f"{folder.path}/{_MANIFEST}")
+        filesystem.remove(folder.path)
 
 
 def manifest_of(fitted: Mapping[str, FitArtifact]) -> Tuple[str, bytes]:
@@ -194,7 +189,7 @@ def read_manifest(folder: FitFolder) -> Dict[str, FitArtifact]:
     """What a folder's manifest says; nothing where there is none, or no longer."""
     path = f"{folder.path}/{_MANIFEST}"
     try:
-        content = storage.read_bytes(path)
+        content = filesystem.read_bytes(path)
     except PopSamplerError:
         return {}
     try:
@@ -220,12 +215,12 @@ def _checked(path: str, digest: str) -> bytes:
         "next two must be saved, where all processes that use it see it."
     )
     try:
-        content = storage.read_bytes(path)
+        content = filesystem.read_bytes(path)
     except PopSamplerError:
         raise PopSamplerError(
             f"Expected the file that was fitted at {path}. Received: no file. {what_to_do}"
         ) from None
-    found = storage.digest_of(content)
+    found = filesystem.digest_of(content)
     if found != digest:
         raise PopSamplerError(
             f"Expected the file that was fitted (digest {digest}) at {path}. Received: one of "
@@ -239,7 +234,7 @@ def _safe(name: str) -> str:
     if _PLAIN.fullmatch(name) and not _MADE.fullmatch(name):
         return name
     plain = re.sub(r"[^a-z0-9_.-]", "_", name.lower())[:40]
-    return f"{plain}-{storage.digest_of(name.encode('utf-8', 'surrogatepass'))}"
+    return f"{plain}-{filesystem.digest_of(name.encode('utf-8', 'surrogatepass'))}"
 
 
 def size_column(name: str) -> str:

@@ -14,7 +14,7 @@ from merlin.core import dispatch
 from merlin_popsampler.core.segments import Ints
 from merlin_popsampler.errors import PopSamplerError
 
-from .key_families import inexact, unusable
+from .kinds import inexact, unusable
 
 _FEW = 1000
 """Rows below which it takes longer to find equal objects than it saves."""
@@ -212,6 +212,19 @@ def without(keys: Any, null: Any) -> Any:
     keys = keys.copy()
     keys[null] = None
     return keys
+
+
+def as_lists(original: Any, ids: Any, dtype: Any) -> Any:
+    """Ids of list elements in the lists of the original column; a null list becomes empty."""
+    null = original.isna()
+    if hasattr(original, "list"):
+        return dispatch.encode_list_column(original, ids, dtype=dtype)
+    if bool(null.any()):
+        rows = [[] if missing else row for row, missing in zip(original, null)]
+        original = type(original)(rows, original.index, object)
+    encoded = dispatch.encode_list_column(original, ids, dtype=dtype)
+    encoded.index = original.index
+    return encoded
 
 
 def _are_shared(values: Any) -> bool:

@@ -6,15 +6,15 @@ import pandas as pd
 import pytest
 
 from merlin_popsampler import PopSamplerError, PopularityMetadata
-from merlin_popsampler.ops import fit_folder, fit_places, storage
-from merlin_popsampler.ops.fit_folder import FitArtifact, FitFolder
+from merlin_popsampler.store import artifact, filesystem, locations
+from merlin_popsampler.store.artifact import FitArtifact, FitFolder
 
 METADATA = PopularityMetadata.from_counts([5, 1, 1], 3, "counted", 8)
 
 
 def fitted_in(folder, name="item", values=(1,), kind="unique"):
     frames = [pd.DataFrame({"v": [value]}, index=[value + 3]) for value in values]
-    return FitArtifact(folder, {kind: fit_folder.write(folder, kind, name, frames)}, METADATA)
+    return FitArtifact(folder, {kind: artifact.write(folder, kind, name, frames)}, METADATA)
 
 
 def test_a_file_and_a_folder_of_parts(tmp_path):
@@ -50,7 +50,7 @@ NAMES = [
     *["..", ".item", "-x", "é", "e", "a\0b", "a\\b", "x" * 61, "x" * 250, "y" + "x" * 249, "日本"],
     *["\ud800", "unique", "part.0", "a\nb", "CON", "nul:", "a_b-575aa622"],
 ]
-MADE = fit_folder._safe("item/id")
+MADE = artifact._safe("item/id")
 
 
 def test_every_name_has_a_file_of_its_own(tmp_path):
@@ -73,10 +73,10 @@ def test_every_name_has_a_file_of_its_own(tmp_path):
 def test_a_fit_goes_manifest_first(tmp_path, monkeypatch):
     """Whoever is killed on the way leaves no manifest of files that are gone."""
     folder, gone = FitFolder(str(tmp_path), "fit"), []
-    fit_folder.complete({"item": fitted_in(folder, values=range(3))})
-    real = storage.remove
-    monkeypatch.setattr(storage, "remove", lambda path: (gone.append(path), real(path)))
-    fit_folder.remove(folder)
+    artifact.complete({"item": fitted_in(folder, values=range(3))})
+    real = filesystem.remove
+    monkeypatch.setattr(filesystem, "remove", lambda path: (gone.append(path), real(path)))
+    artifact.remove(folder)
     assert gone[0] == f"{folder.path}/manifest.json"
     assert os.listdir(tmp_path) == []
 
@@ -84,15 +84,15 @@ def test_a_fit_goes_manifest_first(tmp_path, monkeypatch):
 def test_what_cannot_be_removed_stays(tmp_path, monkeypatch):
     folder = FitFolder(str(tmp_path), "fit")
     fit = {"item": fitted_in(folder)}
-    fit_folder.complete(fit)
+    artifact.complete(fit)
 
     def refused(_):
         raise PermissionError("not yours")
 
     monkeypatch.setattr(os, "remove", refused)
-    fit_folder.remove(folder)
+    artifact.remove(folder)
     fit["item"].check_files()
-    assert fit_places.fitted_at(f"{folder.path}/unique.item.parquet") == fit["item"]
+    assert locations.fitted_at(f"{folder.path}/unique.item.parquet") == fit["item"]
 
 
 def test_files_that_this_process_does_not_see(tmp_path):
@@ -100,9 +100,9 @@ def test_files_that_this_process_does_not_see(tmp_path):
     found = fitted_in(FitFolder(str(tmp_path), "fit"), values=range(3))
     (tmp_path / "fit" / "unique.item.parquet" / "part.1.parquet").unlink()
     with pytest.raises(PopSamplerError, match=r"/fit\. Received: no .*part\.1.*all workers share"):
-        fit_folder.complete({"item": found})
+        artifact.complete({"item": found})
     assert not (tmp_path / "fit" / "manifest.json").exists()
 
 
 def test_size_columns():
-    assert fit_folder.size_column("item") == "item_size"
+    assert artifact.size_column("item") == "item_size"

@@ -8,7 +8,7 @@ from merlin.schema.io.tensorflow_metadata import TensorflowMetadata
 from nvtabular import ops
 
 from merlin_popsampler import FrequencyCategorify, FrequencyOrder, PopSamplerError, SchemaError
-from merlin_popsampler.ops.fitted_column import read_fitted_column
+from merlin_popsampler.cli.column_report import read_column_report
 from tests.support.workflow_helpers import dataset, fit_folders, fitted, saved
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -26,23 +26,23 @@ def test_every_place_it_lies_in(folder, place):
         schema = Dataset(str(folder / "data"), engine="parquet").schema
         text = TensorflowMetadata.from_merlin_schema(schema).to_json()
         (folder / place).write_text(text)
-    found = read_fitted_column(str(folder / place))
+    found = read_column_report(str(folder / place))
     assert found.name == "item_id"
     assert (found.metadata.min_id, found.metadata.max_id) == (3, 5)
-    assert found.metadata == read_fitted_column(str(folder / "workflow")).metadata
+    assert found.metadata == read_column_report(str(folder / "workflow")).metadata
     assert found.item_counts.tolist() == pytest.approx([6, 3, 2])
 
 
 @pytest.mark.parametrize("place", ["workflow", "fit", "fit/categories"])
 def test_counts_and_keys_beside_it(folder, place):
-    found = read_fitted_column(str(folder / place))
+    found = read_column_report(str(folder / place))
     assert found.counts.tolist() == [0, 4, 0, 6, 3, 2]
     assert found.keys["item_id"].tolist() == ["tea", "milk", "jam"]
 
 
 def test_several_buckets_for_unknown_keys(tmp_path):
     saved(KEYS, tmp_path / "a", num_buckets=3, freq_threshold=3)
-    found = read_fitted_column(str(tmp_path / "a" / "fit"))
+    found = read_column_report(str(tmp_path / "a" / "fit"))
     assert (found.metadata.min_id, found.metadata.max_id) == (5, 6)
     assert found.item_counts.tolist() == [6, 3]
 
@@ -50,15 +50,15 @@ def test_several_buckets_for_unknown_keys(tmp_path):
 def test_several_columns_need_a_name(folder):
     saved(KEYS, folder, column="shop")
     with pytest.raises(SchemaError, match="'item_id', 'shop'"):
-        read_fitted_column(str(folder / "fit"))
+        read_column_report(str(folder / "fit"))
     with pytest.raises(SchemaError, match="column='car'"):
-        read_fitted_column(str(folder / "fit"), column="car")
-    assert read_fitted_column(str(folder / "fit"), column="shop").name == "shop"
+        read_column_report(str(folder / "fit"), column="car")
+    assert read_column_report(str(folder / "fit"), column="shop").name == "shop"
 
 
 def test_the_last_of_several_fits(folder):
     saved(["milk"] * 8 + ["tea"] * 4, folder)
-    found = read_fitted_column(str(folder / "fit"))
+    found = read_column_report(str(folder / "fit"))
     assert found.keys["item_id"].tolist() == ["milk", "tea"]
     assert found.item_counts.tolist() == [8, 4]
 
@@ -67,22 +67,22 @@ def test_counts_of_another_fit_are_refused(folder, tmp_path):
     other = saved(["milk"] * 8 + ["tea"] * 4, tmp_path / "other")
     name = "fit/categories/popularity.item_id.parquet"
     with pytest.raises(PopSamplerError, match="digest"):
-        read_fitted_column(str(folder / "data"), counts_path=str(other / name))
-    own = read_fitted_column(str(folder / "data"), counts_path=str(folder / name))
+        read_column_report(str(folder / "data"), counts_path=str(other / name))
+    own = read_column_report(str(folder / "data"), counts_path=str(folder / name))
     assert own.counts.tolist() == [0, 4, 0, 6, 3, 2]
 
 
 @pytest.mark.parametrize("name", ["missing", "data.csv", ""])
 def test_places_without_a_schema(tmp_path, name):
     with pytest.raises(SchemaError, match="none of these"):
-        read_fitted_column(str(tmp_path / name))
+        read_column_report(str(tmp_path / name))
 
 
 @pytest.mark.parametrize("name", ["schema.pbtxt", "schema.json"])
 def test_files_that_are_no_schema(tmp_path, name):
     (tmp_path / name).write_text("feature {{{")
     with pytest.raises(SchemaError, match="Expected a Merlin schema"):
-        read_fitted_column(str(tmp_path / name))
+        read_column_report(str(tmp_path / name))
 
 
 @pytest.mark.parametrize("kind", ["popularity", "unique"])
@@ -91,21 +91,21 @@ def test_files_that_were_damaged(folder, kind, damage):
     path = fit_folders(folder)[-1] / f"{kind}.item_id.parquet"
     path.write_bytes(path.read_bytes()[:50]) if damage == "cut" else path.unlink()
     with pytest.raises(PopSamplerError, match=f"{kind}.item_id.parquet"):
-        read_fitted_column(str(folder / "fit")).keys  # noqa: B018 - which are read when asked for
+        read_column_report(str(folder / "fit")).keys  # noqa: B018 - which are read when asked for
 
 
 def test_the_curve_stands_for_counts_that_are_not_there(folder):
-    found = read_fitted_column(str(folder / "data"))
+    found = read_column_report(str(folder / "data"))
     assert found.counts is None
     np.testing.assert_allclose(found.item_counts, [6, 3, 2])
 
 
 def test_a_folder_that_was_saved_to_twice(folder):
     """Its fits are in no order, so the workflow that was saved last has to tell."""
-    first = read_fitted_column(str(folder / "workflow"))
+    first = read_column_report(str(folder / "workflow"))
     saved(["milk"] * 8 + ["tea"] * 4, folder)
     with pytest.warns(UserWarning, match="Loading NVTabular"):
-        found = read_fitted_column(str(folder / "workflow"))
+        found = read_column_report(str(folder / "workflow"))
     assert found.keys["item_id"].tolist() == ["milk", "tea"]
     assert found.metadata != first.metadata
 
@@ -118,11 +118,11 @@ def test_an_encoder_that_was_fitted_after_an_order(tmp_path):
     node = node >> FrequencyOrder(on_violation="remap", out_path=out_path)
     frame = pd.DataFrame({"item_id": list("aaaabbcccd")})
     fitted(node, dataset(frame, 1))
-    ordered = read_fitted_column(out_path)
+    ordered = read_column_report(out_path)
     assert ordered.keys["item_id"].tolist() == ["c", "b", "d"]
     assert ordered.counts.tolist() == [0, 0, 0, 0, 3, 2, 1]
     fitted(["item_id"] >> FrequencyCategorify(out_path=out_path), dataset(frame, 1))
-    assert read_fitted_column(out_path).keys["item_id"].tolist() == ["a", "c", "b", "d"]
+    assert read_column_report(out_path).keys["item_id"].tolist() == ["a", "c", "b", "d"]
 
 
 def test_keys_of_another_categorify(tmp_path):
@@ -132,4 +132,4 @@ def test_keys_of_another_categorify(tmp_path):
         >> FrequencyOrder(out_path=str(tmp_path))
     )
     fitted(node, dataset(pd.DataFrame({"item_id": list("abbccc")}), 1))
-    assert read_fitted_column(str(tmp_path)).keys["item_id"].tolist() == ["c", "b", "a"]
+    assert read_column_report(str(tmp_path)).keys["item_id"].tolist() == ["c", "b", "a"]
