@@ -72,6 +72,23 @@ def positive_number(name: str, value: Any, advice: str) -> float:
     return float(value)
 
 
+def fraction(name: str, value: Any, advice: str) -> float:
+    """The value as a float.
+
+    Raises:
+      PopSamplerError: not a number from 0 to 1.
+
+    Examples:
+      >>> fraction("logq_strength", 1, "Pass 1.0.")
+      1.0
+    """
+    if not (is_number(value) and 0.0 <= value <= 1.0):
+        raise PopSamplerError(
+            f"Expected {name} to be a number from 0 to 1. Received: {shown(value)}. {advice}"
+        )
+    return float(value)
+
+
 def catalog_size(size: Any) -> int:
     """The number of items of a catalog: from 1 to 2**53, the ids that a schema can carry.
 

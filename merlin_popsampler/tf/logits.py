@@ -55,6 +55,7 @@ def contrastive_logits(
     temperature: Any = 1.0,
     excluded_ids: Any = None,
     correct_positive: bool = True,
+    logq_strength: float = 1.0,
 ) -> Tuple[tf.Tensor, tf.Tensor]:
     """Corrected logits of each row's positive, and of all negatives: what `cross_entropy` takes.
 
@@ -71,6 +72,8 @@ def contrastive_logits(
     often as they are expected. Its gradient is that of the loss without the positive in the sum,
     times 1 - P(y) as a constant.
 
+    With `logq_strength` s, `n_d ** s` stands for `n_d`: 1 is the correction, 0 leaves it out.
+
     Args:
       query: floats `[rows, dim]`.
       positive: one item a row, `rows` of them.
@@ -81,6 +84,7 @@ def contrastive_logits(
         item) or ragged: ids that are not negatives of a row, its history for example. Its positive
         never is one.
       correct_positive: whether the positive's count is subtracted as well.
+      logq_strength: from 0 to 1, the power of the expected counts.
 
     Returns:
       float32 `[rows]` and `[rows, num_sampled]`, whatever the dtype of the vectors, finite for
@@ -96,7 +100,7 @@ def contrastive_logits(
       Correction: Revisiting Sampled Softmax for Large-Scale Retrieval", section 3.
     """
     scores = candidate_scores(query, positive, negative, temperature, excluded_ids)
-    return corrected(scores, positive, negative, domain, correct_positive)
+    return corrected(scores, positive, negative, domain, correct_positive, logq_strength)
 
 
 def candidate_scores(
@@ -119,17 +123,21 @@ def corrected(
     negative: Candidates,
     domain: IdDomain,
     correct_positive: bool,
+    logq_strength: float = 1.0,
 ) -> Tuple[tf.Tensor, tf.Tensor]:
     """The logits of `contrastive_logits`, of `candidate_scores`."""
-    true_logits = scores.true - _log(positive.counts) if correct_positive else scores.true
+    true_logits = scores.true
+    if correct_positive:
+        true_logits -= _log(positive.counts, logq_strength)
     # What is masked is discounted beyond any score: one pass over the matrix, and none backwards.
-    discount = tf.where(domain.contains(negative.ids), _log(negative.counts), -MASKED)
+    discount = _log(negative.counts, logq_strength)
+    discount = tf.where(domain.contains(negative.ids), discount, -MASKED)
     return true_logits, scores.negative - tf.where(scores.masked, -MASKED, discount)
 
 
-def _log(counts: tf.Tensor) -> tf.Tensor:
-    """Logarithms of expected counts; 0, no correction, of a count of 0."""
-    return tf.math.log(tf.where(counts <= 0.0, 1.0, counts))
+def _log(counts: tf.Tensor, logq_strength: float) -> tf.Tensor:
+    """Corrections by expected counts; 0, no correction, for a count of 0."""
+    return logq_strength * tf.math.log(tf.where(counts <= 0.0, 1.0, counts))
 
 
 def cross_entropy(true_logits: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:

@@ -5,7 +5,7 @@ from typing import Any, Dict, Optional
 
 import tensorflow as tf
 
-from merlin_popsampler.core.checks import positive_number, whole_number
+from merlin_popsampler.core.checks import fraction, positive_number, whole_number
 from merlin_popsampler.errors import PopSamplerError
 
 from . import stream
@@ -34,11 +34,12 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
       negatives: a `PopularityBasedSampler`, an `InBatch`, a list of these, or a `Mixture`.
       temperature: positive number; scores are divided by it.
       correct_positive: see `contrastive_logits`.
+      logq_strength: from 0 to 1, the strength of the correction; see `contrastive_logits`.
       top_k: of the recall.
       **kwargs: Keras's arguments of a layer.
 
     Raises:
-      PopSamplerError: what `Mixture` raises; a temperature or top_k that is none.
+      PopSamplerError: what `Mixture` raises; a temperature, `logq_strength` or top_k out of range.
 
     Examples:
       A loss for `Model.fit`, the same under Keras 2 and 3:
@@ -58,6 +59,7 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
         temperature: float = 1.0,
         *,
         correct_positive: bool = True,
+        logq_strength: float = 1.0,
         top_k: int = 20,
         **kwargs: Any,
     ) -> None:
@@ -69,6 +71,9 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
             "temperature", temperature, "Pass 1.0 for scores as they are."
         )
         self.correct_positive = bool(correct_positive)
+        self.logq_strength = fraction(
+            "logq_strength", logq_strength, "Pass 1.0 for the whole correction."
+        )
         self.top_k = whole_number("top_k", top_k, 1, "Pass how many of the best items count.")
         self._item_table: Any = None
         self._cross_entropy = NanMean(name="cross_entropy")
@@ -166,6 +171,7 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
             self.temperature,
             excluded_ids,
             self.correct_positive,
+            self.logq_strength,
         )
         return tf.where(counting, cross_entropy(*logits), 0.0) * row_weights(counting)
 
@@ -189,6 +195,7 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
             "item_table": self._item_table and shareable(self._item_table),
             "temperature": self.temperature,
             "correct_positive": self.correct_positive,
+            "logq_strength": self.logq_strength,
             "top_k": self.top_k,
         }
 

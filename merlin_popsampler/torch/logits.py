@@ -40,6 +40,7 @@ def contrastive_logits(
     temperature: Any = 1.0,
     excluded_ids: Any = None,
     correct_positive: bool = True,
+    logq_strength: float = 1.0,
 ) -> Tuple[torch.Tensor, torch.Tensor]:
     """Corrected logits of each row's positive, and of all negatives: what `cross_entropy` takes.
 
@@ -53,6 +54,8 @@ def contrastive_logits(
     that loss itself: the positive is in the sum with certainty, the others as often as they are
     expected.
 
+    With `logq_strength` s, `n_d ** s` stands for `n_d`: 1 is the correction, 0 leaves it out.
+
     Args:
       query: floats `[rows, dim]`.
       positive: one item a row, `rows` of them.
@@ -64,6 +67,7 @@ def contrastive_logits(
         item), or nested (`layout=torch.jagged`) of `rows` lists: ids that are not negatives of a
         row, its history for example. Its positive never is one.
       correct_positive: whether the positive's count is subtracted as well.
+      logq_strength: from 0 to 1, the power of the expected counts.
 
     Returns:
       float32 `[rows]` and `[rows, num_sampled]`, whatever the dtype of the vectors and under
@@ -81,18 +85,19 @@ def contrastive_logits(
     query = scale_by_temperature(query, temperature)
     true_logits = (query * clip_finite(positive.vectors)).sum(1)
     if correct_positive:
-        true_logits = true_logits - _log(positive.counts)
+        true_logits = true_logits - _log(positive.counts, logq_strength)
     with full_precision(query):
         scores = query @ clip_finite(negative.vectors).T
     # What is masked is discounted beyond any score: one pass over the matrix, and none backwards.
-    discount = torch.where(domain.contains(negative.ids), _log(negative.counts), -MASKED)
+    discount = _log(negative.counts, logq_strength)
+    discount = torch.where(domain.contains(negative.ids), discount, -MASKED)
     masked = accidental_hits(positive.ids, negative.ids, excluded_ids)
     return true_logits, scores - torch.where(masked, -MASKED, discount)
 
 
-def _log(counts: torch.Tensor) -> torch.Tensor:
-    """Logarithms of expected counts; 0, no correction, of a count of 0."""
-    return torch.where(counts <= 0.0, 1.0, counts).log()
+def _log(counts: torch.Tensor, logq_strength: float) -> torch.Tensor:
+    """Corrections by expected counts; 0, no correction, for a count of 0."""
+    return logq_strength * torch.where(counts <= 0.0, 1.0, counts).log()
 
 
 def cross_entropy(true_logits: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:

@@ -5,7 +5,7 @@ from typing import Any, Tuple
 import torch
 from torch import distributed
 
-from merlin_popsampler.core.checks import positive_number
+from merlin_popsampler.core.checks import fraction, positive_number
 from merlin_popsampler.errors import PopSamplerError
 
 from .ids import as_dense_ids, dense
@@ -29,6 +29,7 @@ class SampledSoftmaxLoss(torch.nn.Module):  # type: ignore[misc]
       sampler: draws the negatives; a part of this module, so that its `state_dict` has the stream.
       temperature: positive number; scores are divided by it.
       correct_positive: see `contrastive_logits`.
+      logq_strength: from 0 to 1, the strength of the correction; see `contrastive_logits`.
       reduction: "mean" divides the sum by the rows that count (0 where there is none); "sum" and
         "none" are unscaled.
       across_ranks: whether the gradient that DistributedDataParallel or FSDP averages is that of
@@ -39,7 +40,7 @@ class SampledSoftmaxLoss(torch.nn.Module):  # type: ignore[misc]
 
     Raises:
       PopSamplerError: another reduction, or one that `across_ranks` does not go with; a temperature
-        that is not a positive number.
+        that is not a positive number; a `logq_strength` that is not from 0 to 1.
 
     Examples:
       >>> loss = SampledSoftmaxLoss(sampler, temperature=0.1)
@@ -53,6 +54,7 @@ class SampledSoftmaxLoss(torch.nn.Module):  # type: ignore[misc]
         temperature: float = 1.0,
         *,
         correct_positive: bool = True,
+        logq_strength: float = 1.0,
         reduction: str = "mean",
         across_ranks: bool = False,
     ) -> None:
@@ -72,6 +74,9 @@ class SampledSoftmaxLoss(torch.nn.Module):  # type: ignore[misc]
             "temperature", temperature, "Pass 1.0 for scores as they are."
         )
         self.correct_positive = bool(correct_positive)
+        self.logq_strength = fraction(
+            "logq_strength", logq_strength, "Pass 1.0 for the whole correction."
+        )
         self.reduction = reduction
         self.across_ranks = bool(across_ranks)
 
@@ -176,6 +181,7 @@ class SampledSoftmaxLoss(torch.nn.Module):  # type: ignore[misc]
             self.temperature,
             excluded_ids,
             self.correct_positive,
+            self.logq_strength,
         )
         return cross_entropy(*logits)
 

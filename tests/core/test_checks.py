@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from merlin_popsampler.core.checks import batch_size, whole_number
+from merlin_popsampler.core.checks import batch_size, fraction, whole_number
 from merlin_popsampler.errors import PopSamplerError
 
 WHOLE = [7, 7.0, np.int8(7), np.uint64(7), np.float32(7), np.float64(7), Fraction(7), np.array(7)]
@@ -55,3 +55,15 @@ def test_a_batch_of_distinct_draws_is_at_most_the_catalog():
                 PopSamplerError, match="num to be a whole number >= 1.*one, or more"
             ):
                 batch_size("num", value, size=5, unique=unique)
+
+
+@pytest.mark.parametrize("value", [0, 1, 0.7, np.float32(0.5), Fraction(1, 4)])
+def test_a_fraction_is_from_0_to_1_both_included(value):
+    found = fraction("x", value, "")
+    assert found == value and type(found) is float
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.1, float("nan"), True, "1", None], ids=repr)
+def test_no_fraction_is_refused(value):
+    with pytest.raises(PopSamplerError, match=r"number from 0 to 1. Received: .* Take 1."):
+        fraction("x", value, "Take 1.")

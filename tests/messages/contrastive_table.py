@@ -60,6 +60,11 @@ TABLE = {
             [lambda _: output(logits_temperature=0.1)],
         ),
         Entry(
+            "Pass 1.0 for the whole correction",
+            lambda _: output(logq_strength=2),
+            [lambda _: output(logq_strength=1.0)],
+        ),
+        Entry(
             "Pass how many of the best items count",
             lambda _: output(top_k=0),
             [lambda _: output(top_k=1)],

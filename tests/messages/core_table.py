@@ -1,7 +1,7 @@
 """Messages of `core` and their advice, followed."""
 
 from merlin_popsampler import read_popularity
-from merlin_popsampler.core.checks import batch_size, positive_number, whole_number
+from merlin_popsampler.core.checks import batch_size, fraction, positive_number, whole_number
 from merlin_popsampler.core.distributions import distance, distribution_from_config
 from merlin_popsampler.core.domain import IdDomain, MappedIds, id_domain
 from merlin_popsampler.core.id_map import (
@@ -38,6 +38,11 @@ TABLE = {
         Entry(
             "to be a finite number above 0",
             lambda _: positive_number("x", 0, "Pass 1.0."),
+            excepted="the advice is the caller's, an entry of its module",
+        ),
+        Entry(
+            "to be a number from 0 to 1",
+            lambda _: fraction("x", 2, "Pass 1.0."),
             excepted="the advice is the caller's, an entry of its module",
         ),
         Entry(

@@ -207,6 +207,11 @@ TABLE = {
             [lambda _: SampledSoftmax(sampler(), temperature=1.0)],
         ),
         Entry(
+            "Pass 1.0 for the whole correction",
+            lambda _: SampledSoftmax(sampler(), logq_strength=2),
+            [lambda _: SampledSoftmax(sampler(), logq_strength=1.0)],
+        ),
+        Entry(
             "Pass how many of the best items count",
             lambda _: SampledSoftmax(sampler(), top_k=0),
             [lambda _: SampledSoftmax(sampler(), top_k=20)],

@@ -237,6 +237,11 @@ TABLE = {
             [lambda _: losses(temperature=1.0)],
         ),
         Entry(
+            "Pass 1.0 for the whole correction",
+            lambda _: losses(logq_strength=1.5),
+            [lambda _: losses(logq_strength=1.0)],
+        ),
+        Entry(
             "Repeat the queries that have several",
             lambda _: losses(PAIRS),
             [lambda _: losses(PAIRS.reshape(-1), QUERIES.repeat_interleave(2, 0))],

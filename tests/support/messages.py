@@ -42,7 +42,7 @@ def messages_of(source: str) -> List[str]:
     found = []
     for node in ast.walk(tree):
         name = _called(node) if isinstance(node, ast.Call) else ""
-        if name in (*OURS, "warn", "whole_number", "positive_number"):
+        if name in (*OURS, "warn", "whole_number", "positive_number", "fraction"):
             words = " ".join(_text(argument, tree) for argument in node.args).split()
             text = " ".join(words)
             if re.sub(r"Column|[^a-z]|\{\}", "", text):

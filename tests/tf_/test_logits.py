@@ -39,15 +39,16 @@ def losses(query, vectors, true_ids, sampled, count_of, dtype=np.float32, **sett
     return cross_entropy(*contrastive_logits(query, true, negative, DOMAIN, **settings))
 
 
+@pytest.mark.parametrize("strength", [0.0, 0.7, 1.0])
 @pytest.mark.parametrize("correct", [True, False])
 @pytest.mark.parametrize("temperature", [0.05, 1.0, 2.0])
 @pytest.mark.parametrize("excluded", [NOTHING, HISTORIES], ids=["nothing", "histories"])
-def test_each_row_is_as_by_hand(correct, temperature, excluded):
+def test_each_row_is_as_by_hand(correct, temperature, excluded, strength):
     query, vectors = numbers()
     true_ids, sampled = [3, 14, 7, 7, 12], [3, 7, 9, 9, 14, 0, 1, 5]  # repeats, hits, reserved ids
     count_of = np.linspace(0.1, 3.0, 15)
     expected = losses_by_hand(
-        query, vectors, true_ids, sampled, count_of, temperature, excluded, correct
+        query, vectors, true_ids, sampled, count_of, temperature, excluded, correct, strength
     )
     found = losses(
         query,
@@ -58,6 +59,7 @@ def test_each_row_is_as_by_hand(correct, temperature, excluded):
         temperature=temperature,
         excluded_ids=None if excluded is NOTHING else tf.ragged.constant(excluded, tf.int64),
         correct_positive=correct,
+        logq_strength=strength,
     )
     assert found.dtype == tf.float32
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)

@@ -12,6 +12,7 @@ from merlin_popsampler import PopSamplerError
 from merlin_popsampler.tf import InBatch, Mixture, PopularityBasedSampler, SampledSoftmax
 from tests.conftest import SEED
 from tests.support import ranking_cases
+from tests.support.loss_oracles import losses_by_hand
 from tests.support.processes import run_python, run_two_workers
 from tests.support.small_catalog import DISTRIBUTIONS, sampler
 
@@ -74,6 +75,38 @@ def test_rows_that_do_not_count_have_no_loss_and_the_others_share_the_mean(train
         assert all(np.isnan(value) for value in measured.values())
     else:
         np.testing.assert_allclose(measured["cross_entropy"], expected.sum() / 4, rtol=1e-5)
+
+
+@pytest.mark.parametrize("correct", [True, False])
+def test_the_strength_is_a_power_of_the_expected_counts_of_all_sources(correct):
+    query, table = vectors()
+    distribution = DISTRIBUTIONS["empirical"]
+
+    def layer(strength):
+        sources = [sampler(distribution=distribution), InBatch(14, 3, distribution=distribution)]
+        return SampledSoftmax(sources, correct_positive=correct, logq_strength=strength)
+
+    _, negative = layer(1.0).negatives.candidates(
+        tf.constant(TRUE_IDS), tf.gather(table, TRUE_IDS % 15), lambda ids: tf.gather(table, ids)
+    )
+    count_of = layer(1.0).negatives.expected_count(np.arange(15), 4).numpy()
+    counting = [0, 1, 3, 4]
+    for strength in (0.0, 0.4, 1.0):
+        expected = losses_by_hand(
+            query[counting],
+            table,
+            TRUE_IDS[counting],
+            negative.ids.numpy(),
+            count_of,
+            1.0,
+            [[]] * 4,
+            correct,
+            strength,
+        )
+        found = SampledSoftmax.from_config(layer(strength).get_config())(
+            query, TRUE_IDS, tf.constant(table), training=True
+        )
+        np.testing.assert_allclose(found.numpy()[counting], 6 / 4 * expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -370,10 +403,11 @@ for name, value in models[1][1].items():
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 with strategy.scope():
     distribution = Empirical(PopularityCurve.from_counts([4, 2, 1, 1]))
-    layer = SampledSoftmax([InBatch(6, 3, distribution=distribution), PopularityBasedSampler(6, 3,
-    2, distribution=distribution)]) table = tf.Variable(tf.random.stateless_normal([7, 4], [1, 2]))
+    sampler = PopularityBasedSampler(6, 3, 2, distribution=distribution)
+    layer = SampledSoftmax([InBatch(6, 3, distribution=distribution), sampler])
+    table = tf.Variable(tf.random.stateless_normal([7, 4], [1, 2]))
 
-def counts():
+def count_and_draw():
     replica = tf.distribute.get_replica_context().replica_id_in_sync_group
     ids = tf.where(replica == 0, [3, 4, 5], [3, 1, 1])  # three rows that count, and one
     positive, negative = layer.negatives.candidates(
@@ -381,10 +415,10 @@ def counts():
     )
     return positive.counts[0], negative.ids[3:]
 
-counts, drawn = map(strategy.experimental_local_results, strategy.run(tf.function(counts)))
+counts, drawn = map(strategy.experimental_local_results, strategy.run(tf.function(count_and_draw)))
 assert layer.negatives.expected_count([3], 3) == counts[0]
 assert layer.negatives.expected_count([3], 1) == counts[1]
-step = tf.function(counts)
+step = tf.function(count_and_draw)
 batches = [strategy.experimental_local_results(strategy.run(step)[1]) for _ in range(9)]
 assert any(list(a.numpy()) != list(b.numpy()) for a, b in batches)
 """

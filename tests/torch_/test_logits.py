@@ -72,14 +72,23 @@ def nested(lists):
     )
 
 
+@pytest.mark.parametrize("strength", [0.0, 0.7, 1.0])
 @pytest.mark.parametrize("correct", [True, False])
 @pytest.mark.parametrize("temperature", [0.05, 1.0, torch.tensor(2.0)], ids=["0.05", "1", "2"])
 @pytest.mark.parametrize("excluded", [NOTHING, HISTORIES], ids=["nothing", "histories"])
-def test_each_row_is_as_by_hand(correct, temperature, excluded):
+def test_each_row_is_as_by_hand(correct, temperature, excluded, strength):
     query, vectors = numbers()
     count_of = np.linspace(0.1, 3.0, 15)
     expected = losses_by_hand(
-        query, vectors, TRUE_IDS, SAMPLED, count_of, float(temperature), excluded, correct
+        query,
+        vectors,
+        TRUE_IDS,
+        SAMPLED,
+        count_of,
+        float(temperature),
+        excluded,
+        correct,
+        strength,
     )
     ways = [None] if excluded is NOTHING else [padded(excluded), nested(excluded)]
     for excluded_ids in [*ways, padded(excluded).to(torch.int32)]:
@@ -90,6 +99,7 @@ def test_each_row_is_as_by_hand(correct, temperature, excluded):
             temperature=temperature,
             excluded_ids=excluded_ids,
             correct_positive=correct,
+            logq_strength=strength,
         )
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 

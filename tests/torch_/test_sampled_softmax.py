@@ -11,7 +11,7 @@ from merlin_popsampler import PopSamplerError
 from merlin_popsampler.distributions import Empirical, PopularityCurve
 from merlin_popsampler.torch import PopularityBasedSampler, SampledSoftmaxLoss, whole_catalog
 from merlin_popsampler.torch.whole_catalog import score_catalog
-from tests.support.loss_oracles import ranked_by_hand
+from tests.support.loss_oracles import losses_by_hand, ranked_by_hand
 
 COUNTS = [300, 41, 41, 30, 9, 9, 9, 2, 1, 1, 1, 1]
 
@@ -73,6 +73,18 @@ def test_the_sum_over_the_samples_is_unbiased():
     mean, spread = np.mean(sums), np.std(sums) / np.sqrt(len(sums))
     assert abs(mean - float(scores.sum() - own)) < 5 * spread
     assert abs(mean - float(scores.sum())) > 5 * spread
+
+
+@pytest.mark.parametrize("correct", [True, False])
+@pytest.mark.parametrize("strength", [0.0, 0.4, 1.0])
+def test_the_strength_is_a_power_of_the_expected_counts(strength, correct):
+    query, ids, table = numbers()
+    settings = {"correct_positive": correct, "logq_strength": strength, "reduction": "none"}
+    found = SampledSoftmaxLoss(sampler(), 0.5, **settings)(query, ids, table)
+    sampled, count_of = sampler().sample_ids(), sampler().expected_count(torch.arange(15))
+    arrays = [x.detach().numpy() for x in (query, table.weight, ids, sampled, count_of)]
+    expected = losses_by_hand(*arrays, 0.5, [[]] * 6, correct, strength)
+    np.testing.assert_allclose(found.detach(), expected, rtol=1e-5)
 
 
 # ------------------------------------------------------------------ rows
@@ -378,7 +390,12 @@ def test_ids_of_another_shape_or_kind_are_refused(ids):
 
 @pytest.mark.parametrize(
     ("settings", "message"),
-    [({"reduction": "average"}, "reduction"), ({"temperature": 0.0}, "temperature")],
+    [
+        ({"reduction": "average"}, "reduction"),
+        ({"temperature": 0.0}, "temperature"),
+        ({"logq_strength": -0.1}, "from 0 to 1"),
+        ({"logq_strength": True}, "from 0 to 1"),
+    ],
 )
 def test_refused(settings, message):
     with pytest.raises(PopSamplerError, match=message):

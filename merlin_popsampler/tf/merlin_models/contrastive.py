@@ -8,7 +8,7 @@ from merlin.models.tf.outputs import contrastive
 from merlin.models.tf.outputs.base import DotProduct
 from merlin.models.utils.constants import MIN_FLOAT
 
-from merlin_popsampler.core.checks import positive_number, whole_number
+from merlin_popsampler.core.checks import fraction, positive_number, whole_number
 from merlin_popsampler.tf.hits import count_ahead, own_scores, tie_threshold
 from merlin_popsampler.tf.ids import integers
 from merlin_popsampler.tf.item_table import losses_kept
@@ -85,6 +85,7 @@ class ContrastiveOutput(contrastive.ContrastiveOutput):  # type: ignore[misc]
       store_negative_ids: as in Merlin Models.
       logq_sampling_correction: fixed: samples are corrected for.
       correct_positive: see `contrastive_logits`.
+      logq_strength: from 0 to 1, the strength of the correction; see `contrastive_logits`.
       candidate: the item tower, an `Encoder`. Where a model makes it itself, as
         `MatrixFactorizationModelV2` does, give it afterwards: `set_candidate`.
       item_features: an `ItemFeatures` of the tower's features; None if it needs the id alone.
@@ -126,6 +127,7 @@ class ContrastiveOutput(contrastive.ContrastiveOutput):  # type: ignore[misc]
         logq_sampling_correction: bool = True,
         *,
         correct_positive: bool = True,
+        logq_strength: float = 1.0,
         candidate: Any = None,
         item_features: Any = None,
         evaluate_on: str = "catalog",
@@ -153,6 +155,9 @@ class ContrastiveOutput(contrastive.ContrastiveOutput):  # type: ignore[misc]
             "logits_temperature", logits_temperature, "Pass what scores are to be divided by."
         )
         self.correct_positive = bool(correct_positive)
+        self.logq_strength = fraction(
+            "logq_strength", logq_strength, "Pass 1.0 for the whole correction."
+        )
         self.evaluate_on = evaluate_on
         self.top_k = whole_number("top_k", top_k, 1, "Pass how many of the best items count.")
         self.candidate, self._item_features = candidate, item_features
@@ -273,7 +278,9 @@ class ContrastiveOutput(contrastive.ContrastiveOutput):  # type: ignore[misc]
         """Log-probabilities of each row's positive, then of all negatives; and the ranks."""
         domain = self.negative_samplers.domain
         scores = candidate_scores(query, positive, negative, self.logits_temperature)
-        logits = corrected(scores, positive, negative, domain, self.correct_positive)
+        logits = corrected(
+            scores, positive, negative, domain, self.correct_positive, self.logq_strength
+        )
         own = clip_finite(positive.vectors)
         threshold = tie_threshold(own_scores(scores.query, own), scores.query, own)
         are_ranked = domain.contains(negative.ids) & ~scores.masked
@@ -298,6 +305,7 @@ class ContrastiveOutput(contrastive.ContrastiveOutput):  # type: ignore[misc]
             **super().get_config(),
             "logits_temperature": self.logits_temperature,
             "correct_positive": self.correct_positive,
+            "logq_strength": self.logq_strength,
             "evaluate_on": self.evaluate_on,
             "top_k": self.top_k,
         }

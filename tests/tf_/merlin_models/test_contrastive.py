@@ -67,7 +67,7 @@ def in_batch_counts(ids):
     return np.where(known, (COUNTING.sum() - 1) * probs[np.clip(ids, 3, 14) - MIN_ID], 0.0)
 
 
-def wanted_losses(sources, temperature, correct):
+def wanted_losses(sources, temperature, correct, strength=1.0):
     """By hand, from the draws and expected counts of twin samplers."""
     ids, with_counts = np.zeros(0, np.int64), []
     for source in sources:
@@ -78,12 +78,14 @@ def wanted_losses(sources, temperature, correct):
             ids = np.concatenate([ids, source.sample_ids()])
             with_counts.append(lambda some, twin=source: twin.expected_count(some).numpy())
     true_counts, counts = (
-        sum(expected_count(np.array(some)) for expected_count in with_counts) for some in (IDS, ids)
+        sum(expected_count(np.array(some)) for expected_count in with_counts) ** strength
+        for some in (IDS, ids)
     )
     true_counts = true_counts if correct else None
     return losses_by_hand(QUERY, TABLE, IDS, ids, counts, temperature, true_counts)
 
 
+@pytest.mark.parametrize("strength", [1.0, 0.6])
 @pytest.mark.parametrize("correct", [True, False], ids=["corrected", "uncorrected"])
 @pytest.mark.parametrize(
     "sources",
@@ -94,10 +96,11 @@ def wanted_losses(sources, temperature, correct):
     ],
     ids=["a sampler", "in-batch", "several"],
 )
-def test_the_loss_is_the_formula_over_the_rows_that_count(sources, correct):
-    output = output_on(negatives=sources(), logits_temperature=0.3, correct_positive=correct)
+def test_the_loss_is_the_formula_over_the_rows_that_count(sources, correct, strength):
+    settings = {"correct_positive": correct, "logq_strength": strength}
+    output = output_on(negatives=sources(), logits_temperature=0.3, **settings)
     prediction = answer(output)
-    wanted = wanted_losses(sources(), 0.3, correct)
+    wanted = wanted_losses(sources(), 0.3, correct, strength)
     np.testing.assert_allclose(
         -prediction.outputs[:, 0].numpy()[COUNTING], wanted, rtol=1e-5, atol=1e-6
     )
@@ -299,6 +302,7 @@ SETTINGS = {
     "candidate_name": "what",
     "store_negative_ids": True,
     "correct_positive": False,
+    "logq_strength": 0.7,
     "evaluate_on": "candidates",
     "top_k": 7,
     "name": "asks",
