@@ -118,11 +118,12 @@ class PopularityBasedSampler(CatalogSampler, tf.keras.layers.Layer):  # type: ig
         Inside a layer, a training step or a `tf.function` only: while a functional Keras model is
         being built, this would draw once, for ever. There, call the sampler, or `sampled_values`.
         """
-        self._traced |= not tf.executing_eagerly()
-        if self._first_key is None:
-            self._first_key = stream.first_key(self.seed)
+        self._note_trace()
+        key = self._first_key
+        if key is None:
+            key = self.__dict__["_first_key"] = stream.first_key(self.seed)
         place = stream.next_position(
-            self._stream, self._first_key, self.share_across_replicas, self.seed is None
+            self._stream, key, self.share_across_replicas, self.seed is None
         )
         ranks = draw_ranks(self.distribution, *place, self._max_num_samples, self.unique)
         return self.domain.id(ranks)
@@ -181,11 +182,16 @@ class PopularityBasedSampler(CatalogSampler, tf.keras.layers.Layer):  # type: ig
         return self._counts_of_ids(ids, self._table, 1.0)
 
     def _counts_of_ids(self, ids: Any, table: ExpectedCounts, outside: float) -> tf.Tensor:
-        self._traced |= not tf.executing_eagerly()
+        self._note_trace()
         ids = integers(ids)
         if isinstance(ids, tf.RaggedTensor):
             return ids.with_flat_values(self._counts_of_ids(ids.flat_values, table, outside))
         return expected_count(table, self.domain.rank(tf.cast(ids, tf.int64)), outside)
+
+    def _note_trace(self) -> None:
+        # Keras deletes an attribute before it sets it anew: another thread would find none.
+        if not tf.executing_eagerly():
+            self.__dict__["_traced"] = True
 
     def _draw_with_counts(self, true_ids: Any) -> Tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         true_ids = integers(true_ids)
