@@ -1,7 +1,12 @@
-"""Proposal distributions for `PopularityBasedSampler(distribution=...)`.
+"""Exports the proposal distributions for `PopularityBasedSampler(distribution=...)`.
 
-To add one, subclass `Distribution`, describe its probabilities as `Segments`, and register the
-class by `register_distribution`. Every framework then draws from it and corrects by it.
+To add a distribution, subclass `Distribution`, describe its probabilities as `Segments`, and
+register the class by `register_distribution`. Every framework then draws from it and corrects by it.
+
+Examples:
+  >>> from merlin_popsampler.distributions import LogUniform
+  >>> LogUniform(3).probs().round(4).tolist()
+  [0.5, 0.2925, 0.2075]
 """
 
 from .core.distributions import Distribution, Empirical, LogUniform, Uniform, register_distribution

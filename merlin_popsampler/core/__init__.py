@@ -1,5 +1,5 @@
-"""The mathematics that the frameworks share: ids, distributions, draw plans, expected counts.
+"""Provides the mathematics that all frameworks share: distributions, draw plans, expected counts.
 
-Here lives what can be said in NumPy, in float64, without an id of a real catalog being read: no
-schema, no file, no tensor. It may import NumPy, the standard library and `errors`.
+The code is NumPy in float64. It reads no schema, no file and no tensor. It may import NumPy, the
+standard library and `errors`.
 """

@@ -1,4 +1,4 @@
-"""One uniform to a cell of a discrete distribution without a search: the alias method.
+"""Maps a uniform to a cell of a discrete distribution without a search: the alias method.
 
 References:
   A. J. Walker, "An efficient method for generating discrete random variables with general
@@ -15,10 +15,12 @@ from .segments import Floats, Ints
 
 
 def alias_table(masses: Any) -> Tuple[Floats, Ints]:
-    """Cuts and aliases: a uniform column j keeps j below its cut, and is its alias above.
+    """Builds an alias table: column j returns j below its cut, and its alias from the cut on.
+
+    A draw takes a column uniformly and a uniform position in it.
 
     Args:
-      masses: float64 `[n]`, positive, in any scale.
+      masses: float64 `[n]`, positive probabilities in any scale.
 
     Returns:
       Cuts in (0, 1], float64 `[n]`, and aliases, int64 `[n]`.
@@ -40,5 +42,5 @@ def alias_table(masses: Any) -> Tuple[Floats, Ints]:
         rest[high] -= 1.0 - rest[low]
         if rest[high] < 1.0:
             small.append(large.pop())
-    # What is left is 1 but for rounding, and keeps its whole column.
+    # The remaining masses are 1 up to rounding, so each keeps its whole column.
     return cuts, aliases

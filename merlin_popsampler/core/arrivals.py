@@ -1,4 +1,8 @@
-"""The race behind unique draws: how many ids have arrived by a time, and what follows from it."""
+"""Computes inclusion probabilities of distinct draws from the arrival times of ids.
+
+Ids arrive at independent exponential times, and the first K ids to arrive are the sample. This is
+the race of successive sampling, see `expected_counts.inclusion_probability`.
+"""
 
 import math
 from typing import Any, Callable, Tuple
@@ -9,11 +13,11 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 
 _LOG_TINY = 36.0
-"""Probabilities below exp(-36) = 2e-16 are dropped."""
+"""Probabilities below exp(-36) = 2e-16 are neglected."""
 _EXACT_VARIANCE = 100.0
-"""Up to this variance a count is treated exactly, above by its cumulants."""
+"""Up to this variance the distribution of a count is exact; above, cumulants approximate it."""
 _SMALL = 0.05
-"""Arrival probabilities this close to 0 or 1 enter by their power sums."""
+"""Arrival probabilities this close to 0 or 1 enter through their power sums."""
 _POWERS = 12
 
 _legendre: Any = np.polynomial.legendre
@@ -22,7 +26,18 @@ _erfc = np.frompyfunc(math.erfc, 1, 1)
 
 
 class Race:
-    """The count of arrivals by a time x, and integrals over x of its distribution."""
+    """Integrates the distribution of the number of arrivals over time.
+
+    Args:
+      probs: float64 `[n]`, falling one-draw probabilities.
+      multiplicities: float64 `[n]`, the number of ids with each probability.
+      num_sampled: K, the number of distinct ids of a batch.
+
+    Examples:
+      >>> race = Race(np.array([0.5, 0.25]), np.array([1.0, 2.0]), num_sampled=2)
+      >>> race.inclusion(np.array([0.5, 0.25])).round(6).tolist()
+      [0.833333, 0.583333]
+    """
 
     def __init__(self, probs: Floats, multiplicities: Floats, num_sampled: int) -> None:
         self.probs = probs
@@ -31,7 +46,7 @@ class Race:
         self.size = float(multiplicities.sum())
 
     def inclusion(self, targets: Floats) -> Floats:
-        """The integral for each probability of `targets` `[n]`."""
+        """Returns the inclusion probability of each one-draw probability in `targets`, `[n]`."""
         certain, times, weights = self._panels()
         expected_counts = -np.expm1(-targets * certain)
         cumulants = self._cumulants(times)
@@ -51,7 +66,10 @@ class Race:
         return float(arrived.sum()), float(arrived @ missing)
 
     def _score(self, time: float) -> float:
-        """Signed sqrt of Bennett's exponent: below -6 the count is surely under K, above 6 over."""
+        """Returns the signed root of Bennett's exponent.
+
+        Below -6 the count is almost surely below K, and above 6 it is almost surely above K.
+        """
         mean, variance = self._moments(time)
         gap = abs(mean - self.num_sampled)
         if variance <= 0.0:
@@ -65,10 +83,10 @@ class Race:
         return math.copysign(math.sqrt(exponent), mean - self.num_sampled)
 
     def _panels(self) -> Tuple[float, Floats, Floats]:
-        """A time until which fewer than K have surely arrived, then quadrature times and weights.
+        """Returns a time before which fewer than K have arrived, quadrature times and weights.
 
-        Panels are equal steps of log time plus score, so that neither a sudden rise of the count
-        nor a long plateau is missed.
+        Panels are equal steps of log time plus score. So they resolve a sudden rise of the count as
+        well as a long plateau.
         """
         edge = math.sqrt(_LOG_TINY)
         early = math.log(0.05 * self.num_sampled)
@@ -93,19 +111,19 @@ class Race:
         return certain, times, weights
 
     def _last(self, early: float) -> float:
-        """Logarithm of a time after which nothing is left to integrate for any rank.
+        """Returns the logarithm of a time after which the integrals of all ranks are negligible.
 
         When K arrivals are expected, the chance of fewer is at most 1/2, since the median of such a
-        count is next to its mean; s times later it is at most 2^-s, since each of s equal spans
-        of time has its own chance to bring K. So what is cut off is small beside what is kept, of
-        the smallest expected count too: rounding, summed until the rarest ids arrive, would not be.
+        count is next to its mean. At s times that time it is at most 2^-s, since each of s equal
+        spans of time has its own chance to bring K. So the neglected part is small relative to
+        every expected count. Rounding errors, summed until the rarest ids arrive, would be larger.
         """
         never = math.log((_LOG_TINY + math.log(self.size) + 10) / self.probs[-1])
         half = _bisect(lambda y: self._moments(math.exp(y))[0] >= self.num_sampled, early, never)
         return min(never, half + math.log(_LOG_TINY / math.log(2)))
 
     def _cumulants(self, times: Floats) -> Floats:
-        """First four cumulants of the count at each time, `[4, times]`."""
+        """Returns the first four cumulants of the count at each time, `[4, times]`."""
         result = np.empty((4, len(times)))
         rows = max(1, 1_000_000 // len(self.probs))
         for i in range(0, len(times), rows):
@@ -115,7 +133,7 @@ class Race:
         return result
 
     def _exact(self, time: float, moments: Floats, arrived: Floats) -> Floats:
-        """P(others <= K - 1) by the discrete Fourier transform of the count's distribution."""
+        """Returns P(at most K - 1 other ids) by a discrete Fourier transform."""
         mean, variance = moments
         reach = _LOG_TINY / 3 + math.sqrt(_LOG_TINY**2 / 9 + 2 * _LOG_TINY * variance)
         low = max(0, math.floor(mean - reach) - 1)
@@ -137,10 +155,11 @@ class Race:
         return np.asarray((terms + 2.0 * others.sum(axis=1).real) / points)
 
     def _log_characteristic(self, time: float, shift: Any, angles: Floats) -> Any:
-        """Logarithm of E exp(i angle count): the ids in between one by one, the rest by power sums.
+        """Returns the logarithm of E exp(i angle count).
 
-        log(1 + q u) = sum of (-1)^(r+1) (q u)^r / r for small q, u = exp(i angle) - 1; and the same
-        with 1 - q and the conjugate of u for q close to 1, times exp(i angle).
+        Probabilities q near 0 or 1 enter through power sums, all other q one by one. For small q,
+        log(1 + q u) = sum of (-1)^(r+1) (q u)^r / r with u = exp(i angle) - 1. For q near 1, the
+        same holds with 1 - q and the conjugate of u, times exp(i angle).
         """
         first, last = np.searchsorted(
             -self.probs, [math.log(_SMALL) / time, math.log1p(-_SMALL) / time]
@@ -168,10 +187,10 @@ def _bernoulli(arrived: Floats) -> Tuple[Floats, Floats, Floats, Floats]:
 
 
 def _edgeworth(num_sampled: int, cumulants: Floats, arrived: Floats) -> Floats:
-    """P(others <= K - 1) from four cumulants, `[times, targets]`.
+    """Returns P(at most K - 1 other ids) from four cumulants, `[times, targets]`.
 
-    1/12 and 7/240 turn the cumulants of a count into those of the density whose integral up to
-    K - 1/2 is the sum up to K - 1.
+    The terms 1/12 and 7/240 turn the cumulants of a count into those of a density. Its integral up
+    to K - 1/2 is the sum of the count's probabilities up to K - 1.
     """
     k1, k2, k3, k4 = (all_[:, None] - one for all_, one in zip(cumulants, _bernoulli(arrived)))
     k2, k4 = k2 - 1 / 12, k4 + 7 / 240
@@ -189,7 +208,7 @@ def _edgeworth(num_sampled: int, cumulants: Floats, arrived: Floats) -> Floats:
 
 
 def _bisect(above: Callable[[float], bool], low: float, high: float) -> float:
-    """Where `above` turns true; `low` if it is true there already."""
+    """Returns the point at which `above` becomes true, or `low` if it is true there."""
     if above(low):
         return low
     while high - low > 1e-9:

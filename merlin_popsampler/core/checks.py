@@ -1,4 +1,4 @@
-"""Numbers that users and schema files pass, checked in one place and by one rule."""
+"""Validates numbers from users and schema files."""
 
 import numbers
 import operator
@@ -9,28 +9,28 @@ import numpy as np
 from merlin_popsampler.errors import PopSamplerError
 
 _EXACT = 2**53
-"""Floats hold every whole number up to here, and not every one above."""
+"""Largest number up to which float64 represents every whole number."""
 LONGEST_LIST = 10**9
-"""Most ids that are listed one by one: 4 GB of float32, and embedding tables end before."""
+"""Largest length of a list of all ids, 4 GB of float32. Embedding tables are shorter."""
 
 
 def whole_number(
     name: str, value: Any, at_least: int, advice: str, at_most: Optional[int] = None
 ) -> int:
-    """The value as a Python integer.
+    """Returns a value as a Python integer.
 
-    Integers of any library will do, and floats without a fraction, since Merlin's schema files turn
-    integers into floats; bools, words and fractions will not.
+    Accepts integers of any library, and floats without a fraction, since Merlin's schema files turn
+    integers into floats. Rejects bools, strings and fractions.
 
     Args:
-      name: of the argument, for the message.
-      value: what was passed.
-      at_least: smallest value allowed.
-      advice: what to do instead, a sentence.
-      at_most: largest value allowed; None for any.
+      name: name of the argument, for the message.
+      value: the value to check.
+      at_least: smallest value allowed, inclusive.
+      advice: a sentence for the message that tells what to do instead.
+      at_most: largest value allowed, inclusive; None for no limit.
 
     Raises:
-      PopSamplerError: anything else.
+      PopSamplerError: the value is not a whole number in this range.
 
     Examples:
       >>> whole_number("max_id", 7.0, 0, "Take it from the schema.")
@@ -46,7 +46,7 @@ def whole_number(
 
 
 def is_number(value: Any) -> bool:
-    """Whether the value is a real number of any library; bools are none.
+    """Tests whether a value is a real number of any library; bools are not.
 
     Examples:
       >>> [is_number(value) for value in (0.5, np.float32(2), True, "2", None)]
@@ -56,10 +56,15 @@ def is_number(value: Any) -> bool:
 
 
 def positive_number(name: str, value: Any, advice: str) -> float:
-    """The value as a float.
+    """Returns a value as a float.
+
+    Args:
+      name: name of the argument, for the message.
+      value: the value to check.
+      advice: a sentence for the message that tells what to do instead.
 
     Raises:
-      PopSamplerError: no number, one that is not finite, or one that is not above 0.
+      PopSamplerError: the value is not a finite number above 0.
 
     Examples:
       >>> positive_number("temperature", 1, "Pass 1.0.")
@@ -90,35 +95,46 @@ def fraction(name: str, value: Any, advice: str) -> float:
 
 
 def catalog_size(size: Any) -> int:
-    """The number of items of a catalog: from 1 to 2**53, the ids that a schema can carry.
+    """Returns the number of items of a catalog as an integer from 1 to 2**53.
+
+    A schema carries larger ids inexactly.
 
     Raises:
-      PopSamplerError: anything else.
+      PopSamplerError: the size is not a whole number in this range.
+
+    Examples:
+      >>> catalog_size(8.0)
+      8
     """
     advice = "A distribution needs at least one item: check min_id and max_id."
     return whole_number("the size of a catalog", size, 1, advice, _EXACT)
 
 
 def list_length(number_of_ids: int) -> int:
-    """The length of a list of all ids, if it is one that can be made.
+    """Returns the length of a list of all ids, if it fits in memory.
 
     Raises:
-      PopSamplerError: more than `LONGEST_LIST`.
+      PopSamplerError: the length exceeds `LONGEST_LIST`.
+
+    Examples:
+      >>> list_length(1003)
+      1003
     """
     advice = "Ask for the ids that you need: distribution.prob(ranks), or sampler.probability(ids)."
     return whole_number("the length of a list of all ids", number_of_ids, 0, advice, LONGEST_LIST)
 
 
 def frozen_array(name: str, values: Any, dtype: Any) -> Any:
-    """A read-only copy of numbers as an array, int64 or float64.
+    """Copies numbers to a read-only array.
 
     Args:
-      name: of the argument, for the message.
+      name: name of the argument, for the message.
       values: numbers of any library and shape.
-      dtype: of the result.
+      dtype: `np.int64` or `np.float64`, the dtype of the result.
 
     Raises:
-      PopSamplerError: no numbers, or no whole ones of 64 bits where `dtype` is int64.
+      PopSamplerError: the values are not numbers, or not whole numbers of 64 bits if `dtype` is
+        int64.
 
     Examples:
       >>> frozen_array("starts", [0.0, 3.0], np.int64).tolist()
@@ -141,16 +157,16 @@ def frozen_array(name: str, values: Any, dtype: Any) -> Any:
 
 
 def batch_size(name: str, value: Any, size: int, unique: bool) -> int:
-    """The number of draws of a batch, which cannot hold more distinct items than there are.
+    """Returns the number of draws of a batch, at most `size` if the draws are distinct.
 
     Args:
-      name: of the argument, for the message.
-      value: what was passed.
+      name: name of the argument, for the message.
+      value: the value to check.
       size: number of items.
       unique: whether the draws are distinct.
 
     Raises:
-      PopSamplerError: not a whole number from 1 on, or more unique draws than items.
+      PopSamplerError: the value is not a whole number from 1 on, or exceeds `size` if `unique`.
 
     Examples:
       >>> batch_size("num_sampled", 7, size=7, unique=True)
@@ -166,7 +182,12 @@ def batch_size(name: str, value: Any, size: int, unique: bool) -> int:
 
 
 def shown(value: Any) -> str:
-    """The value as a message quotes it, cut short."""
+    """Returns the `repr` of a value for a message, truncated after 60 characters.
+
+    Examples:
+      >>> shown("item")
+      "'item'"
+    """
     # NumPy 2 writes np.float64(0.5) for 0.5.
     text = repr(value.item() if isinstance(value, np.generic) else value)
     return text if len(text) <= 60 else f"{text[:60]}..."

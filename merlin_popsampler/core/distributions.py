@@ -1,7 +1,7 @@
-"""Proposal distributions over the ranks of a catalog, in float64: the reference for every device.
+"""Defines the proposal distributions over the ranks of a catalog, in float64.
 
-A distribution is its segments and its configuration. To add one, write a class here: drawing,
-correction, saving and reports need no change.
+They are the reference for every device. A distribution consists of segments and a configuration. To
+add one, write a class here. Drawing, correction, saving and reports need no change.
 """
 
 from abc import ABC, abstractmethod
@@ -20,14 +20,35 @@ from .segments import Floats, Ints, Segments
 AnyDistribution = TypeVar("AnyDistribution", bound="Type[Distribution]")
 _DISTRIBUTIONS: Dict[str, "Type[Distribution]"] = {}
 _BLOCK = 2**20
-"""Ranks at a time, where a catalog is too large for lists of its length."""
+"""Ranks that are processed at a time, if the catalog is too large for one list."""
 
 
 def register_distribution(distribution: AnyDistribution) -> AnyDistribution:
-    """Registers a distribution class by its name, for configurations and `distribution="<name>"`.
+    """Registers a distribution class by its name, as a class decorator.
+
+    Configurations and `distribution="<name>"` find the class by that name.
+
+    Args:
+      distribution: a subclass of `Distribution` with a `name`.
+
+    Returns:
+      The class itself.
 
     Raises:
       PopSamplerError: another class has that name.
+
+    Examples:
+      >>> @register_distribution
+      ... class TwoRanks(Distribution):
+      ...     name = "two_ranks"
+      ...
+      ...     def __init__(self):
+      ...         super().__init__(Segments(starts=[0, 1], masses=[0.75, 0.25], size=2))
+      ...
+      ...     def get_config(self):
+      ...         return {"name": self.name}
+      >>> distribution_from_config({"name": "two_ranks"}).probs().tolist()
+      [0.75, 0.25]
     """
     known = _DISTRIBUTIONS.setdefault(distribution.name, distribution)
     if known.__qualname__ != distribution.__qualname__:
@@ -40,15 +61,21 @@ def register_distribution(distribution: AnyDistribution) -> AnyDistribution:
 
 
 class Distribution(ABC):
-    """A distribution over the ranks `0` to `size - 1`, most frequent first; it never changes.
+    """Represents a proposal distribution over the ranks `0` to `size - 1`, most frequent first.
+
+    Distributions are immutable. They are equal if their configurations are equal.
 
     Args:
-      segments: where its probability lies.
+      segments: the probability mass of each range of ranks.
 
     Attributes:
-      name: the distribution's name in a sampler's configuration.
+      name: name of the distribution in the configuration of a sampler.
       size: number of ranks, at least 1.
-      segments: all that a device must know to draw by this distribution.
+      segments: the data from which a device draws.
+
+    Examples:
+      >>> LogUniform(3).prob([0, 1, 2]).round(4).tolist(), LogUniform(3) == LogUniform(3)
+      ([0.5, 0.2925, 0.2075], True)
     """
 
     name: ClassVar[str]
@@ -63,28 +90,39 @@ class Distribution(ABC):
 
     @classmethod
     def from_config(cls, config: Dict[str, Any]) -> "Distribution":
-        """The distribution whose `get_config` gave `config`, its `name` left out."""
+        """Builds the distribution from the result of `get_config` without its `name`."""
         return cls(**config)
 
     def prob(self, ranks: Any) -> Floats:
-        """Probability of one draw, float64 of the ranks' shape; 0 outside `[0, size)`."""
+        """Returns the probability of each rank in one draw, 0 outside `[0, size)`.
+
+        Args:
+          ranks: integers of any shape.
+
+        Returns:
+          float64 of the shape of `ranks`.
+        """
         return self.segments.prob(ranks)
 
     def inverse(self, uniforms: Any) -> Ints:
-        """Ranks (int64) that uniforms in `[0, 1)` draw."""
+        """Maps uniforms in `[0, 1)` to ranks, int64 of their shape: the inverse CDF."""
         return self.segments.inverse(uniforms)
 
     def nodes(self) -> Tuple[Floats, Floats]:
-        """A short list that stands for the catalog in sums; see `Segments.nodes`."""
+        """Returns a short list that represents the catalog in sums; see `Segments.nodes`."""
         return self.segments.nodes()
 
     def probs(self) -> Floats:
-        """Probability of every rank, float64 `[size]`: for reports, it has the catalog's length."""
+        """Returns the probability of every rank, float64 `[size]`, for reports.
+
+        Raises:
+          PopSamplerError: the catalog has more than a billion ranks.
+        """
         return self.segments.dense()
 
     @cached_property
     def _identity(self) -> str:
-        """The configuration as text, made once: traces look distributions up by it."""
+        """Returns the configuration as text, the key under which traces look distributions up."""
         return repr(sorted(self.get_config().items()))
 
     def __eq__(self, other: object) -> bool:
@@ -99,7 +137,10 @@ class Distribution(ABC):
 
 @register_distribution
 class Uniform(Distribution):
-    """Every rank alike: `p = 1 / size`.
+    """Gives every rank the same probability: `p = 1 / size`.
+
+    Args:
+      size: number of ranks, from 1 to 2**53.
 
     Examples:
       >>> Uniform(4).prob([0, 3, 4]).tolist(), Uniform(4).inverse([0.0, 0.99]).tolist()
@@ -117,7 +158,12 @@ class Uniform(Distribution):
 
 @register_distribution
 class LogUniform(Distribution):
-    """Zipf-like without a table: `p(rank) = log((rank + 2) / (rank + 1)) / log(size + 1)`.
+    """Approximates Zipf's law: `p(rank) = log((rank + 2) / (rank + 1)) / log(size + 1)`.
+
+    It needs no counts, but assumes ids in frequency order.
+
+    Args:
+      size: number of ranks, from 1 to 2**53.
 
     Examples:
       >>> distribution = LogUniform(3)
@@ -138,11 +184,18 @@ class LogUniform(Distribution):
 
 @register_distribution
 class Empirical(Distribution):
-    """The measured popularity: `p(rank)` proportional to `height(step of rank) ** distortion`.
+    """Follows the measured popularity: `p` is proportional to `height ** distortion`.
+
+    The height of a rank is the mean count of its step in the popularity curve.
 
     Args:
       steps: the popularity curve, at least one step.
-      distortion: 1 draws as often as counted, 0.75 is word2vec's choice, 0 is uniform.
+      distortion: power of the counts, `>= 0`. 1 draws as often as counted, 0.75 is the choice of
+        word2vec, 0 is uniform.
+
+    Raises:
+      PopSamplerError: arguments of another type, or a power that leaves a rank a probability below
+        1e-37.
 
     Examples:
       >>> distribution = Empirical(PopularityCurve.from_counts([5, 3, 1, 1]))
@@ -193,10 +246,13 @@ class Empirical(Distribution):
 
 
 def distribution_from_config(config: Mapping[str, Any]) -> Distribution:
-    """The distribution whose `get_config` gave `config`.
+    """Builds a distribution from the result of its `get_config`.
+
+    Args:
+      config: `name`, and the arguments that the class of that name takes.
 
     Raises:
-      PopSamplerError: no registered distribution's name, or not what that distribution is made of.
+      PopSamplerError: the name is not registered, or the arguments do not fit its class.
 
     Examples:
       >>> distribution_from_config({"name": "log_uniform", "size": 7})
@@ -220,7 +276,7 @@ def distribution_from_config(config: Mapping[str, Any]) -> Distribution:
 
 
 def distance(distribution: Distribution, counts: Any) -> Dict[str, float]:
-    """How far a distribution is from counts in rank order.
+    """Measures the distance of a distribution from counts in rank order.
 
     Args:
       distribution: the distribution.
@@ -228,6 +284,9 @@ def distance(distribution: Distribution, counts: Any) -> Dict[str, float]:
 
     Returns:
       `{"tv": total variation in [0, 1], "kl": KL(data to distribution) in nats}`.
+
+    Raises:
+      PopSamplerError: counts of another shape or range.
 
     Examples:
       >>> distance(Uniform(2), [3, 1])["tv"]
@@ -249,7 +308,9 @@ def distance(distribution: Distribution, counts: Any) -> Dict[str, float]:
 
 
 def distance_of_steps(distribution: Distribution, steps: PopularityCurve) -> Dict[str, float]:
-    """As `distance`, of counts that are given as steps: blocks of ranks are held, not all of them.
+    """Measures the distance of a distribution from counts that are given as steps.
+
+    See `distance`. The memory of this function is that of a block of ranks.
 
     Examples:
       >>> distance_of_steps(Uniform(2), PopularityCurve.from_counts([3, 1]))["tv"]

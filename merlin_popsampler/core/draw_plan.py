@@ -1,4 +1,8 @@
-"""How many random numbers a batch of distinct ranks takes, and where they are best spent."""
+"""Plans how many random numbers a batch of distinct ranks takes.
+
+Most draws repeat frequent ranks. So a plan may decide the first ranks, the head, one by one, and
+draw only from the ranks behind it, the tail.
+"""
 
 import functools
 import math
@@ -12,31 +16,38 @@ from merlin_popsampler.errors import PopSamplerError
 from .distributions import Distribution
 
 _RARE = 36.0
-"""What is ruled out has a probability below exp(-36) = 2**-52, the grain of the uniforms."""
+"""Events are neglected if their probability is below exp(-36) = 2**-52, the grain of uniforms."""
 _SELDOM = 3.0
-"""A first, shorter try is short of distinct ranks by chance beyond three standard deviations."""
+"""Standard deviations by which a first, shorter attempt exceeds the expected need."""
 _WORTH = 2500
-"""Draws that must be saved before a head of its own pays for its additional steps."""
+"""Minimum saving in draws that makes a separate pass over the head worthwhile."""
 _STEADY = 1000
-"""Draws of the tail from which on their time varies little enough for the bounds below."""
+"""Minimum number of draws of the tail, so that the bounds below hold for their arrival time."""
 _RACE = 0.75
-"""The race is run where the draws would be more than this share of the catalog."""
+"""Share of the catalog above which arrival times of all ranks are cheaper than draws."""
 PROPOSALS = 8
-"""Tries at a gamma variate, three uniforms each, of which nearly all are accepted."""
+"""Proposals for a gamma variate, three uniforms each; nearly every proposal is accepted."""
 _MOST = 2**31 - 1
-"""Random numbers of a batch: frameworks index what they sort, or make distinct, in 32 bits."""
+"""Most random numbers of a batch, since frameworks sort and deduplicate with 32-bit indices."""
 
 
 @dataclass(frozen=True)
 class DrawPlan:
-    """Numbers of random numbers for `num_sampled` distinct ranks.
+    """Holds the numbers of draws for a batch of `num_sampled` distinct ranks.
 
     Attributes:
       head: ranks `[0, head)` whose arrival is decided one by one; 0 for none.
       head_mass: probability that a draw is in the head.
-      tail: draws from the ranks behind the head, while the head is decided.
-      draws: draws from the whole distribution after that, enough but for a chance of exp(-36).
-      few: draws that are nearly always enough, at most `draws`.
+      tail: number of draws from the ranks behind the head, while the head is decided.
+      draws: number of draws from the whole distribution after that. It is too small with a
+        probability of exp(-36).
+      few: number of draws that is nearly always sufficient, at most `draws`.
+
+    Examples:
+      >>> from merlin_popsampler.core.distributions import LogUniform
+      >>> plan = plan_draws(LogUniform(1000), 100)
+      >>> plan.head, plan.few <= plan.draws
+      (0, True)
     """
 
     head: int
@@ -47,19 +58,29 @@ class DrawPlan:
 
     @property
     def length(self) -> int:
-        """Numbers of the sequence of ranks that is made."""
+        """Length of the sequence of ranks from which the distinct ones are taken."""
         return self.head + self.tail + self.draws
 
 
 @functools.lru_cache(maxsize=256)
 def plan_draws(distribution: Distribution, num_sampled: int) -> DrawPlan:
-    """The cheaper of plain draws and of a head that is decided one by one.
+    """Returns the cheaper of two plans: plain draws, or a head that is decided one by one.
 
-    Most draws repeat ids of the head: 332,000 log-uniform ones hold 100,000 distinct ids out of a
-    million. With the first 32,767 ids decided by themselves, 93,000 draws do.
+    Most draws repeat ids of the head. For example, 332,000 log-uniform draws hold 100,000 distinct
+    ids out of a million. If the first 32,767 ids are decided separately, 93,000 draws are enough.
+
+    Args:
+      distribution: the distribution of one draw.
+      num_sampled: number of distinct ranks, from 1 to `distribution.size`.
 
     Raises:
-      PopSamplerError: neither draws nor the race over the catalog are within 2**31 random numbers.
+      PopSamplerError: both the draws and the arrival times of the catalog exceed 2**31 - 1 random
+        numbers.
+
+    Examples:
+      >>> from merlin_popsampler.core.distributions import LogUniform
+      >>> plan_draws(LogUniform(10**6), 100_000).head
+      32767
     """
     curve = _Curve(distribution)
     plan = _plain(curve, num_sampled)
@@ -77,29 +98,36 @@ def plan_draws(distribution: Distribution, num_sampled: int) -> DrawPlan:
 
 
 def prefers_race(distribution: Distribution, num_sampled: int) -> bool:
-    """Whether arrival times of the whole catalog cost less than draws."""
+    """Tests whether arrival times of the whole catalog cost less than draws.
+
+    Examples:
+      >>> from merlin_popsampler.core.distributions import LogUniform
+      >>> prefers_race(LogUniform(100), 90), prefers_race(LogUniform(10**6), 90)
+      (True, False)
+    """
     return plan_draws(distribution, num_sampled).length > _RACE * distribution.size
 
 
 class _Curve:
-    """Distinct ranks after a time of draws that arrive at rate 1: mean, variance, rate."""
+    """Describes the number of distinct ranks over time, for draws that arrive at rate 1."""
 
     def __init__(self, distribution: Distribution) -> None:
         self.probs, self.multiplicities = distribution.nodes()
         self.limit = 64.0 * distribution.size
 
     def moments(self, time: float) -> Tuple[float, float, float]:
+        """Returns mean, variance and rate of growth of the number of distinct ranks."""
         misses = np.exp(-time * self.probs)
         found = self.multiplicities * (1.0 - misses)
         rate = self.multiplicities * self.probs
         return float(found.sum()), float(found @ misses), float(rate @ misses)
 
     def time(self, enough: Callable[[float, float, float, float], bool], start: float) -> float:
-        """The time from `start` on at which `enough(time, mean, variance, rate)` turns true."""
+        """Returns the first time from `start` on at which `enough(time, *moments)` is true."""
         low = high = max(start, 1.0)
         while not enough(high, *self.moments(high)):
             low, high = high, 2.0 * high
-            if high > self.limit:  # never, or so late that the race is run
+            if high > self.limit:  # so late that arrival times of the catalog are cheaper
                 return high
         while high - low > 0.25 + 1e-4 * high:
             middle = 0.5 * (low + high)
@@ -108,16 +136,19 @@ class _Curve:
 
 
 def _margin(variance: float) -> float:
-    """Bernstein: a sum of such indicators is this far from its mean with chance exp(-36)."""
+    """Returns Bernstein's bound on the deviation of a sum of indicators from its mean.
+
+    The sum exceeds the bound with a probability of at most exp(-36).
+    """
     third = _RARE / 3.0
     return third + math.sqrt(third**2 + 2.0 * _RARE * max(variance, 0.0))
 
 
 def _plain(curve: _Curve, num_sampled: int) -> DrawPlan:
-    """The number of distinct ranks in a fixed number of draws.
+    """Plans draws from the whole distribution.
 
-    A sum of negatively associated indicators, whose variance is less than that of independent
-    ones: by `draws * rate^2`, nearly.
+    The number of distinct ranks in a fixed number of draws is a sum of negatively associated
+    indicators. Its variance is less than that of independent ones, by about `draws * rate^2`.
     """
     goal = float(num_sampled)
     draws = curve.time(lambda _, mean, var, __: mean - _margin(var) >= goal, goal)
@@ -132,9 +163,9 @@ def _plain(curve: _Curve, num_sampled: int) -> DrawPlan:
 
 
 def _split(distribution: Distribution, curve: _Curve, num_sampled: int) -> DrawPlan:
-    """The head by itself until `tail` draws of the others have arrived, then draws as before.
+    """Plans a separate head until `tail` draws of the tail have arrived, then plain draws.
 
-    The number of distinct ranks at that time must not exceed `num_sampled` yet.
+    At that time, the number of distinct ranks must not exceed `num_sampled`.
     """
     goal = float(num_sampled)
     time = curve.time(lambda _, mean, __, ___: mean >= goal, goal)
@@ -144,7 +175,7 @@ def _split(distribution: Distribution, curve: _Curve, num_sampled: int) -> DrawP
     probs = distribution.prob(np.arange(head))
 
     def jitter(time: float) -> float:
-        """Variance that the random length of time gives to the head."""
+        """Returns the variance of the head's count that comes from the random time."""
         return float(probs @ np.exp(-time * probs)) ** 2 * time / (1.0 - mass)
 
     def full(time: float, mean: float, variance: float, _: float) -> bool:
@@ -152,7 +183,7 @@ def _split(distribution: Distribution, curve: _Curve, num_sampled: int) -> DrawP
 
     start = curve.time(full, 1.0)
     tail = int(start * (1.0 - mass))
-    start = tail / (1.0 - mass)  # what the whole number of draws takes
+    start = tail / (1.0 - mass)  # the time of a whole number of draws
     spread = jitter(start)
 
     def enough(_: float, mean: float, variance: float, __: float) -> bool:

@@ -1,4 +1,7 @@
-"""Expected counts of a batch of draws: exact inclusion probabilities, and a short table of them."""
+"""Computes expected counts of a batch of draws, and stores them in a short table.
+
+For distinct draws, the expected counts are exact inclusion probabilities.
+"""
 
 import math
 from dataclasses import dataclass
@@ -15,42 +18,46 @@ from .segments import Ints, Segments
 Floats = npt.NDArray[np.float64]
 
 _HEAD = 96
-"""Ranks with a row of their own: p jumps there, and what lies between two ranks is no id."""
+"""Number of first ranks with a row each, since p falls too fast there for interpolation."""
 _ALL_HEAD = 240
-"""Up to this size every rank has its own row."""
+"""Largest catalog in which every rank has its own row."""
 _CELLS = 64
 _FEW = 512
-"""So many probabilities are integrated one by one, more are interpolated."""
+"""Most probabilities that are integrated one by one; larger sets are interpolated."""
 _BIN = 0.125
-"""Width of their bins, in log p."""
+"""Width of the bins of the interpolation, in log p."""
 
 
 @dataclass(frozen=True, eq=False)
 class ExpectedCounts:
-    """Expected count of every rank in a batch, short enough to live on any device.
+    """Stores the expected count of every rank in a batch, in less than 4 KB.
 
-    How to look a rank up, in whatever precision (outside `[0, size)` the answer is 1):
+    A rank is looked up in one of three ways. Ranks outside of `[0, size)` have the count 1.
 
-    - by segment, where `starts` is given: `rows[i, 0]` for the last segment i with
+    - By segment, if `starts` is given: `rows[i, 0]` for the last segment i with
       `starts[i] <= rank`.
-    - by rank, where `rows` has four columns: with `shifted = rank + offset` and
+    - By rank, if `rows` has four columns. With `shifted = rank + offset`,
       `t = log(shifted) * scale - origin`, `cell = max(floor(t), 0)`, `f = t - cell` and
-      `v = rows[min(rank, head) + cell]`, it is
+      `v = rows[min(rank, head) + cell]`, the expected count is
       `min(1, exp(v[0] + f * (v[1] + f * (v[2] + f * v[3]))) / shifted)`.
-      Ranks below `head` have a row each, whose cubic is constant; the last row holds the end of the
+      Ranks below `head` have a row each, with a constant cubic. The last row holds the end of the
       last cell, which rounding may reach.
-    - by the distribution's own formula, where there are no rows: `factor * log1p(1 / (rank +
-      offset))`.
+    - By the formula of the distribution, if there are no rows:
+      `factor * log1p(1 / (rank + offset))`.
 
-    Followed in float32, step by step, the expected count stays within 1e-5 (relative) of the exact
-    integral.
+    Computed step by step in float32, the relative error of the expected count is at most 1e-5.
 
     Attributes:
       size: number of ranks.
-      num_sampled: draws of a batch.
-      rows: float64 `[n, 1]`, `[n, 4]` or `[0, 0]`, see above; under 4 KB in float32.
-      starts: int64 `[n]`, see "by segment"; else None.
+      num_sampled: number of draws of a batch.
+      rows: float64 `[n, 1]`, `[n, 4]` or `[0, 0]`, see above; less than 4 KB in float32.
+      starts: int64 `[n]`, see "By segment"; None otherwise.
       offset, scale, origin, head, factor: numbers, see above.
+
+    Examples:
+      >>> from merlin_popsampler.core.distributions import Uniform
+      >>> build_expected_counts(Uniform(4), 2, unique=True).expected_count([0, 3, 4]).tolist()
+      [0.5, 0.5, 1.0]
     """
 
     size: int
@@ -64,7 +71,11 @@ class ExpectedCounts:
     factor: float = 0.0
 
     def expected_count(self, ranks: Any) -> Floats:
-        """Expected number of times that each rank is in a batch, float64 of the ranks' shape."""
+        """Returns how often each rank is expected in a batch, float64 of the ranks' shape.
+
+        Args:
+          ranks: integers of any shape; ranks outside of `[0, size)` have the count 1.0.
+        """
         ranks = np.asarray(ranks)
         inside = (ranks >= 0) & (ranks < self.size)
         return np.where(inside, self._look_up(np.where(inside, ranks, 0)), 1.0)
@@ -86,15 +97,16 @@ class ExpectedCounts:
 def build_expected_counts(
     distribution: Distribution, num_sampled: int, unique: bool
 ) -> ExpectedCounts:
-    """The table of expected counts for batches of `num_sampled` draws.
+    """Builds the table of expected counts for batches of `num_sampled` draws.
 
     Args:
       distribution: the distribution of one draw.
-      num_sampled: draws of a batch, at least 1; at most `distribution.size` if unique.
-      unique: without repetition (inclusion probabilities) or with (`num_sampled * prob`).
+      num_sampled: number of draws of a batch, at least 1; at most `distribution.size` if unique.
+      unique: whether draws are distinct (inclusion probabilities), or may repeat
+        (`num_sampled * prob`).
 
     Raises:
-      PopSamplerError: no such number of draws.
+      PopSamplerError: `num_sampled` is not a whole number in this range.
 
     Examples:
       >>> from merlin_popsampler.core.distributions import LogUniform
@@ -128,9 +140,9 @@ def _by_segment(
 
 
 def _by_rank(distribution: Distribution, segments: Segments, num_sampled: int) -> ExpectedCounts:
-    """Head ranks one by one, then a cubic on each of equal cells of `log(rank + offset)`.
+    """Builds rows for the first ranks, then a cubic for each equal cell of `log(rank + offset)`.
 
-    What is interpolated, `log(expected count * (rank + offset))`, hardly moves along the tail.
+    The cubics interpolate `log(expected count * (rank + offset))`, which is nearly constant there.
     """
     offset = float(segments.shift or 0.0) + 0.5
     head = distribution.size if distribution.size <= _ALL_HEAD else _HEAD
@@ -159,12 +171,13 @@ def _by_rank(distribution: Distribution, segments: Segments, num_sampled: int) -
 
 
 def inclusion_probability(distribution: Distribution, num_sampled: int, probs: Any) -> Floats:
-    """Probability that an id is among the first `num_sampled` distinct draws.
+    """Computes the probability that an id is among the first `num_sampled` distinct draws.
 
-    Id i arrives at the time Exp(p_i), independently of the others, and the sample is the first K
-    to arrive; so, with the number of others that have arrived by x, a Poisson-binomial count,
+    Id i arrives at an independent exponential time of rate p_i, and the first K ids to arrive are
+    the sample. Let N_i(x) be the number of other ids that have arrived by time x, which is
+    Poisson-binomial. Then
 
-      pi_i = integral over x > 0 of p_i exp(-p_i x) P(others by x <= K - 1).
+      pi_i = integral over x > 0 of p_i exp(-p_i x) P(N_i(x) <= K - 1).
 
     Args:
       distribution: the distribution of one draw.
@@ -172,7 +185,10 @@ def inclusion_probability(distribution: Distribution, num_sampled: int, probs: A
       probs: float64 `[n]`, one-draw probabilities of ids of the distribution.
 
     Returns:
-      float64 `[n]`, relative error below 1e-6.
+      Inclusion probabilities, float64 `[n]`, with a relative error below 1e-6.
+
+    Raises:
+      PopSamplerError: `num_sampled` is not a whole number in this range.
 
     Examples:
       >>> from merlin_popsampler.core.distributions import Empirical
@@ -204,10 +220,10 @@ def inclusion_probability(distribution: Distribution, num_sampled: int, probs: A
 
 
 def _thinned(race: Race, probs: Floats) -> Floats:
-    """Inclusion probabilities of many rising `probs`, from four of them in each bin of log p.
+    """Interpolates inclusion probabilities of many rising `probs`, from four in each bin of log p.
 
-    Only probabilities of the distribution are asked for: between them the count of the *other* ids
-    would not be a count. log(expected count / p) is interpolated, which hardly moves in a bin.
+    The knots are probabilities of the distribution, since the integral is defined only for those.
+    The interpolated quantity is log(expected count / p), which is nearly constant in a bin.
     """
     logs = np.log(probs)
     bins = np.floor((logs - logs[0]) / _BIN)
@@ -230,5 +246,5 @@ def _thinned(race: Race, probs: Floats) -> Floats:
                 weight *= (logs[rest] - logs[own[j]]) / (logs[own[i]] - logs[own[j]])
         total += weight * ratios[own[i]]
     ratios[rest] = total
-    # Rounding may lift a certain id above 1.
+    # Rounding may raise the probability of a certain id above 1.
     return np.asarray(np.minimum(probs * np.exp(ratios), 1.0))

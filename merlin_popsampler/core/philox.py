@@ -1,7 +1,7 @@
-"""The random numbers of every framework: the counter-based generator Philox 4x32-10.
+"""Implements the counter-based random generator Philox 4x32-10 in NumPy, as a reference.
 
-The reference in NumPy, and its constants. Each framework computes the same integers by its own
-operations, so that equal key and position give equal bits on whatever device.
+Each framework computes the same integers by its own operations. So equal keys and positions give
+equal bits on every device.
 
 References:
   J. K. Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC11, section 4 and table 2.
@@ -16,19 +16,19 @@ from .segments import Floats, Ints
 
 ROUNDS = 10
 MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
-"""Of the first and of the third word of a counter."""
+"""Multipliers of the first and of the third 32-bit word of a counter."""
 INCREMENTS = (0x9E3779B9, 0xBB67AE85)
-"""Of the two words of the key, from one round to the next."""
+"""Increments of the two 32-bit words of the key, from one round to the next."""
 WORD = 2**32 - 1
 MANTISSA = 2**53 - 1
-"""The bits of a number that its uniform is made of."""
+"""Mask of the bits of a number that form its uniform."""
 
 _HALF = np.uint64(32)
 _WORD = np.uint64(WORD)
 
 
 def philox_4x32(counters: Any, key: Any) -> npt.NDArray[np.uint64]:
-    """Four pseudorandom words for each counter of four words, by a key of two.
+    """Computes four pseudorandom 32-bit words for each counter.
 
     Args:
       counters: integers `[n, 4]`, in [0, 2**32).
@@ -38,7 +38,7 @@ def philox_4x32(counters: Any, key: Any) -> npt.NDArray[np.uint64]:
       uint64 `[n, 4]`, in [0, 2**32).
 
     Examples:
-      >>> [f"{word:08x}" for word in philox_4x32([[0, 0, 0, 0]], [0, 0])[0].tolist()]
+      >>> [f"{bits:08x}" for bits in philox_4x32([[0, 0, 0, 0]], [0, 0])[0].tolist()]
       ['6627e8d5', 'e169c58d', 'bc57ac4c', '9b00dbd8']
     """
     c0, c1, c2, c3 = np.asarray(counters, np.uint64).T
@@ -51,18 +51,18 @@ def philox_4x32(counters: Any, key: Any) -> npt.NDArray[np.uint64]:
 
 
 def random_bits(key: int, position: int, num: int) -> Ints:
-    """The random numbers of a place in a stream, all 64 bits of them.
+    """Computes the random 64-bit numbers at a position of a stream.
 
-    Block b has the counter (b, position), 64 bits each and the low word first, and gives two
-    numbers, the low word of each first: TensorFlow's order.
+    Block b has the counter (b, position), each of 64 bits with the low half first. It gives two
+    numbers, the low half of each first. This is the order of TensorFlow.
 
     Args:
-      key: of the stream, an integer of 64 bits, signed or not.
-      position: in the stream, likewise.
-      num: how many numbers.
+      key: key of the stream, an integer of 64 bits, signed or unsigned.
+      position: position in the stream, likewise.
+      num: number of random numbers.
 
     Returns:
-      int64 `[num]`; fewer numbers are the first of more.
+      int64 `[num]`. A shorter result is a prefix of a longer one.
 
     Examples:
       >>> random_bits(17, 3, 2).tolist() == random_bits(17, 3, 5)[:2].tolist()
@@ -70,23 +70,37 @@ def random_bits(key: int, position: int, num: int) -> Ints:
     """
     counters = np.empty(((num + 1) // 2, 4), np.uint64)
     counters[:, 0] = np.arange(len(counters))
-    counters[:, 1] = 0  # nobody asks for 2**32 blocks
-    counters[:, 2:] = words(position)
-    pairs = philox_4x32(counters, words(key)).reshape(-1, 2)
+    counters[:, 1] = 0  # no batch has 2**32 blocks
+    counters[:, 2:] = halves(position)
+    pairs = philox_4x32(counters, halves(key)).reshape(-1, 2)
     return (pairs[:, 0] | (pairs[:, 1] << _HALF)).view(np.int64)[:num]
 
 
 def random_uniforms(key: int, position: int, num: int) -> Floats:
-    """float64 `[num]` in [0, 1), of the low 53 bits of `random_bits`."""
+    """Computes uniforms from the low 53 bits of `random_bits`.
+
+    Args:
+      key: as for `random_bits`.
+      position: as for `random_bits`.
+      num: as for `random_bits`.
+
+    Returns:
+      float64 `[num]` in [0, 1).
+
+    Examples:
+      >>> uniforms = random_uniforms(17, 3, 1000)
+      >>> bool((uniforms >= 0).all() and (uniforms < 1).all())
+      True
+    """
     uniforms: Floats = (random_bits(key, position, num) & MANTISSA) * 2.0**-53
     return uniforms
 
 
-def words(number: int) -> Any:
-    """The low and the high word of 64 bits.
+def halves(number: int) -> Any:
+    """Splits 64 bits into the low and the high 32 bits.
 
     Examples:
-      >>> words(-2)
+      >>> halves(-2)
       (4294967294, 4294967295)
     """
     return number & WORD, (number >> 32) & WORD

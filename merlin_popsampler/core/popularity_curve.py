@@ -1,4 +1,4 @@
-"""The popularity curve of a catalog as a falling staircase: short, with exact integer sums."""
+"""Represents the popularity of a catalog by a falling step function with exact integer sums."""
 
 import math
 import re
@@ -16,27 +16,28 @@ from .checks import frozen_array, shown, whole_number
 from .domain import MAX_LEGAL_ID, IdDomain
 
 MAX_STEPS = 256
-"""Most steps of a curve unless somebody says otherwise: within 0.003 of the data, under 6 KB."""
+"""Default limit of the number of steps: within 0.003 of the data, and less than 6 KB."""
 _TOO_MANY = 2**63
-"""What the sum of all counts must not reach, since they are summed in 64 bits."""
+"""Exclusive limit of the sum of all counts, which is computed in 64 bits."""
 _TEXT = re.compile(r"([0-9]+:[0-9]+,)+[0-9]+")
 
 
 @dataclass(frozen=True, eq=False)
 class PopularityCurve:
-    """Ranks `0` to `size - 1` in runs that share one height, the mean count of the run.
+    """Describes the counts of the ranks `0` to `size - 1` by steps of equal height.
 
-    Heights never rise, and no height is below 1: an id that was never seen counts as seen once, so
-    that every legal id can be drawn and has a finite expected count.
+    The height of a step is the mean count of its ranks. Heights never rise, and each is at least 1.
+    An id that never occurred counts as if it occurred once. So every item id can be drawn, and has
+    an expected count.
 
     Args:
       starts: int64 `[num_steps]`, first rank of each step; `starts[0] == 0`, increasing.
-      masses: int64 `[num_steps]`, count of the whole step (the sum over its ids).
+      masses: int64 `[num_steps]`, sum of the counts of each step.
       size: number of ranks, the end of the last step (exclusive).
 
     Raises:
-      PopSamplerError: steps that rise, do not fill the ranks, hold less than one count an id, or
-        sum to 2**63 or more.
+      PopSamplerError: steps that rise, that do not fill the ranks, that hold less than one count
+        for each id, or that sum to 2**63 or more.
 
     Examples:
       >>> steps = PopularityCurve.from_counts([5, 3, 3, 1])
@@ -75,12 +76,12 @@ class PopularityCurve:
         return hash((self.size, self.starts.tobytes(), self.masses.tobytes()))
 
     def __len__(self) -> int:
-        """Number of steps."""
+        """Returns the number of steps."""
         return len(self.starts)
 
     @property
     def total(self) -> int:
-        """Sum of all counts, unseen ids as one."""
+        """Sum of all counts; an id that never occurred counts 1."""
         return int(self.masses.sum())
 
     @property
@@ -96,10 +97,11 @@ class PopularityCurve:
 
     @classmethod
     def from_counts(cls, counts: Any, max_steps: int = MAX_STEPS) -> "PopularityCurve":
-        """PopularityCurve of counts in rank order: exact if the distinct counts fit, else merged.
+        """Builds the curve of counts in rank order.
 
-        Neighbours are merged whose counts lie within one factor, the smallest that leaves at most
-        `max_steps` steps. A merged step keeps the sum of its counts.
+        The curve is exact if there are at most `max_steps` different counts. Otherwise, neighbours
+        are merged if their counts differ by at most a common factor, the smallest that leaves at
+        most `max_steps` steps. A merged step keeps the sum of its counts.
 
         Args:
           counts: integers `[size]`, never rising; zeros are read as ones.
@@ -107,7 +109,7 @@ class PopularityCurve:
 
         Raises:
           FrequencyOrderError: a count is higher than the one before it.
-          PopSamplerError: not a list of integers `>= 0`, or `max_steps` below 1.
+          PopSamplerError: `counts` is not a list of integers `>= 0`, or `max_steps` is below 1.
 
         Examples:
           >>> PopularityCurve.from_counts([9, 8, 2, 1], max_steps=2).masses.tolist()
@@ -118,11 +120,11 @@ class PopularityCurve:
 
     @classmethod
     def from_runs(cls, counts: Any, lengths: Any) -> "PopularityCurve":
-        """Exact steps of counts in rank order, each with the number of ranks that share it.
+        """Builds the exact curve of run-length encoded counts in rank order.
 
         Args:
           counts: integers `[runs]`, never rising; zeros are read as ones.
-          lengths: integers `[runs]`, at least 1.
+          lengths: integers `[runs]`, at least 1: the number of ranks of each run.
 
         Raises:
           FrequencyOrderError, PopSamplerError: as from `from_counts`.
@@ -142,7 +144,7 @@ class PopularityCurve:
         return cls(starts, array[firsts] * np.diff(starts, append=size), size)
 
     def merged(self, max_steps: int = MAX_STEPS) -> "PopularityCurve":
-        """At most so many steps: neighbours within one factor as one, the smallest that does it.
+        """Merges neighbouring steps until at most `max_steps` are left; see `from_counts`.
 
         Raises:
           PopSamplerError: `max_steps` below 1.
@@ -157,14 +159,14 @@ class PopularityCurve:
 
     @classmethod
     def parse(cls, text: Any, domain: IdDomain) -> "PopularityCurve":
-        """PopularityCurve written as `"first id:count of the whole step,...,first id after them"`.
+        """Parses `"first id:count of the whole step,...,first id after them"`.
 
         Args:
-          text: as `to_text` writes it, `""` where there are no ids.
+          text: the result of `to_text`; `""` if there are no ids.
           domain: the ids that the steps must fill.
 
         Raises:
-          SchemaError: garbage, or steps that rise, do not fill the domain or end elsewhere.
+          SchemaError: text of another form, or steps that rise or do not fill the domain.
 
         Examples:
           >>> curve = PopularityCurve.parse("3:5,4:6,6:1,7", IdDomain(3, 6))
@@ -191,9 +193,13 @@ class PopularityCurve:
             ) from None
 
     def to_text(self, domain: IdDomain) -> str:
-        """The steps as one string with the ids of `domain`; `parse` is its inverse.
+        """Writes the steps as one string with the ids of `domain`; `parse` is its inverse.
 
-        The first id after them closes it, which tells text that was cut or is of another range.
+        The string ends with the first id after the steps. So `parse` detects truncated text, and
+        text of another range.
+
+        Raises:
+          PopSamplerError: `domain` has another size than the curve.
         """
         if domain.size != self.size:
             raise PopSamplerError(
@@ -206,7 +212,7 @@ class PopularityCurve:
 
 
 def _problem(starts: npt.NDArray[np.int64], masses: npt.NDArray[np.int64], size: int) -> str:
-    """What is wrong with steps, or nothing."""
+    """Returns a description of what is wrong with the steps, or ""."""
     if starts.ndim != 1 or starts.shape != masses.shape:
         return f"starts of shape {starts.shape} and masses of shape {masses.shape}"
     if not len(starts):
@@ -226,7 +232,7 @@ def _problem(starts: npt.NDArray[np.int64], masses: npt.NDArray[np.int64], size:
 
 
 def _clean(counts: Any) -> npt.NDArray[np.int64]:
-    """Checked counts, each at least 1."""
+    """Checks counts, and raises each to at least 1."""
     try:
         array = np.asarray(counts)
     except ValueError:  # lists of unequal lengths
@@ -258,11 +264,12 @@ def _clean(counts: Any) -> npt.NDArray[np.int64]:
 
 
 def _merge(values: List[float], max_steps: int) -> List[int]:
-    """First index of each group of falling values, for the smallest factor inside a group.
+    """Returns the first index of each group of falling values, for the smallest possible factor.
 
-    Greedy groups are the fewest for a given factor, so their number falls as the factor grows and
-    bisection finds the smallest one. Products, quotients and square roots alone decide: IEEE 754
-    defines each of their bits, where `log` and `exp` differ between processors.
+    The factor is the largest ratio of two values of a group. For a given factor, greedy groups are
+    the fewest. So their number falls as the factor grows, and bisection finds the smallest factor.
+    The code uses only products, quotients and square roots, whose bits IEEE 754 defines. `log` and
+    `exp` differ between processors.
     """
     negated = [-value for value in values]
 
@@ -290,9 +297,9 @@ def _merge(values: List[float], max_steps: int) -> List[int]:
 
 
 def _regrouped(masses: List[int], lengths: List[int], firsts: List[int]) -> List[int]:
-    """Greedy groups in integers, for the largest factor inside the given groups.
+    """Forms greedy groups in exact arithmetic, for the largest factor within the given groups.
 
-    Heights that are exactly this factor apart stay together, however their quotient was rounded.
+    So the rounding of quotients does not separate heights that differ by exactly this factor.
     """
     lasts = [*(first - 1 for first in firsts[1:]), -1]
     factor = max(

@@ -1,4 +1,4 @@
-"""A short weighted list of ranks that stands for a whole catalog in sums."""
+"""Computes a short weighted list of ranks that represents a whole catalog in sums."""
 
 from typing import Tuple
 
@@ -12,12 +12,12 @@ _ORDER = 10
 
 
 def sum_nodes(size: int) -> Tuple[Floats, Floats]:
-    """Ranks and multiplicities whose weighted sum is the sum over `0, 1, ..., size - 1`.
+    """Computes ranks and multiplicities whose weighted sum is the sum over `0, ..., size - 1`.
 
-    The head goes rank by rank, then each doubling of the rank gets ten nodes, those of Gauss's rule
-    for the *sum* over the whole ranks of the segment (Gram's polynomials take the place of
-    Legendre's). It is exact for polynomials up to degree 19, so the head can be short and no
-    correction for a sum in the place of an integral is needed: 304 nodes serve 1e9 ranks to 1e-15.
+    The first ranks have a node each. Then each doubling of the rank gets ten nodes, those of
+    Gauss's rule for the *sum* over the ranks of that segment. This rule uses Gram's polynomials
+    instead of Legendre's. It is exact for polynomials up to degree 19, so no correction from
+    integral to sum is needed. 304 nodes represent 1e9 ranks to 1e-15.
 
     Args:
       size: number of ranks, at least 1.
@@ -49,7 +49,7 @@ def sum_nodes(size: int) -> Tuple[Floats, Floats]:
 
 
 def _gauss_sum(count: int) -> Tuple[Floats, Floats]:
-    """Nodes and weights of Gauss's rule for sums over `0, 1, ..., count - 1`."""
+    """Returns nodes and weights of Gauss's rule for sums over `0, 1, ..., count - 1`."""
     k = np.arange(1, min(_ORDER, count), dtype=np.float64)
     off = 0.5 * np.sqrt(k * k * (float(count) ** 2 - k * k) / (4.0 * k * k - 1.0))
     matrix = np.diag(np.full(len(k) + 1, 0.5 * (count - 1.0))) + np.diag(off, 1) + np.diag(off, -1)

@@ -1,4 +1,4 @@
-"""Counts of consecutive ids as runs: as short as there are different counts."""
+"""Stores counts of consecutive ids by run-length encoding."""
 
 from dataclasses import dataclass
 from typing import Iterator, Sequence
@@ -13,11 +13,18 @@ _BLOCK = 2**20
 
 @dataclass(frozen=True)
 class RunLengths:
-    """Counts in the order of ids, neighbours that are equal as one.
+    """Holds counts in the order of ids, with equal neighbours as one run.
 
     Args:
       sizes: int64 `[runs]`, the count of each id of a run.
-      lengths: int64 `[runs]`, ids of each run.
+      lengths: int64 `[runs]`, number of ids of each run.
+
+    Examples:
+      >>> runs = RunLengths.of(np.array([5, 3, 3, 1]))
+      >>> runs.sizes.tolist(), runs.lengths.tolist(), len(runs)
+      ([5, 3, 1], [1, 2, 1], 4)
+      >>> runs.between(1, 3).counts().tolist()
+      [3, 3]
     """
 
     sizes: Ints
@@ -25,32 +32,32 @@ class RunLengths:
 
     @classmethod
     def of(cls, counts: Ints) -> "RunLengths":
-        """Those of counts, int64 `[ids]`."""
+        """Encodes counts, int64 `[ids]`."""
         firsts = np.flatnonzero(np.append(True, counts[1:] != counts[:-1])[: len(counts)])
         return cls(counts[firsts], np.diff(firsts, append=len(counts)))
 
     @classmethod
     def joined(cls, parts: "Sequence[RunLengths]") -> "RunLengths":
-        """Those of several ranges of ids, one after the other."""
+        """Concatenates the runs of consecutive ranges of ids."""
         sizes = np.concatenate([part.sizes for part in parts])
         return cls(sizes, np.concatenate([part.lengths for part in parts]))
 
     def __len__(self) -> int:
-        """Number of ids."""
+        """Returns the number of ids."""
         return int(self.lengths.sum())
 
     def between(self, start: int, stop: int) -> "RunLengths":
-        """Those of the ids from `start` (inclusive, from 0 on) to `stop` (exclusive)."""
+        """Returns the runs of the ids from `start` (inclusive, from 0 on) to `stop` (exclusive)."""
         ends = np.cumsum(self.lengths)
         lengths = np.minimum(ends, stop) - np.maximum(ends - self.lengths, start)
         held = lengths > 0
         return RunLengths(self.sizes[held], lengths[held])
 
     def counts(self) -> Ints:
-        """The counts themselves, int64 `[ids]`."""
+        """Decodes the counts, int64 `[ids]`."""
         return np.repeat(self.sizes, self.lengths)
 
     def blocks(self) -> Iterator[Ints]:
-        """The counts in blocks."""
+        """Decodes the counts block by block."""
         for start in range(0, len(self), _BLOCK):
             yield self.between(start, start + _BLOCK).counts()

@@ -1,8 +1,8 @@
-"""A distribution as data: segments of the catalog inside which chance is spread evenly.
+"""Represents a distribution as data: segments of ranks, uniform or log-uniform within each segment.
 
-Everything that is asked of a distribution follows from its segments: the probability of a rank, the
-rank of a uniform, sums over the catalog. So a distribution is written once, and whoever draws, on
-whatever device, interprets segments and never asks which distribution it is.
+All properties of a distribution follow from its segments: the probability of a rank, the rank of a
+uniform, and sums over the catalog. So a distribution is written once. Every framework interprets
+the segments, and never tests the class of the distribution.
 """
 
 from dataclasses import dataclass
@@ -22,18 +22,18 @@ Ints = npt.NDArray[np.int64]
 
 _LONGEST_HEAD = 2**17
 _ROUNDING = 1e-9
-"""What masses may miss 1 by."""
+"""Tolerance of the sum of the masses, which must be 1."""
 _LEAST = 1e-37
-"""Smallest probability of a rank: float32, in which devices compute expected counts, ends below."""
+"""Smallest probability of a rank, near the end of float32, in which devices compute counts."""
 _FELT = 2.0**-30
-"""Behind a head with all but this of the mass, the ranks are too rare to be drawn by themselves."""
+"""Smallest mass of a tail; the ranks of a lighter tail are too rare for separate draws."""
 
 
 @dataclass(frozen=True, eq=False)
 class Segments:
-    """A distribution over the ranks `0` to `size - 1`, most frequent first.
+    """Describes a distribution over the ranks `0` to `size - 1`, most frequent first.
 
-    Segments are even in the rank, or there is one that is even in `log(rank + shift)`:
+    Each segment is uniform in the rank, or one single segment is uniform in `log(rank + shift)`:
 
       flat (`shift` is None):  p(rank) = mass / length of the rank's segment
       logarithmic:             p(rank) = log((rank + shift + 1) / (rank + shift))
@@ -46,8 +46,8 @@ class Segments:
       shift: None, or a number > 0 (then there is one segment).
 
     Raises:
-      PopSamplerError: segments that do not fill the ranks, masses that are no probabilities of all
-        there is, a probability that rises from one segment to the next, or one below 1e-37.
+      PopSamplerError: the segments do not fill the ranks; the masses are not probabilities that
+        sum to 1; a probability rises from one segment to the next, or is below 1e-37.
 
     Examples:
       >>> segments = Segments([0, 1], [0.5, 0.5], size=3)
@@ -106,11 +106,18 @@ class Segments:
         return 1.0 if self.shift is None else self.shift
 
     def index(self, ranks: Any) -> Ints:
-        """Segment of each rank, int64 of the ranks' shape; the nearest one for ranks outside."""
+        """Returns the segment of each rank, int64 of their shape; outside, the nearest one."""
         return np.asarray(np.maximum(np.searchsorted(self.starts, ranks, side="right") - 1, 0))
 
     def prob(self, ranks: Any) -> Floats:
-        """Probability of one draw, float64 of the ranks' shape; 0 outside `[0, size)`."""
+        """Returns the probability of each rank in one draw, 0 outside `[0, size)`.
+
+        Args:
+          ranks: integers of any shape.
+
+        Returns:
+          float64 of the shape of `ranks`.
+        """
         ranks = np.asarray(ranks)
         inside = (ranks >= 0) & (ranks < self.size)
         if self.shift is None:
@@ -118,22 +125,26 @@ class Segments:
         return np.where(inside, self.smooth(np.where(inside, ranks, 0)), 0.0)
 
     def dense(self) -> Floats:
-        """Probability of every rank, float64 `[size]`; refused above a billion ranks."""
+        """Returns the probability of every rank, float64 `[size]`.
+
+        Raises:
+          PopSamplerError: more than a billion ranks.
+        """
         list_length(self.size)
         if self.shift is None:
             return np.repeat(self.probs, self.lengths)
         return self.smooth(np.arange(self.size))
 
     def smooth(self, ranks: Any) -> Floats:
-        """The logarithmic formula at real ranks, float64 of their shape.
+        """Evaluates the logarithmic formula at real ranks, float64 of their shape.
 
-        By log1p: the difference of two near logarithms loses digits.
+        It uses log1p, since the difference of two close logarithms loses digits.
         """
         smooth: Floats = np.log1p(1.0 / (ranks + self._shift)) / self.log_range
         return smooth
 
     def inverse(self, uniforms: Any) -> Ints:
-        """Ranks (int64) that uniforms in `[0, 1)` draw, in the order of the uniforms' size."""
+        """Maps uniforms in `[0, 1)` to ranks, int64 of their shape: the inverse CDF."""
         uniforms = np.asarray(uniforms, np.float64)
         if self.shift is not None:
             real = self._shift * np.expm1(uniforms * self.log_range)
@@ -145,9 +156,9 @@ class Segments:
         return np.asarray(np.minimum(real.astype(np.int64), self.size - 1))
 
     def nodes(self) -> Tuple[Floats, Floats]:
-        """Probabilities (falling) and multiplicities that stand for the catalog in sums.
+        """Returns falling probabilities and multiplicities that represent the catalog in sums.
 
-        `sum over ranks of f(prob(rank))` equals `sum(multiplicity * f(prob))` for smooth `f`.
+        For smooth `f`, `sum(multiplicity * f(prob))` is the sum of `f(prob(rank))` over all ranks.
         """
         if self.shift is None:
             return self.probs, self.lengths.astype(np.float64)
@@ -155,9 +166,10 @@ class Segments:
         return self.smooth(ranks), multiplicities
 
     def heads(self) -> Tuple[Ints, Floats]:
-        """Ranks that may be the first behind a head, and the probability of a draw before each.
+        """Returns the ranks that may follow a head, and the probability mass before each.
 
-        A head ends where a segment does, and where the logarithmic segment is as good to draw from.
+        A head ends at the end of a segment. In a logarithmic segment, its length is a power of 2
+        minus 1.
         """
         if self.shift is None:
             short = (self.starts <= _LONGEST_HEAD) & (self.cdf[:-1] < 1.0 - _FELT)
@@ -167,7 +179,7 @@ class Segments:
         return heads, np.log1p(heads / self._shift) / self.log_range
 
     def _problem(self) -> str:
-        """What is wrong with the segments, or nothing."""
+        """Returns a description of what is wrong with the segments, or ""."""
         if self.starts.ndim != 1 or self.starts.shape != self.masses.shape or not self.starts.size:
             return f"starts of shape {self.starts.shape} and masses of shape {self.masses.shape}"
         if self.starts[0] != 0 or (self.lengths < 1).any():

@@ -1,13 +1,13 @@
-"""Which stream of random numbers is whose: the keys of seeds, of replicas and of workers."""
+"""Computes the keys of streams of random numbers, for seeds, replicas and workers."""
 
 from typing import Any
 
 _FAR = 0x9E3779B97F4A7C15
-"""2**64 divided by the golden ratio: its multiples lie far apart (Knuth, volume 3, 6.4)."""
+"""2**64 divided by the golden ratio. Its multiples are far apart (Knuth, volume 3, 6.4)."""
 
 
 def mixed(number: int) -> int:
-    """64 bits in [0, 2**64) from an integer: near numbers, unrelated bits.
+    """Hashes an integer to 64 bits in [0, 2**64), so that close numbers give unrelated bits.
 
     Examples:
       >>> [f"{mixed(number):016x}" for number in (0, 1)]
@@ -23,22 +23,27 @@ def mixed(number: int) -> int:
 
 
 def seed_key(seed: int) -> int:
-    """The key of a seed, an integer of 64 bits with a sign, as frameworks store it."""
+    """Returns the key of a seed, a signed integer of 64 bits, as frameworks store it.
+
+    Examples:
+      >>> seed_key(17) == seed_key(17), seed_key(17) == seed_key(18)
+      (True, False)
+    """
     return signed(mixed(seed))
 
 
 def own_bits(replica: Any, worker: int = 0) -> Any:
-    """What the common key is XORed with, where each replica draws a stream of its own.
+    """Returns the bits that turn the common key into the key of a replica, by XOR.
 
     The first replica of the first worker draws the common stream.
 
     Args:
-      replica: number of the replica among those that know of each other, from 0 on; a number, or a
-        tensor of unsigned 64-bit integers.
-      worker: number of the process among those that do not, from 0 on.
+      replica: number of the replica within its process group, from 0 on; an integer, or a tensor of
+        unsigned 64-bit integers.
+      worker: number of the process among processes without a common group, from 0 on.
 
     Returns:
-      The bits, of the replica's type; of a number those above the 64th are to be cut.
+      The bits, of the type of `replica`. The caller truncates integers to 64 bits.
 
     Examples:
       >>> own_bits(0), f"{own_bits(1):x}"
@@ -48,13 +53,13 @@ def own_bits(replica: Any, worker: int = 0) -> Any:
 
 
 def worker_bits(seed: int) -> int:
-    """What a key is XORed with, where a worker that loads data draws a stream of its own.
+    """Returns the bits that turn a key into the key of a data-loading worker, by XOR.
 
     Args:
-      seed: of the worker's process, another for each worker and epoch.
+      seed: seed of the worker's process, which differs between workers and epochs.
 
     Returns:
-      64 bits in [0, 2**64): unrelated to `seed_key(seed)`, with which they might cancel.
+      64 bits in [0, 2**64). They are unrelated to `seed_key(seed)`, which they would cancel.
 
     Examples:
       >>> worker_bits(5) == worker_bits(6)
@@ -64,7 +69,7 @@ def worker_bits(seed: int) -> int:
 
 
 def signed(bits: int) -> int:
-    """The lowest 64 bits of an integer as one with a sign.
+    """Returns the lowest 64 bits of an integer as a signed integer.
 
     Examples:
       >>> signed(2**64 - 1), signed(2**63), signed(2**64 + 5)

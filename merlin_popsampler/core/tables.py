@@ -1,6 +1,6 @@
-"""The constants by which a device draws: a distribution's segments as a map from uniforms to ranks.
+"""Builds the constants by which a device maps uniforms to ranks, from a distribution's segments.
 
-Built here once, in float64, for every framework; each framework has one interpreter of them.
+They are built in float64. Each framework has one interpreter of them.
 """
 
 import functools
@@ -19,38 +19,44 @@ from .segments import Floats
 Line = Tuple[float, float]
 """Offset and scale of an affine map."""
 _CHUNK = 1 << 20
-"""Ranks whose probabilities live in float64 at a time."""
+"""Number of ranks whose probabilities are held in float64 at a time."""
 
 
 @dataclass(frozen=True, eq=False)
 class InverseTable:
-    """How uniforms u in [0, 1) become ranks, of a whole distribution or of the ranks behind a head.
+    """Maps uniforms u in [0, 1) to ranks, of a whole distribution or of the ranks behind a head.
 
-    A rank is `floor(real)`, at most `size - 1`. With `(offset, scale)` either `whole` or `behind`:
+    A rank is `floor(real)`, at most `size - 1`. `(offset, scale)` is either `whole` or `behind`.
 
-    - exponential, where `shift` is a number:
-      `real = exp(u * scale) * offset - shift`;
-    - affine, where there are no `cuts`:
-      `real = offset + u * scale`;
-    - by columns, where there are: `column = offset + u * scale`, `j = floor(column)` (at most the
-      last column), `inside = column - j`, and with `i = 2 j` below `cuts[j]`, `i = 2 j + 1` from it
-      on, `real = lines[i, 0] + inside * lines[i, 1]`, at least the first rank asked for.
-      The columns of the head come first, `head_columns` of them. If there are any, a whole
-      distribution's u below `head_mass` is in them, `column = u * head_columns / head_mass` (below
-      `head_columns`), and the others are in `column = offset + (u - head_mass) * scale`.
+    - Exponential, if `shift` is a number:
+      `real = exp(u * scale) * offset - shift`.
+    - Affine, if there are no `cuts`:
+      `real = offset + u * scale`.
+    - By columns, if there are `cuts`: `column = offset + u * scale`, `j = floor(column)` (at most
+      the last column), `inside = column - j`. With `i = 2 j` if `inside` is below `cuts[j]`, and
+      `i = 2 j + 1` otherwise, `real = lines[i, 0] + inside * lines[i, 1]`, at least the first rank
+      that may be drawn. The first `head_columns` columns are those of the head. For the whole
+      distribution, a u below `head_mass` uses them: `column = u * head_columns / head_mass`, below
+      `head_columns`. Any other u uses `column = offset + (u - head_mass) * scale`.
 
     Attributes:
       size: number of ranks.
       head: first rank behind the head.
-      shift: see "exponential"; else None.
+      shift: see "Exponential"; None otherwise.
       whole: offset and scale for the whole distribution.
       behind: offset and scale for the ranks behind the head.
       cuts: float64 `[columns]`.
       lines: float64 `[2 * columns, 2]`, offset and scale of each side of each cut.
-      head_columns, head_mass: see "by columns".
+      head_columns, head_mass: see "By columns".
+
+    Examples:
+      >>> from merlin_popsampler.core.distributions import Uniform
+      >>> table = inverse_table(Uniform(4))
+      >>> table.whole, table.cuts
+      ((0.0, 4.0), None)
 
     References:
-      Walker (1977) and Vose (1991), see `alias`: a step by its column, then a line inside the step.
+      Walker (1977) and Vose (1991), see `alias`.
     """
 
     size: int
@@ -66,11 +72,16 @@ class InverseTable:
 
 @functools.lru_cache(maxsize=256)
 def inverse_table(distribution: Distribution, head: int = 0) -> InverseTable:
-    """The table of a distribution, for draws from all of it and from what is behind a head.
+    """Builds the table of a distribution, for draws from all ranks and from those behind a head.
 
     Args:
       distribution: the distribution of one draw.
       head: first rank behind the head, the start of a segment or any rank of a logarithmic segment.
+
+    Examples:
+      >>> from merlin_popsampler.core.distributions import Uniform
+      >>> inverse_table(Uniform(4), head=1).behind
+      (1.0, 3.0)
     """
     segments = distribution.segments
     if segments.shift is not None:
@@ -91,11 +102,11 @@ def inverse_table(distribution: Distribution, head: int = 0) -> InverseTable:
 
 
 def _by_columns(distribution: Distribution, head: int) -> InverseTable:
-    """A segment by the alias method, then an affine map inside the segment.
+    """Selects a segment by the alias method, then a rank by an affine map inside the segment.
 
-    The segments of the head and those behind it have columns of their own, so that one table serves
-    both questions. What the choice of the segment leaves of the uniform, 53 bits less those of the
-    number of segments, chooses the rank inside it.
+    The head and the tail have separate columns, so one table serves draws from all ranks and from
+    the tail. The bits of the uniform that the choice of the segment leaves select the rank. These
+    are 53 bits minus the logarithm of the number of segments.
     """
     segments = distribution.segments
     first = int(np.searchsorted(segments.starts, head))
@@ -122,7 +133,11 @@ def _by_columns(distribution: Distribution, head: int) -> InverseTable:
 
 
 def probs_by_id(distribution: Distribution, domain: IdDomain) -> npt.NDArray[np.float32]:
-    """Probability of one draw of every id: float32 `[max_id + 1]`, zero below `min_id`.
+    """Returns the probability of every id in one draw, float32 `[max_id + 1]`, 0 below `min_id`.
+
+    Args:
+      distribution: a distribution over the ids of `domain`.
+      domain: the ids.
 
     Raises:
       PopSamplerError: more than a billion ids.

@@ -4,7 +4,7 @@ from typing import List, Tuple
 
 import torch
 
-from merlin_popsampler.core.philox import INCREMENTS, MANTISSA, MULTIPLIERS, ROUNDS, WORD, words
+from merlin_popsampler.core.philox import INCREMENTS, MANTISSA, MULTIPLIERS, ROUNDS, WORD, halves
 
 
 def uniforms(key: torch.Tensor, position: torch.Tensor, num: int) -> torch.Tensor:
@@ -28,7 +28,7 @@ def random_bits(key: torch.Tensor, position: torch.Tensor, num: int) -> torch.Te
     """
     # Four vectors, of which a compiler makes one loop; rows of a matrix would be several.
     c0, c1 = _count((num + 1) // 2, key.device), torch.zeros_like(key)
-    c2, c3 = words(position)
+    c2, c3 = halves(position)
     for k0, k1 in zip(*_round_keys(key)):
         first, third = c0 * MULTIPLIERS[0], c2 * MULTIPLIERS[1]
         c0, c1 = ((third >> 32) ^ c1 ^ k0) & WORD, third
@@ -42,7 +42,7 @@ def _round_keys(key: torch.Tensor) -> List[Tuple[torch.Tensor, ...]]:
     Made where they are needed: for a copy from the host, a GPU would have to wait.
     """
     turns = _count(ROUNDS, key.device)
-    return [((word + turns * step) & WORD).unbind() for word, step in zip(words(key), INCREMENTS)]
+    return [((word + turns * step) & WORD).unbind() for word, step in zip(halves(key), INCREMENTS)]
 
 
 def _count(num: int, device: torch.device) -> torch.Tensor:

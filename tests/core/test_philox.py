@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from merlin_popsampler.core.philox import philox_4x32, random_bits, random_uniforms, words
+from merlin_popsampler.core.philox import halves, philox_4x32, random_bits, random_uniforms
 
 PI = [0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344, 0xA4093822, 0x299F31D0]
 KNOWN = [
@@ -46,7 +46,7 @@ def test_keys_and_positions_are_64_bits_signed_or_not():
     assert random_bits(-1, -2, 9).tolist() == random_bits(2**64 - 1, 2**64 - 2, 9).tolist()
     assert random_bits(1, 0, 9).tolist() != random_bits(1 + 2**32, 0, 9).tolist()
     assert random_bits(1, 0, 9).tolist() != random_bits(1, 2**32, 9).tolist()
-    assert words(2**40 + 3) == (3, 256)
+    assert halves(2**40 + 3) == (3, 256)
 
 
 def test_uniforms_have_the_low_53_bits():
