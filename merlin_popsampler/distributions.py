@@ -1,7 +1,8 @@
 """Exports the proposal distributions for `PopularityBasedSampler(distribution=...)`.
 
 To add a distribution, subclass `Distribution`, describe its probabilities as `Segments`, and
-register the class by `register_distribution`. Every framework then draws from it and corrects by it.
+register the class by `register_distribution`. Every framework then draws from it and corrects by
+it.
 
 Examples:
   >>> from merlin_popsampler.distributions import LogUniform
