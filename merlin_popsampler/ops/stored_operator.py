@@ -11,8 +11,6 @@ from merlin_popsampler.errors import PopSamplerError
 from merlin_popsampler.store import artifact, filesystem, locations
 from merlin_popsampler.store.artifact import FitFolder
 
-from .graphs_of import GraphsOf
-
 _KEPT = 2
 """Fits of an operator that stay though no operator uses them: a pickle may."""
 _MANY = 10
@@ -23,9 +21,9 @@ class StoredOperator:
     """Mixin of an NVTabular StatOperator that keeps files under `out_path`.
 
     Each fit writes a folder of its own, which is never changed once it is complete. So a fit that
-    fails, another workflow and another process harm nothing, and every workflow keeps the
-    vocabulary that it was fitted with. An operator removes its own older fits, except its last two
-    and those that an operator of this process uses.
+    fails, another operator and another process harm nothing. The operator encodes by its last fit;
+    copies, pickles and saved workflows that were made before keep the earlier one. An operator
+    removes its own older fits, except its last two and those that an operator of this process uses.
 
     Attributes:
       fits: by name, what is in use: the last fit's, or, while a fit is under way and after one that
@@ -46,22 +44,16 @@ class StoredOperator:
         self._before: Dict[str, Any] = {}
         self._under_way: Dict[FitFolder, List[str]] = {}
         self._written: List[FitFolder] = []
-        self._graphs = GraphsOf()
         weakref.finalize(self, _give_up, self._under_way, os.getpid())
         _LIVE.add(self)
 
     def __getstate__(self) -> Dict[str, Any]:
-        own = ("_before", "_under_way", "_written", "_graphs")
+        own = ("_before", "_under_way", "_written")
         return {name: value for name, value in self.__dict__.items() if name not in own}
 
     def __setstate__(self, state: Dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._init_own()
-
-    def load_artifacts(self, artifact_path: Any = None) -> None:
-        """Merlin calls this where a graph that holds the operator is made."""
-        super().load_artifacts(artifact_path)  # type: ignore[misc]
-        self._graphs.add_caller()
 
     def _begin(self, names: List[str]) -> FitFolder:
         """The folder for a fit of vocabularies of these names.
@@ -92,7 +84,6 @@ class StoredOperator:
         try:
             for name, found in stats.items():
                 self._check(name, found)
-                self._check_shared(name, found)
             artifact.complete(stats)
             self._copy(stats)
             self._warn_of_many()
@@ -180,16 +171,6 @@ class StoredOperator:
             artifact.remove(folder)
         self._written = [folder for folder in self._written if folder not in fresh]
         _give_up(self._under_way, os.getpid())
-
-    def _check_shared(self, name: str, found: Any) -> None:
-        """Refuses to change the ids of another workflow that holds this very object."""
-        earlier = self._before.get(name)
-        if earlier is not None and earlier.files != found.files and self._graphs.several():
-            raise PopSamplerError(
-                f"Column {name!r}: expected an operator of its own in each workflow. Received: one "
-                "in several, whose fit on other data would change the ids of those fitted before. "
-                f"Make a new {type(self).__name__} for this workflow."
-            )
 
     def _remove_older(self) -> None:
         older = set(self._written[:-_KEPT]) - _in_use()

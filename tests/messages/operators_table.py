@@ -81,12 +81,6 @@ def same_name(folder, one_operator):
     return fit((whole >> one) + renamed, frame())
 
 
-def two_workflows(folder, one, other=None):
-    """Fitted on different data, both alive."""
-    first = fit(["item_id"] >> one, frame())
-    return first, fit(["item_id"] >> (other or one), frame()[3:])
-
-
 def many_fits(folder, clear):
     """More than ten in one out_path, those of other operators removed on the way or not."""
     for number in range(12):
@@ -353,11 +347,6 @@ TABLE = {
             [
                 lambda folder: same_name(folder, one_operator=False),
             ],
-        ),
-        Entry(
-            "expected an operator of its own in each workflow",
-            lambda folder: two_workflows(folder, encoder(folder)),
-            [lambda folder: two_workflows(folder, encoder(folder), encoder(folder))],
         ),
         Entry(
             "Remove those that no running process",

@@ -7,6 +7,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+from copy import deepcopy
 
 import cloudpickle
 import dask
@@ -227,14 +228,22 @@ def test_two_workflows_with_one_folder(frame, out_path, change):
     assert len(fit_folders(out_path)) == 2
 
 
-def test_one_operator_in_two_workflows_is_refused(frame, out_path):
+def test_a_refit_for_another_workflow(frame, out_path, tmp_path):
+    """One operator in two workflows: what was made of the first one before keeps its fit."""
     operator = FrequencyCategorify(out_path=out_path)
     first = fitted(["item_id"] >> operator, frame)
     expected = first.transform(frame)["item_id"].tolist()
-    second = nvt.Workflow(["item_id"] >> operator)
-    with pytest.raises(PopSamplerError, match="operator of its own"):
-        second.fit(dataset(pd.DataFrame({"item_id": [5, 6, 6]}), 1))
-    assert transformed_anew(first, frame)["item_id"].tolist() == expected
+    copy, pickled = deepcopy(first), cloudpickle.dumps(first)
+    first.save(str(tmp_path / "saved"))
+    folders = fit_folders(out_path)
+    second = fitted(["item_id"] >> operator, pd.DataFrame({"item_id": [5, 6, 6]}))
+    assert fit_folders(out_path)[:-1] == folders
+    loaded = nvt.Workflow.load(str(tmp_path / "saved"))
+    for earlier in (copy, pickle.loads(pickled), loaded):
+        assert transformed_anew(earlier, frame)["item_id"].tolist() == expected
+    asked = pd.DataFrame({"item_id": [6, 5, frame["item_id"][0]]})
+    for workflow in (first, second):  # the object serves its last fit
+        assert transformed_anew(workflow, asked)["item_id"].tolist() == [3, 4, 2]
 
 
 FITS_AND_TRANSFORMS = """

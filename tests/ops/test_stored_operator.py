@@ -8,7 +8,6 @@ import shutil
 import warnings
 from dataclasses import replace
 
-import nvtabular as nvt
 import pandas as pd
 import pytest
 
@@ -405,21 +404,6 @@ def test_copies_know_nothing_of_a_fit_on_its_way(tmp_path):
         gc.collect()
     operator.fit_finalize(stats)
     assert values_of(operator) == {"a": 2}
-
-
-def test_one_operator_in_several_workflows(tmp_path):
-    """Its fit on other data is refused as long as the other workflow lives."""
-    operator = StandIn(tmp_path)
-    first = nvt.Workflow(["a"] >> operator)
-    fit(operator, {"a": 1})
-    second = nvt.Workflow(["a"] >> operator)
-    fit(operator, {"a": 1})
-    with pytest.raises(PopSamplerError, match="'a'.*operator of its own.*StandIn"):
-        fit(operator, {"a": 2})
-    assert values_of(operator) == {"a": 1}
-    del first
-    fit(operator, {"a": 2})
-    assert second.output_node.op is operator
 
 
 def test_the_files_belong_to_the_fit(tmp_path):
