@@ -1,20 +1,20 @@
-"""Frequency-ordered ids, and popularity-based negative sampling that trusts them, for Merlin.
+"""Encodes items in frequency order, and samples negatives by popularity with the logQ correction.
 
-What lies where, and what may import what (each from those before it, frameworks never each other):
+Each folder imports only the folders before it, and frameworks never import each other:
 
-- `errors`: the exceptions that are raised on purpose;
-- `core`: the mathematics, NumPy and the standard library alone;
-- `contract`: what a Merlin schema carries, and what a sampler takes from it;
-- `store`: files on disk, what a fit writes and where it lies;
-- `ops`: NVTabular's side, the operators;
-- `tf`: TensorFlow's side, the Keras layers that draw, expected count and train;
-- `torch`: PyTorch's side, the same sampler and loss as modules;
-- `cli`: reports from the command line, behind `python -m merlin_popsampler`;
-- `distributions`: the public door to the distributions of `core`.
+- `errors`: the exceptions that the package raises;
+- `core`: the mathematics, in NumPy;
+- `contract`: the schema contract, and the arguments of samplers that follow from it;
+- `store`: the files that a fit writes;
+- `ops`: the NVTabular operators;
+- `tf`: the Keras layers that draw, correct and train;
+- `torch`: the sampler and the loss as PyTorch modules;
+- `cli`: the reports of `python -m merlin_popsampler`;
+- `distributions`: the public names of the proposal distributions.
 
-Importing this package loads neither TensorFlow nor PyTorch, nor NVTabular, nor cuDF: each public
-name brings what it needs on first use. A program that has TensorFlow loaded gets the layers'
-classes registered at once, since a saved model can only find registered classes.
+Importing this package loads neither TensorFlow, PyTorch, NVTabular nor cuDF. Each public name loads
+what it needs on first use. If TensorFlow is loaded already, the import registers the Keras layers,
+since a saved model can only find registered classes.
 """
 
 import sys

@@ -1,6 +1,6 @@
-"""What a Merlin schema carries about an id column, and the sampler's arguments that follow.
+"""Reads and writes the popularity contract of an id column in a Merlin schema.
 
-Here lives what producers (`ops`) and consumers (`tf`) of a popularity agree on: its fields, how
-they are found, checked, written and turned into arguments. It may import `errors`, `core` and, when
-a schema is at hand, `merlin.schema`; never NVTabular, never a deep-learning framework.
+Operators produce the contract, and samplers consume it. This folder defines its fields, and finds,
+checks, writes and converts them to arguments. It may import `errors`, `core`, and `merlin.schema`
+if a schema is at hand. It never imports NVTabular or a deep-learning framework.
 """

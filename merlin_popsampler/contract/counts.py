@@ -1,4 +1,4 @@
-"""Popularity from counts that the user has already, without NVTabular and without files."""
+"""Measures popularity from the user's own counts, without NVTabular and without files."""
 
 from __future__ import annotations
 
@@ -22,11 +22,15 @@ _FORMS = (
 
 
 class CountedItems(NamedTuple):
-    """Items of a catalog, the most popular first.
+    """Lists the items of a catalog, the most popular first.
 
     Attributes:
       ids: int64 `[n]`, the id of each rank.
-      counts: int64 `[n]`, how often each occurs, at least 1, never rising.
+      counts: int64 `[n]`, the occurrences of each item, at least 1, never rising.
+
+    Examples:
+      >>> counted_items({7: 5, 6: 9}).in_order
+      True
     """
 
     ids: Ints
@@ -34,7 +38,7 @@ class CountedItems(NamedTuple):
 
     @property
     def in_order(self) -> bool:
-        """Whether the ids are consecutive, so that an id's rank is `id - ids[0]`."""
+        """Whether the ids are consecutive, so that the rank of an id is `id - ids[0]`."""
         first, last, size = int(self.ids[0]), int(self.ids[-1]), len(self.ids)
         return last - first + 1 == size and bool((self.ids[1:] > self.ids[:-1]).all())
 
@@ -44,8 +48,8 @@ def popularity_from(
 ) -> Tuple[PopularityMetadata, Ints]:
     """Measures the popularity of items whose occurrences are counted already.
 
-    An item that no interaction counts (count 0, or an id that is missing) is left out: it is never
-    drawn and never corrected. A warning gives the number of such ids.
+    An item without interactions (count 0, or a missing id) is left out. It is never drawn, and gets
+    no correction. A warning states the number of such ids.
 
     Args:
       counts: occurrences by integer id, in any order: a NumPy array `[max_id + 1]` indexed by id,
@@ -55,13 +59,13 @@ def popularity_from(
       max_steps: largest number of steps of the popularity curve, at least 1.
 
     Returns:
-      The metadata, and the id of each rank, int64 `[items]`, by decreasing count and, among equal
-      counts, by id. Where these ids are consecutive, `min_id` and `max_id` are the first and the
-      last of them; otherwise they are ranks, from 0 to `items - 1`.
+      The metadata, and the id of each rank, int64 `[items]`, by decreasing count, ties by id. If
+      these ids are consecutive, `min_id` and `max_id` are the first and the last of them. Otherwise
+      they are ranks, from 0 to `items - 1`.
 
     Raises:
       PopSamplerError: ids that are not distinct integers from 0 to 2**53 - 1, counts that are not
-        whole numbers from 0 on, another form, or no item left.
+        whole numbers `>= 0`, another form, or no item with a count.
 
     Examples:
       >>> metadata, ids = popularity_from({7: 5, 8: 9, 3: 1})
@@ -80,8 +84,8 @@ def popularity_from(
 def check_order(counts: Any, *, reserved_ids: Iterable[int] = ()) -> PopularityMetadata:
     """Checks that ids are in frequency order, as a sampler with `min_id` and `max_id` assumes.
 
-    A sampler that is given a range of ids cannot notice another order: it would draw the lowest ids
-    most, however rare they are.
+    A sampler that gets a range of ids cannot detect another order. It would draw the lowest ids
+    most often, however rare they are.
 
     Args:
       counts: as for `popularity_from`.
@@ -114,7 +118,7 @@ def check_order(counts: Any, *, reserved_ids: Iterable[int] = ()) -> PopularityM
 
 
 def counted_items(counts: Any, reserved_ids: Iterable[int] = ()) -> CountedItems:
-    """Reads counts in any of the forms, and sorts the items by decreasing count, then by id.
+    """Reads counts in any accepted form, and sorts the items by decreasing count, then by id.
 
     Args:
       counts: as for `popularity_from`.
@@ -122,6 +126,10 @@ def counted_items(counts: Any, reserved_ids: Iterable[int] = ()) -> CountedItems
 
     Raises:
       PopSamplerError: as `popularity_from`.
+
+    Examples:
+      >>> counted_items({7: 5, 8: 9, 0: 3}, reserved_ids=[0]).ids.tolist()
+      [8, 7]
     """
     by_id, numbers = _columns(counts)
     sizes = _whole(numbers, "counts", 2**63 - 1)
@@ -155,12 +163,12 @@ def counted_items(counts: Any, reserved_ids: Iterable[int] = ()) -> CountedItems
 
 
 def _columns(counts: Any) -> Tuple[Any, Any]:
-    """Ids and counts as the caller gave them; None for the ids of an array indexed by id."""
+    """Splits counts into ids and numbers; the ids are None for an array indexed by id."""
     if isinstance(counts, dict):
         return list(counts), list(counts.values())
     if isinstance(counts, tuple) and len(counts) == 2:
         return counts
-    # By what an object offers, and not by its class: nothing has to be imported to ask for that.
+    # Tests attributes and not classes, so that no library has to be imported.
     if hasattr(counts, "iloc"):  # pandas and cuDF
         return _columns_of_indexed(counts)
     names = list(getattr(counts, "column_names", ()) or getattr(counts, "columns", ()))
@@ -174,7 +182,7 @@ def _columns(counts: Any) -> Tuple[Any, Any]:
 
 
 def _columns_of_indexed(counts: Any) -> Tuple[Any, Any]:
-    """Ids and counts of a pandas or cuDF Series, or of a frame of one or two columns."""
+    """Splits a pandas or cuDF Series, or a frame of one or two columns, into ids and counts."""
     if counts.ndim == 1:
         return counts.index, counts
     width = counts.shape[1]
@@ -191,10 +199,10 @@ def _refuse(counts: Any, received: str) -> NoReturn:
 
 
 def _whole(values: Any, name: str, largest: int) -> Ints:
-    """Numbers of any library as int64 `[n]`.
+    """Converts numbers of any library to int64 `[n]`.
 
     Raises:
-      PopSamplerError: other values.
+      PopSamplerError: values that are not whole numbers from 0 to `largest`.
     """
     array = _as_numpy(values)
     if array.ndim == 1 and not array.size:
@@ -222,7 +230,7 @@ def _as_numpy(values: Any) -> Any:
             values = values.to_numpy()
         array = np.asarray(values)
         if array.dtype == object and not any(isinstance(value, bool) for value in array.flat):
-            array = np.asarray(array.tolist())  # as pandas' nullable integers become
+            array = np.asarray(array.tolist())  # for pandas' nullable integers
         return array
     except (TypeError, ValueError, OverflowError) as error:
         raise PopSamplerError(
@@ -241,7 +249,7 @@ def _check_distinct(ids: Ints) -> None:
 
 
 def _warn_of_unseen(ids: Ints, seen: Any, reserved: Ints) -> None:
-    """Says how many ids up to the largest one are not drawn, since no interaction has them."""
+    """Warns of ids up to the largest one that are never drawn, since they have no interactions."""
     first, last = int(ids[seen][0]), int(ids[-1])
     between = last - first + 1 - int(np.count_nonzero(ids >= first))
     between -= int(np.count_nonzero((reserved > first) & (reserved < last)))

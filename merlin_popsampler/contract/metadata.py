@@ -1,4 +1,4 @@
-"""What a Merlin schema knows about the popularity of one id column."""
+"""Represents the popularity of one id column as a Merlin schema carries it."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,7 +19,7 @@ from merlin_popsampler.core.segments import Ints
 from merlin_popsampler.errors import PopSamplerError, SchemaError
 
 PROPERTY = "popularity"
-"""Key of the contract among a column schema's properties."""
+"""Key of the contract in the properties of a column schema."""
 
 VERSION = 2
 EVIDENCE = ("vocabulary", "counted", "assumed")
@@ -28,33 +28,38 @@ LARGEST_TOTAL = 2**53
 """Largest sum of all counts that a schema carries exactly: its integers pass through float64."""
 
 DECIMALS = 6
-"""Decimals of the distances in `fit`; what follows them differs between processors."""
+"""Decimals of the distances in `fit`; further decimals differ between processors."""
 _OFF_TIES = 0.2071e-6
-"""Moves the points where rounding turns away from short decimals and fractions such as 0.0000005.
+"""Offset before rounding, which moves ties away from short fractions such as 0.0000005.
 
 A total variation is often such a fraction: a whole number over twice the sum of all counts."""
 
 
 @dataclass(frozen=True)
 class PopularityMetadata:
-    """Range, order and popularity curve of the ids of one column.
+    """Holds range, order and popularity curve of the ids of one column.
 
     Args:
       min_id: first id that stands for an item, inclusive.
-      max_id: last id that stands for an item, inclusive; `min_id - 1` where there is none.
+      max_id: last id that stands for an item, inclusive; `min_id - 1` if there are no items.
       frequency_ordered: whether the counts never rise from `min_id` to `max_id`.
-      evidence: "vocabulary" (the encoder's own counts), "counted" (the ids that passed a node) or
-        "assumed" (nobody counted; such metadata is never written into a schema).
-      steps: the popularity curve as text, `"first id:count of the whole step,...,first id after
-        them"` (see `steps.PopularityCurve`); None where there is no order or where it was assumed.
-      digest: of the counts file, so that a report can tell whether a file belongs to the schema.
-      fit: distance of each distribution to the counts, `{"log_uniform": {"tv", "kl"}, "steps":
-        {...}}`, KL from the data to the distribution in nats, both to six decimals; None where
-        there is no order.
+      evidence: "vocabulary" (counts of the encoder), "counted" (ids counted by a node) or "assumed"
+        (not counted; such metadata is never written into a schema).
+      steps: the popularity curve as text, see `PopularityCurve.to_text`; None if the order is
+        absent or assumed.
+      digest: digest of the counts file, by which a report detects a file of another fit.
+      fit: distances of each distribution from the counts, `{"log_uniform": {"tv", "kl"}, "steps":
+        {...}}`: total variation, and KL from the data to the distribution in nats, to six decimals.
+        None if there is no order.
 
     Raises:
-      SchemaError: a field of another kind, or fields that contradict each other: a range that is
-        none, steps that rise or do not fill it, an order without steps, steps without an order.
+      SchemaError: a field of another type, or fields that contradict each other: an invalid range,
+        steps that rise or do not fill it, an order without steps, steps without an order.
+
+    Examples:
+      >>> metadata = PopularityMetadata.from_counts(np.array([9, 5, 5]), 3, "counted", 256)
+      >>> metadata.min_id, metadata.max_id, metadata.steps
+      (3, 5, '3:9,4:10,6')
     """
 
     min_id: int
@@ -82,7 +87,7 @@ class PopularityMetadata:
             )
 
     def _kinds(self) -> Iterator[Tuple[str, str, bool]]:
-        """Name of each field but the ids, what it should be, and whether it is."""
+        """Yields the name of each field but the ids, its expected form, and whether it is valid."""
         evidence: Any = self.evidence
         fit = self.fit
         known = isinstance(evidence, str) and evidence in EVIDENCE
@@ -104,10 +109,10 @@ class PopularityMetadata:
 
     @cached_property
     def curve(self) -> PopularityCurve:
-        """The popularity curve that `steps` writes down, read once.
+        """The popularity curve that `steps` describes.
 
         Raises:
-          SchemaError: no steps, or steps that do not fit the range.
+          SchemaError: there are no steps, or they do not fit the range.
         """
         return PopularityCurve.parse(self.steps, self.domain)
 
@@ -115,14 +120,14 @@ class PopularityMetadata:
     def from_counts(
         cls, counts: Ints, min_id: int, evidence: str, max_steps: int
     ) -> "PopularityMetadata":
-        """Metadata of measured counts.
+        """Builds the metadata of measured counts.
 
         Args:
-          counts: int64 `[n]`, occurrences of the ids `min_id` to `min_id + n - 1`, raw: an id of
-            the range that was never seen counts as seen once in the order and in the steps.
+          counts: int64 `[n]`, occurrences of the ids `min_id` to `min_id + n - 1`. An id that never
+            occurred counts as if it occurred once, in the order and in the steps.
           min_id: id of the first count.
           evidence: "vocabulary" or "counted".
-          max_steps: most steps of the curve, `>= 1`.
+          max_steps: largest number of steps of the curve, `>= 1`.
         """
         known = np.maximum(np.asarray(counts, np.int64), 1)
         if (known[1:] > known[:-1]).any():
@@ -134,7 +139,10 @@ class PopularityMetadata:
     def from_steps(
         cls, exact: PopularityCurve, min_id: int, evidence: str, max_steps: int
     ) -> "PopularityMetadata":
-        """Metadata of counts that never rise, given as their exact steps; see `from_counts`."""
+        """Builds the metadata of counts that never rise, from their exact steps.
+
+        See `from_counts` for the arguments.
+        """
         domain = IdDomain(min_id, min_id + exact.size - 1)
         steps, fit = exact.merged(max_steps), None
         if domain.size:
@@ -167,13 +175,13 @@ class PopularityMetadata:
         return Empirical(self.curve)
 
     def to_dict(self) -> Dict[str, Any]:
-        """A dict of plain numbers, strings and dicts, which Merlin's schema files can carry.
+        """Converts the metadata to a dict of plain values, which Merlin's schema files can carry.
 
-        What the steps say is said twice, so that a change of one is noticed: their first id and
-        the one that closes them are those of the range, and their sum is `total`.
+        Some values are redundant, so that reading detects changes. The steps begin and end with the
+        ids of the range, and their sum is `total`.
 
         Raises:
-          PopSamplerError: evidence that was not measured.
+          PopSamplerError: the evidence is "assumed".
         """
         if self.evidence not in WRITTEN_EVIDENCE:
             raise PopSamplerError(
@@ -193,15 +201,17 @@ class PopularityMetadata:
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any], column: str) -> "PopularityMetadata":
-        """Reads `to_dict`'s answer back, also after a schema file has made floats of integers.
+        """Builds the metadata from the result of `to_dict`.
+
+        Integers may be floats, as in schema files.
 
         Args:
-          fields: the property's value.
+          fields: the value of the property.
           column: name of the column, for messages.
 
         Raises:
-          SchemaError: an unknown version, a field that is missing, of another kind or in
-            contradiction to others, or steps that do not sum to `total`.
+          SchemaError: another version; a field that is missing, of another type or in contradiction
+            to another field; or steps that do not sum to `total`.
         """
         try:
             _check_written(fields)
@@ -216,8 +226,8 @@ class PopularityMetadata:
 def rounded(distance: Mapping[str, float]) -> Dict[str, float]:
     """Rounds distances so that every processor writes the same text for the same data.
 
-    Logarithms and sums differ between processors, by some 1e-15 here. Two results within `d` of
-    each other are written differently with a chance of `d` / 1e-6, one in a billion.
+    Logarithms and sums differ between processors, here by some 1e-15. Two results that differ by
+    `d` are written differently with a chance of `d` / 1e-6, one in a billion.
 
     Args:
       distance: numbers `>= 0` by name, of order 1 at most.
@@ -233,7 +243,7 @@ def rounded(distance: Mapping[str, float]) -> Dict[str, float]:
 
 
 def _check_written(fields: Any) -> None:
-    """Refuses what another version, or another hand, wrote."""
+    """Raises a SchemaError for the property of another version, or one that was edited."""
     if not isinstance(fields, Mapping):
         raise SchemaError(_unexpected("the property", "a dict", fields))
     version, evidence = fields.get("version"), fields.get("evidence")
@@ -244,7 +254,7 @@ def _check_written(fields: Any) -> None:
 
 
 def _check_total(total: Any, metadata: PopularityMetadata) -> None:
-    """Refuses steps whose counts somebody changed."""
+    """Raises a SchemaError if the sum of the steps is not `total`."""
     if metadata.steps is None:
         expected, fine = "absent where there are no steps", total is None
     else:
@@ -262,7 +272,7 @@ def _unexpected(name: str, expected: str, received: Any) -> str:
 
 
 def _is_fit(fit: Any) -> bool:
-    """Whether it is `{distribution: {measure: number}}`."""
+    """Tests whether a value is `{distribution: {measure: number}}`."""
     return isinstance(fit, Mapping) and all(
         isinstance(measures, Mapping) and all(is_number(number) for number in measures.values())
         for measures in fit.values()

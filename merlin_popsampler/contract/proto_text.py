@@ -1,7 +1,7 @@
-"""Reads a protobuf text file without protobuf, as far as Merlin's `schema.pbtxt` goes.
+"""Reads the protobuf text format of Merlin's `schema.pbtxt`, without protobuf.
 
-Merlin stores a column's properties as a serialized `google.protobuf.Struct`, so the binary form of
-that one message is read as well.
+Merlin stores the properties of a column as a serialized `google.protobuf.Struct`. So the binary
+form of that message is read as well.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import struct
 from typing import Any, Dict, Iterator, List, Match, Tuple
 
 Message = Dict[str, List[Any]]
-"""Values by field name, in the order of the file; a message is a `Message` again."""
+"""Values by field name, in the order of the file. Nested messages are `Message` as well."""
 
 _TOKEN = re.compile(
     r"""\s+ | \#[^\n]*                                             # skipped
@@ -24,20 +24,21 @@ _TOKEN = re.compile(
 _ESCAPE = re.compile(rb"\\(?:x([0-9a-fA-F]{1,2})|([0-7]{1,3})|(.))", re.DOTALL)
 _NAMED = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"a": b"\a", b"b": b"\b", b"f": b"\f", b"v": b"\v"}
 _DEEPEST = 64
-"""Most levels of nested messages, so that a damaged file ends in an error of ours."""
+"""Largest depth of nested messages, so that a damaged file cannot exhaust the stack."""
 
 
 def parse(text: str) -> Message:
-    """Reads text that protobuf's text format allows.
+    """Parses the text format of protobuf.
 
     Args:
-      text: the file's content.
+      text: the content of the file.
 
     Returns:
-      Values by field name: `bytes` of quoted strings, text of numbers and names, nested messages.
+      Values by field name. Quoted strings are `bytes`, numbers and names are `str`, and nested
+      messages are dicts.
 
     Raises:
-      ValueError: text that is not in the format.
+      ValueError: the text is not in this format.
 
     Examples:
       >>> parse('feature { name: "item" type: INT } feature { name: "price" }')
@@ -47,24 +48,24 @@ def parse(text: str) -> Message:
 
 
 class _Reader:
-    """The tokens of a text, and the position of the next one."""
+    """Holds the tokens of a text, and the position of the next one."""
 
     def __init__(self, text: str) -> None:
         self.tokens = [*_tokens(text), ("end", "")]
         self.position = 0
 
     def next(self) -> Tuple[str, str]:
-        """Kind and text of the next token."""
+        """Returns type and text of the next token."""
         return self.tokens[self.position]
 
     def skip(self, *marks: str) -> bool:
-        """Steps over the next token if it is one of these."""
+        """Skips the next token if it is one of `marks`, and returns whether it did."""
         found = self.next()[0] == "mark" and self.next()[1] in marks
         self.position += found
         return found
 
     def message(self, end: str, depth: int) -> Message:
-        """Fields up to the mark that ends the message, which is stepped over."""
+        """Reads fields up to the mark that ends the message, and skips the mark."""
         if depth > _DEEPEST:
             raise ValueError(f"messages nested more than {_DEEPEST} deep")
         message: Message = {}
@@ -80,7 +81,7 @@ class _Reader:
         return message
 
     def values(self, depth: int) -> List[Any]:
-        """What a field's name is followed by: one value, or a list of them."""
+        """Reads the value or the list of values that follows the name of a field."""
         kind, text = self.next()
         if kind == "type":  # a list such as [1,2] looks like the name of a type
             self.position += 1
@@ -94,7 +95,7 @@ class _Reader:
         return found
 
     def value(self, depth: int) -> Any:
-        """One message, number, name or string."""
+        """Reads one message, number, name or string."""
         for begin, end in (("{", "}"), ("<", ">")):
             if self.skip(begin):
                 return self.message(end, depth + 1)
@@ -105,7 +106,7 @@ class _Reader:
         if kind == "atom":
             return text
         content = _unescaped(text[1:-1])
-        # Neighbouring strings are one.
+        # Adjacent strings are concatenated.
         return content + (self.value(depth) if self.next()[0] == "string" else b"")
 
 
@@ -134,14 +135,14 @@ def read_struct(data: bytes, depth: int = 0) -> Dict[str, Any]:
     """Decodes a serialized `google.protobuf.Struct`.
 
     Args:
-      data: the message's bytes.
-      depth: of the message inside others.
+      data: the bytes of the message.
+      depth: number of messages around it.
 
     Returns:
-      Plain values: numbers are floats, as the message stores them.
+      Plain values. Numbers are floats, as the message stores them.
 
     Raises:
-      ValueError: bytes that are not such a message.
+      ValueError: the bytes are not such a message.
 
     Examples:
       >>> read_struct(bytes([10, 7, 10, 1, 97, 18, 2, 32, 1]))
@@ -156,10 +157,10 @@ def read_struct(data: bytes, depth: int = 0) -> Dict[str, Any]:
 
 
 def struct_of_text(message: Message) -> Dict[str, Any]:
-    """Reads a `google.protobuf.Struct` that the text spells out, as `read_struct` reads its bytes.
+    """Decodes a `google.protobuf.Struct` in text form; see `read_struct` for the result.
 
     Args:
-      message: as `parse` returns it.
+      message: the result of `parse`.
 
     Examples:
       >>> message = parse('fields { key: "a" value { number_value: 3 } }')
@@ -189,7 +190,7 @@ def _value_of_text(message: Message) -> Any:
 
 
 def _value(data: bytes, depth: int) -> Any:
-    """A serialized `google.protobuf.Value`."""
+    """Decodes a serialized `google.protobuf.Value`."""
     if depth > _DEEPEST:
         raise ValueError(f"values nested more than {_DEEPEST} deep")
     for number, content in _wire(data):
@@ -207,7 +208,7 @@ def _value(data: bytes, depth: int) -> Any:
 
 
 def _wire(data: bytes) -> Iterator[Tuple[int, Any]]:
-    """Number and content of each field of a serialized message."""
+    """Yields number and content of each field of a serialized message."""
     position = 0
     while position < len(data):
         key, position = _varint(data, position)

@@ -1,4 +1,4 @@
-"""A sampler's arguments: checked, and taken from a schema. Every framework's sampler uses these."""
+"""Checks the arguments of samplers, and completes them from a schema or from counts."""
 
 import warnings
 from typing import Any, Dict, Iterable, Mapping, Optional, Union
@@ -15,27 +15,40 @@ from .schema import column_popularity, find_item_column, schema_of
 
 DistributionLike = Union[str, Distribution, Mapping[str, Any]]
 AUTO = "auto"
-"""Name for the best distribution that a schema carries."""
+"""Name of the best distribution that a schema carries."""
 
 
 def sampler_kwargs_from_schema(
     source: Any, column: Optional[str], distortion: float, overrides: Mapping[str, Any]
 ) -> Dict[str, Any]:
-    """The constructor's arguments for the item ids of a schema.
+    """Builds the constructor's arguments for the item ids of a schema.
+
+    If the ids are known to be out of order, only a distribution that `overrides` names is accepted.
+    A warning follows if that distribution prefers low ids.
 
     Args:
       source: a Merlin Schema, Dataset, dataloader or fitted Workflow, or a path; see
         `read_popularity`.
-      column: name of the item id's column; None finds it.
-      distortion: power of the counts, where the distribution is the measured one.
-      overrides: arguments that the caller gives; `distribution` may also be "auto" (the default) or
-        "empirical", which only a schema can answer.
+      column: name of the item-id column; None finds it by its tag.
+      distortion: power of the counts of the measured distribution.
+      overrides: arguments of the caller. `distribution` may also be "auto" (the default) or
+        "empirical", which the schema resolves.
+
+    Returns:
+      Arguments by name.
 
     Raises:
-      SchemaError: see `read_popularity`; no distribution of that kind in the schema. (Where ids are
-        known to be out of order, a distribution by name is taken, with a warning if it has a
-        popularity.)
-      PopSamplerError: a distortion where there are no counts to distort.
+      SchemaError: see `read_popularity`; or the schema does not carry that distribution.
+      PopSamplerError: a distortion for a distribution without counts.
+
+    Examples:
+      >>> from merlin.schema import ColumnSchema, Schema, Tags
+      >>> from merlin_popsampler.contract.schema import with_popularity
+      >>> metadata = PopularityMetadata.from_counts([9, 5, 5], 3, "counted", 256)
+      >>> column = with_popularity(ColumnSchema("item", [Tags.ITEM_ID]), metadata)
+      >>> found = sampler_kwargs_from_schema(Schema([column]), None, 1.0, {})
+      >>> found["min_id"], found["max_id"], found["distribution"]
+      (3, 5, Empirical(size=3))
     """
     item = find_item_column(schema_of(source), column)
     metadata = column_popularity(item)
@@ -63,20 +76,24 @@ def sampler_kwargs_from_schema(
 def sampler_kwargs_from_counts(
     counts: Any, reserved_ids: Iterable[int], distortion: float, overrides: Mapping[str, Any]
 ) -> Dict[str, Any]:
-    """The constructor's arguments for items whose occurrences are counted.
+    """Builds the constructor's arguments for items whose occurrences are counted.
 
     Args:
       counts: see `popularity_from`.
       reserved_ids: see `popularity_from`.
-      distortion: power of the counts, where the distribution is the measured one.
-      overrides: arguments that the caller gives.
+      distortion: power of the counts of the measured distribution.
+      overrides: arguments of the caller.
 
     Returns:
-      Arguments; `item_ids` is among them where the ids are not in frequency order.
+      Arguments by name. `item_ids` is among them if the ids are not in frequency order.
 
     Raises:
-      PopSamplerError: what `popularity_from` raises; a distortion where the distribution is
-      another.
+      PopSamplerError: see `popularity_from`; or a distortion for another distribution.
+
+    Examples:
+      >>> found = sampler_kwargs_from_counts({3: 5, 4: 9}, (), 1.0, {})
+      >>> found["min_id"], found["max_id"], found["item_ids"].tolist()
+      (3, 4, [4, 3])
     """
     items = counted_items(counts, reserved_ids)
     distribution = overrides.get("distribution", AUTO)
@@ -95,11 +112,19 @@ def sampler_kwargs_from_counts(
 
 
 def resolve_distribution(distribution: DistributionLike, domain: IdDomain) -> Distribution:
-    """The distribution of a name, of a configuration, or the object itself, if it fits the ids.
+    """Returns the distribution for a name, a configuration or a distribution object.
+
+    Args:
+      distribution: a registered name, the result of `get_config`, or a `Distribution`.
+      domain: the ids that it must cover.
 
     Raises:
-      PopSamplerError: an unknown distribution, one that a name alone does not tell, one of another
-        size, or no items.
+      PopSamplerError: the distribution is unknown, needs more than a name, or has another size; or
+        there are no items.
+
+    Examples:
+      >>> resolve_distribution("log_uniform", IdDomain(3, 5))
+      LogUniform(size=3)
     """
     if isinstance(distribution, str):
         distribution = {"name": distribution, "size": domain.size}
@@ -120,10 +145,14 @@ def resolve_distribution(distribution: DistributionLike, domain: IdDomain) -> Di
 
 
 def validate_seed(seed: Any) -> Optional[int]:
-    """The seed as a Python integer, or None.
+    """Returns a seed as a Python integer, or None.
 
     Raises:
-      PopSamplerError: neither None nor an integer of 64 bits.
+      PopSamplerError: the seed is neither None nor an integer of 64 bits.
+
+    Examples:
+      >>> validate_seed(17.0), validate_seed(None)
+      (17, None)
     """
     if seed is None:
         return None
@@ -132,7 +161,7 @@ def validate_seed(seed: Any) -> Optional[int]:
 
 
 def _distribution_of_schema(metadata: PopularityMetadata, column: str, wanted: str) -> Distribution:
-    """The best distribution that the schema carries."""
+    """Returns the best distribution that the schema carries."""
     try:
         distribution = metadata.distribution()
     except SchemaError as error:
@@ -150,7 +179,7 @@ def _distribution_of_schema(metadata: PopularityMetadata, column: str, wanted: s
 
 
 def _warn_of_disorder(column: str, distribution: Distribution) -> None:
-    """Warns that low ids, which the distribution prefers, are not the popular ones here."""
+    """Warns if the distribution prefers low ids, which are not the popular ones here."""
     first, last = distribution.prob([0, distribution.size - 1])
     if first > last:
         warnings.warn(

@@ -1,7 +1,7 @@
 """Finds the item-id column of a Merlin schema, and reads and writes its popularity.
 
-`merlin.schema` is never imported here: it loads dask, and TensorFlow where it is installed. An
-object of Merlin's brings its module along, and a path is read without it.
+This module never imports `merlin.schema`, which loads dask, and TensorFlow if it is installed. If
+the caller passes an object of Merlin, that module is loaded already. Paths are read without it.
 """
 
 import os
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def read_popularity(source: Any, column: Optional[str] = None) -> PopularityMetadata:
-    """What the schema knows of the popularity of an item-id column.
+    """Reads the popularity of the item-id column from a schema.
 
     Args:
       source: a Merlin Schema, Dataset, dataloader, or a fitted Workflow; or the path of a data
@@ -29,28 +29,44 @@ def read_popularity(source: Any, column: Optional[str] = None) -> PopularityMeta
       column: name of the column; None finds the one that is tagged as item id.
 
     Returns:
-      The column's metadata. Where the schema carries no popularity, but Categorify's own
-      properties, the ids' range follows from these and `evidence` is "assumed", with a warning.
+      The metadata of the column. If the schema has no contract but the properties of Categorify,
+      the range follows from these, `evidence` is "assumed", and a warning says so.
 
     Raises:
-      SchemaError: no schema, no such column, no or several item-id columns, a popularity that
-        contradicts itself or the column's domain, or nothing to tell the range from.
+      SchemaError: there is no schema, no such column, or not exactly one item-id column; the
+        contract contradicts itself or the domain of the column; or nothing states the range.
+
+    Examples:
+      >>> from merlin.schema import ColumnSchema, Schema, Tags
+      >>> metadata = PopularityMetadata.from_counts([9, 5, 5], 3, "counted", 256)
+      >>> column = with_popularity(ColumnSchema("item", [Tags.ITEM_ID]), metadata)
+      >>> read_popularity(Schema([column])).steps
+      '3:9,4:10,6'
     """
     return column_popularity(find_item_column(schema_of(source), column))
 
 
 def schema_of(source: Any) -> "Schema":
-    """The Schema of a Schema, Dataset, dataloader, fitted Workflow, or of a path."""
+    """Returns the Schema of a Schema, Dataset, dataloader, fitted Workflow, or of a path.
+
+    Raises:
+      SchemaError: the source has no schema.
+
+    Examples:
+      >>> from merlin.schema import ColumnSchema, Schema
+      >>> schema_of(Schema([ColumnSchema("item")])).column_names
+      ['item']
+    """
     if isinstance(source, (str, os.PathLike)):
         return find_schema(source)
     if isinstance(source, PlainSchema):
         return source
-    # Merlin made the source, or it is not one of these: there is nothing to import.
+    # An object of Merlin implies that its module is loaded.
     Schema = getattr(sys.modules.get("merlin.schema"), "Schema", ())  # noqa: N806 - a class
     if isinstance(source, Schema):
         return source
-    # A loader's input schema still has the item id where a transform made a target of it; a
-    # workflow's input schema is that of the raw data.
+    # The input schema of a loader has the item id even if a transform makes it a target. The input
+    # schema of a workflow is that of the raw data.
     is_loader = hasattr(source, "input_schema") and hasattr(source, "dataset")
     for name in ("input_schema",) if is_loader else ("output_schema", "schema"):
         schema = getattr(source, name, None)
@@ -64,9 +80,22 @@ def schema_of(source: Any) -> "Schema":
 
 
 def find_item_column(schema: "Schema", column: Optional[str] = None) -> "ColumnSchema":
-    """The column of that name, or the one column that is tagged as item id.
+    """Returns the column of a name, or the one column that is tagged as item id.
 
-    Columns that share one joint vocabulary are one choice: the first of them is returned.
+    Of several item-id columns that share one joint vocabulary, it returns the first.
+
+    Args:
+      schema: the schema.
+      column: name of the column; None finds it by its tag.
+
+    Raises:
+      SchemaError: there is no such column, or not exactly one item-id column.
+
+    Examples:
+      >>> from merlin.schema import ColumnSchema, Schema, Tags
+      >>> columns = [ColumnSchema("user"), ColumnSchema("item", [Tags.ITEM_ID])]
+      >>> find_item_column(Schema(columns)).name
+      'item'
     """
     if column is not None:
         if column not in schema.column_names:
@@ -81,21 +110,31 @@ def find_item_column(schema: "Schema", column: Optional[str] = None) -> "ColumnS
         instead = f" Or pass column={known[0]!r}." if known else ""
         raise SchemaError(
             "Expected a column tagged as item id. Received: none among "
-            f"{schema.column_names}. Tag it in the workflow (`>> TagAsItemID()`), and pass that or "
-            f"the data set that it wrote: a data frame of it has lost the tags.{instead}"
+            f"{schema.column_names}. Tag it in the workflow (`>> TagAsItemID()`), and pass the "
+            f"workflow or the data set that it wrote: a data frame has lost the tags.{instead}"
         )
     if len(tagged) > 1 and not _one_joint_vocabulary(tagged):
         raise SchemaError(
             "Expected one column tagged as item id. Received: "
-            f"{[tag.name for tag in tagged]}. Say which holds the item ids, for example "
-            f"column={tagged[0].name!r} (an aggregate such as a count keeps the tag, and holds "
+            f"{[tag.name for tag in tagged]}. Name the one that holds the item ids, for example "
+            f"column={tagged[0].name!r} (an aggregate such as a count keeps the tag, but holds "
             "no ids)."
         )
     return tagged[0]
 
 
 def column_popularity(column: "ColumnSchema") -> PopularityMetadata:
-    """The popularity that one column schema carries, or what is safe to assume without it."""
+    """Reads the popularity of one column schema; see `read_popularity`.
+
+    Raises:
+      SchemaError: the contract is not valid, or nothing states the range of the ids.
+
+    Examples:
+      >>> from merlin.schema import ColumnSchema
+      >>> metadata = PopularityMetadata(3, 5, False, "counted")
+      >>> column_popularity(with_popularity(ColumnSchema("item"), metadata)).max_id
+      5
+    """
     fields = column.properties.get(PROPERTY)
     if fields is None:
         return _assumed(column)
@@ -111,17 +150,31 @@ def column_popularity(column: "ColumnSchema") -> PopularityMetadata:
 
 
 def with_popularity(column: "ColumnSchema", metadata: PopularityMetadata) -> "ColumnSchema":
-    """A copy of the column schema that carries the metadata."""
+    """Returns a copy of the column schema that carries the metadata.
+
+    Examples:
+      >>> from merlin.schema import ColumnSchema
+      >>> column = with_popularity(
+      ...     ColumnSchema("item"), PopularityMetadata(3, 5, False, "counted")
+      ... )
+      >>> column.properties["popularity"]["max_id"]
+      5
+    """
     return column.with_properties({PROPERTY: metadata.to_dict()})
 
 
 def reserved_ids(column: "ColumnSchema") -> int:
-    """How many ids, from 0 on, the column's encoder keeps for padding, null and unknown keys.
+    """Returns how many ids, from 0 on, the encoder reserves for padding, null and unknown keys.
 
-    Zero where no encoder left its properties: ids made elsewhere reserve nothing we know of.
+    The number is 0 if the column has no properties of an encoder.
 
     Raises:
-      SchemaError: a number of buckets that is none.
+      SchemaError: the number of buckets is not a whole number.
+
+    Examples:
+      >>> from merlin.schema import ColumnSchema
+      >>> reserved_ids(ColumnSchema("item", properties={"num_buckets": 2}))
+      4
     """
     if "num_buckets" not in column.properties:
         return 0
@@ -130,7 +183,7 @@ def reserved_ids(column: "ColumnSchema") -> int:
 
 
 def _assumed(column: "ColumnSchema") -> PopularityMetadata:
-    """Without our property, the range is known only where Categorify made the ids."""
+    """Returns assumed metadata for the ids of Categorify; other ids have no known range."""
     highest = _domain_max(column)
     if highest is None or not {"cat_path", "num_buckets"} <= set(column.properties):
         raise SchemaError(
@@ -145,24 +198,24 @@ def _assumed(column: "ColumnSchema") -> PopularityMetadata:
         raise SchemaError(f"Column {column.name!r}: {error}") from error
     warnings.warn(
         f"Column {column.name!r} has Categorify's properties but no proof that its ids are sorted "
-        f"by frequency: ids {domain.min_id} to {domain.max_id} are assumed to be. Encode with "
-        "FrequencyCategorify, or add FrequencyOrder to the workflow, to have it checked.",
+        f"by frequency: ids {domain.min_id} to {domain.max_id} are assumed to be. To have the "
+        "order checked, encode with FrequencyCategorify, or add FrequencyOrder to the workflow.",
         stacklevel=3,
     )
     return PopularityMetadata(domain.min_id, domain.max_id, True, "assumed")
 
 
 def _is_item_id(column: "ColumnSchema") -> bool:
-    """Merlin splits ITEM_ID into the pair ITEM and ID where it can; both spellings count."""
-    tags = {getattr(tag, "value", tag) for tag in column.tags}  # words, as schema files hold them
+    """Tests for the tag ITEM_ID, or the pair ITEM and ID into which Merlin may split it."""
+    tags = {getattr(tag, "value", tag) for tag in column.tags}  # strings, as in schema files
     return "item_id" in tags or {"item", "id"} <= tags
 
 
 def _one_joint_vocabulary(columns: List["ColumnSchema"]) -> bool:
-    """Whether the columns are exactly those that a joint vocabulary was named after.
+    """Tests whether the name of the vocabulary consists of the names of exactly these columns.
 
-    Aggregates of one column share its properties as well, but the vocabulary bears the name of
-    the column alone.
+    Aggregates of one column share its properties as well, but the name of their vocabulary is that
+    of the column alone.
     """
     popularities = [column.properties.get(PROPERTY) for column in columns]
     names = {_vocabulary(column) for column in columns}
@@ -177,13 +230,13 @@ def _one_joint_vocabulary(columns: List["ColumnSchema"]) -> bool:
 
 
 def _domain_max(column: "ColumnSchema") -> Optional[int]:
-    """Largest id that models make room for; None where the schema does not say."""
+    """Returns the largest id for which models size their tables; None if it is not stated."""
     highest = _domain(column).get("max")
     return None if highest is None else _whole(column, "the domain's maximum", highest)
 
 
 def _vocabulary(column: "ColumnSchema") -> str:
-    """Name of the vocabulary that encodes the column, "" where the schema has none."""
+    """Returns the name of the vocabulary that encodes the column, or ""."""
     name = _domain(column).get("name")
     return name if isinstance(name, str) else ""
 

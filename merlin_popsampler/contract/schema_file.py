@@ -1,7 +1,7 @@
 """Reads a Merlin schema from its file, without Merlin, protobuf or pickle.
 
-`merlin.schema` loads dask, and TensorFlow where it is installed. Training in PyTorch and reports
-need neither.
+`merlin.schema` loads dask, and TensorFlow if it is installed. Training in PyTorch and the command
+line need neither.
 """
 
 from __future__ import annotations
@@ -16,23 +16,28 @@ from merlin_popsampler.errors import SchemaError
 from . import proto_text
 
 _FILES = (".merlin/schema.json", "schema.pbtxt")
-"""Where Merlin writes the schema of a data set, inside its folder; the first one found counts."""
+"""Files in the folder of a data set to which Merlin writes its schema, in order of preference."""
 _ENDINGS = (".json", ".pbtxt")
 _STRUCT = "[type.googleapis.com/google.protobuf.Struct]"
 _DOMAINS = {"INT": ("int", int), "FLOAT": ("float", float)}
-"""By a feature's type: the prefix of its domain's field, and the type of the limits. A limit that
-is not written is 0.
+"""The prefix of the domain's field and the type of its limits, by the type of a feature.
+
+A limit that is not written is 0.
 """
 
 
 @dataclass(frozen=True)
 class PlainColumn:
-    """The parts of a column's schema that the contract reads.
+    """Holds the parts of a column's schema that the contract needs.
 
     Args:
-      name: of the column.
-      tags: as strings, such as "item_id".
-      properties: as Merlin reads them, numbers as floats.
+      name: name of the column.
+      tags: strings such as "item_id".
+      properties: values as Merlin reads them, with numbers as floats.
+
+    Examples:
+      >>> PlainColumn("item", ["item_id"], {"num_buckets": None}).name
+      'item'
     """
 
     name: str
@@ -41,19 +46,24 @@ class PlainColumn:
 
 
 class PlainSchema(Dict[str, PlainColumn]):
-    """Columns by name, in the file's order."""
+    """Maps names to columns, in the order of the file.
+
+    Examples:
+      >>> PlainSchema(item=PlainColumn("item", ["item_id"], {})).column_names
+      ['item']
+    """
 
     @property
     def column_names(self) -> List[str]:
-        """Names of the columns."""
+        """The names of the columns."""
         return list(self)
 
 
 def schema_files(path: str) -> List[str]:
-    """Lists the files that may hold the schema of a path, in the order in which Merlin looks.
+    """Lists the files that may hold the schema of a path, in the order in which Merlin reads them.
 
     Args:
-      path: of a schema's file, or of a data set's folder.
+      path: path of a schema's file, or of the folder of a data set.
 
     Examples:
       >>> schema_files("train")
@@ -70,10 +80,19 @@ def find_schema(path: Any) -> PlainSchema:
     """Reads the schema of a data set's folder, or a schema's file.
 
     Args:
-      path: a string or `os.PathLike`; on a remote file system ("s3://...") fsspec opens it.
+      path: a string or `os.PathLike`; fsspec opens remote paths such as "s3://...".
 
     Raises:
-      SchemaError: no such file, or one that is not a schema.
+      SchemaError: there is no such file, or it does not contain a schema.
+
+    Examples:
+      >>> import tempfile
+      >>> from pathlib import Path
+      >>> with tempfile.TemporaryDirectory() as folder:
+      ...     path = Path(folder, "schema.pbtxt")
+      ...     written = path.write_text('feature { name: "item" type: INT int_domain { max: 7 } }')
+      ...     find_schema(folder)["item"].properties
+      {'domain': {'min': 0, 'max': 7}}
     """
     text = os.fspath(path)
     found = next(filter(_is_file, schema_files(text)), None)
@@ -90,16 +109,25 @@ def read_schema_file(path: str) -> PlainSchema:
     """Reads a `.json` or `.pbtxt` file that Merlin wrote.
 
     Args:
-      path: of the file, local or on a file system that fsspec knows.
+      path: path of the file, local or on a file system that fsspec supports.
 
     Raises:
-      SchemaError: a file that cannot be read, or that is not a schema.
+      SchemaError: the file cannot be read, or does not contain a schema.
+
+    Examples:
+      >>> import tempfile
+      >>> from pathlib import Path
+      >>> with tempfile.TemporaryDirectory() as folder:
+      ...     path = Path(folder, "schema.pbtxt")
+      ...     written = path.write_text('feature { name: "item" annotation { tag: "item_id" } }')
+      ...     read_schema_file(str(path))["item"].tags
+      ['item_id']
     """
     try:
         text = _text_of(path)
         columns = _columns_of_json(text) if path.endswith(".json") else _columns_of_proto(text)
         return PlainSchema((column.name, column) for column in columns)
-    except Exception as error:  # json, the parser and the file systems each raise their own
+    except Exception as error:  # json, the parser and the file systems raise different errors
         raise SchemaError(
             f"Expected a Merlin schema in {path}. Received: {type(error).__name__}, {error}. "
             "Pass a schema that Merlin wrote."
@@ -122,7 +150,7 @@ def _text_of(path: str) -> str:
 
 
 def _fsspec(path: str) -> Any:
-    """The library that opens remote paths; local ones need the standard library alone."""
+    """Imports the library that opens remote paths; local paths need only the standard library."""
     try:
         import fsspec
     except ImportError:
@@ -154,7 +182,7 @@ def _columns_of_proto(text: str) -> List[PlainColumn]:
 def _column_of_proto(feature: proto_text.Message) -> PlainColumn:
     annotation = _first(feature, "annotation", {})
     extra = _first(annotation, "extra_metadata", {})
-    if _STRUCT in extra:  # protobuf prints the message itself where it knows the type
+    if _STRUCT in extra:  # protobuf prints a message of a type that it knows as text
         properties = proto_text.struct_of_text(extra[_STRUCT][0])
     else:
         properties = proto_text.read_struct(_first(extra, "value", b""))
@@ -169,7 +197,7 @@ def _column_of_proto(feature: proto_text.Message) -> PlainColumn:
 
 
 def _first(message: proto_text.Message, name: str, default: Any) -> Any:
-    """A field that occurs once, or the first of several."""
+    """Returns the first value of a field."""
     return message.get(name, [default])[0]
 
 

@@ -285,7 +285,7 @@ TABLE = {
             ],
         ),
         Entry(
-            "a data frame of it has lost the tags",
+            "a data frame has lost the tags",
             lambda folder: read_popularity(lost_in_a_frame(folder)),
             [
                 lambda folder: read_popularity(workflow(folder)),
@@ -317,7 +317,7 @@ TABLE = {
             ],
         ),
         Entry(
-            "to have it checked",
+            "To have the order checked",
             lambda folder: read_popularity(stock_schema(folder)),
             [
                 lambda folder: read_popularity(workflow(folder)),
