@@ -30,9 +30,8 @@ ADAPTED = compat.enable()
 
 SEED = int(os.environ.get("POPSAMPLER_SEED", "17"))
 REQUIRED = os.environ.get("POPSAMPLER_REQUIRE", "").split()
-MARKERS = {"gpu", "keras2", "keras3", "newer_nvtabular", "newer_versions"}
+MARKERS = {"gpu", "keras2", "keras3", "newer_versions"}
 """What a test may need that is no module of its own."""
-SERIALIZER = "nvtabular.workflow.graph_serializer"
 OPTIONAL = (
     "tensorflow",
     "torch",
@@ -95,8 +94,6 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("needs Keras 3")
     if item.get_closest_marker("keras2") and _keras3():
         pytest.skip("needs Keras 2")
-    if item.get_closest_marker("newer_nvtabular") and not installed(SERIALIZER):
-        pytest.skip("needs an nvtabular that saves workflows as JSON")
     if item.get_closest_marker("gpu"):
         framework = "torch" if "torch_" in item.path.parts else "tensorflow"
         if not _gpus(framework):

@@ -26,10 +26,8 @@ from .nvtabular_compat import Categorify, embedding_width
 from .stored_operator import StoredOperator
 from .upstream import JOINT
 from .vocabulary import Vocabulary, VocabularyOptions, stage
-from .workflow_json import saved_as_json
 
 
-@saved_as_json
 class FrequencyCategorify(StoredOperator, Categorify):  # type: ignore[misc]
     """A drop-in `nvtabular.ops.Categorify` whose ids are sorted by (count desc, key asc).
 
@@ -211,8 +209,7 @@ class FrequencyCategorify(StoredOperator, Categorify):  # type: ignore[misc]
             raise PopSamplerError(
                 f"Columns {torn}: expected their joint vocabulary "
                 f"{self.storage_name[torn[0]]!r}, as in the last fit. Received: each column alone, "
-                "as in a workflow that was loaded from JSON, which does not hold groups. Make the "
-                "workflow anew, with a new operator."
+                "whose ids would be others. Make the workflow anew, with a new operator."
             )
 
     def _note_joint(self, groups: Iterable[KeyGroup]) -> None:

@@ -31,13 +31,11 @@ from .keys.columns import plain_frame
 from .nvtabular_compat import StatOperator
 from .stored_operator import StoredOperator
 from .upstream import IdGroups, check_unchanged, encoder_of, last_id, most_times
-from .workflow_json import saved_as_json
 
 MODES = ("count", "vocabulary")
 ON_VIOLATION = ("raise", "warn", "remap")
 
 
-@saved_as_json
 class FrequencyOrder(StoredOperator, StatOperator):  # type: ignore[misc]
     """Checks that ids are sorted by decreasing frequency, and records it in the schema.
 

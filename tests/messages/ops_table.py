@@ -11,8 +11,6 @@ from nvtabular import Workflow, ops
 
 from merlin_popsampler import FrequencyCategorify, FrequencyOrder
 from merlin_popsampler.cli.column_report import read_column_report
-from merlin_popsampler.ops.upstream import Encoder
-from merlin_popsampler.ops.workflow_json import from_json, to_json
 from merlin_popsampler.store import artifact
 from tests.messages.things import data, encoder, frame, workflow
 from tests.support.messages import Entry
@@ -208,13 +206,6 @@ TABLE = {
             "a FrequencyOrder of its own",
             lambda folder: ordered(folder, operator.add(*branches(folder)), PAIRS),
             [orders_of_their_own],
-        ),
-    ],
-    "ops.workflow_json": [
-        Entry(
-            "the workflow anew, with this version",
-            lambda folder: from_json({"class": "merlin_popsampler.gone.Class", "fields": {}}),
-            [lambda folder: from_json(to_json(Encoder("item_id", 3, True)))],
         ),
     ],
     "cli.column_report": [

@@ -40,7 +40,7 @@ def test_the_schema_names_a_joint_vocabulary_before_the_fit(frame, out_path):
 
 
 def test_a_joint_vocabulary_is_not_torn_by_another_fit(frame, out_path):
-    """NVTabular's workflows in JSON forget the groups of a selection."""
+    """One operator, first for a group and then for single columns."""
     operator = FrequencyCategorify(out_path=out_path)
     fitted([["item_id", "user"]] >> operator, frame)
     with pytest.raises(PopSamplerError, match="'item_id', 'user'.*with a new operator"):
