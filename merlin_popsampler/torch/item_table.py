@@ -41,11 +41,22 @@ def look_up(table: Any, ids: torch.Tensor) -> torch.Tensor:
     """Vectors `[n, dim]` of ids `[n]`: by the module itself where there is one.
 
     Raises:
-      PopSamplerError: a module that gives something else.
+      PopSamplerError: a module that gives something else, or whose weight is a DTensor where it is
+        called.
     """
     if isinstance(table, torch.Tensor):
         return functional.embedding(ids, table)
-    vectors = dense("the vectors of item_table", table(ids))
+    try:
+        vectors = dense("the vectors of item_table", table(ids))
+    except RuntimeError as error:
+        # Hooks may gather it (FSDP2, tensor parallel), so that its kind alone says nothing.
+        if not any(hasattr(parameter, "full_tensor") for parameter in table.parameters()):
+            raise
+        raise PopSamplerError(
+            f"Expected {type(table).__name__} to take plain ids. Received: parameters that are "
+            f"DTensors where the loss is called ({error}). Call fully_shard on the table itself, "
+            "or pass its weight.full_tensor()."
+        ) from error
     fits = isinstance(vectors, torch.Tensor) and vectors.is_floating_point()
     if not fits or vectors.ndim != 2 or len(vectors) != len(ids):
         received = list(vectors.shape) if fits else type(vectors).__name__

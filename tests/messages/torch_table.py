@@ -8,6 +8,7 @@ from merlin_popsampler import IdMap
 from merlin_popsampler.core.domain import IdDomain
 from merlin_popsampler.torch import PopularityBasedSampler, SampledSoftmaxLoss, warm_start
 from tests.support.messages import Entry
+from tests.support.sharded import one_rank, sharded_by_its_owner
 
 IDS, PAIRS, QUERIES = torch.tensor([3, 4]), torch.tensor([[3, 4], [5, 0]]), torch.zeros(2, 2)
 
@@ -23,6 +24,19 @@ def jagged():
 def losses(true_ids=IDS, queries=QUERIES, rows=15, table=None, excluded_ids=None, **settings):
     table = table or torch.nn.Embedding(rows, 2)
     return SampledSoftmaxLoss(sampler(), **settings)(queries, true_ids, table, excluded_ids)
+
+
+def losses_of_sharded(cure):
+    """Losses of a table that FSDP2 gathers in its owner's forward, or by the advice."""
+    from torch.distributed.fsdp import fully_shard
+
+    with one_rank() as mesh:
+        table = torch.nn.Embedding(15, 2)
+        if cure == "fully_shard":
+            return losses(table=fully_shard(table, mesh=mesh))
+        sharded_by_its_owner(mesh, table)
+        table = table.weight.full_tensor() if cure == "full_tensor" else table
+        return SampledSoftmaxLoss(sampler())(QUERIES, IDS, table)
 
 
 OLD, NEW = {3: 1, 4: 2, 5: 3}, {3: 3, 4: 1, 5: 2}
@@ -124,6 +138,14 @@ TABLE = {
             "Wrap it in a module whose forward does",
             lambda _: losses(table=torch.nn.Flatten(0)),
             [lambda _: losses(table=torch.nn.Sequential(torch.nn.Embedding(15, 2)))],
+        ),
+        Entry(
+            "Call fully_shard on the table itself",
+            lambda _: losses_of_sharded(cure=None),
+            [
+                lambda _: losses_of_sharded(cure="fully_shard"),
+                lambda _: losses_of_sharded(cure="full_tensor"),
+            ],
         ),
     ],
     "torch.logits": [

@@ -1,0 +1,25 @@
+"""Tables sharded over a process group of one rank."""
+
+from contextlib import contextmanager
+from typing import Any, Iterator
+
+import torch
+from torch import distributed
+
+
+@contextmanager
+def one_rank() -> Iterator[Any]:
+    """A process group of this process alone, and its mesh."""
+    distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)
+    try:
+        yield distributed.init_device_mesh("cpu", (1,))
+    finally:
+        distributed.destroy_process_group()
+
+
+def sharded_by_its_owner(mesh: Any, table: torch.nn.Module) -> torch.nn.Module:
+    """The table, whose vectors FSDP2 gathers in the forward of the module that holds it alone."""
+    from torch.distributed.fsdp import fully_shard
+
+    fully_shard(torch.nn.Sequential(table), mesh=mesh)
+    return table
