@@ -1,4 +1,4 @@
-"""Declares an adaptation: what needs it, from which version on, and what it does."""
+"""Declares an adaptation: the packages and versions that need it, and the change."""
 
 import re
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ Version = Tuple[int, ...]
 
 @dataclass(frozen=True)
 class Adaptation:
-    """One change without which a package of Merlin fails beside a newer version of another.
+    """Describes a change that a package of Merlin needs to run with a newer version of another.
 
     Args:
-      user: distribution of Merlin that fails, such as "merlin-core".
-      used: distribution that it fails with, such as "dask".
+      user: the package of Merlin that fails, such as "merlin-core".
+      used: the package that it fails with, such as "dask".
       since: the first version of `used` that it fails with.
-      before: the first version that needs the change no longer, or a different one; None for none.
+      before: the first version that does not need this change; None if there is none.
       apply: makes the change. Its docstring gives the reason.
     """
 
@@ -28,11 +28,11 @@ class Adaptation:
 
     @property
     def name(self) -> str:
-        """The name of the function that makes the change."""
+        """Name of the function that makes the change."""
         return self.apply.__name__
 
     def is_needed(self) -> bool:
-        """Whether both packages are installed, in versions that fail together."""
+        """Tests whether both packages are installed, in versions that fail together."""
         found = installed(self.used)
         if found is None or installed(self.user) is None:
             return False
@@ -47,7 +47,7 @@ def adapts(
     *,
     to: List[Adaptation],
 ) -> Callable[[Callable[[], None]], Callable[[], None]]:
-    """Adds the decorated function to a list of adaptations."""
+    """Adds the decorated function to a list of adaptations; see `Adaptation` for the arguments."""
 
     def add(apply: Callable[[], None]) -> Callable[[], None]:
         to.append(Adaptation(user, used, since, before, apply))
@@ -57,7 +57,7 @@ def adapts(
 
 
 def installed(distribution: str) -> Optional[Version]:
-    """The numbers of an installed version, (2024, 12, 1) for "2024.12.1"; None if it is absent."""
+    """Returns an installed version, (2024, 12, 1) for "2024.12.1"; None if it is absent."""
     try:
         found = re.match(r"\d+(\.\d+)*", version(distribution))
     except PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""Adaptations of NVTabular 23.8 and Merlin Core 23.8 to later versions of dask."""
+"""Adapts NVTabular 23.8 and Merlin Core 23.8 to later versions of dask and pandas."""
 
 import inspect
 import os
@@ -16,9 +16,9 @@ PRELOAD = "merlin_popsampler.compat.preload"
 
 @adapts("merlin-core", "dask", (2025,), to=ADAPTATIONS)
 def refuse_dask_without_legacy_frames() -> None:
-    """Dask 2025 removed the data frames that Merlin Core subclasses and builds graphs for."""
+    """Raises for dask 2025, which removed the data frames that Merlin Core subclasses."""
     raise PopSamplerError(
-        "Expected dask 2024.12 or earlier beside merlin-core. Received: dask 2025 or later, which "
+        "Expected dask 2024.12 or earlier with merlin-core. Received: dask 2025 or later, which "
         "has no data frames that Merlin can use. Install dask==2024.12.1 and "
         "distributed==2024.12.1."
     )
@@ -26,7 +26,7 @@ def refuse_dask_without_legacy_frames() -> None:
 
 @adapts("merlin-core", "dask-expr", (0,), to=ADAPTATIONS)
 def plan_no_queries() -> None:
-    """Dask 2024 replaces its data frames where dask-expr is installed, and Merlin needs them."""
+    """Turns query planning off, by which dask 2024 replaces the data frames that Merlin needs."""
     frames = sys.modules.get("dask.dataframe")
     if frames is not None and frames.DataFrame.__module__.startswith("dask_expr"):
         raise PopSamplerError(
@@ -39,13 +39,16 @@ def plan_no_queries() -> None:
 
 @adapts("merlin-core", "dask", (2023, 7, 1), (2025,), to=ADAPTATIONS)
 def keep_objects() -> None:
-    """From 2023.7.1 on, dask makes strings of every object: lists, decimals, dates and bytes."""
+    """Keeps Python objects, which dask converts to strings from 2023.7.1 on.
+
+    Such objects are lists, decimals, dates and bytes.
+    """
     _set("convert-string", False)
 
 
 @adapts("merlin-core", "dask", (2023, 7, 1), (2025,), to=ADAPTATIONS)
 def enable_in_workers() -> None:
-    """The workers of a cluster are processes of their own, and import Merlin on first use."""
+    """Preloads the adaptations in the workers of a cluster, which import Merlin on first use."""
     import dask
 
     preloads = dask.config.get("distributed.worker.preload", default=[])
@@ -55,9 +58,9 @@ def enable_in_workers() -> None:
 
 @adapts("nvtabular", "pandas", (3,), to=ADAPTATIONS)
 def write_to_copies() -> None:
-    """Categorify writes the id of null into the array of a series, which pandas 3 forbids.
+    """Makes Categorify write the id of null into a copy, since pandas 3 has read-only arrays.
 
-    One expression of a long function changes, so the function is compiled anew from its source.
+    One expression of a long function changes, so the function is compiled from changed source.
     """
 
     def change(categorify: Any) -> None:
@@ -70,7 +73,7 @@ def write_to_copies() -> None:
 
 
 def _set(option: str, value: bool) -> None:
-    """Sets an option of dask's data frames, in this process and in those that it starts."""
+    """Sets an option of dask's data frames, in this process and in its child processes."""
     import dask
 
     dask.config.set({f"dataframe.{option}": value})

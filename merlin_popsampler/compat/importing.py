@@ -1,4 +1,4 @@
-"""Changes what an import finds, at the time of that import and not before."""
+"""Changes the result of an import at the time of that import."""
 
 import sys
 from importlib import import_module
@@ -11,19 +11,19 @@ Change = Callable[[Any], None]
 
 
 def alias(name: str, target: str) -> None:
-    """Lets `import name` give the module `target`, which is imported at that time.
+    """Makes `import name` return the module `target`, which is imported at that time.
 
-    The modules below `name` are those below `target`.
+    The same holds for the modules below `name` and `target`.
 
     Args:
-      name: dotted name of a module that does not exist, in a package that does.
-      target: dotted name of the module that stands in for it.
+      name: dotted name of a module that does not exist, in a package that exists.
+      target: dotted name of the module that replaces it.
     """
     _finder().aliases[name] = target
 
 
 def after_import(name: str, change: Change) -> None:
-    """Calls `change(module)` when the module has been imported; at once if it has been already."""
+    """Calls `change(module)` after the module is imported; at once if it is imported already."""
     if name in sys.modules:
         change(sys.modules[name])
     else:
@@ -31,7 +31,7 @@ def after_import(name: str, change: Change) -> None:
 
 
 class _Finder(MetaPathFinder):
-    """Stands first in `sys.meta_path`, and looks at the names that it was given alone."""
+    """Finds registered names; it is the first finder in `sys.meta_path`."""
 
     def __init__(self) -> None:
         self.aliases: Dict[str, str] = {}
@@ -65,7 +65,7 @@ class _Alias(Loader):
         self.target = target
 
     def exec_module(self, module: ModuleType) -> None:
-        sys.modules[module.__name__] = import_module(self.target)  # which import then returns
+        sys.modules[module.__name__] = import_module(self.target)  # import returns this module
 
 
 class _Changed(Loader):
@@ -80,7 +80,7 @@ class _Changed(Loader):
         self.loader.exec_module(module)
         self.change(module)
 
-    def __getattr__(self, name: str) -> Any:  # resources and sources are the loader's
+    def __getattr__(self, name: str) -> Any:  # such as resources and sources
         return getattr(self.loader, name)
 
 

@@ -1,7 +1,7 @@
-"""Adaptations of Merlin Models 23.12 to TensorFlow 2.16 and later, whose Keras is version 3.
+"""Adapts Merlin Models 23.12 to TensorFlow 2.16 and later, whose Keras is version 3.
 
-Its layers are written for Keras 2, which these versions provide as the package tf_keras. The
-version of Keras tells which TensorFlow is installed, whatever the name of its distribution.
+The layers of Merlin Models need Keras 2, which is the package tf_keras for these versions. The
+version of Keras indicates that of TensorFlow, which has distributions of several names.
 """
 
 import os
@@ -28,20 +28,20 @@ INNER = (
     "utils.metrics_utils",
     "utils.tf_inspect",
 )
-"""Modules of Keras 2 that Merlin Models imports by `keras.<name>`, and that Keras 3 has not."""
+"""Modules of Keras 2 that Merlin Models imports as `keras.<name>`, and that Keras 3 lacks."""
 
 
 def is_refused() -> bool:
-    """Whether the environment asks for Keras 3, so that Merlin Models is not to be used."""
+    """Tests whether the environment selects Keras 3, which excludes Merlin Models."""
     return os.environ.get(CHOICE, "1") not in ("1", "true", "True")
 
 
 @adapts("merlin-models", "keras", (3,), to=ADAPTATIONS)
 def choose_keras_2() -> None:
-    """`tf.keras` is Keras 3 unless the environment asks for tf_keras before TensorFlow loads."""
+    """Selects tf_keras in the environment, since `tf.keras` would be Keras 3 otherwise."""
     if find_spec("tf_keras") is None:
         raise PopSamplerError(
-            "Expected the package tf_keras, the Keras 2 that Merlin Models needs beside "
+            "Expected the package tf_keras, the Keras 2 that Merlin Models needs with "
             "TensorFlow 2.16 and later. Received: an environment without it. Install tf_keras in "
             f"the version of TensorFlow, or set {CHOICE}=0 to work without Merlin Models."
         )
@@ -56,20 +56,20 @@ def choose_keras_2() -> None:
 
 @adapts("merlin-models", "keras", (3,), to=ADAPTATIONS)
 def find_inner_modules() -> None:
-    """Merlin Models imports modules from inside Keras 2, which now stand in `tf_keras.src`."""
+    """Redirects private modules of Keras 2, which Merlin Models imports, to `tf_keras.src`."""
     for name in INNER:
         alias(f"keras.{name}", f"tf_keras.src.{name}")
 
 
 @adapts("merlin-models", "keras", (3,), to=ADAPTATIONS)
 def find_tracking() -> None:
-    """TensorFlow renamed its module of tracked lists and dictionaries."""
+    """Redirects the module of tracked lists and dictionaries, which TensorFlow renamed."""
     alias("tensorflow.python.training.tracking", "tensorflow.python.trackable")
 
 
 @adapts("merlin-models", "keras", (3,), to=ADAPTATIONS)
 def find_dlpack() -> None:
-    """TensorFlow has its exchange of tensors under a public name alone."""
+    """Restores the private names of TensorFlow's DLPack functions, which are public only now."""
 
     def add(tensorflow: Any) -> None:
         inner = import_module("tensorflow.python")
@@ -81,9 +81,9 @@ def find_dlpack() -> None:
 
 @adapts("merlin-models", "keras", (3,), to=ADAPTATIONS)
 def serialize_metrics() -> None:
-    """`tf.keras.layers.serialize` refuses metrics, which the aggregator of metrics gives it.
+    """Serializes metrics as metrics, since `tf.keras.layers.serialize` rejects them.
 
-    Without this, no model of Merlin Models' first interface can be saved.
+    Otherwise, no model of Merlin Models' first interface can be saved.
     """
 
     def change(topk: Any) -> None:

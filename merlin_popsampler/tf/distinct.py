@@ -1,12 +1,12 @@
-"""The first K distinct values of a sequence of integers, in their order: TensorFlow functions.
+"""Finds the first K distinct values of a sequence of integers, in their order.
 
-Three algorithms with one answer:
+Three algorithms give the same result:
 
-- "host": `tf.unique`, the fastest in a plain graph on a CPU; the size of its output is a number
-  that a GPU would have to tell the host.
-- "sort": fixed shapes, one sort by value and one by place; what a GPU does best, and what a
-  vectorized loop can stack.
-- "hash": fixed shapes, a hash table filled in rounds; what XLA does best on a CPU.
+- "host": `tf.unique`, the fastest in a plain graph on a CPU. On a GPU, the host would have to wait
+  for the size of its output.
+- "sort": fixed shapes, one sort by value and one by position. It is the fastest on a GPU, and a
+  vectorized loop can stack its results.
+- "hash": fixed shapes, a hash table filled in rounds. It is the fastest under XLA on a CPU.
 """
 
 from typing import Any, Callable, Optional, Tuple
@@ -16,9 +16,9 @@ import tensorflow as tf
 
 
 def completed(draws: tf.Tensor, num_sampled: int) -> tf.Tensor:
-    """A sequence closed by the first ranks of the catalog, which complete it where it falls short.
+    """Appends the first ranks of the catalog to a sequence, in case that it has too few.
 
-    So every algorithm ends, with distinct ranks, without drawing again.
+    So every algorithm ends with distinct ranks, and does not draw again.
     """
     return tf.concat([draws, tf.range(num_sampled, dtype=draws.dtype)], 0)
 
@@ -26,9 +26,16 @@ def completed(draws: tf.Tensor, num_sampled: int) -> tf.Tensor:
 def first_distinct_host(
     draws: tf.Tensor, num_sampled: int, otherwise: Optional[Callable[[], tf.Tensor]] = None
 ) -> tf.Tensor:
-    """The first distinct values of a sequence, by `tf.unique`; where it falls short, `otherwise`.
+    """Finds the first distinct values of a sequence by `tf.unique`.
 
-    By default it is completed.
+    Args:
+      draws: integers `[n]`.
+      num_sampled: K, the number of distinct values.
+      otherwise: returns the result if `draws` has too few distinct values; by default, `draws` is
+        completed.
+
+    Returns:
+      Integers `[num_sampled]`.
     """
     found = tf.unique(draws).y
 
@@ -40,7 +47,10 @@ def first_distinct_host(
 
 
 def first_distinct_sort(draws: tf.Tensor, num_sampled: int) -> tf.Tensor:
-    """The same by sorting: (value, place) ascending, then the places of first occurrences."""
+    """Finds the first distinct values by sorting; see `first_distinct_host`.
+
+    It sorts by (value, position), and then the positions of first occurrences.
+    """
     draws = completed(draws, num_sampled)
     length = draws.shape[0]
     bits = max(1, (length - 1).bit_length())
@@ -49,14 +59,17 @@ def first_distinct_sort(draws: tf.Tensor, num_sampled: int) -> tf.Tensor:
     values = tf.bitwise.right_shift(keys, np.int64(bits))
     is_first = tf.concat([[True], tf.not_equal(values[1:], values[:-1])], 0)
     places = tf.bitwise.bitwise_and(keys, np.int64((1 << bits) - 1))
-    # Places of first occurrences, earliest first; all others behind them.
+    # Positions of first occurrences, earliest first; then all other positions.
     order = tf.where(is_first, places, places + length)
     earliest = -tf.math.top_k(-order, num_sampled, sorted=True).values
     return tf.gather(draws, earliest)
 
 
 def first_distinct_hash(draws: tf.Tensor, num_sampled: int) -> tf.Tensor:
-    """The same by hashing, with a second run in the one case that the sequence falls short."""
+    """Finds the first distinct values by hashing; see `first_distinct_host`.
+
+    It runs a second time only if the sequence has too few distinct values.
+    """
     found, count = _hashed(draws, num_sampled)
     return tf.cond(
         count < num_sampled,
@@ -66,11 +79,12 @@ def first_distinct_hash(draws: tf.Tensor, num_sampled: int) -> tf.Tensor:
 
 
 def _hashed(draws: tf.Tensor, num_sampled: int) -> Tuple[tf.Tensor, tf.Tensor]:
-    """First distinct values, and how many there are: the earliest place of each slot wins it.
+    """Returns the first distinct values, and their number.
 
-    A draw whose slot was won by an equal value is settled: it is a first occurrence if it won
-    itself. The others, whose slots were won by another value, go on to a round with another hash.
-    The first round's slots are low bits, which keep the ranks of the head apart.
+    In each round, the earliest position wins each slot of the hash table. A draw is settled if an
+    equal value won its slot. It is a first occurrence if it won the slot itself. The remaining
+    draws take part in the next round, with another hash. The slots of the first round are low bits, which
+    separate the ranks of the head.
     """
     length = draws.shape[0]
     bits = (2 * length - 1).bit_length()
@@ -107,7 +121,7 @@ ALGORITHMS = {
 
 
 def _running_sum(values: tf.Tensor) -> tf.Tensor:
-    """Inclusive sums by doubling strides; XLA's own on a CPU take quadratic time."""
+    """Computes inclusive sums by doubling strides, since XLA's own take quadratic time on a CPU."""
     length, stride = values.shape[0], 1
     while stride < length:
         values += tf.concat([tf.zeros([stride], values.dtype), values[:-stride]], 0)

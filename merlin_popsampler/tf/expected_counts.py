@@ -12,12 +12,12 @@ from .inverse_cdf import segment
 
 
 def expected_count(table: ExpectedCounts, ranks: Any, outside: float = 1.0) -> tf.Tensor:
-    """Expected number of times a rank is in one batch, by the recipe of `ExpectedCounts`.
+    """Looks up how often each rank is expected in a batch, by the formulas of `ExpectedCounts`.
 
     Args:
-      table: expected counts for batches of the size that is drawn.
+      table: expected counts of batches.
       ranks: integers of any shape.
-      outside: the answer for ranks outside `[0, size)`.
+      outside: the result for ranks outside of `[0, size)`.
 
     Returns:
       float32 of the ranks' shape, within 1e-5 (relative) of the exact value, at least 1e-37.
@@ -39,7 +39,7 @@ def _by_segment(starts: Ints, expected_counts: Floats, ranks: tf.Tensor) -> tf.T
 
 
 def _by_rank(table: ExpectedCounts, ranks: tf.Tensor) -> tf.Tensor:
-    """A batch has few ids, so the number of ops counts more than their work."""
+    """Looks expected counts up by rank, with few ops, since a batch has few ids."""
     rank = tf.cast(ranks, tf.float32)
     shifted = rank + table.offset
     t = tf.math.log(shifted) * np.float32(table.scale) - np.float32(table.origin)
@@ -52,6 +52,9 @@ def _by_rank(table: ExpectedCounts, ranks: tf.Tensor) -> tf.Tensor:
 
 
 def _by_formula(table: ExpectedCounts, ranks: tf.Tensor) -> tf.Tensor:
-    """log1p keeps 3e-7 at any rank, where a float32 difference of logarithms loses all digits."""
+    """Computes `factor * log1p(1 / (rank + offset))`, with a relative error of 3e-7 at any rank.
+
+    In float32, a difference of logarithms would lose all digits.
+    """
     shifted = tf.cast(ranks, tf.float32) + table.offset
     return np.float32(table.factor) * tf.math.log1p(1.0 / shifted)

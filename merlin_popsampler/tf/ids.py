@@ -1,4 +1,4 @@
-"""Ids as callers pass them: numbers, tensors, ragged tensors, inputs of a model in the making."""
+"""Validates ids: numbers, tensors, ragged tensors and inputs of functional Keras models."""
 
 from typing import Any
 
@@ -8,31 +8,34 @@ from merlin_popsampler.errors import PopSamplerError
 
 
 def is_symbolic(ids: Any) -> bool:
-    """Whether ids are an input of a functional Keras model, which has no values yet.
+    """Tests whether ids are an input of a functional Keras model, which has no values yet.
 
-    What is computed from such an input outside of a layer may be computed once, when the model is
-    built, and be a constant ever after.
+    A value that is computed from such an input outside of a layer may become a constant of the
+    model.
     """
     if hasattr(tf.keras, "KerasTensor"):
         return isinstance(ids, tf.keras.KerasTensor)
     try:
         return bool(tf.keras.backend.is_keras_tensor(ids))
-    except ValueError:  # Keras 2 asks for a tensor to begin with
+    except ValueError:  # Keras 2 raises for other types than tensors
         return False
 
 
 def integers(ids: Any) -> Any:
-    """Ids as a tensor, or a ragged tensor, of integers of any width.
+    """Converts ids to a dense or ragged tensor of integers.
+
+    Args:
+      ids: integers of any width and shape.
 
     Raises:
-      PopSamplerError: no tensor of integers.
+      PopSamplerError: the ids are not integers, or are sparse.
     """
     if not isinstance(ids, tf.RaggedTensor):
         ids = _tensor(ids)
     if not ids.dtype.is_integer:
         raise PopSamplerError(
             f"Expected integer ids. Received: {ids.dtype.name}. Cast whole numbers to int64, and "
-            "encode words."
+            "encode strings."
         )
     return ids
 
@@ -41,7 +44,7 @@ def _tensor(ids: Any) -> tf.Tensor:
     if ids is None or isinstance(ids, tf.SparseTensor):
         raise PopSamplerError(
             f"Expected ids in a dense or a ragged tensor. Received: {type(ids).__name__}. "
-            "Pass tf.sparse.to_dense(ids), whose padding 0 gets no correction, or the ids' values."
+            "Pass tf.sparse.to_dense(ids), whose padding 0 gets no correction, or ids.values."
         )
     try:
         return tf.convert_to_tensor(ids)

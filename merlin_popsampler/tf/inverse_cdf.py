@@ -1,4 +1,4 @@
-"""Uniforms to ranks on a device, in float64: the interpreter of `core.tables` and of segments."""
+"""Maps uniforms to ranks in TensorFlow, in float64, by the tables of `core.tables`."""
 
 from typing import Callable
 
@@ -10,18 +10,18 @@ from merlin_popsampler.core.segments import Ints, Segments
 from merlin_popsampler.core.tables import InverseTable, Line, inverse_table
 
 InverseCDF = Callable[[tf.Tensor, bool], tf.Tensor]
-"""From float64 uniforms in [0, 1), and whether the head is left out, to ranks."""
+"""Maps float64 uniforms in [0, 1), and whether the head is left out, to ranks."""
 
 
 def inverse(distribution: Distribution, integer: tf.DType = tf.int64, head: int = 0) -> InverseCDF:
-    """Builds the function that turns uniforms into ranks, of all or of those behind a head.
+    """Builds the function that maps uniforms to ranks, all of them or those behind a head.
 
-    Its constants are made here, once for all calls.
+    It creates the constants once for all calls.
 
     Args:
       distribution: the distribution of one draw.
-      integer: int64, or int32 where it holds the ranks. (Not on a GPU, whose int32 arithmetic
-        TensorFlow leaves to the host.)
+      integer: dtype of the ranks: int64, or int32 if the catalog is small enough. On a GPU, use
+        int64, since TensorFlow computes int32 on the host.
       head: first rank behind the head; see `inverse_table`.
     """
     table = inverse_table(distribution, head)
@@ -32,14 +32,14 @@ def inverse(distribution: Distribution, integer: tf.DType = tf.int64, head: int 
         real = _affine(table) if table.cuts is None else _by_columns(table)
 
     def ranks(uniforms: tf.Tensor, behind: bool) -> tf.Tensor:
-        # What rounding makes of u next to 1 is cut before the cast.
+        # Rounding of a uniform close to 1 may exceed the last rank.
         return tf.cast(tf.minimum(real(uniforms, behind), last), integer)
 
     return ranks
 
 
 def head_probs(segments: Segments, count: int) -> tf.Tensor:
-    """Probability of one draw of the ranks `[0, count)`: float64 `[count]`."""
+    """Returns the probabilities of the ranks `[0, count)` in one draw, float64 `[count]`."""
     ranks = tf.range(count, dtype=tf.int64)
     if segments.shift is not None:
         after = tf.cast(ranks, tf.float64) + segments.shift
@@ -51,7 +51,7 @@ def head_probs(segments: Segments, count: int) -> tf.Tensor:
 
 
 def segment(starts: Ints, ranks: tf.Tensor) -> tf.Tensor:
-    """Index of the segment that each of the ranks `[n]` is in, int64 `[n]`."""
+    """Returns the index of the segment of each rank `[n]`, int64 `[n]`."""
     edges = tf.constant(starts[1:], tf.int64)
     return tf.searchsorted(edges, ranks, side="right", out_type=tf.int64)
 
@@ -87,7 +87,7 @@ def _by_columns(table: InverseTable) -> InverseCDF:
         inside, index = column - whole, tf.cast(whole, tf.int64)
         above = tf.cast(inside >= tf.gather(cuts, index), tf.int64)
         offset, scale = tf.unstack(tf.gather(lines, 2 * index + above), axis=1)
-        # Rounding moves the ends of a segment by 1e-16 of their rank or so; the first must hold.
+        # Rounding moves the ends of a segment by some 1e-16 of their rank; the first end must hold.
         return tf.maximum(offset + inside * scale, float(table.head if behind else 0))
 
     return real

@@ -1,4 +1,4 @@
-"""The vectors of items, from a layer that looks them up or from a tensor that holds them."""
+"""Looks up the vectors of items in an embedding layer or a tensor."""
 
 from contextlib import contextmanager
 from typing import Any, Callable, Iterator
@@ -9,22 +9,22 @@ from merlin_popsampler.errors import PopSamplerError
 
 
 def item_vectors(item_table: Any, cardinality: int) -> Any:
-    """What `score_catalog` and `look_up` take as the items' vectors.
+    """Converts an item table to the form that `score_catalog` and `look_up` take.
 
     Args:
       item_table: a tensor or variable `[cardinality or more, dim]`, or a layer that has one as its
         `embeddings`.
-      cardinality: rows that it must have.
+      cardinality: minimum number of rows.
 
     Returns:
-      A tensor or variable whose row `id` is the vector of an item. For a layer that does more in
-      its call than look a row up, a function from ids `[n]` to vectors `[n, dim]`: the call.
+      A tensor or variable whose row `id` is the vector of an item. If the call of a layer does more
+      than look up rows, the result is that call, from ids `[n]` to vectors `[n, dim]`.
 
     Raises:
-      PopSamplerError: something else, or too few rows.
+      PopSamplerError: the table has another type or too few rows.
     """
     table = getattr(item_table, "embeddings", item_table)
-    # A variable of Keras 3 holds TensorFlow's, whose gradient is as sparse as the look-up.
+    # The inner variable of a Keras 3 variable has a sparse gradient.
     table = table.value if isinstance(table, _KERAS_VARIABLE) else table
     shape = tf.TensorShape(getattr(table, "shape", None))
     if shape.rank != 2 or shape[0] is None or shape[0] < cardinality:
@@ -38,18 +38,18 @@ def item_vectors(item_table: Any, cardinality: int) -> Any:
 
 
 def look_up(vectors: Any, ids: tf.Tensor) -> tf.Tensor:
-    """Vectors `[n, dim]` of ids `[n]`, from what `item_vectors` returned."""
+    """Looks up vectors `[n, dim]` of ids `[n]` in a result of `item_vectors`."""
     return vectors(ids) if callable(vectors) else tf.nn.embedding_lookup(vectors, ids)
 
 
 def _only_looks_up(layer: Any) -> bool:
-    """Whether a layer's call gives the rows of its `embeddings`, and does nothing else."""
+    """Tests whether the call of a layer only looks up rows of its `embeddings`."""
     embedding = tf.keras.layers.Embedding
     inherited = all(
         getattr(type(layer), name) is getattr(embedding, name, None)
         for name in ("call", "__call__")
     )
-    # Keras 3 changes what a call gives by settings, under LoRA and quantization.
+    # In Keras 3, LoRA and quantization change the result of a call.
     settings = ("lora_enabled", "quantization_mode", "activity_regularizer")
     return inherited and not any(getattr(layer, name, None) for name in settings)
 
@@ -70,9 +70,9 @@ def _called(layer: Any) -> Callable[[tf.Tensor], tf.Tensor]:
 
 @contextmanager
 def losses_kept(layer: Any) -> Iterator[None]:
-    """Keeps the losses that a layer and its parts have added to the model's as they are.
+    """Discards the losses that a layer and its parts add to the model in this context.
 
-    What they add inside a loop is a tensor of the loop's graph, which the model's cannot reach.
+    Inside a loop, such a loss would be a tensor of the loop's graph, which the model cannot use.
     """
     layers = list(layer._flatten_layers())  # noqa: SLF001 - no public name in Keras 2 and 3
     names = ("_losses", "_eager_losses")  # Keras 2 has both
@@ -84,4 +84,4 @@ def losses_kept(layer: Any) -> Iterator[None]:
 
 
 _KERAS_VARIABLE = getattr(tf.keras, "Variable", ())
-"""Keras 3's class of variables; Keras 2 has none of its own."""
+"""The class of variables in Keras 3. Keras 2 uses that of TensorFlow."""

@@ -1,11 +1,12 @@
-"""The ranks of a batch on a device, drawn by the algorithm that suits it; no state.
+"""Draws the ranks of a batch in TensorFlow, without state, by the algorithm that suits the device.
 
-A batch of unique draws is the first K distinct ranks of one sequence: independent draws or, where
-that takes fewer random numbers, one that gives the same sets (`sequence`). All algorithms of
-`distinct` read the same sequence and give the same ranks in the same order. Another way, the race,
-draws an exponential arrival time for every rank and takes the K earliest, which is the same
-distribution (memoryless arrivals: the next one is rank i with probability proportional to p_i). It
-serves where the sequence would be about as long as the catalog.
+A batch of distinct draws is the first K distinct ranks of one sequence. The sequence consists of
+independent draws, or, if that takes fewer random numbers, of a head and draws (see `sequence`). All
+algorithms of `distinct` read the same sequence, and give the same ranks in the same order.
+
+If the sequence would be about as long as the catalog, the race is used instead. It draws an
+exponential arrival time for every rank, and takes the K earliest. Arrivals are memoryless: the next
+one is rank i with probability proportional to p_i. So the distribution is the same.
 
 References:
   P. S. Efraimidis, P. G. Spirakis, "Weighted random sampling with a reservoir", Information
@@ -36,22 +37,22 @@ def draw_ranks(
     unique: bool = True,
     algorithm: str = "auto",
 ) -> tf.Tensor:
-    """Ranks of one batch: independent draws, or the first `num_sampled` distinct ones.
+    """Draws the ranks of one batch, independent or distinct.
 
     Args:
       distribution: the distribution of one draw.
       key: Philox key, an integer scalar (int64 or uint64, number or tensor).
-      position: number of the batch in the stream, an integer scalar as `key`. Equal key and
-        position give equal draws, different positions independent ones.
-      num_sampled: number of ranks, a static number; with `unique` at most `distribution.size`.
+      position: number of the batch in the stream, an integer scalar as `key`. Equal keys and
+        positions give equal draws. Different positions give independent draws.
+      num_sampled: number of ranks, a static number; at most `distribution.size` if `unique`.
       unique: whether the ranks are distinct (successive sampling) or independent.
-      algorithm: "auto" chooses by context; the other `ALGORITHMS` force one (tests).
+      algorithm: "auto" selects one by context; tests force one of the other `ALGORITHMS`.
 
     Returns:
       int64 `[num_sampled]`, in `[0, distribution.size)`.
 
     Raises:
-      PopSamplerError: more unique draws than items.
+      PopSamplerError: more distinct draws than items, or another algorithm.
     """
     if algorithm not in ALGORITHMS:
         raise PopSamplerError(
@@ -68,7 +69,7 @@ def draw_ranks(
 
 
 def _race(distribution: Distribution, key: Any, position: Any, num_sampled: int) -> tf.Tensor:
-    """The `num_sampled` ranks that arrive first, rank i at an exponential time of rate p_i."""
+    """Draws an exponential time of rate p_i for each rank i, and returns the earliest ranks."""
     rates = head_probs(distribution.segments, distribution.size)
     times = -tf.math.log(1.0 - uniforms(key, position, distribution.size)) / rates
     return tf.math.top_k(-times, num_sampled, sorted=True).indices
@@ -77,13 +78,13 @@ def _race(distribution: Distribution, key: Any, position: Any, num_sampled: int)
 def _first_distinct(
     distribution: Distribution, key: Any, position: Any, num_sampled: int, algorithm: str
 ) -> tf.Tensor:
-    """The first `num_sampled` distinct ranks of a sequence: int32 or int64 `[num_sampled]`.
+    """Returns the first `num_sampled` distinct ranks of a sequence, int32 or int64.
 
-    A sequence that is surely long enough has many draws to spare, so a first try with fewer is made
-    where branches are cheap.
+    A sequence that is almost surely long enough has many unused draws. So the function first tries
+    a shorter one, on devices where branches are cheap.
     """
     plan = plan_draws(distribution, num_sampled)
-    # Faster on a CPU; on a GPU TensorFlow keeps int32 in host memory, for shapes' sake.
+    # int32 is faster on a CPU. On a GPU, TensorFlow keeps int32 in host memory.
     narrow = algorithm != "sort" and distribution.size < 2**31
     ranks = sequence(distribution, key, position, plan, tf.int32 if narrow else tf.int64)
 
@@ -96,7 +97,7 @@ def _first_distinct(
 
 
 def _best_algorithm() -> str:
-    """The algorithm for where this is traced."""
+    """Selects the algorithm for the current device and tracing context."""
     if tf.config.list_logical_devices("GPU") or tracing.in_vectorized_loop():
         return "sort"
     return "hash" if tracing.in_xla() else "host"

@@ -1,8 +1,8 @@
-"""Sequences of ranks on a device, and the random numbers that they are made of, without state.
+"""Draws sequences of ranks and their random numbers in TensorFlow, without state.
 
-Randomness is counter based: the Philox generator with key `key` and counter (block, `position`), so
-equal key and position give equal draws in eager mode, in a graph and under XLA, and a trace draws
-nothing. (Compilers may round the last of 53 bits differently: none of 60 million ranks showed it.)
+Randomness is counter based: the Philox generator with key `key` and counter (block, `position`). So
+equal keys and positions give equal draws in eager mode, in a graph and under XLA. A trace draws
+nothing. Compilers may round the last of 53 bits differently; 60 million ranks showed no difference.
 
 References:
   J. K. Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC11, section 4: Philox.
@@ -28,25 +28,29 @@ def sequence(
     plan: DrawPlan,
     integer: tf.DType = tf.int64,
 ) -> Callable[[int], tf.Tensor]:
-    """Ranks whose first K distinct ones are a batch: plain draws, or a head by itself and draws.
+    """Builds a function that draws ranks, whose first K distinct ones are a batch.
 
-    With a head the sequence is, first, the draws of the tail; then the ranks of the head that have
-    arrived by the time of the last of them, in no order (the others repeat the first draw); then
-    draws from the whole distribution. Arrivals have no memory, so from that random time on all is
-    as if the
-    draws before had been made one by one: the same distribution of the set of the first K, at a
-    fraction of the draws.
+    Without a head, the sequence consists of plain draws. With a head, it has three parts:
+
+    - the draws of the tail;
+    - the ranks of the head that have arrived by the time of the last of these draws (other ranks
+      of the head are replaced by the first draw);
+    - draws from the whole distribution.
+
+    Arrivals are memoryless. So from that random time on, the draws continue as if the earlier ones
+    had been made one by one. The set of the first K ids has the same distribution, at a fraction of
+    the draws.
 
     Args:
       distribution: the distribution of one draw.
-      key: of the stream.
-      position: in the stream.
-      plan: how long the parts are.
-      integer: int64, or int32 where it holds the ranks.
+      key: key of the stream.
+      position: position in the stream.
+      plan: lengths of the parts.
+      integer: dtype of the ranks: int64, or int32 if the catalog is small enough.
 
     Returns:
-      From the length of the last part (`plan.few` or `plan.draws`; the shorter sequence is a
-      prefix) to integers `[plan.head + plan.tail + length]`.
+      A function from the length of the last part, `plan.few` or `plan.draws`, to integers
+      `[plan.head + plan.tail + length]`. The shorter sequence is a prefix of the longer one.
     """
     ranks = inverse(distribution, integer, plan.head)
     if not plan.head:
@@ -65,9 +69,9 @@ def sequence(
 
 
 def _gamma(shape: int, u: tf.Tensor) -> tf.Tensor:
-    """A gamma variate, float64: the time of the `shape`-th arrival at rate 1.
+    """Draws a gamma variate, float64: the time of the `shape`-th arrival at rate 1.
 
-    The first that is accepted of a few proposals, of which few are refused.
+    It returns the first accepted one of a few proposals, most of which are accepted.
 
     References:
       G. Marsaglia, W. W. Tsang, "A simple method for generating gamma variables", ACM Transactions
@@ -84,7 +88,10 @@ def _gamma(shape: int, u: tf.Tensor) -> tf.Tensor:
 
 
 def uniforms(key: Any, position: Any, num: int) -> tf.Tensor:
-    """float64 `[num]` in [0, 1) of 53 bits; XLA's own float uniforms differ from the graph's."""
+    """Draws uniforms of 53 bits, float64 `[num]` in [0, 1).
+
+    It draws integers, since XLA's float uniforms differ from those of a graph.
+    """
     bits = tf.raw_ops.StatelessRandomUniformFullIntV2(
         shape=[num],
         key=tf.reshape(_uint64(key), [1]),
@@ -96,7 +103,7 @@ def uniforms(key: Any, position: Any, num: int) -> tf.Tensor:
 
 
 def _uint64(value: Any) -> tf.Tensor:
-    """A scalar of any integer type as uint64, bit by bit."""
+    """Converts a scalar of any integer type to uint64 with the same bits."""
     if isinstance(value, (int, np.integer)):
         return tf.constant(int(value) % 2**64, tf.uint64)
     return value if value.dtype == tf.uint64 else tf.cast(value, tf.uint64)

@@ -1,4 +1,4 @@
-"""Configurations of layers that several layers hold, and that are one layer again when loaded."""
+"""Serializes layers that several other layers share, so that loading restores one layer."""
 
 from typing import Any, Dict
 
@@ -6,11 +6,12 @@ import tensorflow as tf
 
 
 def shareable(layer: Any) -> Dict[str, Any]:
-    """The configuration of a layer, marked as shared where a model is being saved.
+    """Returns the configuration of a layer, marked as shared if a model is being saved.
 
-    Keras marks what it meets a second time, and then marks the first configuration too. But that
-    one has been copied by then, if it is a part of another layer's, and would be loaded as a layer
-    of its own, whose variables are not in the file.
+    Keras marks a layer that it serializes a second time, and then marks the first configuration as
+    well. If that configuration is a part of another layer's, it has been copied before, and stays
+    unmarked. It would be loaded as a separate layer, whose variables are not in the file. So this
+    function serializes the layer twice.
     """
     tf.keras.layers.serialize(layer)
     config: Dict[str, Any] = tf.keras.layers.serialize(layer)

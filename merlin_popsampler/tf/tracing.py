@@ -1,4 +1,4 @@
-"""What will run the graph that is being traced: an interpreter, XLA, or a vectorized loop."""
+"""Detects whether XLA or a vectorized loop will run the graph that is being traced."""
 
 import re
 from typing import Any
@@ -11,17 +11,17 @@ _LOOP = re.compile(r"\bloop_body(_\d+)?\b")
 
 
 def in_xla() -> bool:
-    """Tells whether what is traced here will be compiled (`jit_compile=True`)."""
+    """Tests whether the current trace will be compiled (`jit_compile=True`)."""
     graph = tf.compat.v1.get_default_graph()
     return not tf.executing_eagerly() and bool(control_flow_util.GraphOrParentsInXlaContext(graph))
 
 
 def in_vectorized_loop() -> bool:
-    """Tells whether what is traced here is the body of a vectorized loop, as in a vectorized map.
+    """Tests whether the current trace is the body of a vectorized loop, as in a vectorized map.
 
-    TensorFlow replaces each operation by one for all iterations. Where it knows none, it runs the
-    operation once an iteration and stacks the results: their shapes must be equal, and an
-    operation without a result fails.
+    TensorFlow replaces each operation by one for all iterations. If there is none, it runs the
+    operation in each iteration and stacks the results. Their shapes must be equal, and an operation
+    without a result fails.
     """
     graph: Any = None if tf.executing_eagerly() else tf.compat.v1.get_default_graph()
     while graph is not None:

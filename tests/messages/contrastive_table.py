@@ -87,7 +87,7 @@ TABLE = {
             [lambda _: output(evaluate_on="candidates")],
         ),
         Entry(
-            "whose scores are never there at once",
+            "which computes scores block by block",
             lambda _: output(post=block()),
             [lambda _: output(post=block(), evaluate_on="candidates")],
         ),

@@ -1,8 +1,8 @@
-"""Where Merlin Models is met: its interfaces as the sampler answers them, and features of items.
+"""Supports Merlin Models: its two sampler interfaces, its contrastive output, and item features.
 
-Nothing outside this folder may need Merlin Models, which imports on TensorFlow 2.12 only. What the
-sampler needs of this folder imports it when it is called, and not before; `contrastive` and what it
-is made of, which subclass Merlin's classes, import it at once.
+No code outside of this folder may need Merlin Models, which imports on TensorFlow 2.12 only. Code
+that the sampler calls imports it on first use. `contrastive` and its parts, which subclass classes
+of Merlin Models, import it at once.
 """
 
 from importlib import import_module

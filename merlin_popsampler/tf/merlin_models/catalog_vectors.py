@@ -1,4 +1,4 @@
-"""The vectors that an evaluation on the catalog takes from an output's table."""
+"""Finds the item vectors of an output for an evaluation on the catalog."""
 
 from typing import Any
 
@@ -8,10 +8,10 @@ from merlin_popsampler.tf.item_table import item_vectors
 
 
 def catalog_vectors(to_call: Any) -> Any:
-    """What `score_catalog` takes as the vectors of `to_call`: those that training looks up.
+    """Returns the vectors that training looks up, in the form that `score_catalog` takes.
 
     Args:
-      to_call: has `embeddings` and `embedding_lookup`, as Merlin Models' own have.
+      to_call: an object with `embeddings` and `embedding_lookup`, as in Merlin Models.
     """
     look_up = type(to_call).embedding_lookup
     if look_up is CategoricalTarget.embedding_lookup:

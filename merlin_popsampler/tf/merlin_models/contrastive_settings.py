@@ -1,4 +1,4 @@
-"""Merlin Models' settings of a contrastive output, where they contradict the loss or each other."""
+"""Checks the settings of a contrastive output that Merlin Models defines."""
 
 from typing import Any
 
@@ -15,14 +15,17 @@ ALWAYS = {
     "false_negative_score": MIN_FLOAT,
     "logq_sampling_correction": True,
 }
-"""What Merlin Models lets its users choose, and this loss is wrong without."""
+"""Settings that users of Merlin Models may change, but on which this loss depends."""
 
 
 def check_settings(settings: Any) -> None:
-    """Refuses settings of Merlin Models that this loss does not have.
+    """Raises an error for settings of Merlin Models that this loss does not support.
 
     Args:
-      settings: values by the names of `ALWAYS`.
+      settings: values by name, with all names of `ALWAYS`.
+
+    Raises:
+      PopSamplerError: another value than in `ALWAYS`.
     """
     for name, value in ALWAYS.items():
         if settings[name] != value:
@@ -34,7 +37,11 @@ def check_settings(settings: Any) -> None:
 
 
 def check_evaluation(evaluate_on: str, post: Any) -> None:
-    """Refuses another kind of evaluation, and a `post` for which there is nothing to process."""
+    """Raises an error for an unknown `evaluate_on`, or a `post` that cannot be applied.
+
+    Raises:
+      PopSamplerError: these.
+    """
     if evaluate_on not in EVALUATIONS:
         raise PopSamplerError(
             f"Expected evaluate_on to be one of {EVALUATIONS}. Received: {evaluate_on!r}. "
@@ -47,21 +54,21 @@ def check_evaluation(evaluate_on: str, post: Any) -> None:
         )
     if post is not None and evaluate_on == "catalog":
         raise PopSamplerError(
-            "Expected no post where an evaluation is on the whole catalog, whose scores are never "
-            f"there at once. Received: {type(post).__name__}. Choose evaluate_on='candidates'."
+            "Expected no post for an evaluation on the whole catalog, which computes scores block "
+            f"by block. Received: {type(post).__name__}. Choose evaluate_on='candidates'."
         )
 
 
 def negatives_of(negative_samplers: Any, column: ColumnSchema) -> Mixture:
-    """Negatives as Merlin Models' users give them: "in-batch" is a name for the column's `InBatch`.
+    """Builds a `Mixture` of negatives; "in-batch" is the name of the column's `InBatch`.
 
     Args:
-      negative_samplers: a source of negatives, its name, several of both, or a `Mixture`.
+      negative_samplers: a source of negatives, its name, a list of these, or a `Mixture`.
       column: schema of the item id.
 
     Raises:
-      SchemaError: in-batch negatives of a column without measured steps.
-      PopSamplerError: what `Mixture` raises.
+      SchemaError: in-batch negatives for a column without measured steps.
+      PopSamplerError: see `Mixture`.
     """
 
     def source(given: Any) -> Any:

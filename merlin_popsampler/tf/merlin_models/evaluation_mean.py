@@ -1,4 +1,4 @@
-"""A mean over one evaluation, which tells when the next one begins."""
+"""Defines a mean over one evaluation, which calls a function when the next one begins."""
 
 from typing import Any, Callable, Optional
 
@@ -9,13 +9,14 @@ from merlin_popsampler.tf.metrics import NanMean
 
 @tf.keras.utils.register_keras_serializable(package="merlin_popsampler")
 class EvaluationMean(NanMean):
-    """A mean that Keras resets when an evaluation or an epoch begins, and what to do then.
+    """Computes a mean, and calls a function when Keras resets it.
 
-    Merlin Models' `test_step` has no hook at the start of an evaluation; its metrics do.
+    Keras resets metrics at the start of an evaluation or an epoch. Merlin Models' `test_step` has
+    no other hook at that time.
 
     Args:
-      on_reset: called without arguments.
-      **kwargs: Keras's arguments of a metric.
+      on_reset: function without arguments.
+      **kwargs: arguments of a Keras metric.
     """
 
     def __init__(self, on_reset: Optional[Callable[[], Any]] = None, **kwargs: Any) -> None:

@@ -1,7 +1,7 @@
-"""The forms in which Merlin Models' two sampler interfaces expect an answer.
+"""Builds the results that the two sampler interfaces of Merlin Models expect.
 
-No type of Merlin Models is named here but the first interface's, which is imported when that
-interface calls: a candidate is answered in the type that was received.
+This module imports only the type of the first interface, when that interface calls. For the second
+interface, the result has the type of the candidate that was passed.
 """
 
 import functools
@@ -13,38 +13,38 @@ from merlin_popsampler.errors import PopSamplerError
 
 
 def is_candidate(inputs: Any) -> bool:
-    """Whether the second interface is calling, with its named tuple of ids."""
+    """Tests whether inputs are the named tuple of the second interface."""
     return {"id", "metadata", "sampling_prob"} <= set(getattr(inputs, "_fields", ()))
 
 
 def sampled_candidate(candidate: Any, ids: tf.Tensor, max_id: int) -> Any:
-    """A candidate like the one received that holds the sampled ids alone, `[num_sampled, 1]`."""
+    """Returns a candidate of the same type that holds only the sampled ids, `[num_sampled, 1]`."""
     column = tf.expand_dims(_ids_like(ids, candidate.id, max_id), -1)
     return _comparable(candidate)._replace(id=column, metadata={}, sampling_prob=None)
 
 
 def candidate_with_counts(candidate: Any, expected_count: tf.Tensor) -> Any:
-    """The candidate with expected counts as its `sampling_prob`, of the ids' shape."""
+    """Returns the candidate with expected counts of the ids' shape as its `sampling_prob`."""
     return _comparable(candidate)._replace(sampling_prob=expected_count)
 
 
 def sampled_embeddings(item_weights: Any, ids: tf.Tensor, name: str) -> Any:
-    """The first interface's answer: the ids' rows of the embedding table, and the ids as `name`."""
+    """Builds the result of the first interface: rows of the embedding table, and ids as `name`."""
     from merlin.models.tf.core.base import EmbeddingWithMetadata
 
     return EmbeddingWithMetadata(tf.nn.embedding_lookup(item_weights, ids), {name: ids})
 
 
 def like_batch(answer: Any, inputs: Any, name: str, max_id: int) -> Any:
-    """The first interface's answer in the dtypes of the batch, so that a model can join the two."""
-    # Under mixed precision the table is float32, and the batch's embeddings are not.
+    """Casts the result of the first interface to the dtypes of the batch, to be concatenated."""
+    # Under mixed precision the table is float32, but the embeddings of the batch are not.
     embeddings = tf.cast(answer.embeddings, inputs["embeddings"].dtype)
     ids = _ids_like(answer.metadata[name], inputs["metadata"][name], max_id)
     return type(answer)(embeddings, {name: ids})
 
 
 def check_item_weights(item_weights: Any, cardinality: int) -> None:
-    """Refuses an embedding table without a row for each id."""
+    """Raises an error for an embedding table without a row for each id."""
     rows = None if item_weights is None else tf.TensorShape(item_weights.shape)[0]
     if item_weights is None or (rows is not None and rows < cardinality):
         raise PopSamplerError(
@@ -55,7 +55,7 @@ def check_item_weights(item_weights: Any, cardinality: int) -> None:
 
 
 def check_inputs(inputs: Any, name: str) -> None:
-    """Refuses what is no input of the first interface."""
+    """Raises an error for inputs that are not those of the first interface."""
     if set(inputs) != {"embeddings", "metadata"} or name not in inputs["metadata"]:
         metadata = inputs.get("metadata", {})
         raise PopSamplerError(
@@ -66,11 +66,14 @@ def check_inputs(inputs: Any, name: str) -> None:
 
 
 def check_no_squeeze(batch: Any, num_sampled: int) -> None:
-    """Refuses one row and one sample, whose scores Merlin Models squeezes to a vector and drops.
+    """Raises an error for a single row or sample, whose scores Merlin Models squeezes and drops.
 
     Args:
-      batch: a tensor of a row for each row of the batch.
-      num_sampled: ids to be sampled.
+      batch: a tensor whose first dimension is the batch.
+      num_sampled: number of ids to be sampled.
+
+    Raises:
+      PopSamplerError: one row or one sample.
     """
     rows = tf.TensorShape(batch.shape)[:1].as_list() if batch.shape.rank else [1]
     if num_sampled == 1 or rows == [1]:
@@ -81,17 +84,17 @@ def check_no_squeeze(batch: Any, num_sampled: int) -> None:
         )
 
 
-def _ids_like(ids: tf.Tensor, others: Any, max_id: int) -> tf.Tensor:
-    """Ids in the dtype of others, if it is one that can hold them all."""
-    dtype = others.dtype
+def _ids_like(ids: tf.Tensor, like: Any, max_id: int) -> tf.Tensor:
+    """Casts ids to the dtype of `like`, if that dtype holds all ids."""
+    dtype = like.dtype
     return tf.cast(ids, dtype) if dtype.is_integer and dtype.max >= max_id else ids
 
 
 def _comparable(candidate: Any) -> Any:
-    """The candidate in a type that compares as its tensors do: by identity.
+    """Converts the candidate to a subclass of its type that compares by identity.
 
-    Merlin Models asks whether the sampled candidate *is* the positive one with `!=`, which a tuple
-    answers by comparing tensors. As a subclass the answer comes from here, on either side.
+    Merlin Models uses `!=` to test whether the sampled candidate *is* the positive one, and tuples
+    would compare tensors. Python calls the method of the subclass on either side.
     """
     candidate_type: Any = type(candidate)
     return _by_identity(candidate_type)(*candidate)
@@ -108,5 +111,5 @@ def _by_identity(candidate_type: Any) -> Any:
         "__hash__": lambda self: id(self.id),
         "compares_by_identity": True,
     }
-    # Under the same name tf.nest takes both for one structure.
+    # With the same name, tf.nest treats both as one structure.
     return type(candidate_type.__name__, (candidate_type,), members)

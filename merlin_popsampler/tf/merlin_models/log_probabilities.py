@@ -1,7 +1,7 @@
-"""The form in which a positive's log-probability goes to Keras's loss and to Merlin's metrics.
+"""Formats the log-probability of a positive for the Keras loss and for Merlin's metrics.
 
-Both get one matrix: a row's first column is its positive, and the target says 1 there. A row whose
-positive stands for no item has no 1 at all.
+Both get one matrix, whose first column is the positive. The target is 1 in that column. Rows with a
+reserved id have no 1.
 """
 
 from typing import Any
@@ -12,61 +12,65 @@ from merlin_popsampler.core.scores import MASKED
 from merlin_popsampler.tf.logits import cross_entropy, row_weights
 
 PLACES = 1000
-"""Places of a ranking that top-k metrics can tell apart."""
+"""Number of ranks that top-k metrics can distinguish."""
 _LOSSES = "_popsampler_losses"
-"""Attribute of outputs: minus their first column."""
+"""Name of the attribute of outputs that holds their losses, minus their first column."""
 
 
 @tf.keras.utils.register_keras_serializable(package="merlin_popsampler")
 class CandidateCrossEntropy(tf.keras.losses.Loss):  # type: ignore[misc]
-    """Minus the log-probability of each row's positive, a mean over the rows that have one.
+    """Averages minus the log-probability of the positive over the rows with an item.
 
-    The mean is over the rows of all replicas; sample weights multiply without changing their
-    number. It expects outputs `[rows, columns]` whose first column is that log-probability, and
-    targets of that shape with 1 in the first column of the rows that count. A NaN counts always.
+    The mean is over the rows of all replicas. Sample weights multiply, but do not change the number
+    of rows. Outputs are `[rows, columns]`, with that log-probability in the first column. Targets
+    have the same shape, with 1 in the first column of rows with an item. A row whose loss is NaN
+    always counts.
     """
 
     def call(self, y_true: Any, y_pred: Any) -> tf.Tensor:
         losses = getattr(y_pred, _LOSSES, None)
         losses = -y_pred[:, 0] if losses is None else losses
-        # A NaN has no target, and must be seen all the same.
+        # A NaN has no target, but must not be hidden.
         counting = (y_true[:, 0] > 0.0) | tf.math.is_nan(losses)
         return tf.where(counting, losses, 0.0) * row_weights(counting)
 
 
 def log_probabilities(true_logits: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    """Log-probabilities of each row's candidates, the positive first: float32 `[rows, 1 + n]`.
+    """Computes log-probabilities of each row's candidates, the positive first.
 
     Args:
-      true_logits: float32 `[rows]`, of the positives.
-      logits: float32 `[rows, n]`, of the others.
+      true_logits: float32 `[rows]`, logits of the positives.
+      logits: float32 `[rows, n]`, logits of the negatives.
+
+    Returns:
+      float32 `[rows, 1 + n]`.
     """
     losses = cross_entropy(true_logits, logits)
     outputs = tf.concat([-losses[:, None], logits - (losses + true_logits)[:, None]], 1)
-    # As Keras's softmax leaves its logits to Keras's loss: a gradient through one column of the
-    # matrix would be a matrix itself.
+    # Keras's softmax passes its logits to Keras's loss in the same way. A gradient through one
+    # column of the matrix would be a matrix itself.
     setattr(outputs, _LOSSES, losses)
     return outputs
 
 
 def targets_of(counting: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
-    """Targets of outputs `[rows, columns]`: 1 in the first column of the rows that count."""
+    """Builds targets for outputs `[rows, columns]`: 1 in the first column of counting rows."""
     first = tf.cast(counting, outputs.dtype)[:, None]
     return tf.pad(first, [[0, 0], [0, tf.shape(outputs)[1] - 1]])
 
 
 def ranked(losses: tf.Tensor, rank: tf.Tensor, num_items: int) -> tf.Tensor:
-    """Outputs of which top-k metrics find the positive at its place among all items.
+    """Builds outputs in which top-k metrics find the positive at its rank among all items.
 
     Args:
-      losses: float32 `[rows]`, nats.
-      rank: int32 `[rows]`, of the positive, 0 for the best.
-      num_items: of the catalog.
+      losses: float32 `[rows]`, in nats.
+      rank: int32 `[rows]`, the rank of the positive, 0 for the best.
+      num_items: number of items of the catalog.
 
     Returns:
-      float32 `[rows, 1 + PLACES]`, or fewer columns for fewer items: the log-probability of the
-      positive (`MASKED` where it is NaN, which has no order), then a number above it for each item
-      that counts against it, and below it for the others.
+      float32 `[rows, 1 + PLACES]`, or fewer columns for fewer items. The first column is the
+      log-probability of the positive, or `MASKED` if it is NaN. The other columns are above it for
+      each item that ranks ahead, and below it otherwise.
     """
     places = tf.range(min(num_items - 1, PLACES))
     first = tf.where(tf.math.is_nan(losses), MASKED, -losses)[:, None]

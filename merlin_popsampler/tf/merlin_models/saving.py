@@ -1,20 +1,20 @@
-"""Whether a SavedModel is being written, for which Keras traces calls that nobody will run."""
+"""Detects whether a SavedModel is being written, for which Keras traces calls that never run."""
 
 from tensorflow.python.saved_model.save_context import in_save_context
 
 
 def is_saving() -> bool:
-    """Whether the call that is being traced is traced to be written into a SavedModel.
+    """Tests whether the current trace is written into a SavedModel.
 
-    Keras 2 traces each layer with `training=True` for it as well, and whatever tensors such a call
-    captures go into the file. A layer that needs in training what must not be saved, or may be
-    absent, leaves that path out while this is true, and answers as without training. Nothing is
-    lost by it: a model that is loaded is traced anew before it trains, from the class's own code,
-    if that is imported.
+    For a SavedModel, Keras 2 traces each layer with `training=True` as well. All tensors that such
+    a call captures are written to the file. Some layers need objects in training that must not be
+    saved, or that may be absent. While this function returns True, they trace the path without
+    training. A loaded model is traced again before it trains, from the code of the class, if the
+    class is imported.
 
-    Keras's own flag, `call_context().saving`, will not do. A layer that another one calls does not
-    see it where TensorFlow traces once more what has been garbage collected, as happens with the
-    output of each of Merlin Models' retrieval models. This flag of TensorFlow holds throughout, for
-    `Model.save` and `tf.saved_model.save` alike.
+    The flag of Keras, `call_context().saving`, is not sufficient. Inner layers do not see it when
+    TensorFlow traces a garbage-collected function again. This happens with the output of each
+    retrieval model of Merlin Models. The flag of TensorFlow is always set, for `Model.save` and
+    `tf.saved_model.save`.
     """
     return bool(in_save_context())
