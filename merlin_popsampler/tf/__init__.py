@@ -1,8 +1,8 @@
 """Provides the Keras layers, and the TensorFlow functions by which they draw, correct and score.
 
 The code interprets the tables of `core`, and builds none of its own. It may import `errors`,
-`core`, `contract` and TensorFlow. It never imports NVTabular, dask or pandas. Code for Merlin Models is in
-`merlin_models`.
+`core`, `contract` and TensorFlow. It never imports NVTabular, dask or pandas. Code for Merlin
+Models is in `merlin_models`.
 """
 
 from importlib import import_module

@@ -83,8 +83,8 @@ def _hashed(draws: tf.Tensor, num_sampled: int) -> Tuple[tf.Tensor, tf.Tensor]:
 
     In each round, the earliest position wins each slot of the hash table. A draw is settled if an
     equal value won its slot. It is a first occurrence if it won the slot itself. The remaining
-    draws take part in the next round, with another hash. The slots of the first round are low bits, which
-    separate the ranks of the head.
+    draws take part in the next round, with another hash. The slots of the first round are low bits,
+    which separate the ranks of the head.
     """
     length = draws.shape[0]
     bits = (2 * length - 1).bit_length()
