@@ -5,16 +5,14 @@ the number of times that each candidate is expected among the samples is subtrac
 over the samples estimates the sum over the catalog; then what is no negative of a row is masked.
 """
 
-import math
-from typing import Any, List, NamedTuple, Sequence, Tuple
+from typing import Any, NamedTuple, Optional, Tuple
 
 import torch
 from torch.nn import functional
 
 from merlin_popsampler.core.scores import LARGEST, MASKED
-from merlin_popsampler.errors import PopSamplerError
 
-from .ids import as_ids
+from .id_lists import among, as_id_lists
 
 
 class Candidates(NamedTuple):
@@ -100,9 +98,20 @@ def _log(counts: torch.Tensor, logq_strength: float) -> torch.Tensor:
     return logq_strength * torch.where(counts <= 0.0, 1.0, counts).log()
 
 
-def cross_entropy(true_logits: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
-    """Loss of each row of `contrastive_logits`, nats: float32 `[rows]`."""
-    losses: torch.Tensor = functional.softplus(torch.logsumexp(logits, 1) - true_logits)
+def cross_entropy(
+    true_logits: torch.Tensor, logits: torch.Tensor, hard: Optional[torch.Tensor] = None
+) -> torch.Tensor:
+    """Loss of each row of `contrastive_logits`, nats: float32 `[rows]`.
+
+    Args:
+      true_logits: float32 `[rows]`.
+      logits: float32 `[rows, num_sampled]`.
+      hard: float32 `[rows]`, the `hard_log_sums` of the rows, if they have hard negatives.
+    """
+    others = torch.logsumexp(logits, 1)
+    if hard is not None:
+        others = torch.logaddexp(others, hard)
+    losses: torch.Tensor = functional.softplus(others - true_logits)
     return losses
 
 
@@ -135,68 +144,5 @@ def accidental_hits(
     hits = true_ids[:, None] == sampled_ids
     if excluded_ids is None:
         return hits
-    excluded_ids = rows_of_ids(excluded_ids, true_ids.shape, true_ids.device)
-    return hits | _among(excluded_ids, sampled_ids, len(true_ids))
-
-
-def _among(excluded_ids: torch.Tensor, sampled_ids: torch.Tensor, rows: int) -> torch.Tensor:
-    """Which samples are among a row's excluded ids: bool `[rows, num_sampled]`.
-
-    Each excluded id is looked up among the sorted samples, since a comparison of all pairs would
-    take memory for rows x excluded x samples.
-    """
-    values, row = _flat(excluded_ids)
-    ordered = sampled_ids.sort().values
-    width = len(ordered)
-    place = torch.searchsorted(ordered, values).clamp(max=width - 1)
-    found = (ordered[place] == values).to(torch.int32)
-    marked = found.new_zeros(rows * width).index_add(0, row * width + place, found)
-    # Repeats of an id share the place of the first.
-    return marked.view(rows, width)[:, torch.searchsorted(ordered, sampled_ids)] > 0
-
-
-def rows_of_ids(excluded_ids: Any, leading: Sequence[int], device: torch.device) -> torch.Tensor:
-    """Excluded ids, a list for each row: int64 `[rows, n]`, dense or nested.
-
-    Args:
-      excluded_ids: integers `[*leading, n]` in which a leading dimension may be 1, or `[rows, n]`,
-        the rows one after the other; or nested, of `rows` lists.
-      leading: the dimensions of the queries before their width; `rows` is their product.
-      device: of the result.
-
-    Raises:
-      PopSamplerError: other numbers, or another shape.
-    """
-    ids = as_ids(excluded_ids, device)
-    rows, given = math.prod(leading), () if ids.is_nested else tuple(ids.shape[:-1])
-    fits = len(given) == len(leading) and all(a in (1, b) for a, b in zip(given, leading))
-    if ids.is_nested:
-        fits = ids.dim() == 2 and ids.layout == torch.jagged and len(ids) == rows
-    if not (fits or given == (rows,)):
-        raise PopSamplerError(
-            f"Expected excluded_ids {[*leading, 'n']}, where a dimension before n may be 1, or "
-            f"{rows} lists, one for each query, dense or nested (layout=torch.jagged). Received: "
-            f"{type(excluded_ids).__name__} of shape {_shape(ids)}. Where queries share a list, "
-            "insert a dimension of 1: excluded_ids[:, None] for one list a session."
-        )
-    if ids.is_nested or given == (rows,):
-        return ids
-    return ids.expand(*leading, ids.shape[-1]).reshape(rows, ids.shape[-1])
-
-
-def _shape(ids: torch.Tensor) -> List[Any]:
-    """The shape as a message quotes it; strided nested tensors have none."""
-    if ids.is_nested and ids.layout != torch.jagged:
-        return [ids.size(0), "strided"]
-    return list(ids.shape)
-
-
-def _flat(ids: torch.Tensor) -> Tuple[torch.Tensor, torch.Tensor]:
-    """The ids of a matrix, dense or nested, one after the other, and the row of each."""
-    if ids.is_nested:
-        ids = ids.contiguous()  # a narrowed one has holes
-        values, lengths = ids.values(), ids.offsets().diff()
-        rows = torch.arange(len(lengths), device=values.device)
-        return values, rows.repeat_interleave(lengths, output_size=len(values))
-    rows = torch.arange(len(ids), device=ids.device)[:, None].expand(ids.shape)
-    return ids.reshape(-1), rows.reshape(-1)
+    lists = as_id_lists("excluded_ids", excluded_ids, true_ids.shape, true_ids.device)
+    return hits | among(lists, sampled_ids, len(true_ids))

@@ -1,6 +1,6 @@
 """SampledSoftmaxLoss: a module that trains on sampled negatives and evaluates on all items."""
 
-from typing import Any, Tuple
+from typing import Any, NamedTuple, Optional, Tuple
 
 import torch
 from torch import distributed
@@ -8,13 +8,35 @@ from torch import distributed
 from merlin_popsampler.core.checks import fraction, positive_number
 from merlin_popsampler.errors import PopSamplerError
 
+from .hard_negatives import hard_log_sums, hard_negatives
+from .id_lists import IdLists, as_id_lists, join
 from .ids import as_dense_ids, dense
 from .item_table import catalog_vectors, checked_table, look_up
-from .logits import Candidates, contrastive_logits, cross_entropy, rows_of_ids
+from .logits import Candidates, contrastive_logits, cross_entropy
 from .sampler import PopularityBasedSampler
 from .whole_catalog import score_catalog
 
 REDUCTIONS = ("mean", "sum", "none")
+
+
+class Batch(NamedTuple):
+    """The arguments of a call, checked, one row after the other.
+
+    Attributes:
+      queries: floats `[rows, dim]`, 0 where a row has no item.
+      ids: int64 `[rows]`, the positives.
+      safe_ids: int64 `[rows]`, the positives, and an item's id where a row has no item.
+      has_item: bool `[rows]`, whether the positive stands for an item.
+      table: the items' vectors, as given.
+      excluded: `IdLists`, or None.
+    """
+
+    queries: torch.Tensor
+    ids: torch.Tensor
+    safe_ids: torch.Tensor
+    has_item: torch.Tensor
+    table: Any
+    excluded: Optional[IdLists]
 
 
 class SampledSoftmaxLoss(torch.nn.Module):  # type: ignore[misc]
@@ -81,7 +103,13 @@ class SampledSoftmaxLoss(torch.nn.Module):  # type: ignore[misc]
         self.across_ranks = bool(across_ranks)
 
     def forward(
-        self, queries: torch.Tensor, true_ids: Any, item_table: Any, excluded_ids: Any = None
+        self,
+        queries: torch.Tensor,
+        true_ids: Any,
+        item_table: Any,
+        excluded_ids: Any = None,
+        *,
+        hard_negative_ids: Any = None,
     ) -> torch.Tensor:
         """The loss, reduced.
 
@@ -94,6 +122,11 @@ class SampledSoftmaxLoss(torch.nn.Module):  # type: ignore[misc]
             module is always called, in its own mode, so what it does to its weight counts.
           excluded_ids: integers that are not negatives of a row: `[*, n]`, where a leading
             dimension may be 1; or `[rows, n]`, dense or nested, for the rows one after the other.
+          hard_negative_ids: negatives that are in the sum of a row with certainty, at an expected
+            count of 1, in the forms of `excluded_ids`. They may depend on the row, not on the
+            samples. An id that is sampled as well counts once, as the hard negative. Repeats
+            count once; the row's positive, its excluded ids and reserved ids (padding) never
+            count. An evaluation ignores them.
 
         Returns:
           float32, nats: a scalar, or `[*]` for "none".
@@ -101,14 +134,17 @@ class SampledSoftmaxLoss(torch.nn.Module):  # type: ignore[misc]
         Raises:
           PopSamplerError: ids of another shape or kind, a table with too few rows.
         """
-        arguments = self._checked(queries, true_ids, item_table, excluded_ids)
-        losses = self._sampled(*arguments) if self.training else self._ranked(*arguments)[0]
-        counting = arguments[2]
-        losses = torch.where(counting, losses, 0.0)
+        batch = self._checked(queries, true_ids, item_table, excluded_ids)
+        hard = None
+        if hard_negative_ids is not None:
+            shape, device = queries.shape[:-1], queries.device
+            hard = as_id_lists("hard_negative_ids", hard_negative_ids, shape, device)
+        losses = self._sampled(batch, hard) if self.training else self._ranked(batch)[0]
+        losses = torch.where(batch.has_item, losses, 0.0)
         if self.reduction == "none":
             return losses.reshape(queries.shape[:-1])
         total = losses.sum()
-        return total / self._divisor(counting) if self.reduction == "mean" else total
+        return total / self._divisor(batch.has_item) if self.reduction == "mean" else total
 
     def evaluate(
         self, queries: torch.Tensor, true_ids: Any, item_table: Any, excluded_ids: Any = None
@@ -124,11 +160,11 @@ class SampledSoftmaxLoss(torch.nn.Module):  # type: ignore[misc]
           where its own score is NaN, so does every other item.
           `((0 <= ranks) & (ranks < 20)).sum() / (ranks >= 0).sum()` is a recall at 20.
         """
-        arguments = self._checked(queries, true_ids, item_table, excluded_ids)
+        batch = self._checked(queries, true_ids, item_table, excluded_ids)
+        losses, ranks = self._ranked(batch)
+        losses = torch.where(batch.has_item, losses, 0.0)
+        ranks = torch.where(batch.has_item, ranks, -1)
         shape = queries.shape[:-1]
-        losses, ranks = self._ranked(*arguments)
-        counting = arguments[2]
-        losses, ranks = torch.where(counting, losses, 0.0), torch.where(counting, ranks, -1)
         return losses.reshape(shape), ranks.reshape(shape)
 
     def _divisor(self, counting: torch.Tensor) -> torch.Tensor:
@@ -144,8 +180,7 @@ class SampledSoftmaxLoss(torch.nn.Module):  # type: ignore[misc]
 
     def _checked(
         self, queries: torch.Tensor, true_ids: Any, item_table: Any, excluded_ids: Any
-    ) -> Tuple[torch.Tensor, torch.Tensor, torch.Tensor, Any, Any]:
-        """Queries `[rows, dim]`, ids `[rows]`, which of them are items, table and excluded ids."""
+    ) -> Batch:
         ids, shape = as_dense_ids(true_ids, dense("queries", queries).device), queries.shape[:-1]
         if ids.shape not in (shape, (*shape, 1)):
             raise PopSamplerError(
@@ -153,49 +188,43 @@ class SampledSoftmaxLoss(torch.nn.Module):  # type: ignore[misc]
                 f"{list(ids.shape)}. Repeat the queries that have several, a row for each."
             )
         ids, domain = ids.reshape(-1), self.sampler.domain
-        counting = domain.contains(ids)
+        has_item = domain.contains(ids)
         if excluded_ids is not None:
-            excluded_ids = rows_of_ids(excluded_ids, shape, queries.device)
+            excluded_ids = as_id_lists("excluded_ids", excluded_ids, shape, queries.device)
         # A NaN in the query of a padded position would reach the table as 0 * NaN.
-        rows = torch.where(counting[:, None], queries.reshape(len(ids), queries.shape[-1]), 0.0)
-        return rows, ids, counting, checked_table(item_table, domain.cardinality), excluded_ids
-
-    def _sampled(
-        self,
-        queries: torch.Tensor,
-        ids: torch.Tensor,
-        counting: torch.Tensor,
-        table: Any,
-        excluded_ids: Any,
-    ) -> torch.Tensor:
-        domain, num = self.sampler.domain, len(ids)
-        sampled_ids, true_counts, counts = self.sampler.sampled_values(ids)
+        rows = torch.where(has_item[:, None], queries.reshape(len(ids), queries.shape[-1]), 0.0)
         # An id that stands for no item may lie outside of the table.
-        safe_ids = torch.where(counting, ids, domain.min_id)
-        vectors = look_up(table, torch.cat([safe_ids, sampled_ids]))
+        safe_ids = torch.where(has_item, ids, domain.min_id)
+        table = checked_table(item_table, domain.cardinality)
+        return Batch(rows, ids, safe_ids, has_item, table, excluded_ids)
+
+    def _sampled(self, batch: Batch, hard_lists: Optional[IdLists]) -> torch.Tensor:
+        domain, excluded = self.sampler.domain, batch.excluded
+        sampled_ids, true_counts, counts = self.sampler.sampled_values(batch.ids)
+        ids = [batch.safe_ids, sampled_ids]
+        if hard_lists is not None:
+            hard = hard_negatives(hard_lists, batch.safe_ids, domain, excluded)
+            excluded = join(excluded, hard_lists)
+            ids.append(hard.safe_ids)
+        vectors = look_up(batch.table, torch.cat(ids)).split([len(part) for part in ids])
         logits = contrastive_logits(
-            queries,
-            Candidates(vectors[:num], ids, true_counts),
-            Candidates(vectors[num:], sampled_ids, counts),
+            batch.queries,
+            Candidates(vectors[0], batch.ids, true_counts),
+            Candidates(vectors[1], sampled_ids, counts),
             domain,
             self.temperature,
-            excluded_ids,
+            excluded,
             self.correct_positive,
             self.logq_strength,
         )
-        return cross_entropy(*logits)
+        if hard_lists is None:
+            return cross_entropy(*logits)
+        hard_sums = hard_log_sums(batch.queries, hard, vectors[2], self.temperature)
+        return cross_entropy(*logits, hard_sums)
 
-    def _ranked(
-        self,
-        queries: torch.Tensor,
-        ids: torch.Tensor,
-        counting: torch.Tensor,
-        table: Any,
-        excluded_ids: Any,
-    ) -> Tuple[torch.Tensor, torch.Tensor]:
-        domain = self.sampler.domain
-        ids = torch.where(counting, ids, domain.min_id)
+    def _ranked(self, batch: Batch) -> Tuple[torch.Tensor, torch.Tensor]:
+        vectors, domain = catalog_vectors(batch.table), self.sampler.domain
         answer: Tuple[torch.Tensor, torch.Tensor] = score_catalog(
-            queries, ids, catalog_vectors(table), domain, self.temperature, excluded_ids
+            batch.queries, batch.safe_ids, vectors, domain, self.temperature, batch.excluded
         )
         return answer

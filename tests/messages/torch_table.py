@@ -148,7 +148,7 @@ TABLE = {
             ],
         ),
     ],
-    "torch.logits": [
+    "torch.id_lists": [
         Entry(
             "insert a dimension of 1",
             lambda _: losses(PAIRS, torch.zeros(2, 2, 2), excluded_ids=torch.zeros(1, 2).long()),

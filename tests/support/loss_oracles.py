@@ -4,18 +4,34 @@ import numpy as np
 
 
 def losses_by_hand(
-    query, vectors, true_ids, sampled, count_of, temperature, excluded, correct, strength=1.0
+    query,
+    vectors,
+    true_ids,
+    sampled,
+    count_of,
+    temperature,
+    excluded,
+    correct,
+    strength=1.0,
+    hard=None,
 ):
-    """Row by row and sample by sample, in float64, for the items 3 to 14."""
+    """Row by row and sample by sample, in float64, for the items 3 to 14.
+
+    Args:
+      excluded: a list of ids for each row.
+      hard: a list of hard negatives for each row.
+    """
     count_of = np.asarray(count_of) ** strength
     losses = []
     for row, true_id in enumerate(true_ids):
         score = query[row] @ vectors[true_id] / temperature
         true_logit = score - np.log(count_of[true_id]) if correct else score
         total = np.exp(true_logit)
-        for item in sampled:
+        certain = set() if hard is None else set(hard[row])
+        drawn = [(item, count_of[item]) for item in sampled if item not in certain]
+        for item, count in [*drawn, *((item, 1.0) for item in certain)]:
             if item != true_id and item not in excluded[row] and 3 <= item <= 14:
-                total += np.exp(query[row] @ vectors[item] / temperature) / count_of[item]
+                total += np.exp(query[row] @ vectors[item] / temperature) / count
         losses.append(np.log(total) - true_logit)
     return np.array(losses)
 

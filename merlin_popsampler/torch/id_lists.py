@@ -1,0 +1,110 @@
+"""Lists of ids, one for each row of a batch: dense, padded or nested."""
+
+import math
+from typing import Any, List, NamedTuple, Sequence, Tuple
+
+import torch
+
+from merlin_popsampler.errors import PopSamplerError
+
+from .ids import as_ids
+
+
+class IdLists(NamedTuple):
+    """A list of ids for each row, the lists one after the other.
+
+    Attributes:
+      ids: int64 `[m]`.
+      rows: int64 `[m]`, the row of each id.
+    """
+
+    ids: torch.Tensor
+    rows: torch.Tensor
+
+
+def as_id_lists(name: str, given: Any, leading: Sequence[int], device: torch.device) -> IdLists:
+    """Lists of ids as callers pass them.
+
+    Args:
+      name: of the argument, for the message.
+      given: integers `[*leading, n]` in which a leading dimension may be 1, or `[rows, n]`, the
+        rows one after the other; or nested (`layout=torch.jagged`), of `rows` lists. `IdLists` are
+        returned as they are.
+      leading: the dimensions of the queries before their width; `rows` is their product.
+      device: of the result.
+
+    Raises:
+      PopSamplerError: other numbers, or another shape.
+    """
+    if isinstance(given, IdLists):
+        return given
+    ids = as_ids(given, device)
+    rows, found = math.prod(leading), () if ids.is_nested else tuple(ids.shape[:-1])
+    fits = len(found) == len(leading) and all(a in (1, b) for a, b in zip(found, leading))
+    if ids.is_nested:
+        fits = ids.dim() == 2 and ids.layout == torch.jagged and len(ids) == rows
+    if not (fits or found == (rows,)):
+        raise PopSamplerError(
+            f"Expected {name} {[*leading, 'n']}, where a dimension before n may be 1, or "
+            f"{rows} lists, one for each query, dense or nested (layout=torch.jagged). Received: "
+            f"{type(given).__name__} of shape {_shape(ids)}. Where queries share a list, "
+            f"insert a dimension of 1: {name}[:, None] for one list a session."
+        )
+    if not (ids.is_nested or found == (rows,)):
+        ids = ids.expand(*leading, ids.shape[-1]).reshape(rows, ids.shape[-1])
+    return IdLists(*_flat(ids))
+
+
+def join(*lists: Any) -> Any:
+    """One `IdLists` of all that are given; None if each is None."""
+    given = [each for each in lists if each is not None]
+    if len(given) <= 1:
+        return given[0] if given else None
+    return IdLists(*(torch.cat(parts) for parts in zip(*given)))
+
+
+def among(lists: IdLists, ids: torch.Tensor, rows: int) -> torch.Tensor:
+    """Which ids are in a row's list: bool `[rows, len(ids)]`.
+
+    Each listed id is looked up among the sorted ids, since a comparison of all pairs would take
+    memory for rows x listed x ids.
+    """
+    ordered = ids.sort().values
+    width = len(ordered)
+    place = torch.searchsorted(ordered, lists.ids.contiguous()).clamp(max=width - 1)
+    found = (ordered[place] == lists.ids).to(torch.int32)
+    marked = found.new_zeros(rows * width).index_add(0, lists.rows * width + place, found)
+    # Repeats of an id share the place of the first.
+    return marked.view(rows, width)[:, torch.searchsorted(ordered, ids)] > 0
+
+
+def first_in_row(lists: IdLists, cardinality: int) -> torch.Tensor:
+    """Whether each id is the first of its value in its row's list: bool `[m]`.
+
+    Args:
+      lists: of ids from 0 to `cardinality - 1`; other ids have no meaningful answer.
+      cardinality: above every id.
+    """
+    inside = (lists.ids >= 0) & (lists.ids < cardinality)
+    keys = torch.where(inside, lists.rows * cardinality + lists.ids, -1)
+    ordered, order = keys.sort(stable=True)
+    is_first = torch.cat([ordered.new_ones(1) > 0, ordered[1:] != ordered[:-1]])[: len(ordered)]
+    return is_first.index_copy(0, order, is_first)
+
+
+def _shape(ids: torch.Tensor) -> List[Any]:
+    """The shape as a message quotes it; strided nested tensors have none."""
+    if ids.is_nested and ids.layout != torch.jagged:
+        return [ids.size(0), "strided"]
+    return list(ids.shape)
+
+
+def _flat(ids: torch.Tensor) -> Tuple[torch.Tensor, torch.Tensor]:
+    """The ids of a matrix, dense or nested, one after the other, and the row of each."""
+    if ids.is_nested:
+        ids = ids.contiguous()  # a narrowed one has holes
+        values, lengths = ids.values(), ids.offsets().diff()
+        rows = torch.arange(len(lengths), device=values.device)
+        return values, rows.repeat_interleave(lengths, output_size=len(values))
+    rows = torch.arange(len(ids), device=ids.device)[:, None].expand(ids.shape)
+    return ids.reshape(-1), rows.reshape(-1)
