@@ -6,9 +6,9 @@ import pytest
 from merlin_popsampler.core.distributions import Distribution, Empirical, LogUniform, Uniform
 from merlin_popsampler.core.domain import IdDomain
 from merlin_popsampler.core.popularity_curve import PopularityCurve
+from merlin_popsampler.core.reference_draw import to_ranks
 from merlin_popsampler.core.segments import Segments
 from merlin_popsampler.core.tables import inverse_table, probs_by_id
-from tests.support.recipes import by_recipe
 
 
 class Shifted(Distribution):
@@ -40,7 +40,7 @@ def test_uniforms_become_ranks_in_proportion(name, head_segment, behind):
     heads, masses = distribution.segments.heads()
     head_segment = min(head_segment, len(heads) - 1)
     table = inverse_table(distribution, int(heads[head_segment]))
-    counts = np.bincount(by_recipe(table, GRID, behind), minlength=distribution.size) / len(GRID)
+    counts = np.bincount(to_ranks(table, GRID, behind), minlength=distribution.size) / len(GRID)
     probs = distribution.probs()
     if behind:
         probs[: heads[head_segment]] = 0.0

@@ -13,8 +13,8 @@ from scipy import stats
 from merlin_popsampler.core.distributions import Distribution, Empirical, LogUniform
 from merlin_popsampler.core.philox import random_uniforms
 from merlin_popsampler.core.popularity_curve import PopularityCurve
+from merlin_popsampler.core.reference_draw import to_ranks
 from merlin_popsampler.core.tables import inverse_table
-from tests.support.recipes import by_recipe
 from tests.support.statistics_checks import LEVEL
 
 FEWEST = 1000.0
@@ -83,7 +83,7 @@ def drawn(distribution: Distribution, num: int, key: int = 17, start: int = 0) -
     table, blocks = inverse_table(distribution), []
     for position, first in enumerate(range(0, num, _BLOCK), start):
         uniforms = random_uniforms(key, position, min(_BLOCK, num - first))
-        blocks.append(by_recipe(table, uniforms, behind=False))
+        blocks.append(to_ranks(table, uniforms, behind=False))
     return np.concatenate(blocks)
 
 

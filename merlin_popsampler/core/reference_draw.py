@@ -1,0 +1,127 @@
+"""One batch of draws in NumPy: the algorithm that every framework repeats, rank by rank.
+
+Frameworks compute the same numbers by their own operations, faster and on their devices; tests hold
+them to this module by exact equality. The statistics of the draws are tested here alone.
+
+References:
+  J. Hajek, "Sampling from a Finite Population" (1981), chapter 9: successive sampling.
+  P. S. Efraimidis, P. G. Spirakis, "Weighted random sampling with a reservoir", Information
+  Processing Letters 97 (2006), section 2: the race of arrival times.
+"""
+
+import numpy as np
+
+from .distributions import Distribution
+from .draw_plan import PROPOSALS, DrawPlan, plan_draws, prefers_race
+from .philox import random_uniforms
+from .segments import Floats, Ints
+from .tables import InverseTable, inverse_table
+
+
+def draw_ranks(
+    distribution: Distribution, key: int, position: int, num_sampled: int, unique: bool = True
+) -> Ints:
+    """Draws the ranks of one batch.
+
+    Args:
+      distribution: the proposal distribution over ranks `[0, distribution.size)`.
+      key: of the stream, an integer of 64 bits, signed or not.
+      position: number of the batch in the stream, likewise.
+      num_sampled: number of ranks; at most `distribution.size` if they are unique.
+      unique: whether to return the first distinct draws (successive sampling) or independent ones.
+
+    Returns:
+      int64 `[num_sampled]`, in the order of the draws.
+
+    Examples:
+      >>> from merlin_popsampler.core.distributions import LogUniform
+      >>> draw_ranks(LogUniform(400), 17, 3, 7).tolist()
+      [327, 212, 0, 148, 176, 60, 117]
+      >>> draw_ranks(LogUniform(400), 17, 3, 7, unique=False).tolist()
+      [327, 212, 0, 148, 0, 0, 176]
+    """
+    if not unique or num_sampled == 1:
+        return to_ranks(inverse_table(distribution), random_uniforms(key, position, num_sampled))
+    if prefers_race(distribution, num_sampled):
+        return race(distribution, random_uniforms(key, position, distribution.size), num_sampled)
+    plan = plan_draws(distribution, num_sampled)
+    return first_distinct(sequence(distribution, plan, key, position), num_sampled)
+
+
+def sequence(distribution: Distribution, plan: DrawPlan, key: int, position: int) -> Ints:
+    """Draws the ranks whose first distinct ones are a batch: int64 `[plan.length]`.
+
+    Without a head these are plain draws. With one, the tail is drawn first, `plan.tail` times. Then
+    each rank of the head has arrived by the time of the last of these draws, or not; a rank that
+    has not arrived is replaced by the first draw, which changes nothing. Arrivals are memoryless,
+    so the draws that follow come from the whole distribution.
+    """
+    table = inverse_table(distribution, plan.head)
+    if not plan.head:
+        return to_ranks(table, random_uniforms(key, position, plan.draws))
+    lengths = [3 * PROPOSALS, plan.tail, plan.head, plan.draws]
+    uniforms = random_uniforms(key, position, sum(lengths))
+    for_time, for_tail, for_head, for_rest = np.split(uniforms, np.cumsum(lengths)[:-1])
+    tail = to_ranks(table, for_tail, behind=True)
+    time = gamma(plan.tail, for_time) / (1.0 - plan.head_mass)
+    head = np.arange(plan.head)
+    arrived = for_head >= np.exp(-time * distribution.prob(head))
+    return np.concatenate([tail, np.where(arrived, head, tail[0]), to_ranks(table, for_rest)])
+
+
+def race(distribution: Distribution, uniforms: Floats, num_sampled: int) -> Ints:
+    """Draws the ranks that arrive first, rank i at an exponential time of rate p_i."""
+    times = -np.log(1.0 - uniforms) / distribution.probs()
+    earliest: Ints = np.argsort(times, kind="stable")[:num_sampled]
+    return earliest
+
+
+def first_distinct(ranks: Ints, num_sampled: int) -> Ints:
+    """Keeps the first distinct ranks, completed by the first ranks of the catalog if too few."""
+    completed = np.concatenate([ranks, np.arange(num_sampled)])
+    first = np.sort(np.unique(completed, return_index=True)[1])
+    return np.asarray(completed[first[:num_sampled]])
+
+
+def gamma(shape: int, uniforms: Floats) -> float:
+    """Draws the time of the `shape`-th arrival at rate 1: the first proposal that is accepted.
+
+    References:
+      G. Marsaglia, W. W. Tsang, "A simple method for generating gamma variables", ACM Transactions
+      on Mathematical Software 26 (2000).
+    """
+    radius, angle, test = np.split(uniforms, 3)
+    normal = np.sqrt(-2.0 * np.log(1.0 - radius)) * np.cos(2.0 * np.pi * angle)
+    scale = shape - 1.0 / 3.0
+    root = 1.0 + normal / np.sqrt(9.0 * scale)
+    cube, log_cube = root * root * root, 3.0 * np.log(np.maximum(root, 1e-300))
+    accepted = np.log(1.0 - test) < 0.5 * normal * normal + scale * (1.0 - cube + log_cube)
+    return float(scale * cube[np.argmax(accepted)])
+
+
+def to_ranks(table: InverseTable, uniforms: Floats, behind: bool = False) -> Ints:
+    """Maps uniforms to ranks by a table, of all ranks or of those `behind` its head."""
+    offset, scale = table.behind if behind else table.whole
+    if table.shift is not None:
+        real = np.exp(uniforms * scale) * offset - table.shift
+    elif table.cuts is None or table.lines is None:
+        real = offset + uniforms * scale
+    else:
+        column = _columns(table, uniforms, behind)
+        index = np.minimum(np.floor(column), len(table.cuts) - 1).astype(np.int64)
+        inside = column - index
+        side = 2 * index + (inside >= table.cuts[index])
+        real = table.lines[side, 0] + inside * table.lines[side, 1]
+        real = np.maximum(real, table.head if behind else 0)
+    ranks: Ints = np.minimum(np.floor(real), table.size - 1).astype(np.int64)
+    return ranks
+
+
+def _columns(table: InverseTable, uniforms: Floats, behind: bool) -> Floats:
+    offset, scale = table.behind if behind else table.whole
+    if behind or not table.head_columns:
+        return offset + uniforms * scale
+    in_head = uniforms * table.head_columns / table.head_mass
+    in_head = np.minimum(in_head, np.nextafter(table.head_columns, 0))
+    after = offset + (uniforms - table.head_mass) * scale
+    return np.asarray(np.where(uniforms < table.head_mass, in_head, after))

@@ -1,0 +1,270 @@
+"""The statistics of the draws, once for all frameworks, which repeat this algorithm exactly."""
+
+import hashlib
+from collections import Counter
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from merlin_popsampler.core import reference_draw
+from merlin_popsampler.core.distributions import Empirical, LogUniform, Uniform
+from merlin_popsampler.core.draw_plan import DrawPlan, plan_draws
+from merlin_popsampler.core.expected_counts import inclusion_probability
+from merlin_popsampler.core.popularity_curve import PopularityCurve
+from merlin_popsampler.core.reference_draw import draw_ranks, first_distinct, race, sequence
+from tests.support import golden_draws
+from tests.support import statistics_checks as checks
+from tests.support.distribution_examples import DISTRIBUTIONS, LARGE
+from tests.support.expected_count_checks import STEEP, steep
+from tests.support.oracles import enumerate_inclusion, enumerate_sequences, log_uniform_probs
+
+FALLING = Empirical(PopularityCurve.from_counts([9, 9, 4, 2, 2, 1]))
+
+
+def batches_of(distribution, num_sampled, count, key=11):
+    """`count` consecutive batches of unique ranks, `[count, num_sampled]`."""
+    return np.stack([draw_ranks(distribution, key, i, num_sampled) for i in range(count)])
+
+
+def by_plan(plan):
+    """A way of drawing unique ranks: by a plan made by hand."""
+
+    def draw(distribution, position, num_sampled):
+        return first_distinct(sequence(distribution, plan, 11, position), num_sampled)
+
+    return draw
+
+
+def by_race(distribution, position, num_sampled):
+    uniforms = reference_draw.random_uniforms(11, position, distribution.size)
+    return race(distribution, uniforms, num_sampled)
+
+
+PLAIN = DrawPlan(0, 0.0, 0, 120, 120)
+
+
+@pytest.mark.parametrize("case", golden_draws.GOLDEN)
+def test_golden_draws(case):
+    name, num_sampled, kind = case.split()
+    distribution = golden_draws.DISTRIBUTIONS[name]
+    ranks = draw_ranks(distribution, 17, 3, int(num_sampled), unique=kind == "unique")
+    assert ranks[:8].tolist() == golden_draws.GOLDEN[case]["first"]
+    digest = hashlib.sha256(ranks.astype("<i8").tobytes()).hexdigest()
+    assert digest == golden_draws.GOLDEN[case]["sha256"]
+
+
+# ------------------------------------------------------------------ with replacement
+
+
+@pytest.mark.parametrize("name", sorted(DISTRIBUTIONS))
+def test_independent_draws_follow_the_distribution(name):
+    distribution = DISTRIBUTIONS[name]
+    ranks = draw_ranks(distribution, 5, 0, 400_000, unique=False)
+    assert checks.follows(ranks, distribution.probs())
+
+
+@pytest.mark.parametrize("wrong", sorted(checks.WRONG_DISTRIBUTIONS))
+def test_the_check_refuses_wrong_distributions(wrong, rng):
+    ranks = checks.draw(checks.WRONG_DISTRIBUTIONS[wrong](30), 400_000, rng)
+    assert not checks.follows(ranks, checks.log_uniform(30))
+    right = draw_ranks(LogUniform(30), 5, 0, 400_000, unique=False)
+    assert checks.follows(right, checks.log_uniform(30))
+    assert not checks.follows(right, checks.WRONG_DISTRIBUTIONS[wrong](30))
+
+
+@pytest.mark.parametrize("distribution", [LogUniform(8), LogUniform(32), Uniform(32)], ids=repr)
+def test_every_rank_of_a_small_catalog_is_drawn(distribution):
+    ranks = draw_ranks(distribution, 5, 0, 20_000, unique=False)
+    assert set(ranks) == set(range(distribution.size))
+
+
+@pytest.mark.parametrize("size", [10**8, 10**9, 2**31 + 5])
+def test_the_tail_of_huge_catalogs(size):
+    """Octave by octave, evenly inside the last one, and no gaps between neighbours."""
+    ranks = draw_ranks(LogUniform(size), 5, 0, 1_000_000, unique=False)
+    assert checks.covers_octaves(ranks, size)
+    assert checks.reaches_odd_and_even(ranks, above=size // 2)
+    assert checks.collides_seldom(ranks, size // 2, size)
+    shorter = draw_ranks(LogUniform(size - size // 20), 5, 0, 1_000_000, unique=False)
+    assert not checks.covers_octaves(shorter, size)
+
+
+@pytest.mark.parametrize("size", [10**8, 10**9])
+def test_single_precision_uniforms_are_refused(size, rng):
+    uniforms = rng.integers(0, 2**24, 1_000_000) * np.float32(2**-24)
+    ranks = np.exp(uniforms.astype(np.float64) * np.log1p(size)).astype(np.int64) - 1
+    assert not checks.collides_seldom(ranks, size // 2, size)
+    assert not checks.reaches_odd_and_even(ranks.astype(np.float32), above=size // 2)
+
+
+# ------------------------------------------------------------------ unique
+
+
+@pytest.mark.parametrize("draw", [by_plan(PLAIN), by_race], ids=["draws", "race"])
+@pytest.mark.parametrize("size, num_sampled", [(4, 2), (5, 3), (6, 5)])
+def test_ordered_samples_against_enumeration(draw, size, num_sampled):
+    """Not the sets alone: the order of arrival is that of successive sampling too."""
+    chances = dict(enumerate_sequences(log_uniform_probs(size), num_sampled))
+    distribution = LogUniform(size)
+    found = Counter(tuple(draw(distribution, i, num_sampled).tolist()) for i in range(8000))
+    names = sorted(chances)
+    assert set(found) <= set(names)
+    draws = np.repeat(np.arange(len(names)), [found[name] for name in names])
+    expected = [chances[name] for name in names]
+    assert checks.follows(draws, expected)
+    assert not checks.follows(draws, np.roll(expected, 1))
+
+
+@pytest.mark.parametrize("tail", [1, 2])
+@pytest.mark.parametrize(
+    "distribution, head", [(LogUniform(6), 1), (LogUniform(6), 3), (FALLING, 2), (FALLING, 3)]
+)
+def test_a_separate_head_against_enumeration(distribution, head, tail):
+    """Every set of 4 of 6 ranks is as frequent as successive sampling makes it."""
+    tail = min(tail, 4 - head)
+    plan = DrawPlan(head, float(distribution.probs()[:head].sum()), tail, 120, 120)
+    draw, chances = by_plan(plan), Counter()
+    for ranks, chance in enumerate_sequences(distribution.probs(), 4):
+        chances[frozenset(ranks)] += chance
+    found = Counter(frozenset(draw(distribution, i, 4).tolist()) for i in range(8000))
+    names = sorted(chances, key=sorted)
+    draws = np.repeat(np.arange(len(names)), [found[name] for name in names])
+    assert len(draws) == 8000
+    assert checks.follows(draws, [chances[name] for name in names])
+
+
+def test_enumeration_refuses_a_head_at_a_fixed_time(monkeypatch):
+    """The control: the time of the last draw replaced by its mean."""
+    monkeypatch.setattr(reference_draw, "gamma", lambda shape, _: float(shape))
+    distribution = LogUniform(6)
+    plan = DrawPlan(3, float(distribution.probs()[:3].sum()), 1, 120, 120)
+    batches = np.stack([by_plan(plan)(distribution, i, 4) for i in range(8000)])
+    assert not checks.includes(batches, enumerate_inclusion(distribution.probs(), 4))
+
+
+@pytest.mark.parametrize("num_sampled", [1, 3, 8])
+def test_inclusion_against_enumeration(num_sampled):
+    batches = batches_of(LogUniform(8), num_sampled, 8000)
+    assert checks.includes(batches, enumerate_inclusion(log_uniform_probs(8), num_sampled))
+
+
+@pytest.mark.parametrize("wrong", sorted(checks.WRONG_DISTRIBUTIONS))
+def test_inclusion_refuses_wrong_distributions(wrong, rng):
+    inclusion = enumerate_inclusion(log_uniform_probs(8), 3)
+    batches = checks.first_distinct(checks.WRONG_DISTRIBUTIONS[wrong](8), 3, 20_000, rng)
+    assert not checks.includes(batches, inclusion)
+
+
+def test_inclusion_refuses_the_smallest_of_the_distinct(rng):
+    inclusion = enumerate_inclusion(log_uniform_probs(8), 3)
+    assert not checks.includes(checks.first_sorted(log_uniform_probs(8), 3, 20_000, rng), inclusion)
+    assert checks.includes(checks.first_distinct(log_uniform_probs(8), 3, 20_000, rng), inclusion)
+
+
+@pytest.mark.parametrize("name", ["log_uniform", "empirical"])
+def test_inclusion_on_larger_catalogs(name):
+    distribution = DISTRIBUTIONS[name]
+    batches = batches_of(distribution, 40, 3000)
+    assert checks.includes(batches, inclusion_probability(distribution, 40, distribution.probs()))
+    other = inclusion_probability(distribution, 44, distribution.probs())
+    assert not checks.includes(batches, other)
+
+
+@pytest.mark.parametrize("name", ["log_uniform", "empirical"])
+def test_inclusion_with_a_head_as_planned(name, monkeypatch):
+    """The planner's own choice on a catalog that is small enough to be counted."""
+    monkeypatch.setattr("merlin_popsampler.core.draw_plan._WORTH", 0)
+    monkeypatch.setattr("merlin_popsampler.core.draw_plan._STEADY", 100)
+    distribution = {
+        "log_uniform": LogUniform(3000),
+        "empirical": Empirical(PopularityCurve.from_counts(10**6 // np.arange(1, 3001), 60)),
+    }[name]
+    plan_draws.cache_clear()
+    plan = plan_draws(distribution, 500)
+    assert plan.head > 10
+    assert plan.length < 3000
+    batches = batches_of(distribution, 500, 1500)
+    plan_draws.cache_clear()
+    assert checks.includes(batches, inclusion_probability(distribution, 500, distribution.probs()))
+
+
+@pytest.mark.parametrize(
+    "distribution", [LogUniform(10**6), LARGE["empirical"]], ids=["log_uniform", "empirical"]
+)
+def test_a_planned_head_at_full_size(distribution):
+    """Expected counts over the whole catalog, in bands of ranks: the right sum in every one."""
+    num, batches = 12_000, 40
+    assert plan_draws(distribution, num).head
+    chance = inclusion_probability(distribution, num, distribution.probs())
+    ranks = batches_of(distribution, num, batches).ravel()
+    edges = np.unique(np.geomspace(1, distribution.size + 1, 40).astype(np.int64)) - 1
+    expected = np.add.reduceat(chance, edges[:-1])
+    spread = np.sqrt(np.add.reduceat(chance * (1 - chance), edges[:-1]) / batches)
+    found = np.histogram(ranks, edges)[0] / batches
+    assert (np.abs(found - expected) < 5.5 * spread + 1e-9).all()
+    off = np.abs(np.add.reduceat(num * distribution.probs(), edges[:-1]) - expected)
+    assert (off > 5.5 * spread).any()
+
+
+@pytest.mark.parametrize("name", STEEP)
+def test_rare_ids_are_drawn_where_they_must_be(name):
+    """Batches that the likely ids cannot fill hold rare ones, by their odds; the others none."""
+    distribution, exact_expected_counts = steep(name)
+    for num_sampled in sorted({2, 3, distribution.size // 2, distribution.size - 1}):
+        batches = batches_of(distribution, num_sampled, 2000)
+        assert all(len(set(batch)) == num_sampled for batch in batches.tolist())
+        assert checks.includes(batches, exact_expected_counts(num_sampled))
+
+
+@pytest.mark.parametrize("unique", [False, True])
+def test_rare_ids_of_a_long_catalog(unique):
+    """A head of ten, a middle of a thousand at 1e-9 of it, a tail at 1e-18."""
+    steps = PopularityCurve.from_counts([10**9] * 10 + [10**6] * 1000 + [10**3] * 10**5, 256)
+    ranks = draw_ranks(Empirical(steps, 3.0), 5, 0, 500, unique)
+    head, middle = np.sum(ranks < 10), np.sum((ranks >= 10) & (ranks < 1010))
+    assert (head, middle) == ((10, 490) if unique else (500, 0))
+
+
+@pytest.mark.parametrize("name", sorted(DISTRIBUTIONS))
+@pytest.mark.parametrize("num_sampled", [1, 2, 40, 399, 400])
+def test_exactly_so_many_distinct_ranks(name, num_sampled):
+    ranks = draw_ranks(DISTRIBUTIONS[name], 5, 0, num_sampled)
+    assert len(set(ranks)) == len(ranks) == num_sampled
+    assert ranks.dtype == np.int64
+    assert ranks.min() >= 0 and ranks.max() < 400
+
+
+def test_consecutive_batches_are_independent():
+    """The overlap of two batches is what two independent ones have."""
+    distribution = LogUniform(1000)
+    chance = inclusion_probability(distribution, 100, distribution.probs())
+    batches = batches_of(distribution, 100, 1001).tolist()
+    overlaps = [len(set(a) & set(b)) for a, b in zip(batches, batches[1:])]
+    spread = np.std(overlaps) / np.sqrt(len(overlaps))
+    assert abs(np.mean(overlaps) - np.sum(chance**2)) < 5 * spread
+    assert len({tuple(batch) for batch in batches}) == 1001
+
+
+# ------------------------------------------------------------------ the parts
+
+
+@pytest.mark.parametrize(
+    ("draws", "expected"),
+    [
+        ([5, 5, 2, 5, 9, 2, 1], [5, 2, 9]),
+        ([7, 7, 7, 7], [7, 0, 1]),
+        ([1, 1, 1, 1], [1, 0, 2]),
+        ([2, 1, 0], [2, 1, 0]),
+    ],
+)
+def test_the_first_distinct_in_order(draws, expected):
+    assert first_distinct(np.array(draws), 3).tolist() == expected
+
+
+@pytest.mark.parametrize("shape", [1, 4, 9000])
+def test_gamma_variates(shape, rng):
+    found = [reference_draw.gamma(shape, uniforms) for uniforms in rng.random((4000, 24))]
+    assert stats.kstest(found, stats.gamma(shape).cdf).pvalue > checks.LEVEL
+    wrong = stats.gamma(shape * 1.2 if shape < 5 else 9020)
+    assert stats.kstest(found, wrong.cdf).pvalue < checks.LEVEL
