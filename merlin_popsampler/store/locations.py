@@ -1,15 +1,12 @@
-"""Where folders of fits lie: the only module that knows, and which of them are given up.
+"""Where the folders of fits lie, and which of them are abandoned.
 
-    <out_path>/categories/.fits/<writer>/          of FrequencyCategorify
-    <out_path>/frequency_order/.fits/<writer>/     of FrequencyOrder
-    <save>/popsampler/<digest of the manifest>/    in a saved workflow
+    <out_path>/categories/.fits/<time>-<number>/         of FrequencyCategorify
+    <out_path>/frequency_order/.fits/<time>-<number>/    of FrequencyOrder
+    <save>/popsampler/<digest of the manifest>/          in a saved workflow
 
-What lies under a writer's name without a manifest is on its way as long as the writer is.
+A folder without a manifest is an unfinished fit; it is kept while it is younger than a day.
 """
 
-import os
-import platform
-import re
 import uuid
 from contextlib import suppress
 from dataclasses import replace
@@ -32,9 +29,9 @@ from .artifact import (
     remove,
 )
 
-_NAME = re.compile(r"([0-9T.]+)-(.+)-([0-9]+)-[0-9a-f]+")
 _TIME = "%Y%m%dT%H%M%S.%f"
 _ABANDONED = timedelta(days=1)
+"""Age from which an unfinished fit is taken for abandoned."""
 
 _FITS = ".fits"
 _SAVED = "popsampler"
@@ -43,8 +40,9 @@ AnyFitted = TypeVar("AnyFitted", bound=FitArtifact)
 
 
 def new_folder(root: str, subfolder: str) -> FitFolder:
-    """A folder that nobody else writes to; later ones come later in the order of names."""
-    return FitFolder(root, f"{subfolder}/{_FITS}/{new_name()}")
+    """Returns a new folder of a unique name, which begins with the time in UTC."""
+    name = f"{datetime.now(timezone.utc).strftime(_TIME)}-{uuid.uuid4().hex[:8]}"
+    return FitFolder(root, f"{subfolder}/{_FITS}/{name}")
 
 
 def fits_below(root: str) -> List[Dict[str, FitArtifact]]:
@@ -73,13 +71,13 @@ def fitted_at(path: str) -> Optional[FitArtifact]:
 
 
 def began_later(one: FitFolder, other: FitFolder) -> bool:
-    """Whether a fit began after another; False also where the names of the folders tell no time."""
-    times = [time_of(folder.place.split("/")[-1]) for folder in (one, other)]
+    """Tells whether a fit began after another; False if the name of a folder holds no time."""
+    times = [_started(folder.place.split("/")[-1]) for folder in (one, other)]
     return bool(times[0] and times[1] and times[0] > times[1])
 
 
 def remove_abandoned(root: str, subfolder: str, in_use: AbstractSet[FitFolder]) -> None:
-    """Removes the folders that nobody will complete: their writer has ended, or had a day.
+    """Removes unfinished fits that began more than a day ago. Other folders stay.
 
     Args:
       root: the `out_path`.
@@ -89,8 +87,20 @@ def remove_abandoned(root: str, subfolder: str, in_use: AbstractSet[FitFolder]) 
     for name in filesystem.names_in(f"{root}/{subfolder}/{_FITS}"):
         folder = FitFolder(root, f"{subfolder}/{_FITS}/{name}")
         with suppress(OSError):  # of another user, perhaps: it may stay
-            if folder not in in_use and has_ended(name) and not is_complete(folder):
+            if folder not in in_use and _is_old(name) and not is_complete(folder):
                 remove(folder)
+
+
+def _is_old(name: str) -> bool:
+    started = _started(name)
+    return started is not None and datetime.now(timezone.utc) - started > _ABANDONED
+
+
+def _started(name: str) -> Optional[datetime]:
+    """The time in the name of a fit's folder; None for any other name."""
+    with suppress(ValueError):
+        return datetime.strptime(name.split("-", maxsplit=1)[0], _TIME).replace(tzinfo=timezone.utc)
+    return None
 
 
 def fits_in(root: str, subfolder: str) -> Tuple[str, int]:
@@ -127,50 +137,3 @@ def _whole(fitted: FitArtifact, manifest: str, content: bytes) -> bool:
         return filesystem.read_bytes(f"{fitted.folder.path}/{manifest}") == content
     except PopSamplerError:
         return False
-
-
-def new_name() -> str:
-    """A name that nobody else writes under; later ones come later in the order of names."""
-    time = datetime.now(timezone.utc).strftime(_TIME)
-    return f"{time}-{_host()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-
-
-def time_of(name: str) -> Optional[str]:
-    """When the writer began, in the order of time; None where a name tells no writer."""
-    match = _NAME.fullmatch(name)
-    return match and match.group(1)
-
-
-def has_ended(name: str) -> bool:
-    """Whether the writer of that name will not go on: a process of this host that is no more, this
-    very process, or any after a day. Names that tell no writer never end.
-    """
-    match = _NAME.fullmatch(name)
-    if match is None:
-        return False
-    time, host, process = match.groups()
-    if host == _host() and not _runs(int(process)):
-        return True
-    started = datetime.strptime(time, _TIME).replace(tzinfo=timezone.utc)
-    return datetime.now(timezone.utc) - started > _ABANDONED
-
-
-def _runs(process: int) -> bool:
-    """Whether another process of that number runs: this one knows what it still writes."""
-    if process == os.getpid():
-        return False
-    try:
-        os.kill(process, 0)  # asks, and sends nothing
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
-
-
-def _host() -> str:
-    """The machine, and where it has several sets of process numbers, as with containers, which."""
-    host = platform.node()
-    with suppress(OSError):  # only Linux tells
-        host += f".{os.stat('/proc/self/ns/pid').st_ino}"
-    return re.sub(r"[^A-Za-z0-9.]", "_", host) or "host"

@@ -11,6 +11,7 @@ from nvtabular import ops
 from merlin_popsampler import FrequencyCategorify, FrequencyOrder, PopSamplerError
 from merlin_popsampler.cli.commands import main
 from merlin_popsampler.store import filesystem, locations
+from merlin_popsampler.store.artifact import FitFolder
 from tests.support.workflow_helpers import dataset, expected_ids, fit_folders, transformed_anew
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -168,12 +169,12 @@ def test_a_place_that_cannot_be_written_is_refused(name, operator, tmp_path):
 
 @elsewhere
 def test_only_the_manifest_makes_a_fit(place, frame):
-    """Objects appear one by one: what has no manifest yet is no fit, and goes if nobody goes on."""
+    """Objects appear one by one: what has no manifest yet is no fit, and goes after a day."""
     workflow = encoder(place)
     workflow.fit(dataset(frame))
     root = filesystem.absolute(f"{place}/fit")
     whole = locations.fits_below(root)[0]["item_id"]
-    cut = locations.new_folder(root, "categories")
+    cut = FitFolder(root, "categories/.fits/20200101T000000.000000-0123abcd")
     for name, content in whole.contents():
         filesystem.write_bytes(f"{cut.path}/{name}", content)
     assert [fits["item_id"] for fits in locations.fits_below(root)] == [whole]

@@ -66,55 +66,39 @@ def test_manifests_that_are_none(tmp_path, content):
         locations.fits_below(str(tmp_path))
 
 
-def test_fits_that_were_given_up_go(tmp_path):
-    """Those of this process that are not in use, and nobody else's."""
-    folders = [locations.new_folder(str(tmp_path), "categories") for _ in range(3)]
-    other = folders[0].place.replace(f"-{os.getpid()}-", f"-{os.getppid()}-")
-    folders += [FitFolder(str(tmp_path), other), FitFolder(str(tmp_path), "categories/.fits/mine")]
+def started(ago):
+    return f"{datetime.now(timezone.utc) - timedelta(hours=ago):%Y%m%dT%H%M%S.%f}"
+
+
+NAMES = {
+    f"{started(0)}-0123abcd": False,
+    f"{started(23.9)}-0123abcd": False,
+    f"{started(24.1)}-0123abcd": True,
+    f"{started(9999)}-0123abcd": True,
+    "20209999T000000.000000-0123abcd": False,
+    "mine": False,
+}
+"""Folders without a manifest, and whether they are taken for abandoned."""
+
+
+def test_unfinished_fits_go_after_a_day(tmp_path):
+    """Not those that are in use or complete, of another operator, or with another name."""
+    names = [*NAMES, f"{started(48)}-00000001", f"{started(48)}-00000002"]
+    folders = [FitFolder(str(tmp_path), f"categories/.fits/{name}") for name in names]
     fits = [{"item": fitted_in(folder)} for folder in folders]
-    artifact.complete(fits[1])
-    for subfolder, left in (("frequency_order", folders), ("categories", folders[1:])):
-        locations.remove_abandoned(str(tmp_path), subfolder, {folders[2]})
+    artifact.complete(fits[-1])
+    kept = [folder for folder in folders if not NAMES.get(folder.place.rsplit("/")[-1])]
+    for subfolder, left in (("frequency_order", folders), ("categories", kept)):
+        locations.remove_abandoned(str(tmp_path), subfolder, {folders[-2]})
         assert [folder for folder in folders if os.path.exists(folder.path)] == left
 
 
-def named(time, host, process):
-    return f"{time.strftime('%Y%m%dT%H%M%S.%f')}-{host}-{process}-0123abcd"
+def test_the_later_of_two_fits():
+    def at(name):
+        return FitFolder("/a", f"categories/.fits/{name}")
 
-
-NOW = datetime.now(timezone.utc)
-LONG_AGO = NOW - timedelta(days=1, hours=1)
-OURS = locations.new_name().split("-")[1]
-NOBODY = 2**22 + 1
-"""No process: Linux numbers them up to 2**22."""
-
-
-def test_names_are_new_and_in_the_order_of_time():
-    names = [locations.new_name() for _ in range(50)]
-    assert len(set(names)) == 50
-    times = [locations.time_of(name) for name in names]
-    assert times == sorted(times)
-    assert times == [name.split("-")[0] for name in names]
-    assert locations.time_of("mine") is None
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        pytest.param(named(NOW, OURS, os.getpid()), True, id="this process"),
-        pytest.param(named(NOW, OURS, os.getppid()), False, id="another"),
-        pytest.param(named(NOW, OURS, 1), False, id="the first"),
-        pytest.param(named(NOW, OURS, NOBODY), True, id="none"),
-        pytest.param(named(NOW, "other-host", NOBODY), False, id="of another host"),
-        pytest.param(named(LONG_AGO, "other-host", NOBODY), True, id="of long ago"),
-        pytest.param(named(LONG_AGO, OURS, 1), True, id="for too long"),
-        pytest.param("mine", False, id="no writer"),
-    ],
-)
-def test_writers_that_have_ended(name, expected):
-    assert locations.has_ended(name) == expected
-
-
-def test_containers_of_one_name_are_told_apart():
-    """The numbers of their processes mean nothing to each other."""
-    assert OURS.endswith(f".{os.stat('/proc/self/ns/pid').st_ino}")
+    earlier, later = at(f"{started(3)}-0123abcd"), at(f"{started(2)}-00000000")
+    assert locations.began_later(later, earlier)
+    assert not locations.began_later(earlier, later)
+    assert not locations.began_later(later, at("mine"))
+    assert not locations.began_later(FitFolder("/a", "popsampler/0a"), earlier)

@@ -26,6 +26,7 @@ import uuid
 import warnings
 from collections import Counter
 from contextlib import suppress
+from datetime import timedelta
 from hashlib import blake2b
 from pathlib import Path
 from random import Random
@@ -45,17 +46,18 @@ from merlin_popsampler import (
 )
 from merlin_popsampler.cli.column_report import read_column_report
 from merlin_popsampler.ops import stored_operator
-from merlin_popsampler.store import artifact
+from merlin_popsampler.store import artifact, locations
 from tests.support.file_calls import CALLS, watch
-from tests.support.workflow_helpers import bytes_below, expected_ids, transformed_anew
+from tests.support.workflow_helpers import (
+    bytes_below,
+    expected_ids,
+    fit_folders,
+    transformed_anew,
+)
 
 LATER, OLDER, OLD, NEW = "cabbbb", "aabc", "abbcccdddd", "aaaaabbbccd"
 """Keys of four fits, which order them differently."""
 PROBE = "abcdz"
-
-GETPID = os.getpid
-PROCESS = 2**22 + 1
-"""Number of the process that fitted all that is there and that does what is done; nobody has it."""
 
 
 # -- what happens --------------------------------------------------------------------------------
@@ -76,7 +78,7 @@ def full(call: str, path: str) -> None:
 
 
 def kill(*_: str) -> None:
-    os.kill(GETPID(), signal.SIGKILL)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def gone(_: str, path: str) -> None:
@@ -130,6 +132,8 @@ class State:
         self.pickled = cloudpickle.dumps(self.workflow)
         self.earlier().save(f"{self.root}/saved")
         assert forked(self._give_up)[0] == -signal.SIGKILL
+        (left,) = fit_folders(self.root, complete=False)
+        left.rename(left.with_name(f"20200101{left.name[8:]}"))  # it is taken for abandoned
         shutil.copytree(self.root, f"{self.root}.kept")
 
     def earlier(self) -> nvt.Workflow:
@@ -226,7 +230,8 @@ def check_live(done: Callable[[], None], refusals: Tuple[type, ...]) -> None:
 
 
 def check_left(done: Callable[[], None], refusals: Tuple[type, ...]) -> None:
-    """What was there encodes, and what is done next leaves nothing behind."""
+    """What was there encodes, and what is done a day later leaves nothing behind."""
+    locations._ABANDONED = timedelta(0)
     with suppress(*refusals):
         check_ids(STATE.earlier(), OLD)
     with suppress(*refusals, *(SPOILT if done is saves_over_damage else ())):
@@ -250,7 +255,6 @@ def check_left(done: Callable[[], None], refusals: Tuple[type, ...]) -> None:
 
 def by_another(done: Callable[[], None]) -> None:
     """In another process, since who did it is dead."""
-    os.getpid = GETPID
     STATE.workflow = of_another_process()
     check_left(done, ())
 
@@ -302,8 +306,6 @@ def forked(function: Callable[[], Any]) -> Tuple[int, str]:
 
 def case(done: Callable[[], None], happens: Callable[[str, str], None], at: int) -> int:
     """In a child: does it, lets something happen at a call, and checks; the number of calls."""
-    if happens is another:
-        os.getpid = GETPID
     refusals = (*CLEARLY, *SPOILT) if happens is gone else ()
     numbers = Random(17)  # dask orders tasks by their names, and calls must come in one order
     uuid.uuid4 = lambda: uuid.UUID(int=numbers.getrandbits(128))
@@ -362,7 +364,6 @@ def main() -> None:
     logging.disable()
     dask.config.set(scheduler="synchronous")  # a fork has no threads of its parent's
     watch()
-    os.getpid = lambda: PROCESS
     began, tried = time.monotonic(), Counter()
     for number, (make, done, happens, at) in enumerate(cases(given.done)):
         if number % given.every == 0:
