@@ -1,8 +1,7 @@
-"""PyTorch's side: the modules, and the functions by which they draw, correct and score.
+"""Provides the PyTorch modules, and the functions by which they draw, correct and score.
 
-Here lives whatever holds a tensor of PyTorch. It interprets the tables of `core` and builds none of
-its own. It may import `errors`, `core`, `contract` and torch; never TensorFlow, NVTabular or
-pandas.
+The code interprets the tables of `core`, and builds none of its own. It may import `errors`,
+`core`, `contract` and torch. It never imports TensorFlow, NVTabular or pandas.
 """
 
 from importlib import import_module

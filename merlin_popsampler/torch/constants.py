@@ -1,4 +1,4 @@
-"""Tensors that follow from a module's arguments, and are therefore neither saved nor averaged."""
+"""Holds tensors that follow from a module's arguments, so that they are not saved or averaged."""
 
 from typing import Any, Callable, Dict
 
@@ -6,11 +6,10 @@ import torch
 
 
 class Constants(torch.nn.Module):  # type: ignore[misc]
-    """A module whose tensors are rebuilt from NumPy arrays on each device that it moves to.
+    """Rebuilds its tensors from NumPy arrays on each device that it moves to.
 
-    The tensors are plain attributes, not buffers. So nothing that treats buffers alike can change
-    them: `to_empty` after construction on the meta device, averages of weights, casts of a model,
-    broadcasts.
+    The tensors are plain attributes, not buffers. So operations on all buffers do not change them:
+    `to_empty` after construction on the meta device, averages of weights, casts, broadcasts.
 
     Attributes:
       arrays: NumPy arrays by the name of their tensor.
@@ -21,10 +20,10 @@ class Constants(torch.nn.Module):  # type: ignore[misc]
         self.arrays: Dict[str, Any] = {}
 
     def keep(self, name: str, array: Any) -> None:
-        """Makes an array a tensor of this module, of the array's dtype.
+        """Adds an array as a tensor of this module, with the dtype of the array.
 
         Args:
-          name: of the attribute.
+          name: name of the attribute.
           array: NumPy array.
         """
         self.arrays[name] = array
@@ -34,7 +33,7 @@ class Constants(torch.nn.Module):  # type: ignore[misc]
         super()._apply(fn, recurse)
         for name, array in self.arrays.items():
             now = getattr(self, name).device
-            # Asked of a number that may be changed or forgotten.
+            # A temporary number, since the function may change its argument.
             device = fn(torch.zeros(1, dtype=torch.int64, device=now)).device
             if device != now:
                 setattr(self, name, _tensor(array, device))
@@ -42,5 +41,5 @@ class Constants(torch.nn.Module):  # type: ignore[misc]
 
 
 def _tensor(array: Any, device: torch.device) -> torch.Tensor:
-    with torch.inference_mode(False):  # or it could not be used outside of that mode
+    with torch.inference_mode(False):  # else the tensor would be unusable outside of that mode
         return torch.tensor(array, device=device)

@@ -11,12 +11,12 @@ from .inverse_cdf import Edges
 
 
 class ExpectedCountsOnDevice(Constants):
-    """Expected number of times a rank is in one batch, by the recipe of `ExpectedCounts`.
+    """Looks up how often each rank is expected in a batch, by the formulas of `ExpectedCounts`.
 
     Args:
-      table: expected counts for batches of the size that is drawn.
-      edges: of the distribution's segments.
-      outside: the answer for ranks outside `[0, size)`.
+      table: expected counts of batches.
+      edges: the edges of the distribution's segments.
+      outside: the result for ranks outside of `[0, size)`.
     """
 
     def __init__(self, table: ExpectedCounts, edges: Edges, outside: float = 1.0) -> None:
@@ -25,10 +25,13 @@ class ExpectedCountsOnDevice(Constants):
         self.keep("_rows", table.rows.astype(np.float32))
 
     def forward(self, ranks: torch.Tensor) -> torch.Tensor:
-        """float32 of the ranks' shape, within 1e-5 (relative) of the exact value.
+        """Returns expected counts, with a relative error of at most 1e-5.
 
         Args:
           ranks: int64 of any shape.
+
+        Returns:
+          float32 of the shape of `ranks`.
         """
         safe = ranks.clamp(0, self.table.size - 1)
         if self.table.starts is not None:
@@ -56,5 +59,8 @@ class ExpectedCountsOnDevice(Constants):
         return (torch.exp(log_count) / shifted).clamp(max=1.0)
 
     def _by_formula(self, ranks: torch.Tensor) -> torch.Tensor:
-        """log1p keeps 3e-7 at any rank, where a float32 difference of logarithms loses all."""
+        """Computes `factor * log1p(1 / (rank + offset))`, with a relative error of 3e-7.
+
+        In float32, a difference of logarithms would lose all digits.
+        """
         return torch.log1p(1.0 / (ranks.to(torch.float32) + self.table.offset)) * self.table.factor

@@ -1,7 +1,7 @@
-"""The rank of a positive, by which every metric tells a hit from a miss.
+"""Computes the rank of a positive, from which every metric determines hits.
 
-An item's rank is the number of other items whose score is greater, equal or NaN. So ties count
-against the positive, and a positive whose own score is NaN has the worst rank: all other items.
+The rank of an item is the number of other items whose score is greater, equal or NaN. So ties count
+against the positive. A positive whose own score is NaN has the worst rank: all other items.
 """
 
 import torch
@@ -9,18 +9,18 @@ import torch
 from merlin_popsampler.core.scores import TIED
 
 _ROWS = 64
-"""Rows whose own scores are the diagonal of one product of matrices."""
+"""Number of rows whose own scores are the diagonal of one matrix product."""
 
 
 def own_scores(query: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
-    """The score of each row's own item, in the arithmetic of the other items' scores.
+    """Computes the score of each row's own item, with the rounding of a matrix product.
 
-    A product of matrices may round its inputs (TensorFloat-32 on a GPU), which a sum of products
-    does not. Equal vectors would then have different scores.
+    A matrix product may round its inputs (TensorFloat-32 on a GPU), whereas a sum of products does
+    not. Equal vectors would then have different scores.
 
     Args:
       query: float32 `[rows, dim]`.
-      vectors: float32 `[rows, dim]`, of each row's own item.
+      vectors: float32 `[rows, dim]`, the vector of each row's own item.
 
     Returns:
       float32 `[rows]`.
@@ -30,15 +30,15 @@ def own_scores(query: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
 
 
 def tie_threshold(scores: torch.Tensor, query: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
-    """The score below which an item is worse than a row's own item, and does not tie.
+    """Computes the score below which an item ranks behind a row's own item, without a tie.
 
     Args:
-      scores: float32 `[rows]`, of `own_scores`.
+      scores: float32 `[rows]`, the result of `own_scores`.
       query: float32 `[rows, dim]`.
-      vectors: float32 `[rows, dim]`, of each row's own item.
+      vectors: float32 `[rows, dim]`, the vector of each row's own item.
 
     Returns:
-      float32 `[rows]`; NaN where the own score is.
+      float32 `[rows]`; NaN if the own score is NaN.
     """
     size = query.norm(dim=1) * vectors.norm(dim=1)
     return scores - TIED * query.shape[1] ** 0.5 * size
@@ -47,12 +47,15 @@ def tie_threshold(scores: torch.Tensor, query: torch.Tensor, vectors: torch.Tens
 def count_ahead(
     scores: torch.Tensor, threshold: torch.Tensor, ranked: torch.Tensor
 ) -> torch.Tensor:
-    """The number of items that count against each row's own item: int64 `[rows]`.
+    """Counts the items that rank ahead of each row's own item, or tie with it.
 
     Args:
       scores: float32 `[rows, items]`.
-      threshold: float32 `[rows]`, of `tie_threshold`.
-      ranked: bool `[rows, items]`: false for the own item, and for what is left out.
+      threshold: float32 `[rows]`, the result of `tie_threshold`.
+      ranked: bool `[rows, items]`; false for the own item and for items that are left out.
+
+    Returns:
+      int64 `[rows]`.
     """
-    ahead = ranked & ~(scores < threshold[:, None])  # NaN is not below anything
+    ahead = ranked & ~(scores < threshold[:, None])  # a comparison with NaN is false
     return ahead.sum(1)

@@ -1,4 +1,4 @@
-"""Ids as callers pass them: tensors, numbers, lists, arrays."""
+"""Validates ids: tensors, numbers, lists and arrays."""
 
 from typing import Any
 
@@ -8,10 +8,10 @@ from merlin_popsampler.errors import PopSamplerError
 
 
 def as_ids(ids: Any, device: torch.device) -> torch.Tensor:
-    """Ids as an int64 tensor on a device.
+    """Converts ids to an int64 tensor on a device.
 
     Raises:
-      PopSamplerError: no integers; ids for a module that is on the meta device.
+      PopSamplerError: the ids are not integers, or the module is on the meta device.
     """
     if device.type == "meta" and isinstance(ids, torch.Tensor) and not ids.is_meta:
         raise PopSamplerError(
@@ -28,29 +28,29 @@ def as_ids(ids: Any, device: torch.device) -> torch.Tensor:
     if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
         raise PopSamplerError(
             f"Expected integer ids. Received: {tensor.dtype}. Cast whole numbers to int64, and "
-            "encode words."
+            "encode strings."
         )
     return tensor.to(torch.int64)
 
 
 def as_dense_ids(ids: Any, device: torch.device) -> torch.Tensor:
-    """`as_ids` what is a plain tensor, where another layout has no meaning.
+    """Converts ids that must be a plain tensor; see `as_ids`.
 
     Raises:
-      PopSamplerError: what `as_ids` raises; nested tensors and DTensors.
+      PopSamplerError: see `as_ids`; or the ids are a nested tensor or a DTensor.
     """
     return as_ids(dense("ids", ids), device)
 
 
 def dense(name: str, tensor: Any) -> Any:
-    """The tensor, unless it is nested or distributed.
+    """Returns its argument, unless it is a nested or distributed tensor.
 
     Args:
-      name: of the argument, for the message.
-      tensor: anything.
+      name: name of the argument, for the message.
+      tensor: any object.
 
     Raises:
-      PopSamplerError: nested tensors and DTensors.
+      PopSamplerError: the object is a nested tensor or a DTensor.
     """
     nested = isinstance(tensor, torch.Tensor) and tensor.is_nested
     if nested or hasattr(tensor, "full_tensor"):

@@ -1,4 +1,4 @@
-"""Uniforms to ranks on a device, in float64: the interpreter of `core.tables` and of segments."""
+"""Maps uniforms to ranks in PyTorch, in float64, by the tables of `core.tables`."""
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from .constants import Constants
 
 
 class InverseCDF(Constants):
-    """Turns uniforms into ranks of the whole distribution, or of those behind a head.
+    """Maps uniforms to ranks of the whole distribution, or to those behind a head.
 
     Args:
       distribution: the distribution of one draw.
@@ -28,11 +28,14 @@ class InverseCDF(Constants):
             self.keep("_lines", table.lines)
 
     def forward(self, uniforms: torch.Tensor, behind: bool = False) -> torch.Tensor:
-        """Ranks, int64 `[n]`, of float64 uniforms `[n]` in [0, 1).
+        """Maps uniforms to ranks.
 
         Args:
-          uniforms: the numbers.
+          uniforms: float64 `[n]` in [0, 1).
           behind: whether the head is left out.
+
+        Returns:
+          int64 `[n]`.
         """
         table = self.table
         if table.shift is not None:
@@ -44,7 +47,7 @@ class InverseCDF(Constants):
             real = uniforms * scale + offset
         else:
             real = self._by_columns(self._column(uniforms, behind), behind)
-        # What rounding makes of u next to 1 is cut before the cast.
+        # Rounding of a uniform close to 1 may exceed the last rank.
         return real.clamp(max=float(table.size - 1)).to(torch.int64)
 
     def _line(self, behind: bool) -> Line:
@@ -56,7 +59,7 @@ class InverseCDF(Constants):
         inside, index = column - whole, whole.to(torch.int64)
         above = (inside >= cuts[index]).to(torch.int64)
         offset, scale = self._lines[2 * index + above].unbind(1)
-        # Rounding moves the ends of a segment by 1e-16 of their rank or so; the first must hold.
+        # Rounding moves the ends of a segment by some 1e-16 of their rank; the first end must hold.
         return (offset + inside * scale).clamp(min=float(self.table.head if behind else 0))
 
     def _column(self, uniforms: torch.Tensor, behind: bool) -> torch.Tensor:
@@ -73,30 +76,30 @@ class InverseCDF(Constants):
 
 
 class Edges(Constants):
-    """Finds the segment of each rank; one table of 2 KB that several modules share."""
+    """Finds the segment of each rank, by one table of 2 KB that several modules share."""
 
     def __init__(self, segments: Segments) -> None:
         super().__init__()
-        # Cut once, not at each use: compiled for a GPU, torch 2.11 searches from the old start.
+        # Sliced here and not at each use: compiled for a GPU, torch 2.11 ignores the slice.
         self.keep("_later", segments.starts[1:])
 
     @property
     def device(self) -> torch.device:
-        """Where the constants of a sampler are."""
+        """The device of the constants."""
         device: torch.device = self._later.device
         return device
 
     def forward(self, ranks: torch.Tensor) -> torch.Tensor:
-        """Index of the segment of each rank, int64 of the ranks' shape."""
-        if not len(self._later):  # nor does it compile a search among none
+        """Returns the index of the segment of each rank, int64 of the ranks' shape."""
+        if not len(self._later):  # torch 2.11 cannot compile a search in an empty tensor
             return torch.zeros_like(ranks)
         return torch.searchsorted(self._later, ranks, right=True)
 
 
 class HeadProbs(Constants):
-    """Probability of one draw of each of the ranks `[0, count)`: float64 `[count]`.
+    """Computes the probabilities of the ranks `[0, count)` in one draw, float64 `[count]`.
 
-    Made anew for each batch: for the race it has the catalog's length.
+    They are computed for each batch, since for the race their number is that of the catalog.
     """
 
     def __init__(self, segments: Segments, count: int, edges: Edges) -> None:

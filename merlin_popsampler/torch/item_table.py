@@ -1,4 +1,4 @@
-"""The vectors of items, from a module that looks them up or from a tensor that holds them."""
+"""Looks up the vectors of items in a module or a tensor."""
 
 from functools import partial
 from typing import Any, Optional
@@ -11,18 +11,18 @@ from merlin_popsampler.errors import PopSamplerError
 from .ids import dense
 
 _NOT_TABLES = (torch.nn.EmbeddingBag, torch.nn.Linear)
-"""Modules that have a weight like a table's, and do not map an id to a vector."""
+"""Modules with a weight like that of a table, which do not map an id to a vector."""
 
 
 def checked_table(table: Any, cardinality: int) -> Any:
-    """The table itself, a module or a tensor, if it has enough rows as far as it says.
+    """Returns an item table after checking its type, and its number of rows if it is known.
 
     Args:
-      table: what `SampledSoftmaxLoss` takes as `item_table`.
-      cardinality: rows that it must have.
+      table: see `item_table` of `SampledSoftmaxLoss`.
+      cardinality: minimum number of rows.
 
     Raises:
-      PopSamplerError: something else, or too few rows.
+      PopSamplerError: the table has another type or too few rows.
     """
     rows = _rows(dense("item_table", table))
     fits = isinstance(table, torch.nn.Module) and not isinstance(table, _NOT_TABLES)
@@ -38,10 +38,10 @@ def checked_table(table: Any, cardinality: int) -> Any:
 
 
 def look_up(table: Any, ids: torch.Tensor) -> torch.Tensor:
-    """Vectors `[n, dim]` of ids `[n]`: by the module itself where there is one.
+    """Looks up vectors `[n, dim]` of ids `[n]`, by a call if the table is a module.
 
     Raises:
-      PopSamplerError: a module that gives something else, or whose weight is a DTensor where it is
+      PopSamplerError: the module returns another shape, or its weight is a DTensor when it is
         called.
     """
     if isinstance(table, torch.Tensor):
@@ -49,7 +49,7 @@ def look_up(table: Any, ids: torch.Tensor) -> torch.Tensor:
     try:
         vectors = dense("the vectors of item_table", table(ids))
     except RuntimeError as error:
-        # Hooks may gather it (FSDP2, tensor parallel), so that its kind alone says nothing.
+        # Hooks may gather the weight (FSDP2, tensor parallel), so its type alone does not tell.
         if not any(hasattr(parameter, "full_tensor") for parameter in table.parameters()):
             raise
         raise PopSamplerError(
@@ -62,22 +62,22 @@ def look_up(table: Any, ids: torch.Tensor) -> torch.Tensor:
         received = list(vectors.shape) if fits else type(vectors).__name__
         raise PopSamplerError(
             f"Expected {type(table).__name__} to map int64 ids [{len(ids)}] to vectors "
-            f"[{len(ids)}, dim]. Received: {received}. Wrap it in a module whose forward does."
+            f"[{len(ids)}, dim]. Received: {received}. Wrap it in a module that does."
         )
     return vectors
 
 
 def catalog_vectors(table: Any) -> Any:
-    """The vectors of all items: a tensor to read in slices, or else a function of ids.
+    """Returns the vectors of all items, as a tensor to be sliced or as a function of ids.
 
-    Only a plain Embedding's vectors are surely its weight. Any other module is called.
+    Only the vectors of a plain Embedding are certainly its weight. Any other module is called.
 
     Args:
-      table: what `checked_table` returned.
+      table: the result of `checked_table`.
     """
     if isinstance(table, torch.Tensor):
         return table
-    changed = ("_forward_hooks", "_forward_pre_hooks", "forward")  # what may replace the result
+    changed = ("_forward_hooks", "_forward_pre_hooks", "forward")  # these may replace the result
     plain = (
         type(table) is torch.nn.Embedding
         and type(table.weight) is torch.nn.Parameter

@@ -1,4 +1,4 @@
-"""Item ids that are not in frequency order, on a device: the counterpart of `core.MappedIds`."""
+"""Maps item ids that are not in frequency order, as the counterpart of `core.MappedIds`."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from merlin_popsampler.errors import PopSamplerError
 
 
 class MappedIdsOnDevice(torch.nn.Module):  # type: ignore[misc]
-    """Maps ids to ranks and back, where the rest of the module is.
+    """Maps ids to ranks and back, on the device of the module.
 
-    The two tables are plain tensors: they reach `state_dict` as extra state, no average of weights
-    changes them, and `to_empty` does not erase them.
+    The two tables are plain tensors. They are in `state_dict` as extra state, averages of weights
+    do not change them, and `to_empty` does not erase them.
 
     Args:
       items: the ids, in NumPy.
@@ -28,30 +28,30 @@ class MappedIdsOnDevice(torch.nn.Module):  # type: ignore[misc]
         self._ranks = torch.from_numpy(items.ranks)
 
     def contains(self, ids: torch.Tensor) -> torch.Tensor:
-        """Whether ids stand for an item, bool of their shape."""
+        """Tests whether ids stand for an item, bool of their shape."""
         return self.rank(ids) >= 0
 
     def rank(self, ids: torch.Tensor) -> torch.Tensor:
-        """Ids to ranks, int64 of their shape; -1 for ids that are not items."""
+        """Maps ids to ranks, int64 of their shape; -1 for ids that are not items."""
         inside = (ids >= 0) & (ids < self.cardinality)
         ranks = self._ranks[torch.where(inside, ids, 0)].to(torch.int64)
         return torch.where(inside, ranks, -1)
 
     def id(self, ranks: torch.Tensor) -> torch.Tensor:
-        """Ranks to ids, int64 of their shape."""
+        """Maps ranks to ids, int64 of their shape."""
         return self._ids[ranks].to(torch.int64)
 
     def get_extra_state(self) -> torch.Tensor:
-        """The id of each rank."""
+        """Returns the id of each rank."""
         return self._ids
 
     def set_extra_state(self, state: Any) -> None:
         """Checks that a saved sampler drew from the same items in the same order.
 
-        The tables follow from the counts that the sampler was made of, as its distribution does.
+        The tables are not loaded, since they follow from the counts, as the distribution does.
 
         Raises:
-          PopSamplerError: a state with other ids, or another order of them.
+          PopSamplerError: the state has other ids or another order.
         """
         same = isinstance(state, torch.Tensor) and state.shape == self._ids.shape
         if same and not state.is_meta:
@@ -66,7 +66,7 @@ class MappedIdsOnDevice(torch.nn.Module):  # type: ignore[misc]
     def _apply(self, fn: Callable[[Any], Any], recurse: bool = True) -> MappedIdsOnDevice:
         super()._apply(fn, recurse)
         device = fn(torch.zeros(1, dtype=torch.int64, device=self._ids.device)).device
-        if device.type != "meta":  # the tables wait where they are for a real device
+        if device.type != "meta":  # the tables stay until the module moves to a real device
             self._ids, self._ranks = self._ids.to(device), self._ranks.to(device)
         return self
 

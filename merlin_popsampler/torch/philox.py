@@ -1,4 +1,4 @@
-"""Random numbers on a device, in integer operations: the interpreter of `core.philox`."""
+"""Computes the random numbers of `core.philox` in PyTorch, by integer operations."""
 
 from typing import List, Tuple
 
@@ -8,25 +8,25 @@ from merlin_popsampler.core.philox import INCREMENTS, MANTISSA, MULTIPLIERS, ROU
 
 
 def uniforms(key: torch.Tensor, position: torch.Tensor, num: int) -> torch.Tensor:
-    """float64 `[num]` in [0, 1) of 53 bits, those of `core.philox.random_uniforms`."""
+    """Draws uniforms of 53 bits, float64 `[num]` in [0, 1), equal to those of `core.philox`."""
     return (random_bits(key, position, num) & MANTISSA).to(torch.float64) * 2.0**-53
 
 
 def random_bits(key: torch.Tensor, position: torch.Tensor, num: int) -> torch.Tensor:
-    """The random numbers of a place in a stream, equal to `core.philox.random_bits`.
+    """Computes the random 64-bit numbers at a position of a stream, as `core.philox.random_bits`.
 
-    Products of two words wrap around in 64 bits with a sign, and shifts repeat the sign; so what
-    lies above a word is cut off before it matters.
+    Products of two 32-bit words wrap around in signed 64 bits, and shifts repeat the sign. So
+    higher bits are masked before they matter.
 
     Args:
-      key: int64 scalar, on the device that is to draw.
+      key: int64 scalar, on the device that draws.
       position: int64 scalar, likewise.
-      num: how many numbers, a static number.
+      num: number of random numbers, static.
 
     Returns:
       int64 `[num]`.
     """
-    # Four vectors, of which a compiler makes one loop; rows of a matrix would be several.
+    # A compiler fuses four vectors into one loop, but makes several loops of a matrix's rows.
     c0, c1 = _count((num + 1) // 2, key.device), torch.zeros_like(key)
     c2, c3 = halves(position)
     for k0, k1 in zip(*_round_keys(key)):
@@ -37,18 +37,19 @@ def random_bits(key: torch.Tensor, position: torch.Tensor, num: int) -> torch.Te
 
 
 def _round_keys(key: torch.Tensor) -> List[Tuple[torch.Tensor, ...]]:
-    """The two words of the key, each as it is in every round.
+    """Returns the two halves of the key in every round.
 
-    Made where they are needed: for a copy from the host, a GPU would have to wait.
+    They are computed on the device, since a GPU would have to wait for a copy from the host.
     """
     turns = _count(ROUNDS, key.device)
-    return [((word + turns * step) & WORD).unbind() for word, step in zip(halves(key), INCREMENTS)]
+    return [((half + turns * step) & WORD).unbind() for half, step in zip(halves(key), INCREMENTS)]
 
 
 def _count(num: int, device: torch.device) -> torch.Tensor:
-    """Words 0, 1, 2, ...: int64 `[num]`.
+    """Returns 0, 1, 2, ..., int64 `[num]`.
 
-    The mask changes nothing here, but what PyTorch's compiler makes of it: without, it computes the
-    products of a word as it does indices, on a GPU in 32 bits, for which the factors are too large.
+    The mask does not change the values, but the compilation. Without it, PyTorch's compiler treats
+    products of these numbers as indices, and computes them on a GPU in 32 bits, where they
+    overflow.
     """
     return torch.arange(num, device=device) & WORD

@@ -1,10 +1,10 @@
-"""The ranks of a batch on a device, drawn by the way that suits distribution and size; no state.
+"""Draws the ranks of a batch in PyTorch, without state.
 
-A batch of unique draws is the first K distinct ranks of one sequence: independent draws or, where
-that takes fewer random numbers, one that gives the same sets. Another way, the race, draws an
-exponential arrival time for every rank and takes the K earliest, which is the same distribution. It
-serves where the sequence would be about as long as the catalog. Shapes are fixed, and nothing asks
-the device for a number.
+A batch of distinct draws is the first K distinct ranks of one sequence. The sequence consists of
+independent draws, or, if that takes fewer random numbers, of a head and draws. If the sequence
+would be about as long as the catalog, the race is used instead. It draws an exponential arrival
+time for every rank, and takes the K earliest, with the same distribution. Shapes are fixed, and the
+host never waits for the device.
 
 References:
   P. S. Efraimidis, P. G. Spirakis, "Weighted random sampling with a reservoir", Information
@@ -26,21 +26,22 @@ from .philox import uniforms
 def make_draws(
     distribution: Distribution, num_sampled: int, unique: bool, edges: Edges
 ) -> torch.nn.Module:
-    """The module that draws a batch of ranks.
+    """Builds the module that draws a batch of ranks.
 
     Args:
       distribution: the distribution of one draw.
-      num_sampled: number of ranks; with `unique` at most `distribution.size`.
+      num_sampled: number of ranks; at most `distribution.size` if `unique`.
       unique: whether the ranks are distinct (successive sampling) or independent.
-      edges: of the distribution's segments.
+      edges: the edges of the distribution's segments.
 
     Returns:
-      A module that is called with key and position, int64 scalars on its device, and gives int64
-      `[num_sampled]`, in `[0, distribution.size)`. Equal key and position give equal draws,
-      different positions independent ones.
+      A module. Its call takes key and position, int64 scalars on its device, and returns int64
+      `[num_sampled]` in `[0, distribution.size)`. Equal keys and positions give equal draws.
+      Different positions give independent draws.
 
     Raises:
-      PopSamplerError: no such number of draws, or too many for this distribution.
+      PopSamplerError: `num_sampled` is not a whole number in this range, or takes too many random
+        numbers.
     """
     num_sampled = batch_size("max_num_samples", num_sampled, distribution.size, unique)
     if not unique or num_sampled == 1:
@@ -51,7 +52,7 @@ def make_draws(
 
 
 class Independent(torch.nn.Module):  # type: ignore[misc]
-    """Draws that may repeat."""
+    """Draws independent ranks, which may repeat."""
 
     def __init__(self, distribution: Distribution, num_sampled: int) -> None:
         super().__init__()
@@ -63,7 +64,7 @@ class Independent(torch.nn.Module):  # type: ignore[misc]
 
 
 class Race(torch.nn.Module):  # type: ignore[misc]
-    """The ranks that arrive first, rank i at an exponential time of rate p_i."""
+    """Draws an exponential time of rate p_i for each rank i, and returns the earliest ranks."""
 
     def __init__(self, distribution: Distribution, num_sampled: int, edges: Edges) -> None:
         super().__init__()
@@ -76,14 +77,18 @@ class Race(torch.nn.Module):  # type: ignore[misc]
 
 
 class FirstDistinct(torch.nn.Module):  # type: ignore[misc]
-    """The first distinct ranks of a sequence: plain draws, or a head by itself and draws.
+    """Draws a sequence of ranks, and returns the first distinct ones.
 
-    With a head the sequence is, first, the draws of the tail; then the ranks of the head that have
-    arrived by the time of the last of them, in no order (the others repeat the first draw); then
-    draws from the whole distribution. Arrivals have no memory, so from that random time on all is
-    as if the
-    draws before had been made one by one: the same distribution of the set of the first K, at a
-    fraction of the draws.
+    Without a head, the sequence consists of plain draws. With a head, it has three parts:
+
+    - the draws of the tail;
+    - the ranks of the head that have arrived by the time of the last of these draws (other ranks
+      of the head are replaced by the first draw);
+    - draws from the whole distribution.
+
+    Arrivals are memoryless. So from that random time on, the draws continue as if the earlier ones
+    had been made one by one. The set of the first K ids has the same distribution, at a fraction of
+    the draws.
     """
 
     def __init__(self, distribution: Distribution, num_sampled: int, edges: Edges) -> None:
@@ -110,25 +115,25 @@ class FirstDistinct(torch.nn.Module):  # type: ignore[misc]
 
 
 def first_distinct(draws: torch.Tensor, num_sampled: int) -> torch.Tensor:
-    """The first K distinct values of a sequence of integers, in their order: int64 `[K]`.
+    """Returns the first K distinct values of a sequence of integers, in their order, int64 `[K]`.
 
-    The first ranks of the catalog close the sequence and complete it where it falls short.
+    The first ranks of the catalog complete a sequence with too few distinct values.
     """
     draws = torch.cat([draws, torch.arange(num_sampled, device=draws.device)])
     values, places = torch.sort(draws, stable=True)
-    # Integers, since a compiler scatters bits one by one.
+    # Integers, since compiled code scatters bools one by one.
     changes = torch.ones_like(values)
     changes[1:] = values[1:] != values[:-1]
     is_first = torch.empty_like(values).scatter(0, places, changes)
-    # What is no first occurrence lands before the start, what is one too many behind the end.
+    # Repeated values are scattered to index 0, and surplus first occurrences to the last index.
     order = (is_first.cumsum(0) * is_first).clamp(max=num_sampled + 1)
     return draws.new_empty(num_sampled + 2).scatter(0, order, draws)[1:-1]
 
 
 def gamma(shape: int, numbers: torch.Tensor) -> torch.Tensor:
-    """A gamma variate, float64 `[1]`: the time of the `shape`-th arrival at rate 1.
+    """Draws a gamma variate, float64 `[1]`: the time of the `shape`-th arrival at rate 1.
 
-    The first that is accepted of a few proposals, of which few are refused.
+    It returns the first accepted one of a few proposals, most of which are accepted.
 
     References:
       G. Marsaglia, W. W. Tsang, "A simple method for generating gamma variables", ACM Transactions

@@ -1,12 +1,12 @@
-"""A stream of random draws as a part of a module: what to draw next, and who draws what.
+"""Implements a stream of draws as a module that keeps the position, and a key for each rank.
 
-The state is int64 `[position, unseeded, key]`: the number of the next batch, 1 while no key is
-chosen yet, and the key that all ranks have in common. It is a plain tensor on the module's device,
-so that compiled code and CUDA graphs move it on, and reaches `state_dict` as extra state. It is not
-a buffer: averages of weights and broadcasts would change it, and `to_empty` would erase it.
+The state is int64 `[position, unseeded, key]`: the number of the next batch, 1 until a key is
+chosen, and the common key of all ranks. It is a plain tensor on the module's device, so compiled
+code and CUDA graphs can advance it. It is in `state_dict` as extra state. It is not a buffer, since
+averages of weights and broadcasts would change it, and `to_empty` would erase it.
 
-One operator takes a batch from the stream: it reads and moves the state under a lock, so no two
-threads get the same batch, and it asks for rank and worker when it runs, not when it is compiled.
+One operator takes a batch from the stream. It reads and advances the state under a lock, so no two
+threads get the same batch. It reads rank and worker when it runs, not when it is compiled.
 """
 
 import os
@@ -22,22 +22,22 @@ from merlin_popsampler.errors import PopSamplerError
 
 
 class Stream(torch.nn.Module):  # type: ignore[misc]
-    """The stream of one sampler.
+    """Holds the stream of one sampler.
 
     Args:
-      seed: key of the stream; None leaves the choice to the first draw.
+      seed: seed of the stream; None chooses a key at the first draw.
 
     Attributes:
-      seed: as given.
-      state: see the module's docstring.
+      seed: the argument.
+      state: see the docstring of the module.
     """
 
     def __init__(self, seed: Optional[int]) -> None:
         super().__init__()
         self.seed = seed
         self._rank_of_maker: Optional[int] = None
-        # FSDP, DataParallel and functional_call move buffers without `_apply`: this empty one
-        # tells where the module is.
+        # FSDP, DataParallel and functional_call move buffers without `_apply`. This empty buffer
+        # shows the device of the module.
         self._anchor: torch.Tensor
         self.register_buffer("_anchor", torch.empty(0, dtype=torch.int64), persistent=False)
         self._start = [0, 1, 0] if seed is None else [0, 0, seed_key(seed)]
@@ -45,38 +45,38 @@ class Stream(torch.nn.Module):  # type: ignore[misc]
 
     @property
     def device(self) -> torch.device:
-        """Where the module is."""
+        """The device of the module."""
         device: torch.device = self._anchor.device
         return device
 
     def next_place(self, shared: bool) -> Tuple[torch.Tensor, torch.Tensor]:
-        """Key and position of the next batch; takes that batch from the stream.
+        """Takes the next batch from the stream, and returns its key and position.
 
         Args:
-          shared: whether all ranks draw the same ids, or each a stream of its own.
+          shared: whether all ranks draw the same ids, or different streams.
 
         Returns:
           Two int64 scalars on the stream's device.
         """
-        # `vmap` makes a lane of random numbers for each batch, or an error of its own. This draws
-        # none, so PyTorch's generator stays as it is.
+        # `vmap` makes a lane of random numbers for each batch, or raises its own error. No number
+        # is drawn, so PyTorch's generator is unchanged.
         lanes = torch.rand(0, device=self.state.device)
         take = torch.ops.merlin_popsampler.take
-        if _is_exporting():  # which refuses to change what is not a buffer
+        if _is_exporting():  # an export rejects changes of tensors that are not buffers
             take = torch.ops.merlin_popsampler.take_exported
         place = take(self.state, lanes, self.seed is not None, shared, self._rank_of_maker, 1)
         position, _, key = place.unbind()
         return key, position
 
     def get_extra_state(self) -> torch.Tensor:
-        """The state itself, as `state_dict` has a buffer itself."""
+        """Returns the state tensor itself, not a copy, as `state_dict` does with buffers."""
         return self.state
 
     def set_extra_state(self, state: Any) -> None:
-        """Goes on where a saved stream stopped.
+        """Continues a saved stream.
 
         Raises:
-          PopSamplerError: what is not the state of a stream.
+          PopSamplerError: `state` is not the state of a stream.
         """
         is_tensor = isinstance(state, torch.Tensor)
         if not is_tensor or state.shape != (3,) or state.dtype != torch.int64:
@@ -94,7 +94,7 @@ class Stream(torch.nn.Module):  # type: ignore[misc]
             unseeded, key = 0, seed_key(self.seed)
         self._start = [position, unseeded, key]
         loaded = _state(self._start, self.device)
-        # In place, where that is possible: CUDA graphs know the address.
+        # In place if possible, since CUDA graphs use the address.
         self.state = loaded if self.state.is_meta else self.state.copy_(loaded)
 
     def _apply(self, fn: Callable[[Any], Any], recurse: bool = True) -> "Stream":
@@ -114,7 +114,7 @@ class Stream(torch.nn.Module):  # type: ignore[misc]
 
 
 def _state(numbers: List[int], device: torch.device) -> torch.Tensor:
-    with torch.inference_mode(False):  # or it could not move on outside of that mode
+    with torch.inference_mode(False):  # else it could not advance outside of that mode
         return torch.tensor(numbers, dtype=torch.int64, device=device)
 
 
@@ -126,7 +126,7 @@ def _is_exporting() -> bool:
 # ------------------------------------------------------------------ the operator
 
 _locks: Dict[int, threading.Lock] = {}
-"""By process: one that is forked while a thread draws would wait for its parent's forever."""
+"""Locks by process id, since a child that is forked during a draw could never take its parent's."""
 
 
 def _take(
@@ -140,15 +140,15 @@ def _take(
     """Takes `count` successive batches from the stream.
 
     Args:
-      state: `[position, unseeded, key]`; moves on.
-      _lanes: see `next_place`; of use to `vmap` alone.
-      seeded: whether the stream has a seed of its own.
+      state: `[position, unseeded, key]`, which is advanced.
+      _lanes: used only by `vmap`; see `next_place`.
+      seeded: whether the stream has a seed.
       shared: whether all ranks draw the same ids.
       rank_of_maker: rank of the process that pickled the stream.
-      count: the batches to take.
+      count: number of batches to take.
 
     Returns:
-      int64 `[3]`, a new tensor: position of the first of the batches, 0, and the key to draw by.
+      int64 `[3]`, a new tensor: position of the first batch, 0, and the key of the draws.
     """
     worker = get_worker_info()
     with _locks.setdefault(os.getpid(), threading.Lock()):
@@ -168,10 +168,10 @@ def _take(
 
 
 def _detach(state: torch.Tensor, seeded: bool) -> None:
-    """Gives a DataLoader's worker a state of its own.
+    """Gives the worker of a DataLoader a separate state.
 
-    A spawned worker shares memory with the trainer, which would make both depend on each other's
-    time. It starts anew, since the trainer may have moved on: its key is its own.
+    A spawned worker shares memory with the trainer, so the draws of both would depend on timing.
+    The worker starts at position 0, since the trainer may have advanced. Its key is different.
     """
     start = [0, 0, int(state[2])] if seeded else [0, 1, 0]
     state.set_(torch.tensor(start))
@@ -187,7 +187,7 @@ def _take_in_lanes(
     rank_of_maker: Optional[int],
     count: int,
 ) -> Tuple[torch.Tensor, int]:
-    """What `vmap` makes of `_take` under randomness="different": a batch of its own for each."""
+    """Implements `_take` for `vmap` with randomness="different": one batch for each lane."""
     size = info.batch_size
     if in_dims[1] is not None:
         lanes = lanes.movedim(in_dims[1], 0)[0]
@@ -208,12 +208,12 @@ def _define(name: str, state: str, **settings: Any) -> None:
 
 
 _define("take", "Tensor(a!) state")
-# The change is not declared; the tag keeps compilers from merging, moving or repeating the draws.
+# The mutation is not declared; the tag prevents compilers from merging, moving or repeating draws.
 _define("take_exported", "Tensor state", tags=torch.Tag.nondeterministic_seeded)
 
 
 def _rank(otherwise: Optional[int] = None) -> int:
-    """This process's rank; where there is no process group, `otherwise` or 0."""
+    """Returns the rank of this process; without a process group, `otherwise` or 0."""
     if distributed.is_available() and distributed.is_initialized():
         return int(distributed.get_rank())
     return otherwise or 0

@@ -135,7 +135,7 @@ TABLE = {
             [lambda _: losses(rows=15)],
         ),
         Entry(
-            "Wrap it in a module whose forward does",
+            "Wrap it in a module that does",
             lambda _: losses(table=torch.nn.Flatten(0)),
             [lambda _: losses(table=torch.nn.Sequential(torch.nn.Embedding(15, 2)))],
         ),
