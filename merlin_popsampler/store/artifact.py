@@ -33,8 +33,6 @@ CATEGORIES, FREQUENCY_ORDER = "categories", "frequency_order"
 """Folders of the two operators, under their `out_path`."""
 _MANIFEST = "manifest.json"
 _FORMAT = 1
-MARK = b"merlin_popsampler"
-"""Key that a fit's parquet files bear among their metadata."""
 _PLAIN = re.compile(r"[a-z0-9_][a-z0-9_.-]{0,59}")
 _MADE = re.compile(r".*-[0-9a-f]{32}")
 """File names that stand for names which are not plain, see `_safe`."""
@@ -138,7 +136,6 @@ def write_part(folder: FitFolder, path: str, table: "pa.Table") -> Files:
     """Writes a table to a path inside the fit's folder."""
     import pyarrow.parquet as pq
 
-    table = table.replace_schema_metadata({**(table.schema.metadata or {}), MARK: b"fit"})
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="NONE")
     filesystem.write_bytes(f"{folder.path}/{path}", buffer.getvalue())

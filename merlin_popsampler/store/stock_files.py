@@ -1,12 +1,10 @@
-"""Copies of a vocabulary's files under the names that NVTabular's own Categorify gives them.
+"""Files under the names that NVTabular's own Categorify gives them: reading and copying.
 
-They are for people and programs that look there. Of what lies there, ours reads only what another
-Categorify wrote.
+The copies are for programs that read Categorify's files, NVTabular's own tests among them. The
+operators read a vocabulary by the `cat_path` in the schema, never by these names.
 """
 
-import io
 import re
-import warnings
 from typing import Dict, Mapping
 
 import numpy as np
@@ -15,7 +13,7 @@ from merlin_popsampler.core.segments import Ints
 from merlin_popsampler.errors import FrequencyOrderError
 
 from . import filesystem
-from .artifact import CATEGORIES, MARK, META, UNIQUE, FitArtifact, FitFolder
+from .artifact import CATEGORIES, META, UNIQUE, FitArtifact, FitFolder
 
 _KEYS = re.compile(rf"{UNIQUE}\.(.+)\.parquet")
 _LONGEST = 200
@@ -23,35 +21,21 @@ _LONGEST = 200
 
 
 def export_categorify_files(fits: Mapping[str, FitArtifact], beside: FitFolder) -> None:
-    """Copies the files of vocabularies, by name, to Categorify's folder of a root.
+    """Copies vocabularies, by name, to Categorify's folder of a root, over what lies there.
 
-    A name that is no file's gets no copies, and files that are no such copies stay, with a warning.
+    Names that no file can have are left out.
 
     Args:
       fits: what is copied.
-      beside: a new folder in the root, to write in before anybody sees it.
+      beside: a new folder in the root, where the copies are written before they are renamed.
     """
-    taken = []
     for name, fitted in fits.items():
         if "/" in name or not name.isprintable() or len(name.encode()) > _LONGEST:
             continue
         for kind, files in fitted.files.items():
             target = f"{beside.root}/{CATEGORIES}/{kind}.{name}.parquet"
             names = ("/".join(file.split("/")[1:]) for file in files)
-            try:
-                if _is_free(target):
-                    filesystem.put(target, zip(names, fitted.read(kind)), beside.path)
-                else:
-                    taken.append(target)
-            except OSError as error:
-                taken.append(f"{target} ({error})")
-    if taken:
-        warnings.warn(
-            "The vocabularies were not copied under Categorify's own names, since files of others "
-            f"are there, or none can be written: {taken}. Nothing of ours needs the copies. If "
-            "something else does, give this operator an out_path of its own.",
-            stacklevel=4,
-        )
+            filesystem.put(target, zip(names, fitted.read(kind)), beside.path)
 
 
 def find_stock_vocabularies(root: str) -> Dict[str, str]:
@@ -107,23 +91,3 @@ def read_sizes(path: str, name: str, min_id: int) -> Ints:
         )
     sizes: Ints = frame[columns[0]].to_numpy(np.int64)
     return sizes
-
-
-def _is_free(path: str) -> bool:
-    """Whether there is nothing at a path, or copies of ours alone."""
-    if filesystem.is_file(path):
-        return _is_copy(path)
-    return all(_is_copy(f"{path}/{name}") for name in filesystem.names_in(path))
-
-
-def _is_copy(path: str) -> bool:
-    try:
-        return MARK in _metadata(filesystem.read_bytes(path))
-    except (ValueError, OSError):  # no parquet, or a folder in the folder
-        return not filesystem.exists(path)
-
-
-def _metadata(content: bytes) -> Mapping[bytes, bytes]:
-    import pyarrow.parquet as pq
-
-    return pq.read_metadata(io.BytesIO(content)).metadata or {}

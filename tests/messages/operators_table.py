@@ -50,12 +50,6 @@ def no_longer_joint(folder, one, other=None):
     return first, fit(["a", "b"] >> (other or one), PAIRS)
 
 
-def taken(folder, own=False):
-    """Beside stock Categorify, which writes under the same names."""
-    fit(stock(folder), frame())
-    return encode(folder / "own" if own else folder, frame())
-
-
 def other_keys(folder, keys):
     made = encode(folder, frame())
     return made.transform(dataset(pd.DataFrame({"item_id": keys}), 1)).compute()
@@ -358,11 +352,6 @@ TABLE = {
         Entry("Install nvtabular 23.6 or 23.8", excepted="it says to install something"),
     ],
     "store.stock_files": [
-        Entry(
-            "give this operator an out_path of its own",
-            taken,
-            [lambda folder: taken(folder, own=True)],
-        ),
         Entry(
             "was the folder moved or removed",
             lambda folder: audited(folder, os.remove),
