@@ -5,15 +5,14 @@ the number of times that each candidate is expected among the samples is subtrac
 over the samples estimates the sum over the catalog; then what is no negative of a row is masked.
 """
 
-from typing import Any, NamedTuple, Tuple
+from typing import Any, NamedTuple, Optional, Tuple
 
 import tensorflow as tf
 
 from merlin_popsampler.core.domain import IdDomain
 from merlin_popsampler.core.scores import LARGEST, MASKED
-from merlin_popsampler.errors import PopSamplerError
 
-from .ids import integers
+from .id_lists import among, as_id_lists, flat
 
 
 class Candidates(NamedTuple):
@@ -140,9 +139,20 @@ def _log(counts: tf.Tensor, logq_strength: float) -> tf.Tensor:
     return logq_strength * tf.math.log(tf.where(counts <= 0.0, 1.0, counts))
 
 
-def cross_entropy(true_logits: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    """Loss of each row of `contrastive_logits`, nats: float32 `[rows]`."""
-    return tf.nn.softplus(tf.reduce_logsumexp(logits, 1) - true_logits)
+def cross_entropy(
+    true_logits: tf.Tensor, logits: tf.Tensor, hard: Optional[tf.Tensor] = None
+) -> tf.Tensor:
+    """Loss of each row of `contrastive_logits`, nats: float32 `[rows]`.
+
+    Args:
+      true_logits: float32 `[rows]`.
+      logits: float32 `[rows, num_sampled]`.
+      hard: float32 `[rows]`, the `hard_log_sums` of the rows, if they have hard negatives.
+    """
+    others = tf.reduce_logsumexp(logits, 1)
+    if hard is not None:
+        others = tf.reduce_logsumexp(tf.stack([others, hard], 1), 1)
+    return tf.nn.softplus(others - true_logits)
 
 
 def one_positive_a_row(query: tf.Tensor, true_ids: Any) -> Tuple[tf.Tensor, tf.Tensor, Any]:
@@ -202,57 +212,5 @@ def accidental_hits(true_ids: tf.Tensor, sampled_ids: tf.Tensor, excluded_ids: A
     hits = true_ids[:, None] == sampled_ids[None, :]
     if excluded_ids is None:
         return hits
-    return hits | _among(rows_of_ids(excluded_ids, true_ids), sampled_ids, tf.size(true_ids))
-
-
-def _among(excluded_ids: Any, sampled_ids: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
-    """Which samples are among a row's excluded ids: bool `[rows, num_sampled]`.
-
-    Each excluded id is looked up among the sorted samples, since a comparison of all pairs would
-    take memory for rows x excluded x samples.
-    """
-    values, row = flat(excluded_ids)
-    values, ordered = tf.cast(values, tf.int64), tf.sort(sampled_ids)
-    place = tf.minimum(tf.searchsorted(ordered, values), tf.size(ordered) - 1)
-    found = tf.cast(tf.equal(tf.gather(ordered, place), values), tf.int32)
-    marked = tf.scatter_nd(tf.stack([row, place], 1), found, tf.stack([rows, tf.size(ordered)]))
-    # Repeats of an id share the place of the first.
-    return tf.gather(marked, tf.searchsorted(ordered, sampled_ids), axis=1) > 0
-
-
-def rows_of_ids(excluded_ids: Any, true_ids: tf.Tensor) -> Any:
-    """Excluded ids, a list for each row: integers `[rows, n]`, dense or ragged.
-
-    Args:
-      excluded_ids: integers `[rows, n]` or, the same list for all rows, `[1, n]`.
-      true_ids: `[rows]`.
-
-    Raises:
-      PopSamplerError: other numbers, or another shape.
-    """
-    ids = integers(excluded_ids)
-    ragged = isinstance(ids, tf.RaggedTensor)
-    given, rows = ids.shape[:1], true_ids.shape[:1]
-    one = given == [1] and rows != [1]
-    if ids.shape.rank != 2 or not (one or given.is_compatible_with(rows)):
-        raise PopSamplerError(
-            f"Expected excluded_ids [rows, n] of as many rows as the queries, {rows}, or of one. "
-            f"Received: {ids.shape}. Give each row its list: tf.repeat(excluded_ids, positions, 0) "
-            "where queries of several positions share one, excluded_ids[:, None] where each row "
-            "has one id, excluded_ids[None] where all rows share a list."
-        )
-    if not ragged:
-        return tf.broadcast_to(ids, [tf.size(true_ids), tf.shape(ids)[1]])
-    if one:
-        return tf.gather(ids, tf.zeros_like(true_ids))
-    same = tf.debugging.assert_equal(ids.nrows(tf.int32), tf.size(true_ids), "rows of excluded_ids")
-    with tf.control_dependencies([same] if same is not None else []):
-        return ids.with_values(tf.identity(ids.values))
-
-
-def flat(ids: Any) -> Tuple[tf.Tensor, tf.Tensor]:
-    """The ids of a matrix, dense or ragged, one after the other, and the row (int32) of each."""
-    if isinstance(ids, tf.RaggedTensor):
-        return ids.flat_values, tf.cast(ids.value_rowids(), tf.int32)
-    rows = tf.broadcast_to(tf.range(tf.shape(ids)[0])[:, None], tf.shape(ids))
-    return tf.reshape(ids, [-1]), tf.reshape(rows, [-1])
+    lists = as_id_lists("excluded_ids", excluded_ids, true_ids)
+    return hits | among(lists, sampled_ids, tf.size(true_ids))

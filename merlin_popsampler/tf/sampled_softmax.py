@@ -9,6 +9,8 @@ from merlin_popsampler.core.checks import fraction, positive_number, whole_numbe
 from merlin_popsampler.errors import PopSamplerError
 
 from . import stream
+from .hard_negatives import hard_log_sums, hard_negatives
+from .id_lists import as_id_lists, join
 from .ids import integers, is_symbolic
 from .item_table import item_vectors, look_up, losses_kept
 from .logits import contrastive_logits, cross_entropy, row_weights
@@ -86,6 +88,8 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
         item_table: Any = None,
         excluded_ids: Any = None,
         training: Optional[bool] = None,
+        *,
+        hard_negative_ids: Any = None,
         **kwargs: Any,
     ) -> Any:
         """See `call`. An `Embedding` layer becomes a part of this one, and is no argument any more.
@@ -102,7 +106,12 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
                 "tf.keras.layers.Embedding(max_id + 1, dim)."
             )
         # Keras 3 takes tensors alone by position, and what is absent stays so in a saved model.
-        given = {"item_table": item_table, "excluded_ids": excluded_ids, "training": training}
+        given = {
+            "item_table": item_table,
+            "excluded_ids": excluded_ids,
+            "training": training,
+            "hard_negative_ids": hard_negative_ids,
+        }
         kwargs.update({name: value for name, value in given.items() if value is not None})
         return super().__call__(queries, true_ids, **kwargs)
 
@@ -127,6 +136,8 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
         item_table: Any = None,
         excluded_ids: Any = None,
         training: Optional[bool] = None,
+        *,
+        hard_negative_ids: Any = None,
     ) -> tf.Tensor:
         """Loss of each row.
 
@@ -141,6 +152,11 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
             negatives of a row.
           training: whether to sample; else the whole catalog is scored, without gradients, in
             blocks of 64 MB.
+          hard_negative_ids: negatives that are in the sum of a row with certainty, at an expected
+            count of 1: integers `[batch, n]` or `[1, n]`, dense or ragged. They may depend on the
+            row, not on the samples. An id that is sampled as well counts once, as the hard
+            negative. Repeats count once; the row's positive, its excluded ids and reserved ids
+            (padding) never count. An evaluation ignores them.
 
         Returns:
           float32 `[batch]`, nats, 0 where the item is none.
@@ -158,6 +174,10 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
         queries = tf.where(counting[:, None], queries, tf.zeros_like(queries))
         # An id that stands for no item may lie outside of the table.
         safe_ids = tf.where(counting, ids, domain.min_id)
+        if excluded_ids is not None:
+            excluded_ids = as_id_lists("excluded_ids", excluded_ids, ids)
+        if hard_negative_ids is not None:
+            hard_negative_ids = as_id_lists("hard_negative_ids", hard_negative_ids, ids)
         if not training:
             return self._evaluated(queries, safe_ids, table, excluded_ids, counting)
         positive, negative = self.negatives.candidates(
@@ -169,11 +189,16 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
             negative,
             domain,
             self.temperature,
-            excluded_ids,
+            join(excluded_ids, hard_negative_ids),
             self.correct_positive,
             self.logq_strength,
         )
-        return tf.where(counting, cross_entropy(*logits), 0.0) * row_weights(counting)
+        sums = None
+        if hard_negative_ids is not None:
+            hard = hard_negatives(hard_negative_ids, safe_ids, domain, excluded_ids)
+            sums = hard_log_sums(queries, hard, look_up(table, hard.safe_ids), self.temperature)
+        losses = cross_entropy(*logits, hard=sums)
+        return tf.where(counting, losses, 0.0) * row_weights(counting)
 
     def _evaluated(
         self, queries: Any, ids: Any, table: Any, excluded_ids: Any, counting: Any

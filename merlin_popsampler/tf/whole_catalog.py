@@ -29,7 +29,7 @@ def score_catalog(
         vectors `[n, dim]`; ids outside the domain are never ranked.
       domain: the ids that stand for an item.
       temperature: positive number or scalar; scores are divided by it.
-      excluded_ids: integers `[rows, n]`, dense or ragged: ids to leave out for a row.
+      excluded_ids: integers `[rows, n]`, dense or ragged, or `IdLists`: ids to leave out for a row.
 
     Returns:
       Cross-entropy of the full softmax in nats (float32 `[rows]`), and the rank (int32 `[rows]`, 0

@@ -155,7 +155,7 @@ TABLE = {
             [lambda _: losses(with_call(lambda vectors: -vectors))],
         ),
     ],
-    "tf.logits": [
+    "tf.id_lists": [
         Entry(
             "Give each row its list",
             lambda _: losses(embedding(), excluded_ids=FOUR[:, :1]),

@@ -7,18 +7,25 @@ from torch.nn import functional
 
 from merlin_popsampler import PopSamplerError
 from merlin_popsampler.torch import PopularityBasedSampler, SampledSoftmaxLoss, sampled_softmax
+from tests.support.hard_cases import (
+    EXCLUDED,
+    HARD,
+    LIST,
+    SIZE,
+    TRUE,
+    TRUE_IDS,
+    WRONG,
+    exact_sum,
+    row_of_six,
+)
 from tests.support.loss_oracles import losses_by_hand
 from tests.support.oracles import enumerate_sequences, log_uniform_probs
-
-HARD = [[5, 9], [], [7, 12, 12, 0], [3], [14, 6, 8, 99], [-1, 4]]
-"""With a positive, repeats, padding, an excluded id, and ids that stand for no item."""
-EXCLUDED = [[], [4], [3], [5, 9], [8, 0], [13]]
 
 
 def numbers(rows=6, dim=4):
     torch.manual_seed(3)
     table = torch.nn.Embedding(15, dim)
-    return torch.randn(rows, dim), torch.tensor([3, 14, 7, 7, 12, 5])[:rows], table
+    return torch.randn(rows, dim), torch.tensor(TRUE_IDS)[:rows], table
 
 
 def sampler(num=5, **settings):
@@ -132,11 +139,6 @@ class Fixed(PopularityBasedSampler):
         return self.drawn
 
 
-SIZE, TRUE, LIST = 6, 4, [0, 2, 2, 4]
-"""Six items, a row's positive and its hard negatives."""
-WRONG = ["samples of them count as well", "at the expected count of a sample"]
-
-
 def weighting(monkeypatch, wrong):
     """The loss as it is, or with one of two wrong weights of hard negatives."""
 
@@ -154,11 +156,6 @@ def sampler_of_six(kind=PopularityBasedSampler):
     return kind(SIZE - 1, 0, 2, 17)
 
 
-def row_of_six():
-    torch.manual_seed(5)
-    return torch.randn(1, 3), torch.randn(SIZE, 3)
-
-
 def sum_of_negatives(loss, query, table):
     """The sum over the negatives: the uncorrected loss is log(1 + sum / e^s) of the row."""
     own = (query @ table[TRUE]).exp()
@@ -166,22 +163,18 @@ def sum_of_negatives(loss, query, table):
     return own * losses.expm1()
 
 
-def exact_sum(query, table):
-    scores = (query @ table.T).exp()[0]
-    return float(scores.sum() - scores[TRUE])
-
-
 @pytest.mark.parametrize("wrong", [None, *WRONG])
 def test_over_all_batches_of_two_the_mean_is_the_sum_over_the_catalog(monkeypatch, wrong):
     """Exact: every ordered sample of two of six items, by its probability."""
     weighting(monkeypatch, wrong)
-    query, table = row_of_six()
+    arrays = row_of_six()
+    query, table = map(torch.from_numpy, arrays)
     loss = SampledSoftmaxLoss(sampler_of_six(Fixed), correct_positive=False)
     mean = 0.0
     for drawn, prob in enumerate_sequences(log_uniform_probs(SIZE), 2):
         loss.sampler.drawn = torch.tensor(drawn)
         mean += prob * sum_of_negatives(loss, query, table).item()
-    expected = exact_sum(query, table)
+    expected = exact_sum(*arrays)
     assert (abs(mean / expected - 1) < 1e-5) == (wrong is None)
     assert wrong is None or abs(mean / expected - 1) > 0.02
 
@@ -190,12 +183,13 @@ def test_over_all_batches_of_two_the_mean_is_the_sum_over_the_catalog(monkeypatc
 def test_over_many_batches_the_mean_is_the_sum_over_the_catalog(monkeypatch, wrong):
     """10,000 batches of draws for one row; false alarms 1e-6 (4.9 standard errors)."""
     weighting(monkeypatch, wrong)
-    query, table = row_of_six()
+    arrays = row_of_six()
+    query, table = map(torch.from_numpy, arrays)
     loss = SampledSoftmaxLoss(sampler_of_six(), correct_positive=False)
     sums = torch.func.vmap(lambda _: sum_of_negatives(loss, query, table), randomness="different")(
         torch.zeros(10_000)
     ).numpy()
-    deviation = (sums.mean() - exact_sum(query, table)) / (sums.std() / 100)
+    deviation = (sums.mean() - exact_sum(*arrays)) / (sums.std() / 100)
     assert (abs(deviation) < 4.9) == (wrong is None)
 
 

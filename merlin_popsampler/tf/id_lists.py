@@ -1,0 +1,104 @@
+"""Lists of ids, one for each row of a batch: dense, padded or ragged."""
+
+from typing import Any, NamedTuple, Tuple
+
+import tensorflow as tf
+
+from merlin_popsampler.errors import PopSamplerError
+
+from .ids import integers
+
+
+class IdLists(NamedTuple):
+    """A list of ids for each row, the lists one after the other.
+
+    Attributes:
+      ids: int64 `[m]`.
+      rows: int32 `[m]`, the row of each id.
+    """
+
+    ids: tf.Tensor
+    rows: tf.Tensor
+
+
+def as_id_lists(name: str, given: Any, true_ids: tf.Tensor) -> IdLists:
+    """Converts lists of ids as callers pass them.
+
+    Args:
+      name: of the argument, for the message.
+      given: integers `[rows, n]` or, the same list for all rows, `[1, n]`, dense or ragged.
+        `IdLists` are returned as they are.
+      true_ids: `[rows]`.
+
+    Raises:
+      PopSamplerError: other numbers, or another shape.
+    """
+    if isinstance(given, IdLists):
+        return given
+    ids, row = flat(_a_list_a_row(name, given, true_ids))
+    return IdLists(tf.cast(ids, tf.int64), row)
+
+
+def join(*lists: Any) -> Any:
+    """Returns one `IdLists` of all that are given, or None if each is None."""
+    given = [each for each in lists if each is not None]
+    return IdLists(*(tf.concat(parts, 0) for parts in zip(*given))) if given else None
+
+
+def among(lists: IdLists, ids: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+    """Finds which ids are in the list of a row: bool `[rows, len(ids)]`.
+
+    Each listed id is looked up among the sorted ids, since a comparison of all pairs would take
+    memory for rows x listed x ids.
+    """
+    ordered = tf.sort(ids)
+    place = tf.minimum(tf.searchsorted(ordered, lists.ids), tf.size(ordered) - 1)
+    found = tf.cast(tf.equal(tf.gather(ordered, place), lists.ids), tf.int32)
+    index, shape = tf.stack([lists.rows, place], 1), tf.stack([rows, tf.size(ordered)])
+    # Repeats of an id share the place of the first.
+    places = tf.searchsorted(ordered, ids)
+    return tf.gather(tf.scatter_nd(index, found, shape), places, axis=1) > 0
+
+
+def first_in_row(lists: IdLists, cardinality: int) -> tf.Tensor:
+    """Finds which ids are the first of their value in the list of their row: bool `[m]`.
+
+    Args:
+      lists: of ids from 0 to `cardinality - 1`. The result for other ids has no meaning.
+      cardinality: above every id.
+    """
+    inside = (lists.ids >= 0) & (lists.ids < cardinality)
+    keys = tf.where(inside, tf.cast(lists.rows, tf.int64) * cardinality + lists.ids, -1)
+    place, positions = tf.searchsorted(tf.sort(keys), keys), tf.range(tf.size(keys))
+    earliest = tf.math.unsorted_segment_min(positions, place, tf.size(keys))
+    return tf.equal(tf.gather(earliest, place), positions)
+
+
+def flat(ids: Any) -> Tuple[tf.Tensor, tf.Tensor]:
+    """Returns the ids of a matrix, dense or ragged, in one list, and the row (int32) of each."""
+    if isinstance(ids, tf.RaggedTensor):
+        return ids.flat_values, tf.cast(ids.value_rowids(), tf.int32)
+    rows = tf.broadcast_to(tf.range(tf.shape(ids)[0])[:, None], tf.shape(ids))
+    return tf.reshape(ids, [-1]), tf.reshape(rows, [-1])
+
+
+def _a_list_a_row(name: str, given: Any, true_ids: tf.Tensor) -> Any:
+    """Returns the ids as integers `[rows, n]`, dense or ragged."""
+    ids = integers(given)
+    ragged = isinstance(ids, tf.RaggedTensor)
+    found, rows = ids.shape[:1], true_ids.shape[:1]
+    one = found == [1] and rows != [1]
+    if ids.shape.rank != 2 or not (one or found.is_compatible_with(rows)):
+        raise PopSamplerError(
+            f"Expected {name} [rows, n] of as many rows as the queries, {rows}, or of one. "
+            f"Received: {ids.shape}. Give each row its list: tf.repeat({name}, positions, 0) "
+            f"where queries of several positions share one, {name}[:, None] where each row "
+            f"has one id, {name}[None] where all rows share a list."
+        )
+    if not ragged:
+        return tf.broadcast_to(ids, [tf.size(true_ids), tf.shape(ids)[1]])
+    if one:
+        return tf.gather(ids, tf.zeros_like(true_ids))
+    same = tf.debugging.assert_equal(ids.nrows(tf.int32), tf.size(true_ids), f"rows of {name}")
+    with tf.control_dependencies([same] if same is not None else []):
+        return ids.with_values(tf.identity(ids.values))
