@@ -49,7 +49,6 @@ LATER = (
     "merlin_popsampler/torch/(?:logits|sampled_softmax|sampler|whole_catalog|hard_neg|id_lists)",
     "merlin_popsampler/torch/(?:optimizer_slots|refit|row_moves)",
     "merlin_popsampler/core/id_map",
-    "workflows",
 )
 """What is not rewritten yet."""
 

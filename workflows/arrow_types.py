@@ -1,9 +1,12 @@
-"""The few kinds of values that the programs know, of the many types that Arrow files have.
+"""Reduces the many types of Arrow files to the few types that the programs support.
 
-`role` says which kind a type is. `plain` gives a column the one type of its kind, and `joined` puts
-the columns of several files together, or refuses them. What comes after sees these types alone:
-`large_string`, `large_binary`, `int64` (`uint64` where a value needs it), floats, `bool`, decimals,
-`date32`, timestamps without a zone or in UTC, `time64[ns]`, durations, and `large_list`.
+`role` classifies a type, such as "integer". `plain` converts a column to the one type of its role.
+`joined` concatenates the columns of several files, or raises an error. The other modules see only
+these types:
+
+- `large_string`, `large_binary`, `bool`, `large_list`;
+- `int64` (`uint64` if a value needs it), floats, decimals;
+- `date32`, timestamps without a zone or in UTC, `time64[ns]`, durations.
 """
 
 import re
@@ -33,11 +36,11 @@ _ROLE_OF = {name: role for role, names in _ROLES.items() for name in names}
 ZONED = "timestamp with time zone"
 OTHER = "other"
 KEYS = frozenset(_ROLES) - {"list", "struct", "null"} | {ZONED}
-"""Roles of values that can be compared with each other, so that they can name a user or item."""
+"""Roles of values that can be compared, so that they can be keys of users or items."""
 
 
 class Part(NamedTuple):
-    """One column of one file (or of one block of its lines).
+    """Holds one column of one file, or of one block of its lines.
 
     Attributes:
       file: name of the file, for messages.
@@ -49,7 +52,7 @@ class Part(NamedTuple):
 
 
 def role(kind: Any) -> str:
-    """Which kind of value an Arrow type holds; that of its values for dictionaries and the like."""
+    """Returns the role of an Arrow type; for dictionaries and the like, that of their values."""
     kind = stored(kind)
     # By its name, since older versions of pyarrow have no test for newer types.
     name = re.match("[a-z_]*", str(kind)).group()  # type: ignore[union-attr]
@@ -59,7 +62,7 @@ def role(kind: Any) -> str:
 
 
 def stored(kind: Any) -> Any:
-    """The type of the values themselves: of a dictionary's, an extension's or of repeated ones."""
+    """Returns the type of the values of a dictionary, an extension or a run-end encoding."""
     while True:
         if isinstance(kind, pa.BaseExtensionType):
             kind = kind.storage_type
@@ -70,11 +73,13 @@ def stored(kind: Any) -> Any:
 
 
 def plain(column: Any) -> Any:
-    """A column in the one type of its role, without dictionaries, extensions and zones but UTC.
+    """Converts a column to the one type of its role.
+
+    The result has no dictionaries, no extensions and no time zone but UTC.
 
     Args:
-      column: a `pyarrow.ChunkedArray` of any type. Floats keep their width, since it says up to
-        which number they are exact.
+      column: a `pyarrow.ChunkedArray` of any type. Floats keep their width, which determines the
+        largest exact integer.
     """
     while isinstance(column.type, pa.BaseExtensionType):
         chunks = [chunk.storage for chunk in column.chunks]
@@ -99,21 +104,22 @@ def plain(column: Any) -> Any:
 
 
 def joined(parts: Sequence[Part], name: str, approximate: bool = False) -> Any:
-    """One column of the plain columns of several files.
+    """Concatenates the columns of several files.
 
-    Integers join floats, and dates join timestamps without a zone. All others join their own kind.
+    Integers and floats can be joined, and dates and timestamps without a zone. Other columns must
+    have the same role.
 
     Args:
-      parts: the columns as `plain` returns them.
-      name: of the column, for messages.
-      approximate: whether integers may be rounded where they join floats.
+      parts: results of `plain`.
+      name: name of the column, for messages.
+      approximate: whether integers may be rounded when they are joined with floats.
 
     Returns:
       A `pyarrow.ChunkedArray`.
 
     Raises:
-      PopSamplerError: columns of kinds that cannot be compared, or integers that no type holds
-        together; the message names two files and their types.
+      PopSamplerError: the columns cannot be compared, or no type holds all integers. The message
+        names two files and their types.
     """
     kind = _common([part.column.type for part in parts])
     if kind is None:
@@ -126,7 +132,9 @@ def joined(parts: Sequence[Part], name: str, approximate: bool = False) -> Any:
 
 
 def text(column: Any) -> Any:
-    """Values as strings, equal where the values are: numbers as written, bytes as hexadecimals.
+    """Converts values to strings, which are equal if the values are equal.
+
+    Numbers are in decimal, and bytes in hexadecimal.
 
     Args:
       column: a plain column of a role that can be a key, or null.
@@ -163,7 +171,7 @@ def _plain_type(kind: Any) -> Any:
 
 
 def _narrowed(column: Any, kind: Any) -> Any:
-    """The column in a type, where that holds all of its values."""
+    """Casts a column to a type, if that type holds all of its values."""
     try:
         return column.cast(kind)
     except pa.ArrowInvalid:
@@ -171,9 +179,9 @@ def _narrowed(column: Any, kind: Any) -> Any:
 
 
 def _common(kinds: Sequence[Any]) -> Optional[Any]:
-    """The type that holds the values of all these plain types; None where they are not comparable.
+    """Returns the type that holds the values of all these plain types, or None if there is none.
 
-    Columns without any value join all kinds.
+    Columns without values can be joined with any type.
     """
     kinds = [kind for kind in dict.fromkeys(kinds) if role(kind) != "null"]
     roles = set(map(role, kinds))
@@ -204,7 +212,7 @@ def _widest_decimal(kinds: List[Any]) -> Optional[Any]:
 
 
 def _different(parts: Sequence[Part], name: str) -> PopSamplerError:
-    """The error for columns that cannot be one, with the first two files that differ."""
+    """Builds the error for columns that cannot be joined; it names two files that differ."""
     seen: Set[Any] = {pa.null()}
     different = []
     for part in parts:

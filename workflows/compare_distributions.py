@@ -1,12 +1,12 @@
-"""Which distribution to sample from, and whether its expected counts are right: two experiments.
+"""Compares proposal distributions and logQ corrections in two experiments.
 
-Learning: a catalog of known probabilities, logits that start at the truth, and sampled softmax with
-each distribution and each correction. What it converges to is compared with the truth (KL
-divergence, nats); a right correction stays there. The positives are summed exactly, so that only
-the negatives are left to chance. Accidental hits are masked.
+Learning: trains a sampled softmax on a catalog of known probabilities, with each distribution and
+each correction. The logits start at the truth, and a correct correction keeps them there. The
+result is the KL divergence from the truth, in nats. The sum over positives is exact, so only the
+negatives are random. Accidental hits are masked.
 
-Demo (with --data, a folder of preprocess.py): the retrieval model of train.py trained with each
-distribution at equal budget, several seeds.
+Demo (with --data, a folder of preprocess.py): trains the retrieval model of train.py with each
+distribution, with equal budget and several seeds.
 
 Writes compare_distributions.md, compare_distributions.json and compare_distributions.png under
 `--output`.
@@ -41,13 +41,13 @@ Sample = Callable[[], Tuple[tf.Tensor, tf.Tensor, tf.Tensor]]
 
 
 def true_counts(seed: int) -> Any:
-    """Counts of a Zipf law with noise of one third, in frequency order."""
+    """Draws counts by Zipf's law with noise of one third, in frequency order."""
     rng = np.random.default_rng(seed)
     noise = rng.normal(scale=1 / 3, size=ITEMS)
     return np.sort(1e7 / np.arange(1, ITEMS + 1) * np.exp(noise))[::-1].astype(np.int64)
 
 
-def ours(distribution: Any, num_sampled: int, seed: int) -> Sample:
+def popsampler(distribution: Any, num_sampled: int, seed: int) -> Sample:
     sampler = PopularityBasedSampler(
         ITEMS - 1, max_num_samples=num_sampled, seed=seed, distribution=distribution
     )
@@ -60,7 +60,7 @@ def ours(distribution: Any, num_sampled: int, seed: int) -> Sample:
 
 
 def tensorflow_op(num_sampled: int, seed: int) -> Sample:
-    """TensorFlow's op with its own correction, from the number of tries that it observed."""
+    """Samples by TensorFlow's op with its own correction, from its observed number of tries."""
 
     def sample() -> Tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         ids, all_counts, counts = tf.random.log_uniform_candidate_sampler(
@@ -72,7 +72,7 @@ def tensorflow_op(num_sampled: int, seed: int) -> Sample:
 
 
 def reference(num_sampled: int, seed: int) -> Sample:
-    """The op's sample, corrected by `1 - (1 - p)^K` as Merlin Models does it."""
+    """Samples by TensorFlow's op, corrected by `1 - (1 - p)^K` as in Merlin Models."""
     probs = np.log1p(1 / np.arange(1.0, ITEMS + 1)) / np.log1p(ITEMS)
     log_q = tf.constant(np.log(-np.expm1(num_sampled * np.log1p(-probs))), tf.float32)
     op = tensorflow_op(num_sampled, seed)
@@ -89,20 +89,21 @@ def samples(num_sampled: int, counts: Any, seed: int) -> Dict[str, Sample]:
     return {
         "reference": reference(num_sampled, seed),
         "TensorFlow's op": tensorflow_op(num_sampled, seed),
-        "ours, log-uniform": ours("log_uniform", num_sampled, seed),
-        "ours, empirical": ours(steps, num_sampled, seed),
+        "popsampler, log-uniform": popsampler("log_uniform", num_sampled, seed),
+        "popsampler, empirical": popsampler(steps, num_sampled, seed),
     }
 
 
 def converged(sample: Sample, probs: Any, steps: int) -> Any:
-    """Where sampled softmax converges to from the truth: logits less those of the truth, `[n]`.
+    """Runs a sampled softmax from the truth, and returns its logits minus the true ones, `[n]`.
 
-    The gradient of the loss, summed over the positives with their true probabilities: with
-    `a = logits - log q`, Z the sum of `exp(a)` over the sample and Z_i that without item i,
-    `p_i (exp(a_i) / (exp(a_i) + Z_i) - 1)` from its own rows, and for a sampled id s
-    `exp(a_s) * (sum over i != s of p_i / (exp(a_i) + Z_i))` from all others. Steps are divided by
-    p_i, their rate is below the smallest chance to be sampled, and the second half of the path is
-    averaged.
+    The gradient is summed over the positives with their true probabilities. Let
+    `a = logits - log q`, let Z be the sum of `exp(a)` over the sample, and Z_i that sum without
+    item i. Rows with positive i contribute `p_i (exp(a_i) / (exp(a_i) + Z_i) - 1)`. A sampled id s
+    gets `exp(a_s) * (sum over i != s of p_i / (exp(a_i) + Z_i))` from all other rows.
+
+    Steps are divided by p_i. Their rate is below the smallest probability to be sampled. The second
+    half of the path is averaged.
     """
     truth = tf.constant(probs, tf.float64)
     rate = 0.3 * float(probs[-1]) * int(sample()[0].shape[0])
@@ -125,18 +126,18 @@ def converged(sample: Sample, probs: Any, steps: int) -> Any:
 
 
 def divergence(pair: Sequence[Sample], probs: Any, steps: int) -> float:
-    """KL divergence of the limit from the truth, in nats, without the bias of a finite run.
+    """Estimates the KL divergence of the limit from the truth, in nats, without bias.
 
-    A run of T steps ends at the limit plus noise, which alone adds n / (K T) or so to the KL
-    divergence. Two independent runs share the limit but not the noise: to second order,
-    `KL = 1/2 sum of p_i d_i d'_i` with their displacements d and d'. It may be negative.
+    A run of T steps ends at the limit plus noise, which adds about n / (K T) to the KL divergence.
+    Two independent runs share the limit but not the noise. So to second order,
+    `KL = 1/2 sum of p_i d_i d'_i` with their displacements d and d'. The estimate may be negative.
     """
     first, second = (converged(sample, probs, steps) for sample in pair)
     return float(np.sum(probs * first * second) / 2)
 
 
 def learning(numbers: Sequence[int], seeds: int, steps: int) -> List[Dict[str, Any]]:
-    """Mean and standard error over seeds, one row for each number of samples."""
+    """Runs the learning experiment for each number of samples and each seed."""
     rows = []
     pairs = bar(total=len(numbers) * seeds * 4, desc="learning", unit="pair")
     for num_sampled in numbers:
@@ -154,7 +155,7 @@ def learning(numbers: Sequence[int], seeds: int, steps: int) -> List[Dict[str, A
 
 
 def demo(data: Path, output: Path, seeds: int, epochs: int) -> Dict[str, Dict[str, List[float]]]:
-    """Recall and NDCG of the retrieval model by distribution, one value a seed."""
+    """Measures recall and NDCG of the retrieval model by distribution, one value for each seed."""
     import train
 
     found: Dict[str, Dict[str, List[float]]] = {}
@@ -193,8 +194,8 @@ def as_markdown(result: Dict[str, Any]) -> str:
 
 
 def drawn(result: Dict[str, Any]) -> Any:
-    """The figure: learning, and the demo beside it where there is one."""
-    from matplotlib.figure import Figure  # and not pyplot, which wants to know of a screen
+    """Draws the figure: the learning experiment, and the demo if it was run."""
+    from matplotlib.figure import Figure  # not pyplot, which looks for a display
 
     panels = 2 if result["demo"] else 1
     figure = Figure(figsize=(5.6 * panels, 4.2))
@@ -212,7 +213,7 @@ def drawn(result: Dict[str, Any]) -> Any:
 def _plot_learning(axis: Any, rows: List[Dict[str, Any]]) -> None:
     numbers = [row["num_sampled"] for row in rows]
     for name, colour in zip(rows[0]["kl"], ("0.45", "#7570b3", "#d95f02", "#1b9e77")):
-        style = "o-" if name.startswith("ours") else "s--"
+        style = "o-" if name.startswith("popsampler") else "s--"
         means, errors = zip(*(mean_error(row["kl"][name]) for row in rows))
         axis.errorbar(numbers, means, errors, fmt=style, color=colour, capsize=3, label=name)
     # An unbiased estimate may fall below zero: then only its error bar shows.

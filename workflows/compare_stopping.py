@@ -1,12 +1,15 @@
-"""Does train.py stop where it should? Beside a search by hand over epochs and learning rates.
+"""Compares the early stopping of train.py with a search over epochs and learning rates.
 
-A model is trained without flags, and in plain loops that go on for `--epochs` with each learning
-rate, all of them on the same sessions and with several seeds. The search looks at the very sessions
-that are reported, after each epoch. The best of so many looks is better on the sessions that chose
-it than it will be on others: so it is also chosen on a random half of them and judged on the other,
-which says what the search is worth, in the mean over many halves.
+It trains a model with early stopping. It also trains it in plain loops of `--epochs` epochs with
+each learning rate. All runs use the same sessions and several seeds. After each epoch, the search
+measures the reported sessions.
 
-Prints recall@20 as multiples of popularity's; writes `stopping.npz`, what each hit, to `--output`.
+The best of many measurements is biased on the sessions that chose it. So the search also chooses on
+a random half of the sessions, and is measured on the other half. The mean over many halves is the
+unbiased result of the search.
+
+Prints recall@20 as multiples of that of popularity. Writes the hits of each run to `stopping.npz`
+under `--output`.
 """
 
 import argparse
@@ -31,11 +34,11 @@ HALVES = 400
 
 
 class Comparison:
-    """Trains one model on the sessions of a folder, again and again.
+    """Trains one model repeatedly on the sessions of a folder.
 
     Args:
       flags: `--data` and `--output` of train.py.
-      model: one of `MODELS`.
+      model: a name in `MODELS`.
     """
 
     def __init__(self, flags: Sequence[str], model: str) -> None:
@@ -48,12 +51,12 @@ class Comparison:
         self.baseline = self._hits(popularity_scorer(self.popularity.domain))
 
     def without_flags(self, seed: int) -> Array:
-        """Which reported sessions a model hits that stopped by itself: bool `[sessions]`."""
+        """Trains with early stopping, and returns which sessions it hits, bool `[sessions]`."""
         _, scorer, _ = self._fit("--seed", seed)
         return self._hits(scorer)
 
     def by_hand(self, seed: int, rate: float, epochs: int) -> Array:
-        """Which of them one hits after each of so many epochs: bool `[epochs, sessions]`."""
+        """Trains a plain loop, and returns the hits after each epoch, bool `[epochs, sessions]`."""
         looks: List[Array] = []
 
         def watch(scorer: Callable[[], Scorer]) -> Any:
@@ -76,27 +79,27 @@ class Comparison:
 
 
 def worth(stopped: Array, searched: Array, rng: np.random.Generator) -> Dict[str, float]:
-    """What stopping and a search are worth, in mean hits.
+    """Computes the mean hits of early stopping and of the search.
 
     Args:
       stopped: share of the seeds that hit each session, `[sessions]`.
-      searched: the same at each place of the search, `[places, sessions]`.
+      searched: the same at each point of the search, `[points, sessions]`.
       rng: draws the halves.
 
     Returns:
-      Of stopping; of the search's best place on all sessions; and of the places that are best on
-      one half of the sessions, on the other half.
+      Mean hits of early stopping, and of the best point on all sessions. Mean hits of the points
+      that are best on one half of the sessions, measured on the other half.
     """
-    on_others = []
+    on_rest = []
     for _ in range(HALVES):
         order = rng.permutation(len(stopped))
         chosen_on, judged_on = np.array_split(order, 2)
         place = searched[:, chosen_on].mean(1).argmax()
-        on_others.append(searched[place, judged_on].mean())
+        on_rest.append(searched[place, judged_on].mean())
     return {
         "without flags": float(stopped.mean()),
         "best look at all": float(searched.mean(1).max()),
-        "chosen on a half, judged on the other": float(np.mean(on_others)),
+        "chosen on a half, judged on the other": float(np.mean(on_rest)),
     }
 
 
@@ -106,8 +109,14 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     add("--data", type=local_path, required=True, help="folder that preprocess.py wrote")
     add("--output", type=local_path, required=True, help="folder for stopping.npz")
     add("--model", choices=MODELS, default="retrieval", help="[%(default)s]")
-    add("--epochs", type=whole(1), default=20, help="of each plain loop [%(default)s]")
-    add("--rates", type=positive, nargs="+", default=[0.003, 0.01], help="[%(default)s]")
+    add("--epochs", type=whole(1), default=20, help="epochs of each plain loop [%(default)s]")
+    add(
+        "--rates",
+        type=positive,
+        nargs="+",
+        default=[0.003, 0.01],
+        help="learning rates [%(default)s]",
+    )
     add("--seeds", type=seed_number, nargs="+", default=[17, 18, 19], help="[%(default)s]")
     return parser.parse_args(argv)
 

@@ -1,8 +1,8 @@
-"""Files of interactions and items: which there are, and chosen columns of each by its own schema.
+"""Finds files of interactions and items, and reads columns of each file by its own schema.
 
-A path is a file, a folder of files of one format, or a URL of either that fsspec knows. Folders'
-names such as `day=2024-05-01` give a column `day` (hive partitions). Values of csv files and of
-such names have no types: they are read as strings, as they are written.
+A path is a file, a folder of files of one format, or a URL of either that fsspec supports. Names of
+folders such as `day=2024-05-01` give a column `day` (hive partitions). Values of CSV files and of
+such names have no types. They are read as strings, unchanged.
 """
 
 import io
@@ -31,30 +31,30 @@ _FORMAT_OF = {ending: name for name, endings in _ENDINGS.items() for ending in e
 _MAGIC = {b"PAR1": "parquet", b"ARRO": "arrow", b"FEA1": "arrow"}
 _CODEC_OF = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".lz4": "lz4"}
 _TABLES_OF_VERSIONS = ("_delta_log", ".hoodie")
-"""Folders of tables whose files hold deleted and replaced rows as well."""
+"""Folders of versioned tables, whose files hold deleted and replaced rows as well."""
 _LINES = 100_000
-"""Lines of JSON that become one block of a column."""
+"""Number of JSON lines that become one block of a column."""
 _CONSTANTS = {"NaN": None, "Infinity": float("inf"), "-Infinity": float("-inf")}
-"""What Python's tools write beyond JSON."""
+"""Constants that Python's tools write, although they are not JSON."""
 _ONE_TYPE = ({str}, {bool}, {int, float}, {list}, {dict})
-"""Types of JSON values that may stand in one column."""
+"""Sets of types of JSON values that may be in one column."""
 _NO_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 
 FORMATS = (
-    "parquet (.parquet), csv (.csv; .tsv with tabs; --sep and --encoding say how others are "
-    "written), JSON lines (.jsonl, .ndjson, .json) or Arrow files (.arrow, .feather, .ipc), each "
+    "parquet (.parquet), csv (.csv; .tsv with tabs; else set --sep and --encoding), JSON lines "
+    " (.jsonl, .ndjson, .json) or Arrow files (.arrow, .feather, .ipc), each "
     "also compressed (.gz, .bz2, .zst, .lz4)"
 )
-"""What can be read, for messages."""
+"""The supported formats, for messages."""
 
 Source = Union[str, Path]
 
 
 class CsvOptions(NamedTuple):
-    """How csv files are written.
+    """Holds the options of CSV files.
 
     Attributes:
-      sep: the separator; None for a tab in `.tsv` files and a comma in all others.
+      sep: the separator; None is a tab in `.tsv` files and a comma otherwise.
       encoding: name of the encoding.
     """
 
@@ -66,7 +66,7 @@ COMMAS = CsvOptions()
 
 
 class DataFile(NamedTuple):
-    """One file: its file system, its path there, its format, and what its folders' names say."""
+    """Describes one file: file system, path, format, compression, and hive partitions."""
 
     fs: Any
     path: str
@@ -76,11 +76,11 @@ class DataFile(NamedTuple):
 
 
 class Columns(NamedTuple):
-    """Columns of all files.
+    """Holds columns of all files.
 
     Attributes:
-      parts: for each column, what each file (or block of lines) has of it, in the files' order.
-      written: names of the columns whose values are strings because they have no type in the file.
+      parts: for each column, its parts by file (or block of lines), in the order of the files.
+      written: names of the columns whose values are strings because the files have no types.
     """
 
     parts: Dict[str, List[Part]]
@@ -90,18 +90,18 @@ class Columns(NamedTuple):
 def read_columns(
     source: Source, columns: Sequence[str], inferred: Sequence[str], options: CsvOptions, flags: str
 ) -> Columns:
-    """Columns of a file or of all files of a folder, each by the file's own schema.
+    """Reads columns of a file, or of all files of a folder, each by its own schema.
 
     Args:
       source: path or URL.
       columns: names of the columns.
-      inferred: those whose types csv files may show; all others are read as strings there.
-      options: of csv files.
-      flags: that name the columns, for messages.
+      inferred: names of the columns whose types are inferred in CSV files; the rest is strings.
+      options: options of CSV files.
+      flags: the flags that name the columns, for messages.
 
     Raises:
-      PopSamplerError: nothing there, formats that cannot be read, several formats in one folder,
-        or a file that lacks a column.
+      PopSamplerError: there is no file, a format is not supported, a folder has several formats, or
+        a file lacks a column.
     """
     names = list(dict.fromkeys(columns))
     parts: Dict[str, List[Part]] = {name: [] for name in names}
@@ -121,7 +121,7 @@ def read_columns(
 
 @contextmanager
 def readable(source: Source) -> Iterator[None]:
-    """Makes a reader's errors ours."""
+    """Converts the errors of readers to `PopSamplerError`."""
     try:
         yield
     except PopSamplerError:
@@ -135,7 +135,7 @@ def readable(source: Source) -> Iterator[None]:
 
 
 def _files(source: Source) -> List[DataFile]:
-    """The files that hold data, in the order of their names."""
+    """Lists the files that hold data, sorted by name."""
     fs, root = _located(source)
     with readable(source):
         sizes = {root: fs.size(root)} if fs.isfile(root) else _sizes_below(fs, root, source)
@@ -155,7 +155,7 @@ def _files(source: Source) -> List[DataFile]:
 
 
 def _located(source: Source) -> Any:
-    """The file system of a path or URL, and the path there."""
+    """Returns the file system of a path or URL, and the path there."""
     from fsspec.core import url_to_fs
     from fsspec.implementations.local import LocalFileSystem
 
@@ -181,7 +181,7 @@ def _located(source: Source) -> Any:
 
 
 def _sizes_below(fs: Any, root: str, source: Source) -> Dict[str, int]:
-    """Sizes of the files of a folder, without those that tools hide (`_SUCCESS`, `.part.crc`)."""
+    """Returns sizes of the files of a folder, except hidden ones (`_SUCCESS`, `.part.crc`)."""
     found = fs.find(root, detail=True)
     sizes = {}
     for path, info in found.items():
@@ -218,7 +218,7 @@ def _data_file(fs: Any, path: str, root: str) -> DataFile:
 
 @contextmanager
 def _opened(file: DataFile, seekable: bool) -> Iterator[Any]:
-    """An Arrow stream of a file's bytes, without their compression."""
+    """Opens an Arrow stream of the decompressed bytes of a file."""
     local = type(file.fs).__name__ == "LocalFileSystem"
     raw = pa.OSFile(file.path) if local else pa.PythonFile(file.fs.open(file.path, "rb"), mode="r")
     with raw:
@@ -229,10 +229,10 @@ def _opened(file: DataFile, seekable: bool) -> Iterator[Any]:
 def _tables(
     file: DataFile, columns: List[str], inferred: Sequence[str], options: CsvOptions, flags: str
 ) -> Iterator[Any]:
-    """Tables of a file's columns, each with a name for messages."""
+    """Yields tables of a file's columns, each with a name for messages."""
 
     def present(names: Sequence[str]) -> List[str]:
-        """The columns that the file itself has; all must be there or in its folders' names."""
+        """Returns the columns of the file itself; partitions must provide the rest."""
         missing = [n for n in columns if n not in names and n not in file.partitions]
         if missing:
             separated = " Say how the columns are separated with --sep." if _one(names) else ""
@@ -264,7 +264,7 @@ def _tables(
 
 
 def _one(names: Sequence[str]) -> bool:
-    """Whether the only column's name looks like several."""
+    """Tests whether the name of the only column looks like several columns."""
     return len(names) == 1 and any(sep in names[0] for sep in ";\t|,")
 
 
@@ -285,7 +285,7 @@ def _csv_table(file: DataFile, present: Any, inferred: Sequence[str], options: C
 
 
 def _arrow_table(stream: Any, present: Any) -> Any:
-    """Columns of a file of either of Arrow's own formats, or of the first version of feather."""
+    """Reads columns of a file in one of Arrow's formats, or in the first version of feather."""
     magic = stream.read(6)
     stream.seek(0)
     if magic[:4] == b"FEA1":
@@ -302,7 +302,7 @@ def _arrow_table(stream: Any, present: Any) -> Any:
 
 
 def _json_tables(stream: Any, path: str, columns: List[str], present: Any) -> Iterator[Any]:
-    """Blocks of a file of JSON lines; what a line lacks is null."""
+    """Yields blocks of a file of JSON lines; missing fields are null."""
     lines = enumerate(io.TextIOWrapper(stream, "utf-8-sig", newline="\n"), 1)
     rows = (_json_row(number, line) for number, line in lines if line.strip())
     seen: Dict[str, None] = {}

@@ -1,4 +1,4 @@
-"""Training until later sessions stop getting better."""
+"""Stops the training of a Keras model when the recall of held-out sessions stops improving."""
 
 import time
 from typing import Any, Callable, Dict
@@ -10,10 +10,10 @@ from stopping import METRIC, SLOWER, STEPS, Stopping
 
 
 def adam(learning_rate: float) -> Any:
-    """Keras's Adam, at a fifth of its time on tables of vectors.
+    """Returns Keras's Adam with dense gradients, which takes a fifth of the time on large tables.
 
-    It goes over the whole table for a gradient of few rows, too, in many passes. For a dense
-    gradient the older implementation does the same in one.
+    For a sparse gradient, Adam updates the whole table in many passes. For a dense gradient, the
+    legacy implementation computes the same update in one pass.
     """
 
     def dense(gradients: Any) -> Any:
@@ -23,16 +23,16 @@ def adam(learning_rate: float) -> Any:
 
 
 class UntilNoBetter(tf.keras.callbacks.Callback):  # type: ignore[misc]
-    """Measures a model after epochs of `STEPS` batches or more, and keeps its best weights.
+    """Measures a model after at least `STEPS` batches, and keeps its best weights.
 
-    What is worse is taken back: training goes on from the best weights. After what is not better,
-    it goes on with a smaller learning rate, and, as `Stopping` judges, ends. However it ends, by
-    itself, by its epochs or by its time, the model is left with the best weights.
+    If the metric is worse, training continues from the best weights. If it is not better, training
+    continues with a smaller learning rate, or ends, as `Stopping` decides. At the end, the model
+    always has its best weights.
 
     Args:
-      measure: returns the metrics of the model as it is, of which `recall@20` decides.
-      seconds: after so many the current epoch is cut short.
-      name: shown beside the progress bar.
+      measure: returns the metrics of the current model; `recall@20` decides.
+      seconds: time limit of the training; it interrupts an epoch.
+      name: label of the progress bar.
     """
 
     def __init__(

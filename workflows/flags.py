@@ -1,4 +1,4 @@
-"""Types of flags, and the flags that the programs which train have in common. No framework."""
+"""Defines types of flags, and the common flags of the training programs, without a framework."""
 
 import argparse
 import io
@@ -12,7 +12,7 @@ from merlin_popsampler import PopSamplerError
 
 
 def local_path(text: str) -> Path:
-    """Reads a path of this machine. `Path` alone would take `s3://bucket` for a folder `s3:`.
+    """Parses a local path; `Path` alone would accept `s3://bucket` as a folder `s3:`.
 
     Raises:
       argparse.ArgumentTypeError: a URL.
@@ -26,7 +26,7 @@ def local_path(text: str) -> Path:
 
 
 def whole(least: int, most: int = 2**53) -> Callable[[str], int]:
-    """Returns a type of flags: whole numbers from `least` to `most`, both included."""
+    """Returns a type of flags: whole numbers from `least` to `most`, both inclusive."""
 
     def read(text: str) -> int:
         try:
@@ -43,7 +43,7 @@ def whole(least: int, most: int = 2**53) -> Callable[[str], int]:
 
 
 def positive(text: str) -> float:
-    """Reads a finite number above 0."""
+    """Parses a finite number above 0."""
     try:
         value = float(text)
     except ValueError:
@@ -54,14 +54,14 @@ def positive(text: str) -> float:
 
 
 seed_number = whole(0, 2**32 - 1)
-"""Type of seeds: those that NumPy, TensorFlow and PyTorch all take."""
+"""Type of seeds that NumPy, TensorFlow and PyTorch all accept."""
 
 
 def made(folder: Path) -> Path:
-    """Makes the folder of `--output`, before the work begins, and returns it.
+    """Creates the folder of `--output` before the work begins, and returns it.
 
     Raises:
-      PopSamplerError: a folder that cannot be made or written.
+      PopSamplerError: the folder cannot be created or written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -75,24 +75,24 @@ def made(folder: Path) -> Path:
 
 
 def escape_output() -> None:
-    """Lets any pipe take the names of files and columns: what its encoding lacks is escaped."""
+    """Escapes characters that the encoding of the output lacks, so that any pipe works."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def training_parser(description: Optional[str]) -> argparse.ArgumentParser:
-    """A parser of what to train on, for how long, and how."""
+    """Builds the parser of the common flags of the training programs."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
     add("--data", type=local_path, required=True, help="folder that preprocess.py wrote")
     add("--output", type=local_path, required=True, help="folder for results.json and the models")
-    add("--epochs", type=whole(1), default=1000, help="at most, of each model [%(default)s]")
-    add("--minutes", type=positive, default=60, help="at most, for each model [%(default)s]")
+    add("--epochs", type=whole(1), default=1000, help="most epochs of each model [%(default)s]")
+    add("--minutes", type=positive, default=60, help="most minutes for each model [%(default)s]")
     add("--num-sampled", type=whole(1), default=1000, help="negatives of a batch [%(default)s]")
     add("--batch-size", type=whole(1), default=2048, help="positives of a batch [%(default)s]")
     add("--dim", type=whole(1), default=64, help="width of the item vectors [%(default)s]")
-    add("--learning-rate", type=positive, default=0.01, help="of Adam, at first [%(default)s]")
-    add("--seed", type=seed_number, default=17, help="of weights, negatives, order [%(default)s]")
+    add("--learning-rate", type=positive, default=0.01, help="initial rate of Adam [%(default)s]")
+    add("--seed", type=seed_number, default=17, help="for weights, negatives, order [%(default)s]")
     return parser

@@ -1,4 +1,4 @@
-"""The item table: features of each item of a vocabulary, under the ids of a fitted workflow."""
+"""Writes the item table: features of each item of a vocabulary, by the ids of a fitted workflow."""
 
 from pathlib import Path
 from typing import Any, List
@@ -10,20 +10,20 @@ from merlin_popsampler.errors import PopSamplerError
 
 
 def write_items(encoded_ids: Any, features: pd.DataFrame, numbers: List[str], output: Path) -> None:
-    """Writes `items/` under a folder: one row for each item that has an id of its own.
+    """Writes `items/` in a folder, with one row for each item of the vocabulary.
 
-    The items' keys become ids by the very operator that encoded the training data. Features are
-    encoded by a workflow that is fitted on these rows, each item counting once. An item without a
-    row in `features` has null's id in categories, no element in lists, and the median in numbers.
+    The operator that encoded the training data encodes the keys of the items. A workflow that is
+    fitted on these rows encodes the features, so each item counts once. An item without a row in
+    `features` gets the id of null in categories, empty lists, and the median of numbers.
 
     Args:
       encoded_ids: node of a fitted workflow, from `item_id` to encoded and tagged `item_id`.
-      features: `key`, items' keys as that workflow takes them, each once, and columns of features.
-      numbers: names of the columns that are numbers; all others are categories.
-      output: folder; vocabularies of the features go to `vocabulary` in it.
+      features: frame of `key`, the distinct keys of the items, and columns of features.
+      numbers: names of the columns that are numbers; the remaining ones are categories.
+      output: folder; vocabularies of the features are written to `vocabulary` in it.
 
     Raises:
-      PopSamplerError: a feature without any value for the items of the vocabulary.
+      PopSamplerError: a feature has no value for any item of the vocabulary.
     """
     import nvtabular as nvt
     from merlin.schema import Schema

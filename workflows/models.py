@@ -1,8 +1,8 @@
-"""The models of train.py: what asks for items, and the table of the items to find.
+"""Defines the models of train.py: query layers and tables of items.
 
-In training, a query layer gives a vector for each item of a session that serves as a positive, in
-their order; otherwise one vector a session, which asks for what is not in it. So a batch costs as
-much as it holds items, where a copy of the session for each of them would cost their square.
+In training, a query layer returns a vector for each item of a session that is a positive, in their
+order. Otherwise it returns one vector for each session. So the cost of a batch is linear in its
+number of items. A copy of the session for each positive would make it quadratic.
 """
 
 from typing import Any, Dict, List, Optional
@@ -28,15 +28,15 @@ _registered = tf.keras.utils.register_keras_serializable(package="popsampler.wor
 
 @_registered
 class MeanOfOthers(tf.keras.layers.Layer):  # type: ignore[misc]
-    """The mean of a session's item vectors; in training, for each item, that of the others.
+    """Averages the item vectors of a session; in training, the remaining ones for each item.
 
-    From ragged `[sessions, (items), dim]` to `[sessions, dim]`, in training `[items, dim]`. There
-    every session must have two items or more.
+    The input is ragged, `[sessions, (items), dim]`, and the output `[sessions, dim]`. In training
+    it is `[items, dim]`, and every session must have at least two items.
 
     Args:
-      each: whether a vector for each item is what is wanted beside training, too: a two-tower
-        model compares it with the item's own, whatever it is called for.
-      **kwargs: Keras's arguments of a layer.
+      each: whether the layer returns a vector for each item outside of training as well. A
+        two-tower model needs this, since it always compares queries with the items of the batch.
+      **kwargs: arguments of a Keras layer.
     """
 
     def __init__(self, each: bool = False, **kwargs: Any) -> None:
@@ -60,10 +60,11 @@ class MeanOfOthers(tf.keras.layers.Layer):  # type: ignore[misc]
 
 @_registered
 class NextItem(tf.keras.layers.Layer):  # type: ignore[misc]
-    """A recurrent network's state after a session's last item; in training, after each other one.
+    """Returns a recurrent state after the last item; in training, after each item before it.
 
-    From ragged `[sessions, (items), dim + 1]`, rows of the table of the items to find whose log
-    popularity is not read, to `[sessions, dim]`, in training `[items - sessions, dim]`.
+    The input is ragged, `[sessions, (items), dim + 1]`: rows of the item table, whose last column,
+    the log popularity, is not read. The output is `[sessions, dim]`, in training
+    `[items - sessions, dim]`.
     """
 
     def __init__(self, dim: int, **kwargs: Any) -> None:
@@ -77,10 +78,10 @@ class NextItem(tf.keras.layers.Layer):  # type: ignore[misc]
         return tf.TensorShape([None, self.reader.units])
 
     def call(self, items: tf.RaggedTensor, training: bool = False) -> tf.Tensor:
-        # One step more than the longest session has: a batch may have none left to read.
+        # One step more than the longest session, since a batch may have no item to read.
         padded = tf.pad(items.to_tensor()[..., :-1], [[0, 0], [0, 1], [0, 0]])
         lengths, steps = items.row_lengths(), tf.shape(padded)[1]
-        # Without a mask, which costs a third more: what is padded comes after all that is read.
+        # Without a mask, which costs a third more: padding comes after all items that are read.
         states = self.reader(padded)
         if training:
             return tf.boolean_mask(states, tf.sequence_mask(lengths - 1, steps))
@@ -89,7 +90,7 @@ class NextItem(tf.keras.layers.Layer):  # type: ignore[misc]
 
 @_registered
 class WithOne(tf.keras.layers.Layer):  # type: ignore[misc]
-    """Vectors with a 1 behind them, which meets the items' log popularity in the dot product."""
+    """Appends a 1 to vectors, the factor of the log popularity in the dot product."""
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return tf.TensorShape([input_shape[0], input_shape[-1] + 1])
@@ -99,10 +100,10 @@ class WithOne(tf.keras.layers.Layer):  # type: ignore[misc]
 
 
 def popular_items(item: ColumnSchema, popularity: PopularityMetadata, dim: int) -> Any:
-    """A table of items to find `[cardinality, dim + 1]` that at first finds the popular ones.
+    """Builds a table of items, `[cardinality, dim + 1]`, that initially ranks by popularity.
 
-    Its last column holds the logarithms of the items' shares, and the others start near 0: a model
-    of little data need not learn popularity, and has it to fall back on.
+    Its last column holds the logarithms of the shares of the items. The remaining columns start
+    near 0. So a model need not learn popularity, also on little data.
     """
     domain = popularity.domain
     table = tf.random.uniform([domain.cardinality, dim + 1], -0.05, 0.05).numpy()
@@ -121,16 +122,16 @@ def build_model(
     item_schema: Optional[Schema] = None,
     features: Optional[ItemFeatures] = None,
 ) -> Any:
-    """The model of that name.
+    """Builds the model of a name.
 
     Args:
-      name: one of `MODELS`.
-      schema: of the sessions, with the list of item ids.
-      negatives: what a `ContrastiveOutput` takes.
-      popularity: of the items.
-      dim: width of the vectors, beside their log popularity.
-      item_schema: of the items' ids and features, for "two-tower".
-      features: of all items, for "two-tower".
+      name: a name in `MODELS`.
+      schema: schema of the sessions, with the list of item ids.
+      negatives: see `ContrastiveOutput`.
+      popularity: popularity of the items.
+      dim: width of the vectors, without the log popularity.
+      item_schema: schema of the ids and features of items, for "two-tower".
+      features: features of all items, for "two-tower".
     """
     item = schema.select_by_name([ITEM])
     items = popular_items(item[ITEM], popularity, dim)
@@ -157,9 +158,9 @@ def build_model(
 
 
 def item_tower(schema: Schema, items: mm.EmbeddingTable) -> mm.Encoder:
-    """An item's vector: its own row of the table, plus a vector of each of its features.
+    """Computes the vector of an item: its row of the table plus a vector of each feature.
 
-    So a rare item starts from what is known of its like, and a common one goes its own way.
+    So a rare item shares what is learned about similar items, and a frequent item can deviate.
     """
     numbers = schema.select_by_tag(Tags.CONTINUOUS)
     tables = {
@@ -176,14 +177,14 @@ def item_tower(schema: Schema, items: mm.EmbeddingTable) -> mm.Encoder:
 
 
 def model_scorer(model: Any, features: Optional[ItemFeatures], domain: IdDomain) -> Scorer:
-    """Scores of all ids by a model as it is now: the queries' vectors times theirs."""
+    """Returns a scorer of the current model: the product of query and item vectors."""
     encoder, tower = model.encoder, None
     if features is not None:
         encoder = model.query_encoder
         tower = ItemTower(model.candidate_encoder, features, domain, ITEM)
 
     def score(queries: List[Array]) -> Array:
-        if tower is not None:  # each item's others are the query: something to be the last
+        if tower is not None:  # the query is all items but the last: append a dummy
             queries = [np.append(ids, PADDING_ID) for ids in queries]
         offsets = np.concatenate([[0], np.cumsum([len(ids) for ids in queries])])
         asking = encoder(

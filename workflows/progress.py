@@ -1,7 +1,7 @@
-"""Progress of a long step, for people and for logs.
+"""Shows the progress of a long step, on terminals and in logs.
 
-On a terminal it is tqdm's bar. Elsewhere, where a bar would leave a line at every refresh, it is at
-most one line per ten seconds, counted over all bars of the process; a short step prints none.
+On a terminal it is the bar of tqdm. Elsewhere, a bar would leave a line at every refresh. There it
+prints at most one line in ten seconds, over all bars of the process, and none for a short step.
 """
 
 import sys
@@ -14,7 +14,7 @@ SECONDS = 10.0
 
 
 class _Lines:
-    """A file for tqdm that passes on whole lines, and few of them."""
+    """Passes few and complete lines of tqdm on to a file."""
 
     def __init__(self) -> None:
         self.last = time.monotonic()
@@ -26,12 +26,12 @@ class _Lines:
             print(line, file=sys.stderr, flush=True)
 
     def flush(self) -> None:
-        """Every line is flushed when it is written."""
+        """Does nothing, since every line is flushed when it is written."""
 
 
 _LINES = _Lines()
 
 
 def bar(*args: Any, **kwargs: Any) -> tqdm:
-    """A tqdm of these arguments, on stderr."""
+    """Returns a tqdm bar on stderr; the arguments are those of tqdm."""
     return tqdm(*args, file=sys.stderr if sys.stderr.isatty() else _LINES, **kwargs)

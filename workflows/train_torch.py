@@ -1,8 +1,8 @@
-"""The models of train.py in PyTorch, on the same data, stopped by the same rule.
+"""Trains two models of train.py in PyTorch, on the same data, with the same early stopping.
 
-They train through Merlin's torch Loader on what preprocess.py wrote, with a sampler that configures
-itself from the schema. Run it in the environment of PyTorch. Writes `results.json` and the models'
-weights under `--output`.
+They train through Merlin's torch Loader on the output of preprocess.py, with a sampler that
+configures itself from the schema. Run it in the environment of PyTorch. Writes `results.json` and
+the weights of the models under `--output`.
 """
 
 import argparse
@@ -34,7 +34,7 @@ from merlin_popsampler.torch import PopularityBasedSampler, SampledSoftmaxLoss
 
 
 def batches(loader: Loader, until: int, min_id: int) -> Iterator[Tuple[torch.Tensor, torch.Tensor]]:
-    """Ids and lengths of whole sessions that ended by `until`; two items or more, and no others."""
+    """Yields ids and lengths of whole sessions of at least two items that ended by `until`."""
     for features, _ in loader:
         ids, offsets = features[f"{ITEM}__values"], features[f"{ITEM}__offsets"].to(torch.int64)
         session, _ = places(offsets.diff())
@@ -47,7 +47,7 @@ def batches(loader: Loader, until: int, min_id: int) -> Iterator[Tuple[torch.Ten
 
 
 class Training:
-    """A model, its optimizer, and how it gets on."""
+    """Holds a model, its optimizer, and its measurements."""
 
     def __init__(self, model: Model, learning_rate: float) -> None:
         self.model, self.stopping = model, Stopping()
@@ -55,7 +55,7 @@ class Training:
         self.weights: Dict[str, torch.Tensor] = {}
 
     def judge(self, epoch: int, metrics: Dict[str, float]) -> Verdict:
-        """Keeps the weights or goes back to the best, as the rule says."""
+        """Keeps the weights or restores the best ones, as the rule decides."""
         verdict = self.stopping.judge(epoch, metrics)
         if verdict.keep:
             self.weights = {k: v.clone() for k, v in self.model.state_dict().items()}
@@ -115,7 +115,7 @@ def fit(
 
 
 def train(args: argparse.Namespace) -> Dict[str, Dict[str, Any]]:
-    """Trains and scores the models; returns what `results.json` holds."""
+    """Trains and evaluates the models, and returns the content of `results.json`."""
     queries, positives = leave_last_out(read_sessions(args.data / "valid"))
     data = Dataset(str(args.data / "train" / "*.parquet"), engine="parquet", cpu=True)
     data.schema = data.schema.select_by_name([ITEM, ENDED])
@@ -141,7 +141,9 @@ def train(args: argparse.Namespace) -> Dict[str, Dict[str, Any]]:
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser = training_parser(__doc__)
     choices = list(MODELS)
-    parser.add_argument("--models", nargs="+", choices=choices, default=choices, help="which (all)")
+    parser.add_argument(
+        "--models", nargs="+", choices=choices, default=choices, help="models to train (all)"
+    )
     return parser.parse_args(argv)
 
 

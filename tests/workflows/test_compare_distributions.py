@@ -16,7 +16,7 @@ def test_a_wrong_correction_is_told_from_right_ones():
     (row,) = compare_distributions.learning([200], seeds=1, steps=2000)
     found = {name: values[0] for name, values in row["kl"].items()}
     assert found["reference"] > 1e-2
-    for name in ("TensorFlow's op", "ours, log-uniform", "ours, empirical"):
+    for name in ("TensorFlow's op", "popsampler, log-uniform", "popsampler, empirical"):
         assert abs(found[name]) < found["reference"] / 50
 
 
@@ -25,7 +25,7 @@ def test_prices_of_the_head_that_are_off_by_a_twentieth_are_seen(factor, right):
     counts = compare_distributions.true_counts(0)
 
     def off(seed):
-        sample = compare_distributions.ours("log_uniform", 200, seed)
+        sample = compare_distributions.popsampler("log_uniform", 200, seed)
         shift = tf.constant(
             np.where(np.arange(compare_distributions.ITEMS) < 20, np.log(factor), 0.0)
         )
@@ -57,8 +57,8 @@ def test_it_writes_a_table_numbers_and_a_picture(tmp_path, capsys):
 
 RESULT = {
     "learning": [
-        {"num_sampled": 20, "kl": {"reference": [0.1, 0.3], "ours, a": [0.01, 0.01]}},
-        {"num_sampled": 40, "kl": {"reference": [0.5, 0.5], "ours, a": [0.002, 0.004]}},
+        {"num_sampled": 20, "kl": {"reference": [0.1, 0.3], "popsampler, a": [0.01, 0.01]}},
+        {"num_sampled": 40, "kl": {"reference": [0.5, 0.5], "popsampler, a": [0.002, 0.004]}},
     ],
     "demo": {
         "log_uniform": {"recall@20": [0.1, 0.2], "ndcg@20": [0.7, 0.7]},
@@ -87,10 +87,10 @@ def test_the_picture_shows_the_numbers_that_its_legend_names():
     curves = dict(zip(labels, handles))
     assert {name: points(curve) for name, curve in curves.items()} == {
         "reference": ([20, 40], [0.2, 0.5]),
-        "ours, a": ([20, 40], [0.01, 0.003]),
+        "popsampler, a": ([20, 40], [0.01, 0.003]),
     }
     assert np.allclose(bars(curves["reference"]), [[0.1, 0.3], [0.5, 0.5]])
-    assert np.allclose(bars(curves["ours, a"]), [[0.01, 0.01], [0.002, 0.004]])
+    assert np.allclose(bars(curves["popsampler, a"]), [[0.01, 0.01], [0.002, 0.004]])
     assert (learning.get_xscale(), learning.get_yscale()) == ("log", "log")
 
     means = demo.containers
