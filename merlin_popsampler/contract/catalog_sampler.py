@@ -2,8 +2,6 @@
 
 from typing import Any, Iterable, Optional, Type, TypeVar
 
-from merlin_popsampler.errors import FrequencyOrderError
-
 from .sampler_settings import sampler_kwargs_from_counts, sampler_kwargs_from_schema
 
 AnySampler = TypeVar("AnySampler", bound="CatalogSampler")
@@ -15,8 +13,6 @@ class CatalogSampler:
     domain: Any
     """An `IdDomain`; where ids are in no order, a framework's map of them with the same methods."""
     _max_num_samples: int
-    _maps_ids = False
-    """Whether the constructor takes `item_ids`."""
 
     @classmethod
     def from_schema(
@@ -56,8 +52,8 @@ class CatalogSampler:
     ) -> AnySampler:
         """Builds the sampler from occurrences by item id, without NVTabular and without a schema.
 
-        In PyTorch, ids may be in any order: draws, expected counts, losses and evaluation use the
-        caller's own ids. In Keras, they must be in frequency order so far.
+        Ids may be in any order: draws, expected counts, losses and evaluation use the caller's own
+        ids.
 
         An item that is not counted is never drawn. As a positive it gets no correction, and a loss
         leaves its row out.
@@ -70,17 +66,9 @@ class CatalogSampler:
           **overrides: the constructor's arguments. `distribution` is the measured one unless given.
 
         Raises:
-          FrequencyOrderError: ids that are not in frequency order, in Keras.
           PopSamplerError: what `popularity_from` and the constructor raise.
         """
-        arguments = sampler_kwargs_from_counts(counts, reserved_ids, distortion, overrides)
-        if "item_ids" in arguments and not cls._maps_ids:
-            raise FrequencyOrderError(
-                f"Expected ids in frequency order, since {cls.__module__} cannot map others yet. "
-                "Received: counts that rise, or gaps between the ids. Number the items by the ids "
-                "that popularity_from returns, or encode with FrequencyCategorify."
-            )
-        return cls(**arguments)
+        return cls(**sampler_kwargs_from_counts(counts, reserved_ids, distortion, overrides))
 
     @property
     def max_id(self) -> int:

@@ -1,5 +1,6 @@
 """The ids of a catalog as an inclusive range: the only place where +1 and -1 occur."""
 
+import zlib
 from dataclasses import dataclass
 from typing import Any, Union
 
@@ -122,6 +123,11 @@ class MappedIds:
     def cardinality(self) -> int:
         """Rows that an embedding table needs to hold every id from 0 to `max_id`."""
         return len(self.ranks)
+
+    @property
+    def checksum(self) -> int:
+        """Tells these ids in this order from others: from 1 to 2**31 - 1."""
+        return zlib.crc32(self.ids.astype("<i4")) % (2**31 - 1) + 1
 
     @property
     def min_id(self) -> int:

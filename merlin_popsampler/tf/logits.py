@@ -9,7 +9,6 @@ from typing import Any, NamedTuple, Optional, Tuple
 
 import tensorflow as tf
 
-from merlin_popsampler.core.domain import IdDomain
 from merlin_popsampler.core.scores import LARGEST, MASKED
 
 from .id_lists import among, as_id_lists, flat
@@ -50,7 +49,7 @@ def contrastive_logits(
     query: tf.Tensor,
     positive: Candidates,
     negative: Candidates,
-    domain: IdDomain,
+    domain: Any,
     temperature: Any = 1.0,
     excluded_ids: Any = None,
     correct_positive: bool = True,
@@ -77,7 +76,7 @@ def contrastive_logits(
       query: floats `[rows, dim]`.
       positive: one item a row, `rows` of them.
       negative: the samples that all rows share, `num_sampled` of them, repeats allowed.
-      domain: the ids that stand for an item; samples of others are masked.
+      domain: the sampler's, the ids that stand for an item; samples of others are masked.
       temperature: positive number or scalar; scores are divided by it.
       excluded_ids: integers `[rows, n]` or `[1, n]`, dense (padded with ids that stand for no
         item) or ragged: ids that are not negatives of a row, its history for example. Its positive
@@ -120,7 +119,7 @@ def corrected(
     scores: Scores,
     positive: Candidates,
     negative: Candidates,
-    domain: IdDomain,
+    domain: Any,
     correct_positive: bool,
     logq_strength: float = 1.0,
 ) -> Tuple[tf.Tensor, tf.Tensor]:

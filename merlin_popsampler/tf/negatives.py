@@ -1,22 +1,23 @@
 """Negatives from several sources, samplers and the batch, corrected by one expected count."""
 
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Tuple, Union
 
 import tensorflow as tf
 
 from merlin_popsampler.contract.sampler_settings import (
     DistributionLike,
     resolve_distribution,
+    sampler_kwargs_from_counts,
     sampler_kwargs_from_schema,
 )
 from merlin_popsampler.core.distributions import Empirical
-from merlin_popsampler.core.domain import IdDomain
 from merlin_popsampler.core.expected_counts import build_expected_counts
 from merlin_popsampler.errors import PopSamplerError
 
 from .expected_counts import expected_count
 from .ids import integers
 from .logits import Candidates
+from .mapped_ids import add_domain, config_of_ids
 from .sampler import PopularityBasedSampler
 from .shared_layers import shareable
 
@@ -35,7 +36,8 @@ class InBatch(tf.keras.layers.Layer):  # type: ignore[misc]
       max_id: last id that stands for an item, inclusive.
       min_id: first one, inclusive.
       distribution: the measured distribution of the data, `distributions.Empirical` undistorted, or
-      its configuration.
+        its configuration.
+      item_ids: as of `PopularityBasedSampler`.
       **kwargs: Keras's arguments of a layer.
 
     Raises:
@@ -43,10 +45,16 @@ class InBatch(tf.keras.layers.Layer):  # type: ignore[misc]
     """
 
     def __init__(
-        self, max_id: int, min_id: int = 0, *, distribution: DistributionLike, **kwargs: Any
+        self,
+        max_id: int,
+        min_id: int = 0,
+        *,
+        distribution: DistributionLike,
+        item_ids: Any = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.domain = IdDomain(min_id, max_id)
+        self.domain: Any = add_domain(self, min_id, max_id, item_ids)
         self.distribution = resolve_distribution(distribution, self.domain)
         if not isinstance(self.distribution, Empirical) or self.distribution.distortion != 1.0:
             raise PopSamplerError(
@@ -71,6 +79,19 @@ class InBatch(tf.keras.layers.Layer):  # type: ignore[misc]
         found = sampler_kwargs_from_schema(schema, column, 1.0, {"distribution": Empirical.name})
         return cls(found["max_id"], found["min_id"], distribution=found["distribution"])
 
+    @classmethod
+    def from_counts(cls, counts: Any, *, reserved_ids: Iterable[int] = ()) -> "InBatch":
+        """In-batch negatives of interactions that are counted by item id, in any order.
+
+        Args:
+          counts: see `popularity_from`.
+          reserved_ids: see `popularity_from`.
+
+        Raises:
+          PopSamplerError: what `popularity_from` raises.
+        """
+        return cls(**sampler_kwargs_from_counts(counts, reserved_ids, 1.0, {}))
+
     def expected_count(self, ids: Any, rows: Any) -> tf.Tensor:
         """How often ids are expected among the other rows of a batch.
 
@@ -90,6 +111,7 @@ class InBatch(tf.keras.layers.Layer):  # type: ignore[misc]
             "max_id": self.domain.max_id,
             "min_id": self.domain.min_id,
             "distribution": self.distribution.get_config(),
+            "item_ids": config_of_ids(self.domain),
         }
 
 
@@ -204,9 +226,9 @@ def _checked(sources: Any) -> List[Source]:
         )
     domains = {source.domain for source in checked}
     if len(domains) > 1:
-        ranges = sorted(f"{domain.min_id} to {domain.max_id}" for domain in domains)
+        ranges = sorted(f"{each.size} from {each.min_id} to {each.max_id}" for each in domains)
         raise PopSamplerError(
-            f"Expected sources over the same ids. Received: {', '.join(ranges)}. "
-            "Build all of them from one schema."
+            f"Expected sources over the same ids in the same order. Received: {', '.join(ranges)}. "
+            "Build all of them from one schema, or from the same counts."
         )
     return checked

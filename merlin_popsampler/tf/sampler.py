@@ -20,6 +20,7 @@ from merlin_popsampler.core.tables import probs_by_id
 from . import stream
 from .expected_counts import expected_count
 from .ids import integers, is_symbolic
+from .mapped_ids import add_domain, config_of_ids
 from .merlin_models import interfaces
 from .ranks import draw_ranks
 
@@ -50,6 +51,10 @@ class PopularityBasedSampler(CatalogSampler, tf.keras.layers.Layer):  # type: ig
         object of `distributions`, or its configuration. (The measured distribution needs its steps:
         see `from_schema`.)
       share_across_replicas: whether all replicas draw the same ids; else each draws its own.
+      item_ids: integers `[items]`, the id of each rank, where ids are not in frequency order;
+        `min_id` and `max_id` are the smallest and the largest. `from_counts` passes them. They are
+        weights of the layer, not a part of its configuration: a layer that is made of that alone
+        draws once its weights are loaded.
       **kwargs: Keras's arguments of a layer.
 
     Raises:
@@ -71,12 +76,13 @@ class PopularityBasedSampler(CatalogSampler, tf.keras.layers.Layer):  # type: ig
         unique: bool = True,
         distribution: DistributionLike = "log_uniform",
         share_across_replicas: bool = False,
+        item_ids: Any = None,
         **kwargs: Any,
     ) -> None:
         stream.check_backend()
         # Keras would cast an embedding table whole, to look up a few of its rows.
         super().__init__(autocast=False, **kwargs)
-        self.domain = IdDomain(min_id, max_id)
+        self.domain = add_domain(self, min_id, max_id, item_ids)
         self.distribution = resolve_distribution(distribution, self.domain)
         self.seed = validate_seed(seed)
         self.item_id_feature_name = item_id_feature_name
@@ -214,7 +220,12 @@ class PopularityBasedSampler(CatalogSampler, tf.keras.layers.Layer):  # type: ig
         Raises:
           PopSamplerError: more than a billion ids.
         """
-        return tf.convert_to_tensor(probs_by_id(self.distribution, self.domain))
+        domain = self.domain
+        if isinstance(domain, IdDomain):
+            return tf.convert_to_tensor(probs_by_id(self.distribution, domain))
+        by_rank = probs_by_id(self.distribution, IdDomain(0, domain.size - 1))
+        ids = domain.id(tf.range(domain.size))
+        return tf.scatter_nd(ids[:, None], by_rank, [domain.cardinality])
 
     def call(
         self,
@@ -270,6 +281,7 @@ class PopularityBasedSampler(CatalogSampler, tf.keras.layers.Layer):  # type: ig
             "unique": self.unique,
             "distribution": self.distribution.get_config(),
             "share_across_replicas": self.share_across_replicas,
+            "item_ids": config_of_ids(self.domain),
         }
 
     def __reduce__(self) -> Any:

@@ -114,9 +114,14 @@ def _keras3() -> bool:
     return hasattr(tf.keras, "Variable")
 
 
+def tf_variable(weight: Any) -> Any:
+    """The TensorFlow variable of a layer's weight."""
+    return weight.value if _keras3() else weight
+
+
 def _local(stream: Any, shared: bool) -> Any:
     """The TensorFlow variable that holds the stream where this runs."""
-    variable = stream.value if _keras3() else stream
+    variable = tf_variable(stream)
     strategy = tf.distribute.get_strategy()
     if not isinstance(variable, tf.distribute.DistributedValues):
         several = tf.distribute.has_strategy() and len(strategy.extended.worker_devices) > 1

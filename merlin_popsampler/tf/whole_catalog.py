@@ -16,7 +16,7 @@ def score_catalog(
     query: tf.Tensor,
     true_ids: tf.Tensor,
     item_vectors: tf.Tensor,
-    domain: IdDomain,
+    domain: Any,
     temperature: Any = 1.0,
     excluded_ids: Any = None,
 ) -> Tuple[tf.Tensor, tf.Tensor]:
@@ -27,7 +27,7 @@ def score_catalog(
       true_ids: integers `[rows]`, ids of items.
       item_vectors: floats `[max_id + 1 or more, dim]`, or a function from int64 ids `[n]` to
         vectors `[n, dim]`; ids outside the domain are never ranked.
-      domain: the ids that stand for an item.
+      domain: an `IdDomain` or `MappedIdsInWeights`, the ids that stand for an item.
       temperature: positive number or scalar; scores are divided by it.
       excluded_ids: integers `[rows, n]`, dense or ragged, or `IdLists`: ids to leave out for a row.
 
@@ -46,15 +46,18 @@ def score_catalog(
 
     def score_block(first: tf.Tensor, log_sum: tf.Tensor, ahead: tf.Tensor) -> Tuple[Any, ...]:
         # The last block ends with the catalog, and masks what the one before it has scored.
-        start = domain.id(tf.minimum(first, domain.size - block))
-        ids = tf.cast(start, tf.int64) + tf.range(tf.cast(block, tf.int64))
-        if callable(item_vectors):
-            vectors = item_vectors(ids)
+        start = tf.minimum(first, domain.size - block)
+        ranks = tf.cast(start, tf.int64) + tf.range(tf.cast(block, tf.int64))
+        ids = domain.id(ranks)
+        # A slice copies less, where the ids of a block are consecutive.
+        if isinstance(domain, IdDomain) and not callable(item_vectors):
+            corner = [domain.id(start), 0]
+            vectors = tf.slice(item_vectors, corner, [block, item_vectors.shape[1]])
         else:
-            vectors = tf.slice(item_vectors, [start, 0], [block, item_vectors.shape[1]])
+            vectors = look_up(item_vectors, ids)
         scores = tf.matmul(query, clip_finite(tf.stop_gradient(vectors)), transpose_b=True)
         masked = accidental_hits(true_ids, ids, excluded_ids)
-        masked |= (ids < tf.cast(domain.id(first), tf.int64))[None, :]
+        masked |= (ranks < tf.cast(first, tf.int64))[None, :]
         ahead += count_ahead(scores, threshold, ~masked)
         scores = tf.where(masked, MASKED, scores)
         largest = tf.maximum(log_sum, tf.reduce_max(scores, 1))

@@ -70,8 +70,6 @@ class PopularityBasedSampler(CatalogSampler, torch.nn.Module):  # type: ignore[m
       >>> sampled_ids, true_expected_count, sampled_expected_count = sampler(true_ids)
     """
 
-    _maps_ids = True
-
     def __init__(
         self,
         max_id: int,

@@ -1,24 +1,25 @@
 """Columns of an item table: read from a data set, kept in memory or in files, gathered by row.
 
-Row 0 stands for every id without an item, and holds zeros, or an empty list; item `id` has row
-`id - min_id + 1`.
+Row 0 stands for every id without an item, and holds zeros, or an empty list; the item of rank r has
+row r + 1.
 """
 
 import os
 from pathlib import Path
-from typing import Any, Dict, NamedTuple, Optional, Tuple
+from typing import Any, Dict, NamedTuple, Optional, Tuple, Union
 from urllib.parse import quote
 
 import numpy as np
 import tensorflow as tf
 
 from merlin_popsampler.core.checks import shown
-from merlin_popsampler.core.domain import IdDomain
+from merlin_popsampler.core.domain import IdDomain, MappedIds
 from merlin_popsampler.core.segments import Ints
 from merlin_popsampler.errors import PopSamplerError
 
 Array = Any
 """A NumPy array, a tensor, or a memory-mapped array."""
+AnyDomain = Union[IdDomain, MappedIds]
 
 
 class Column(NamedTuple):
@@ -112,7 +113,7 @@ class Store:
         return np.load(path, mmap_mode="r")
 
 
-def read_ids(items: Any, id_name: str, domain: IdDomain) -> tf.DType:
+def read_ids(items: Any, id_name: str, domain: AnyDomain) -> tf.DType:
     """Checks that the items have one row for each id of the domain; returns the ids' type.
 
     Rows of reserved ids are passed over: any number of unknown items may share one.
@@ -154,7 +155,7 @@ def read_ids(items: Any, id_name: str, domain: IdDomain) -> tf.DType:
     return tf.as_dtype(ids.dtype)
 
 
-def read_column(items: Any, id_name: str, column: Any, domain: IdDomain) -> Column:
+def read_column(items: Any, id_name: str, column: Any, domain: AnyDomain) -> Column:
     """One feature of all items, as NumPy arrays.
 
     Args:
@@ -189,7 +190,7 @@ def read_column(items: Any, id_name: str, column: Any, domain: IdDomain) -> Colu
     return Column(column.name, _dense(by_row, column, sizes[1:]))
 
 
-def _elements(frame: Any, id_name: str, column: Any, domain: IdDomain) -> Tuple[Ints, Ints, Array]:
+def _elements(frame: Any, id_name: str, column: Any, domain: AnyDomain) -> Tuple[Ints, Ints, Array]:
     """Of the rows with an item: their places in the table, lengths, and elements in this order."""
     from merlin.core import dispatch
 
@@ -228,7 +229,7 @@ def _dense(values: Array, column: Any, lengths: Ints) -> Array:
     return np.concatenate([np.zeros_like(values[:1]), values])
 
 
-def _rows(ids: Ints, domain: IdDomain) -> Ints:
+def _rows(ids: Ints, domain: AnyDomain) -> Ints:
     """Row of each id in the table, 0 where it has none."""
     ids = ids.astype(np.int64)
     return np.where(domain.contains(ids), domain.rank(ids) + 1, 0)

@@ -43,11 +43,11 @@ class ItemFeatures:
       columns: names of the features, the item id among them.
     """
 
-    domain: IdDomain
+    domain: Any
     columns: Tuple[str, ...]
 
     def __init__(
-        self, domain: IdDomain, id_name: str, id_dtype: tf.DType, features: Dict[str, Column]
+        self, domain: Any, id_name: str, id_dtype: tf.DType, features: Dict[str, Column]
     ) -> None:
         self.domain = domain
         self.columns = (id_name, *features)
@@ -60,7 +60,7 @@ class ItemFeatures:
         schema: Any = None,
         columns: Any = None,
         *,
-        domain: Optional[IdDomain] = None,
+        domain: Any = None,
         folder: Any = None,
         max_bytes: int = MAX_BYTES,
     ) -> "ItemFeatures":
@@ -94,9 +94,10 @@ class ItemFeatures:
         names = shared if columns is None else _names(columns)
         _check_present(names, shared)
         domain = domain or column_popularity(item).domain
-        id_dtype, store = read_ids(items, item.name, domain), Store(max_bytes, folder)
+        rows = domain if isinstance(domain, IdDomain) else domain.in_numpy()
+        id_dtype, store = read_ids(items, item.name, rows), Store(max_bytes, folder)
         features = {
-            name: store.keep(read_column(items, item.name, known[name], domain))
+            name: store.keep(read_column(items, item.name, known[name], rows))
             for name in names
             if name != item.name
         }
@@ -117,13 +118,14 @@ class ItemFeatures:
         selected.columns = tuple(names)
         return selected
 
-    def check_serves(self, domain: IdDomain) -> None:
+    def check_serves(self, domain: Any) -> None:
         """Refuses ids, such as a sampler's, that are not all in the table.
 
         Raises:
           PopSamplerError: a domain that reaches beyond the table's.
         """
-        if domain.min_id < self.domain.min_id or domain.max_id > self.domain.max_id:
+        inside = self.domain.min_id <= domain.min_id and domain.max_id <= self.domain.max_id
+        if domain != self.domain and not (inside and isinstance(self.domain, IdDomain)):
             raise PopSamplerError(
                 f"Expected features of the ids {domain.min_id} to {domain.max_id}. Received: a "
                 f"table of {self.domain.min_id} to {self.domain.max_id}. Make the table with "

@@ -5,7 +5,6 @@ from typing import Any
 import tensorflow as tf
 from merlin.models.tf.utils.tf_utils import call_layer
 
-from merlin_popsampler.core.domain import IdDomain
 from merlin_popsampler.errors import PopSamplerError
 from merlin_popsampler.tf.item_table import losses_kept
 
@@ -24,14 +23,14 @@ class ItemTower:
     Args:
       layer: the tower, or None where there is none yet.
       item_features: an `ItemFeatures`; None where the tower needs the id alone, or for now.
-      domain: the ids that stand for an item.
+      domain: the sampler's, the ids that stand for an item.
       id_name: name of the item id among the tower's features.
 
     Raises:
       PopSamplerError: features that the table lacks, of the tower or of some ids.
     """
 
-    def __init__(self, layer: Any, item_features: Any, domain: IdDomain, id_name: str) -> None:
+    def __init__(self, layer: Any, item_features: Any, domain: Any, id_name: str) -> None:
         if item_features is not None:
             item_features.check_serves(domain)
         if item_features is not None and layer is not None:
