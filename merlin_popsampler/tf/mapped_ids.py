@@ -117,21 +117,22 @@ class MappedIdsInWeights:
 
     def _checks(self) -> List[Any]:
         """Refuses weights that are not loaded yet, or are those of other items."""
-        message = (
+        error = PopSamplerError(
             f"Expected the weights of a layer over the {self.size} item ids that it was made for. "
-            "Received: {}. Load the weights that were saved with the configuration "
-            "(load_weights, set_weights), or build the layer with from_counts."
+            "Received: none yet, or those of other ids or of another order. Load the weights that "
+            "were saved with the configuration (load_weights, set_weights), or build the layer "
+            "with from_counts."
         )
         if not (tf.executing_eagerly() or in_xla()):
-            same = tf.equal(tf_variable(self._loaded), self.checksum)
-            unfit = message.format("none yet, or those of other ids or of another order")
-            return [tf.debugging.Assert(same, [unfit])]
+            return [
+                tf.debugging.Assert(
+                    tf.equal(tf_variable(self._loaded), self.checksum), [str(error)]
+                )
+            ]
         with tf.init_scope():  # XLA leaves assertions out
             loaded = tf.identity(tf_variable(self._loaded)).numpy()
         if loaded != self.checksum:
-            raise PopSamplerError(
-                message.format("those of other ids or of another order" if loaded else "none yet")
-            )
+            raise error
         return []
 
     def __eq__(self, other: object) -> bool:
@@ -149,6 +150,7 @@ def _weight(layer: Any, name: str, shape: Any, dtype: str, value: Any) -> Any:
     def initializer(shape: Any, **_: Any) -> tf.Tensor:
         return tf.broadcast_to(tf.constant(np.asarray(value, dtype)), shape)
 
-    return layer.add_weight(
-        name=name, shape=shape, dtype=dtype, initializer=initializer, trainable=False
-    )
+    with tf.name_scope(layer.name):  # Keras 2's h5 files tell variables by their names
+        return layer.add_weight(
+            name=name, shape=shape, dtype=dtype, initializer=initializer, trainable=False
+        )

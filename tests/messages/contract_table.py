@@ -104,18 +104,6 @@ def without_fsspec(folder):
 
 
 TABLE = {
-    "contract.catalog_sampler": [
-        Entry(
-            "Number the items by the ids that popularity_from returns",
-            lambda _: PopularityBasedSampler.from_counts(RISING, max_num_samples=1),
-            [
-                lambda _: PopularityBasedSampler.from_counts(
-                    popularity_from(RISING)[0].curve.masses, max_num_samples=1
-                ),
-                lambda folder: read_popularity(data(folder)),
-            ],
-        ),
-    ],
     "contract.counts": [
         Entry(
             "maps ids to ranks, or encode with FrequencyCategorify",

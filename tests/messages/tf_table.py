@@ -32,6 +32,17 @@ def sampler(**settings):
     return PopularityBasedSampler(**settings)
 
 
+def mapped():
+    return PopularityBasedSampler.from_counts(([7, 3], [9, 4]), max_num_samples=2, seed=17)
+
+
+def restored(weights=None):
+    layer = PopularityBasedSampler.from_config(mapped().get_config())
+    if weights:
+        layer.set_weights(weights)
+    return layer
+
+
 # Keras 3 takes tensors alone by position.
 IDS, PAIRS = tf.constant([3, 4]), tf.constant([[3, 4], [5, 0]])
 FOUR = tf.constant([[3, 4], [5, 0], [6, 7], [8, 9]])
@@ -198,6 +209,31 @@ TABLE = {
                     ]
                 )
             ],
+        ),
+    ],
+    "tf.mapped_ids": [
+        Entry(
+            "Expected item_ids to be a flat list",
+            lambda _: sampler(distribution="uniform", item_ids={14: 3, 3: 9}),
+            [lambda _: mapped()],
+        ),
+        Entry(
+            "Load the weights that were saved with the configuration",
+            lambda _: restored().sample_ids(),
+            [
+                lambda _: restored(mapped().get_weights()).sample_ids(),
+                lambda _: mapped().sample_ids(),
+            ],
+        ),
+        Entry(
+            "the number of item_ids",
+            lambda _: sampler(item_ids={"size": 0, "checksum": 1}),
+            [lambda _: restored()],
+        ),
+        Entry(
+            "the checksum of item_ids",
+            lambda _: sampler(item_ids={"size": 9, "checksum": 0}),
+            [lambda _: restored()],
         ),
     ],
     "tf.sampled_softmax": [
