@@ -44,6 +44,8 @@ class InBatch(tf.keras.layers.Layer):  # type: ignore[misc]
       PopSamplerError: another distribution, or one over other ids.
     """
 
+    domain: Any
+
     def __init__(
         self,
         max_id: int,
@@ -54,7 +56,7 @@ class InBatch(tf.keras.layers.Layer):  # type: ignore[misc]
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.domain: Any = add_domain(self, min_id, max_id, item_ids)
+        self.domain = add_domain(self, min_id, max_id, item_ids)
         self.distribution = resolve_distribution(distribution, self.domain)
         if not isinstance(self.distribution, Empirical) or self.distribution.distortion != 1.0:
             raise PopSamplerError(
