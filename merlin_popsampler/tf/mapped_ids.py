@@ -151,6 +151,8 @@ def _weight(layer: Any, name: str, shape: Any, dtype: str, value: Any) -> Any:
         return tf.broadcast_to(tf.constant(np.asarray(value, dtype)), shape)
 
     with tf.name_scope(layer.name):  # Keras 2's h5 files tell variables by their names
-        return layer.add_weight(
+        weight = layer.add_weight(
             name=name, shape=shape, dtype=dtype, initializer=initializer, trainable=False
         )
+    setattr(layer, name, weight)  # a checkpoint of Keras 3 holds a layer's attributes alone
+    return weight

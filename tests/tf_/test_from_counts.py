@@ -227,6 +227,15 @@ def test_a_saved_model_evaluates_and_draws_on_alike(tmp_path, form):
             np.testing.assert_allclose(one, other, rtol=1e-5)
 
 
+def test_a_checkpoint_of_a_sampler_has_its_ids(tmp_path):
+    sampler = mapped()
+    sampler.sample_ids()
+    again = PopularityBasedSampler.from_config(sampler.get_config())
+    tf.train.Checkpoint(sampler=sampler).write(str(tmp_path / "c"))
+    tf.train.Checkpoint(sampler=again).read(str(tmp_path / "c")).assert_consumed()
+    np.testing.assert_array_equal(again.sample_ids(), sampler.sample_ids())
+
+
 REPLICAS = """
 import numpy as np
 import tensorflow as tf
