@@ -118,18 +118,15 @@ def cross_entropy(
 def clip_finite(vectors: torch.Tensor) -> torch.Tensor:
     """Vectors in float32 whose scores are finite: clipped, but NaN where they are not finite."""
     vectors = vectors.to(torch.float32)
-    # One pass that adds 0 times each component, which is NaN where that is not finite.
-    return torch.addcmul(_clipped(vectors), vectors, vectors.new_zeros(()))
-
-
-def _clipped(vectors: torch.Tensor) -> torch.Tensor:
-    return vectors.clamp(-LARGEST, LARGEST)
+    # Adds 0 times each component, which is NaN where that is not finite. In place, since a second
+    # copy of a catalog's vectors would have its memory fetched from the system in each evaluation.
+    return vectors.clamp(-LARGEST, LARGEST).addcmul_(vectors, vectors.new_zeros(()))
 
 
 def scale_by_temperature(query: torch.Tensor, temperature: Any) -> torch.Tensor:
     """Queries, as `clip_finite` vectors, whose scores are divided by the temperature."""
     # Clipped first, so that only what came in as an infinity is one afterwards.
-    return _clipped(clip_finite(query) / temperature)
+    return (clip_finite(query) / temperature).clamp_(-LARGEST, LARGEST)
 
 
 def full_precision(tensor: torch.Tensor) -> torch.autocast:
