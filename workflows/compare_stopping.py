@@ -23,7 +23,8 @@ compat.enable()  # before the first import of Merlin
 import numpy as np
 import tensorflow as tf
 import train
-from evaluate import Array, Scorer, gains_of, leave_last_out, popularity_scorer
+from baselines import popularity_scorer
+from evaluate import Array, Scorer, gains_of, leave_last_out
 from flags import local_path, made, positive, seed_number, whole
 from models import MODELS
 from splits import read_held_out, read_sessions

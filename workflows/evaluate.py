@@ -7,9 +7,12 @@ miss.
 
 The rank of a positive is the number of other recommended items whose score is greater, equal or
 NaN, as in `SampledSoftmax` and `SampledSoftmaxLoss.evaluate`.
+
+Bands tell popular items from rare ones: the head are the most popular items that hold 20 % of the
+training interactions, the tail the rarest that hold 20 %.
 """
 
-from typing import Any, Callable, Dict, List, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,20 +25,15 @@ Scorer = Callable[[List[Array]], Array]
 """Maps queries (a list of int64 id arrays) to scores, float32 `[queries, cardinality]`."""
 
 
+BANDS = ("head", "middle", "tail")
+SHARE = 0.2
+"""Share of the training interactions in the head, and in the tail."""
+
+
 def leave_last_out(sessions: Sequence[Array]) -> Tuple[List[Array], Array]:
     """Splits sessions of at least two ids into queries and positives, int64 `[sessions]`."""
     positives = np.array([ids[-1] for ids in sessions], dtype=np.int64)
     return [np.asarray(ids[:-1], dtype=np.int64) for ids in sessions], positives
-
-
-def popularity_scorer(domain: IdDomain) -> Scorer:
-    """Returns a scorer by popularity; ids are in frequency order, so lower ids score higher."""
-    scores = -np.arange(domain.cardinality, dtype=np.float32)
-
-    def score(queries: List[Array]) -> Array:
-        return np.repeat(scores[None], len(queries), axis=0)
-
-    return score
 
 
 def evaluate(
@@ -57,6 +55,48 @@ def evaluate(
     return {f"recall@{k}": float(np.mean(gains > 0)), f"ndcg@{k}": float(np.mean(gains))}
 
 
+def report(
+    score: Scorer,
+    queries: List[Array],
+    positives: Array,
+    domain: IdDomain,
+    bands: Array,
+    k: int = 20,
+    **options: Any,
+) -> Dict[str, float]:
+    """Recall and NDCG at `k` as `evaluate`, also by popularity band, and the coverage.
+
+    `bands` is the index into `BANDS` of each id, from `bands_of`; the other arguments are those of
+    `gains_of`.
+
+    Returns:
+      The keys of `evaluate`, each alone and followed by a band ("recall@20 tail"); a band without
+      positives has none. `coverage@k` is the share of the items that are in the list of at least
+      one query, `queries` the number of lists.
+    """
+    recommended = np.zeros(domain.cardinality, bool)
+    gains = gains_of(score, queries, positives, domain, k, seen=recommended, **options)
+    found = {f"recall@{k}": float(np.mean(gains > 0)), f"ndcg@{k}": float(np.mean(gains))}
+    for index, name in enumerate(BANDS):
+        of_band = gains[bands[positives] == index]
+        if len(of_band):
+            found[f"recall@{k} {name}"] = float(np.mean(of_band > 0))
+            found[f"ndcg@{k} {name}"] = float(np.mean(of_band))
+    return {**found, f"coverage@{k}": recommended.sum() / domain.size, "queries": len(queries)}
+
+
+def bands_of(sessions: Sequence[Array], domain: IdDomain) -> Array:
+    """Index into `BANDS` of each id `[cardinality]`; -1 for ids that no session contains."""
+    counts = np.bincount(np.concatenate(sessions), minlength=domain.cardinality)
+    counts[: domain.min_id] = 0
+    order = np.argsort(-counts, kind="stable")
+    before = np.empty(len(counts))
+    before[order] = np.cumsum(counts[order]) - counts[order]
+    after = counts.sum() - before - counts
+    bands = np.where(before < SHARE * counts.sum(), 0, np.where(after < SHARE * counts.sum(), 2, 1))
+    return np.where(counts > 0, bands, -1)
+
+
 def gains_of(
     score: Scorer,
     queries: List[Array],
@@ -65,6 +105,7 @@ def gains_of(
     k: int = 20,
     batch_size: int = 1024,
     name: str = "",
+    seen: Optional[Array] = None,
 ) -> Array:
     """Computes `1 / log2(place + 1)` of each query's positive, or 0 if it is not in the list.
 
@@ -76,8 +117,9 @@ def gains_of(
       positives: int64 `[queries]`, the last id of each session.
       domain: the ids that stand for an item.
       k: length of the recommended list.
-      batch_size: number of queries that are scored at once.
-      name: label of the progress bar.
+      batch_size: queries scored at once.
+      name: shown at the progress bar.
+      seen: bool `[cardinality]`; true is set for each id that a list recommends.
     """
     gains = np.zeros(len(queries))
     # Batches hold queries of similar length, since a recurrent model takes as many steps as the
@@ -86,19 +128,32 @@ def gains_of(
     for start in bar(range(0, len(queries), batch_size), desc=f"evaluate {name}", leave=False):
         batch = order[start : start + batch_size]
         asked = [queries[row] for row in batch]
-        gains[batch] = _gains(score(asked), asked, positives[batch], domain, k)
+        scores = np.asarray(score(asked), dtype=np.float32)
+        recommended = _may_be_recommended(asked, domain)
+        gains[batch] = _gains(scores, recommended, positives[batch], k)
+        if seen is not None:
+            seen[_lists(scores, recommended, k)] = True
     return gains
 
 
-def _gains(
-    scores: Array, queries: List[Array], positives: Array, domain: IdDomain, k: int
-) -> Array:
-    """Computes the discounted gain of each positive, 0 if it is not among the first `k`."""
-    scores = np.asarray(scores, dtype=np.float32)
-    recommended = np.ones(scores.shape, bool)
+def _may_be_recommended(queries: List[Array], domain: IdDomain) -> Array:
+    recommended = np.ones((len(queries), domain.cardinality), bool)
     recommended[:, : domain.min_id] = False
     rows = np.repeat(np.arange(len(queries)), [len(ids) for ids in queries])
     recommended[rows, np.concatenate(queries)] = False
+    return recommended
+
+
+def _lists(scores: Array, recommended: Array, k: int) -> Array:
+    """Ids that are in a list of `k`: those that may be recommended, and have finite scores."""
+    scores = np.where(recommended & ~np.isnan(scores), scores, -np.inf)
+    k = min(k, scores.shape[1])
+    best = np.argpartition(-scores, k - 1, axis=1)[:, :k]
+    return best[np.take_along_axis(scores, best, axis=1) > -np.inf]
+
+
+def _gains(scores: Array, recommended: Array, positives: Array, k: int) -> Array:
+    """Discounted gain of each query's positive, 0 where it is not among the first `k`."""
     own = np.arange(len(positives)), positives
     ahead = recommended & ~(scores < scores[own][:, None])  # a comparison with NaN is false
     place = np.sum(ahead, axis=1)  # itself included, so places start at 1
@@ -107,10 +162,13 @@ def _gains(
 
 
 def as_table(results: Dict[str, Dict[str, Any]]) -> str:
-    """Formats recall and NDCG of each model, and its recall as a multiple of popularity's."""
+    """Recall, NDCG and coverage of each model, recall by band and as a multiple of popularity."""
+    columns = ["recall@20", "ndcg@20", *(f"recall@20 {band}" for band in BANDS), "coverage@20"]
+    heads = ["recall@20", "ndcg@20", *BANDS, "coverage"]
     base = results["popularity"]["recall@20"]
-    lines = [f"{'':12s}{'recall@20':>10s}{'ndcg@20':>10s}{'times popularity':>18s}"]
+    lines = [f"{'':12s}" + "".join(f"{head:>10s}" for head in heads) + f"{'times popularity':>18s}"]
     for name, row in results.items():
+        cells = "".join(f"{row[key]:>10.4f}" if key in row else f"{'-':>10s}" for key in columns)
         times = f"{row['recall@20'] / base:.2f}" if base else "-"
-        lines.append(f"{name:12s}{row['recall@20']:>10.4f}{row['ndcg@20']:>10.4f}{times:>18s}")
+        lines.append(f"{name:12s}{cells}{times:>18s}")
     return "\n".join(lines)

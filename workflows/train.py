@@ -37,8 +37,9 @@ compat.enable()  # before the first import of Merlin
 import merlin.models.tf as mm
 import numpy as np
 import tensorflow as tf
+from baselines import item_knn_scorer, popularity_scorer
 from early_stopping import UntilNoBetter, adam
-from evaluate import Scorer, as_table, evaluate, leave_last_out, popularity_scorer
+from evaluate import Scorer, as_table, bands_of, evaluate, leave_last_out, report
 from flags import made, training_parser
 from merlin.io import Dataset
 from models import MODELS, build_model, model_scorer
@@ -131,16 +132,22 @@ def train(args: argparse.Namespace) -> Dict[str, Dict[str, Any]]:
         f"{domain.size:,} items, ids {domain.min_id} to {domain.max_id}; "
         f"{len(positives):,} later sessions, {unknown:.1%} of their positives out of vocabulary"
     )
-    baseline = popularity_scorer(domain)
+    sessions = read_sessions(args.data / "train")
+    bands = bands_of(sessions, domain)
+    baselines = {
+        "popularity": popularity_scorer(domain),
+        "item kNN": item_knn_scorer(sessions, domain),
+    }
     results: Dict[str, Dict[str, Any]] = {
-        "popularity": evaluate(baseline, queries, positives, domain, name="popularity")
+        name: report(score, queries, positives, domain, bands, name=name)
+        for name, score in baselines.items()
     }
     held_out = read_held_out(args.data / "train")
     for name in args.models or possible(args.data):
         began = time.perf_counter()
         model, scorer, fitting = fit(name, data, held_out, popularity, args)
         results[name] = {
-            **evaluate(scorer, queries, positives, domain, name=name),
+            **report(scorer, queries, positives, domain, bands, name=name),
             "seconds": round(time.perf_counter() - began, 1),
             **fitting.stopping.report(),
         }
@@ -154,7 +161,8 @@ def drawn(results: Dict[str, Dict[str, Any]]) -> Any:
 
     figure = Figure(figsize=(6.4, 4.2))
     axis = figure.subplots()
-    for (name, row), colour in zip(list(results.items())[1:], ("#d95f02", "#1b9e77", "#7570b3")):
+    trained = [item for item in results.items() if "curve" in item[1]]
+    for (name, row), colour in zip(trained, ("#d95f02", "#1b9e77", "#7570b3")):
         epochs, recalls = zip(*((found["epoch"], found[METRIC]) for found in row["curve"]))
         axis.plot(epochs, recalls, ".-", color=colour, label=name)
         best = row["best_epoch"]

@@ -20,7 +20,8 @@ compat.enable()  # before the first import of Merlin
 
 import numpy as np
 import torch
-from evaluate import as_table, evaluate, leave_last_out, popularity_scorer
+from baselines import item_knn_scorer, popularity_scorer
+from evaluate import as_table, bands_of, evaluate, leave_last_out, report
 from flags import made, training_parser
 from merlin.dataloader.torch import Loader
 from merlin.io import Dataset
@@ -121,16 +122,23 @@ def train(args: argparse.Namespace) -> Dict[str, Dict[str, Any]]:
     data.schema = data.schema.select_by_name([ITEM, ENDED])
     popularity = read_popularity(data)
     domain = popularity.domain
+    sessions = read_sessions(args.data / "train")
+    bands = bands_of(sessions, domain)
+    baselines = {
+        "popularity": popularity_scorer(domain),
+        "item kNN": item_knn_scorer(sessions, domain),
+    }
     results: Dict[str, Dict[str, Any]] = {
-        "popularity": evaluate(popularity_scorer(domain), queries, positives, domain)
+        name: report(score, queries, positives, domain, bands, name=name)
+        for name, score in baselines.items()
     }
     held_out = read_held_out(args.data / "train")
     for name in args.models:
         began = time.perf_counter()
         training = fit(name, data, held_out, popularity, args)
-        found = evaluate(model_scorer(training.model), queries, positives, domain, name=name)
+        scorer = model_scorer(training.model)
         results[name] = {
-            **found,
+            **report(scorer, queries, positives, domain, bands, name=name),
             "seconds": round(time.perf_counter() - began, 1),
             **training.stopping.report(),
         }

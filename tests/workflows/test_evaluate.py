@@ -12,7 +12,8 @@ from tests.support import ranking_cases
 sys.path.insert(0, str(Path(__file__).parents[2] / "workflows"))
 pytest.importorskip("tqdm")
 
-from evaluate import evaluate, leave_last_out, popularity_scorer
+from baselines import popularity_scorer
+from evaluate import as_table, bands_of, evaluate, leave_last_out, report
 
 DOMAIN = IdDomain(3, 9)
 
@@ -107,3 +108,59 @@ def test_queries_of_all_lengths_keep_their_positives():
         found = evaluate(score, queries, positives, DOMAIN, k=1, batch_size=batch_size)
         # 8 is an item of its query, and 5 is not what the fourth asks for.
         assert found["recall@1"] == 3 / 5
+
+
+# ------------------------------------------------------------------ bands and coverage
+
+SESSIONS = [np.array(ids) for ids in ([3, 3, 4], [3, 4, 5], [3, 5, 1], [4, 6], [0, 7])]
+"""Interactions: 3 four times, 4 thrice, 5 twice, 6 and 7 once, 8 and 9 never."""
+BANDS_OF_IDS = [-1, -1, -1, 0, 1, 1, 2, 2, -1, -1]
+
+
+def test_bands_by_hand():
+    """Of 11 interactions 2.2 are a fifth: 3 alone has them, and so have 6, 7 and a part of 5."""
+    found = bands_of(SESSIONS, DOMAIN)
+    assert found.tolist() == [-1, -1, -1, 0, 1, 2, 2, 2, -1, -1]
+    even = bands_of([np.arange(3, 8)], DOMAIN)
+    assert even.tolist() == [-1, -1, -1, 0, 1, 1, 1, 2, -1, -1]
+
+
+def test_a_report_by_hand():
+    """The lists: 4, 5 for the queries that hold 3; 3, 4 for the others."""
+    queries = [np.array(ids) for ids in ([3], [3, 9], [8], [9])]
+    positives = np.array([4, 7, 3, 1])
+    found = report(
+        popularity_scorer(DOMAIN), queries, positives, DOMAIN, np.array(BANDS_OF_IDS), k=2
+    )
+    assert found == {
+        "recall@2": 0.5,
+        "ndcg@2": 0.5,
+        "recall@2 head": 1.0,
+        "ndcg@2 head": 1.0,
+        "recall@2 middle": 1.0,
+        "ndcg@2 middle": 1.0,
+        "recall@2 tail": 0.0,
+        "ndcg@2 tail": 0.0,
+        "coverage@2": 3 / 7,
+        "queries": 4,
+    }
+
+
+def test_a_list_holds_no_more_than_may_be_recommended():
+    """Three items are left for the query, one of which has NaN for a score."""
+    scores = [9, 9, 9, 1, 2, 3, 4, 5, np.nan, 7]
+    bands = np.full(10, 1)
+    found = report(scorer_of(scores), [np.array([3, 4, 5, 6])], np.array([9]), DOMAIN, bands, k=20)
+    assert found["coverage@20"] == 2 / 7
+    assert "recall@20 head" not in found
+
+
+def test_a_band_without_positives_is_a_dash_in_the_table():
+    rows = {
+        "popularity": {"recall@20": 0.1, "ndcg@20": 0.05, "coverage@20": 0.01},
+        "model": {"recall@20": 0.25, "ndcg@20": 0.1, "recall@20 tail": 0.02, "coverage@20": 0.5},
+    }
+    head, base, model = (line.split() for line in as_table(rows).splitlines())
+    assert head[:6] == ["recall@20", "ndcg@20", "head", "middle", "tail", "coverage"]
+    assert base == ["popularity", "0.1000", "0.0500", "-", "-", "-", "0.0100", "1.00"]
+    assert model == ["model", "0.2500", "0.1000", "-", "-", "0.0200", "0.5000", "2.50"]

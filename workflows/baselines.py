@@ -1,0 +1,48 @@
+"""Recommenders that need no training: what a trained model must beat."""
+
+from typing import Any, List, Sequence
+
+import numpy as np
+from evaluate import Array, Scorer
+from scipy import sparse
+
+from merlin_popsampler.core.domain import IdDomain
+
+
+def popularity_scorer(domain: IdDomain) -> Scorer:
+    """Ids are in frequency order, so the most popular items are simply the first ids."""
+    scores = -np.arange(domain.cardinality, dtype=np.float32)
+
+    def score(queries: List[Array]) -> Array:
+        return np.repeat(scores[None], len(queries), axis=0)
+
+    return score
+
+
+def item_knn_scorer(sessions: Sequence[Array], domain: IdDomain) -> Scorer:
+    """Scores an item by its cosine similarities to the query's items, over the training sessions.
+
+    Two items are similar if the same sessions contain them: their cosine is the number of common
+    sessions, divided by the root of the product of their numbers of sessions.
+    """
+    contains = _one_hot(sessions, domain)
+    sizes = np.asarray(contains.sum(axis=0)).ravel()
+    unit = contains @ sparse.diags(1.0 / np.sqrt(np.maximum(sizes, 1.0)), dtype=np.float32)
+    similarities = (unit.T @ unit).tocsr()
+
+    def score(queries: List[Array]) -> Array:
+        return np.asarray((_one_hot(queries, domain) @ similarities).toarray())
+
+    return score
+
+
+def _one_hot(sessions: Sequence[Array], domain: IdDomain) -> Any:
+    """Which items each session contains: a sparse float32 matrix `[sessions, cardinality]`."""
+    rows = np.repeat(np.arange(len(sessions)), [len(ids) for ids in sessions])
+    ids = np.concatenate(sessions)
+    real = ids >= domain.min_id
+    rows, ids = rows[real], ids[real]
+    shape = (len(sessions), domain.cardinality)
+    matrix = sparse.csr_matrix((np.ones(len(ids), np.float32), (rows, ids)), shape)
+    matrix.data[:] = 1.0  # an item that a session contains twice counts once
+    return matrix
