@@ -202,11 +202,10 @@ def check_same_shape(name: str, shapes: Tuple[Any, Any], id_maps: Mapping[str, A
       PopSamplerError: other shapes, or as many rows as there are ids, and no id map.
     """
     old, new = shapes
-    rows = (old[:1], new[:1])
     suspects = [
         column
         for column, found in id_maps.items()
-        if found is not None and rows == ((found.old.cardinality,), (found.new.cardinality,))
+        if found and (found.old.cardinality, found.new.cardinality) in zip(old, new)
     ]
     if suspects or old != new:
         reason = f"the rows of {suspects[0]!r}" if suspects else "shapes that differ"

@@ -11,10 +11,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .logits import contrastive_logits
     from .negatives import InBatch, Mixture
+    from .refit import warm_start
     from .sampled_softmax import SampledSoftmax
     from .sampler import PopularityBasedSampler
 
-__all__ = ["InBatch", "Mixture", "PopularityBasedSampler", "SampledSoftmax", "contrastive_logits"]
+__all__ = [
+    "InBatch",
+    "Mixture",
+    "PopularityBasedSampler",
+    "SampledSoftmax",
+    "contrastive_logits",
+    "warm_start",
+]
 
 _HOMES = {
     "InBatch": "negatives",
@@ -22,6 +30,7 @@ _HOMES = {
     "PopularityBasedSampler": "sampler",
     "SampledSoftmax": "sampled_softmax",
     "contrastive_logits": "logits",
+    "warm_start": "refit",
 }
 
 

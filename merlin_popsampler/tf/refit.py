@@ -1,0 +1,208 @@
+"""Warm start of a Keras model after a refit: each row goes where its item's id went.
+
+Everything is checked, and what may fail is computed, before the first weight is written: a warm
+start that fails leaves both models and both optimizers as they were.
+"""
+
+import re
+from typing import Any, Dict, List, Set
+
+import tensorflow as tf
+
+from merlin_popsampler.core.id_map import (
+    WarmStart,
+    check_rows,
+    check_same_shape,
+    checked_id_maps,
+    checked_new_items,
+)
+from merlin_popsampler.errors import PopSamplerError
+
+from .optimizer_slots import moved_slots
+from .row_moves import Move, new_rows
+
+
+def warm_start(
+    new: Any,
+    old: Any,
+    id_maps: Any,
+    *,
+    optimizer: Any = None,
+    old_optimizer: Any = None,
+    new_items: Any = "mean",
+) -> WarmStart:
+    """Gives a Keras model of a new fit what a model of an earlier fit has learned.
+
+    Rows of the tables that `id_maps` names move to the ids that their items have now. All other
+    weights are copied, and samplers go on in their streams of draws. A table that several layers
+    share is moved once. Both models must have been built, or called on a batch.
+
+    Args:
+      new: the model, or a single layer, whose weights are written.
+      old: the earlier model or layer, made in the same way; it is only read.
+      id_maps: an `IdMap` by the name of each layer that has a row for each id, such as an
+        Embedding, or the Dense layer of an output; or by the column or domain of Merlin Models'
+        embedding tables. None leaves a layer as `new` has it: features that were made from the new
+        data. For a single table, the `IdMap` itself.
+      optimizer: that of `new`; its state is replaced, and its settings stay.
+      old_optimizer: that of `old`, of the same class. Rows of new items have no state yet: their
+        slots are 0, or Adagrad's `initial_accumulator_value`.
+      new_items: what new rows begin with: "mean", that of the items that both fits have; "out of
+        vocabulary", the mean of the old rows of unknown keys; "as initialized", as `new` has them;
+        or a Keras initializer, such as `tf.keras.initializers.GlorotUniform()`.
+
+    Returns:
+      The tables, weights and slots that were moved, copied and left, by the variables' names.
+
+    Raises:
+      PopSamplerError: models that differ in more than these tables, a weight with a row for each id
+        that no name covers, tables that a strategy has cut into parts, or optimizers that do not go
+        together.
+
+    Examples:
+      >>> domain, larger = IdDomain(3, 5), IdDomain(3, 6)
+      >>> old, new = (tf.keras.layers.Embedding(ids.cardinality, 8) for ids in (domain, larger))
+      >>> old.build(None), new.build(None)
+      (None, None)
+      >>> report = warm_start(new, old, IdMap([0, 1, 2, 4, 3, 6], domain, larger))
+      >>> list(report.tables.values())
+      [MovedRows(kept=6, added=1, gone=0)]
+    """
+    new_items = checked_new_items(new_items)
+    moves = _moves(new, old, checked_id_maps(id_maps))
+    taken = [move for move in moves if move.source is not None]
+    taken = [move for move in moves if move.source is not None]
+    slots = moved_slots(taken, new, optimizer, old_optimizer)
+    begin = [new_rows(move, new_items) for move in taken]
+
+    for move, rows in zip(taken, begin):
+        move.target.assign(move.values(move.target, move.source, rows))
+    of_tables: Dict[str, List[str]] = {}
+    for slot in slots:
+        slot.write()
+        if slot.move is not None and slot.move.id_map is not None:
+            of_tables.setdefault(slot.move.name, []).append(slot.name)
+    return WarmStart(
+        {move.name: move.id_map.moved for move in taken if move.id_map is not None},
+        [move.name for move in taken if move.id_map is None],
+        [move.name for move in moves if move.source is None],
+        of_tables,
+    )
+
+
+def _moves(new: Any, old: Any, id_maps: Dict[str, Any]) -> List[Move]:
+    """What becomes of each weight of the new model, all of it checked."""
+    targets, sources = _weights(new), _weights(old)
+    names, columns = _names_of(new, targets), _columns_of(new)
+    _check_pairs(names, _names_of(old, sources))
+    moves = []
+    for name, target, source in zip(names, targets, sources):
+        keys = [
+            key
+            for key in id_maps
+            if key in ("", name, name.split("/")[0]) or key in columns.get(id(target), ())
+        ]
+        found = [id_maps[key] for key in keys]
+        if len({id(id_map) for id_map in found}) > 1:
+            raise PopSamplerError(
+                f"Weight {name!r}: expected one id map. Received: those of {keys}. "
+                "Give all names of a table that is shared one id map."
+            )
+        move = (
+            Move(name, target)
+            if found == [None] * len(keys) and keys
+            else Move(name, target, source, *found[:1])
+        )
+        _check_move(move, id_maps)
+        moves.append(move)
+    _check_keys(id_maps, names, columns)
+    return moves
+
+
+def _weights(model: Any) -> List[Any]:
+    """Variables of a model in its own order, without the state of metrics."""
+    layers = model._flatten_layers()  # noqa: SLF001 - no public name in Keras 2 and 3
+    metrics = [each for each in layers if isinstance(each, tf.keras.metrics.Metric)]
+    passed = {id(weight) for each in metrics for weight in each.variables}
+    return [weight for weight in model.weights if id(weight) not in passed]
+
+
+def _names_of(model: Any, weights: List[Any]) -> List[str]:
+    """`<layer>/<variable>` of each, by the innermost layer that holds it; each name once."""
+    holders: Dict[int, str] = {}
+    for layer in model._flatten_layers():  # noqa: SLF001 - from the outermost layer inwards
+        holders.update((id(weight), layer.name) for weight in layer.weights)
+    names: List[str] = []
+    for weight in weights:
+        name = f"{holders[id(weight)]}/{weight.name.split('/')[-1].split(':')[0]}"
+        names.append(f"{name}#{len(names)}" if name in names else name)
+    return names
+
+
+def _columns_of(model: Any) -> Dict[int, Set[str]]:
+    """Columns, and names of their domains, that Merlin Models' embedding tables say they are of."""
+    columns: Dict[int, Set[str]] = {}
+    for layer in model._flatten_layers():  # noqa: SLF001
+        if hasattr(layer, "table") and hasattr(layer, "features"):
+            schema = layer.schema
+            domains = (column.properties.get("domain") or {} for column in schema)
+            found = {*schema.column_names, *(domain.get("name", "") for domain in domains)}
+            for weight in layer.weights:
+                columns.setdefault(id(weight), set()).update(found - {""})
+    return columns
+
+
+def _check_pairs(new: List[str], old: List[str]) -> None:
+    """Refuses models whose weights do not go together in their order."""
+    numbered = re.compile(r"_\d+(?=/)|#\d+$")  # Keras numbers the layers of all models
+    pairs = zip(*([numbered.sub("", name) for name in names] for names in (new, old)))
+    differing = [pair for pair in pairs if pair[0] != pair[1]]
+    if differing or len(new) != len(old) or not new:
+        received = f"{differing[0]}" if differing else f"{len(new)} weights, and {len(old)}"
+        raise PopSamplerError(
+            f"Expected two models with the same weights in the same order. Received: {received}. "
+            "Make both in the same way, and call each on a batch first."
+        )
+
+
+def _check_keys(id_maps: Dict[str, Any], names: List[str], columns: Dict[int, Set[str]]) -> None:
+    layers = {name.split("/")[0] for name in names}
+    known = {"", *names, *layers, *(name for found in columns.values() for name in found)}
+    unknown = sorted(set(id_maps) - known)
+    if unknown:
+        raise PopSamplerError(
+            "Expected names of layers that have weights, or columns of embedding tables. Received: "
+            f"{unknown}. Pass one of {sorted(layers)[:20]}."
+        )
+
+
+def _check_move(move: Move, id_maps: Dict[str, Any]) -> None:
+    if move.source is None:
+        return
+    if move.target is move.source:
+        raise PopSamplerError(
+            f"Weight {move.name!r}: expected two models that share no variables. Received: one "
+            "variable in both. Make the new model anew."
+        )
+    _check_whole(move)
+    if move.id_map is None:
+        check_same_shape(move.name, move.shapes(), id_maps)
+        return
+    check_rows(move.name, move.shapes(), move.id_map)
+    if not tf.as_dtype(move.target.dtype).is_floating:
+        raise PopSamplerError(
+            f"Table {move.name!r}: expected rows of floating-point numbers. Received: "
+            f"{tf.as_dtype(move.target.dtype).name}, which no mean or initializer gives to new "
+            "items. Make the table from the new data, and pass None for it."
+        )
+
+
+def _check_whole(move: Move) -> None:
+    """Refuses parts of tables that a strategy has cut by rows."""
+    for variable in (move.target, move.source):
+        if re.search(r"part_\d+(?::|$)", variable.name) or hasattr(variable, "layout"):
+            raise PopSamplerError(
+                f"Weight {move.name!r}: expected a variable that holds all of its values. "
+                f"Received: {variable.name}, a part of one. Make both models without a partitioner "
+                "or layout, warm start, and save what a strategy loads."
+            )
