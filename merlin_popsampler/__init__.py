@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .core.id_map import IdMap
     from .ops.frequency_categorify import FrequencyCategorify
     from .ops.frequency_order import FrequencyOrder
+    from .store.id_map import id_map
     from .tf.sampler import PopularityBasedSampler
 
 __version__ = "0.1.0"
@@ -41,6 +42,7 @@ _HOMES = {
     "PopularityBasedSampler": "tf.sampler",
     "PopularityMetadata": "contract.metadata",
     "check_order": "contract.counts",
+    "id_map": "store.id_map",
     "popularity_from": "contract.counts",
     "read_popularity": "contract.schema",
 }
@@ -55,6 +57,7 @@ __all__ = [
     "PopularityMetadata",
     "SchemaError",
     "check_order",
+    "id_map",
     "popularity_from",
     "read_popularity",
 ]

@@ -5,9 +5,9 @@ NVTabular nor TensorFlow is loaded, and pandas only where there are counts or ke
 """
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Dict, List, Optional
+from typing import TYPE_CHECKING, Any, List, Optional
 
 import numpy as np
 
@@ -16,31 +16,14 @@ from merlin_popsampler.contract.schema import column_popularity, find_item_colum
 from merlin_popsampler.contract.schema_file import PlainSchema, read_schema_file, schema_files
 from merlin_popsampler.core.segments import Floats, Ints
 from merlin_popsampler.errors import PopSamplerError, SchemaError
-from merlin_popsampler.store import artifact, counts_file, filesystem, locations
+from merlin_popsampler.store import artifact, counts_file, filesystem
 from merlin_popsampler.store.artifact import FitArtifact
-from merlin_popsampler.store.stock_files import find_stock_vocabularies
+from merlin_popsampler.store.fit_history import FitHistory, fits_in
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _WORKFLOW = "workflow.pkl"
-
-
-@dataclass(frozen=True)
-class FitHistory:
-    """The fits that made a column's ids, as far as they lie in one folder.
-
-    Args:
-      name: of the fits.
-      last: whose ids leave the workflow; None where another encoder's do.
-      encoder: whose keys these ids stand for, where it is FrequencyCategorify.
-      keys_path: of the keys of another encoder.
-    """
-
-    name: str = ""
-    last: Optional[FitArtifact] = None
-    encoder: Optional[FitArtifact] = None
-    keys_path: Optional[str] = None
 
 
 @dataclass(frozen=True)
@@ -57,7 +40,7 @@ class ColumnReport:
     name: str
     metadata: PopularityMetadata
     counts: Optional[Ints] = None
-    fits: FitHistory = FitHistory()
+    fits: FitHistory = field(default_factory=FitHistory)
 
     @property
     def measured(self) -> bool:
@@ -131,48 +114,6 @@ def read_column_report(
         if one.last is None or one.last.metadata.digest == metadata.digest:
             return _column(found.name, metadata, one, counts_path)
     return _column(found.name, metadata, FitHistory(), counts_path)
-
-
-def fits_in(path: str) -> Dict[str, List[FitHistory]]:
-    """By name, what the fits in a saved workflow or an operator's `out_path` made.
-
-    The last fit answers, alone; but where workflows were saved to one folder more than once, their
-    fits lie there in no order.
-    """
-    found = [entry for fit in locations.fits_below(path) for entry in fit.items()]
-    others = find_stock_vocabularies(path)
-    return {
-        name: _made_by(name, [fit for other, fit in found if other == name], others.get(name))
-        for name in sorted({*(name for name, _ in found), *others})
-    }
-
-
-def _made_by(name: str, fits: List[FitArtifact], keys_path: Optional[str]) -> List[FitHistory]:
-    """An order after an encoder, an order alone, or an encoder alone; of each the last."""
-    encoders = _last([fit for fit in fits if artifact.UNIQUE in fit.files])
-    orders = _last([fit for fit in fits if artifact.UNIQUE not in fit.files])
-    # An encoder that was fitted after an order is not the one before it.
-    orders = [
-        fit
-        for fit in orders
-        if not any(locations.began_later(e.folder, fit.folder) for e in encoders)
-    ]
-    if not orders:
-        return [FitHistory(name, fit, fit) for fit in encoders] or [
-            FitHistory(name, keys_path=keys_path)
-        ]
-    if encoders:
-        keys_path = None
-    encoder = encoders[0] if len(encoders) == 1 else None
-    return [FitHistory(name, fit, encoder, keys_path) for fit in orders]
-
-
-def _last(fits: List[FitArtifact]) -> List[FitArtifact]:
-    return [
-        fit
-        for fit in fits
-        if not any(locations.began_later(other.folder, fit.folder) for other in fits)
-    ]
 
 
 def _schema_in(path: str) -> Optional[PlainSchema]:

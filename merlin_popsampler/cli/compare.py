@@ -16,6 +16,8 @@ FACTOR = 2.0
 """Expected counts that differ by more than this factor are called off."""
 _NAMED = 5
 """How many of the items that are off are named."""
+_BANDS = (("top_1_percent", 0.01), ("next_9_percent", 0.1), ("other_90_percent", 1.0))
+"""Bands of the old items by popularity: names, and the share of the items where each ends."""
 
 
 def drift(
@@ -35,10 +37,12 @@ def drift(
     Returns:
       `matched_by` ("key" or "rank"), `tv` (total variation, over the items of either),
       `rank_correlation` (Spearman, over the items of both), `new_items`, `vanished_items`,
-      `items_of_both`, `unknown_share` (of NEW's item interactions, those of items that OLD does not
-      know), `num_sampled`, `off_by_2` (items of both whose expected count by OLD's distribution is
-      off by more than a factor 2 from that by NEW's) and `most_off` (the worst of them: key,
-      expected counts).
+      `items_of_both`, `moved_items` (of these, the share whose id is another one now),
+      `moved_share` (of the interactions of these in NEW), `moved_<band>` (as `moved_items`, by
+      popularity in OLD; None where there is no such item), `unknown_share` (of NEW's item
+      interactions, those of items that OLD does not know), `num_sampled`, `off_by_2` (items of both
+      whose expected count by OLD's distribution is off by more than a factor 2 from that by NEW's)
+      and `most_off` (the worst of them: key, expected counts).
 
     Raises:
       PopSamplerError: keys of different kinds, a side without items or that nobody counted, or
@@ -66,6 +70,7 @@ def drift(
         "new_items": int(matched["old"].isna().sum()),
         "vanished_items": int(matched["new"].isna().sum()),
         "items_of_both": len(both),
+        **_moved(old, new, both),
         "unknown_share": float(unknown / matched["new"].sum()),
         "num_sampled": draws,
         **_expected_counts_off(old, new, both, draws),
@@ -75,7 +80,11 @@ def drift(
 def rows(found: Dict[str, Any]) -> Rows:
     """Returns the lines of the table that is printed: their names, and what they say."""
     return [
-        *((name.replace("_", " "), found[name]) for name in found if name != "most_off"),
+        *(
+            (name.replace("_", " "), "-" if value is None else value)
+            for name, value in found.items()
+            if name != "most_off"
+        ),
         *(
             (f"expected {item['key']}", f"{item['old']:.6f} before, {item['new']:.6f} now")
             for item in found.get("most_off", [])
@@ -101,6 +110,26 @@ def _matched(old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
             f"Expected keys of one kind on both sides. Received: {error}. "
             "Compare two fits of the same column."
         ) from None
+
+
+def _moved(old: ColumnReport, new: ColumnReport, both: pd.DataFrame) -> Dict[str, Any]:
+    """Shares of the items of both sides that have another id now."""
+    ranks = [both[f"rank_{side}"].to_numpy(np.int64) for side in ("old", "new")]
+    ids = [side.metadata.domain.id(rank) for side, rank in zip((old, new), ranks)]
+    moved = ids[0] != ids[1]
+    ends = [int(np.ceil(share * old.metadata.domain.size)) for _, share in _BANDS]
+    band = np.searchsorted(ends, ranks[0], side="right")
+    weights = both["new"].to_numpy(np.float64)
+    return {
+        "moved_items": _mean(moved),
+        "moved_share": float(weights @ moved / weights.sum()) if len(both) else None,
+        **{f"moved_{name}": _mean(moved[band == at]) for at, (name, _) in enumerate(_BANDS)},
+    }
+
+
+def _mean(values: Any) -> Optional[float]:
+    """A mean, or None (JSON knows no NaN) where there is nothing to take it of."""
+    return float(np.mean(values)) if len(values) else None
 
 
 def _expected_counts_off(

@@ -20,6 +20,15 @@ from merlin_popsampler.errors import PopSamplerError
 
 from .optimizer_slots import moved_slots
 from .row_moves import Move, new_rows
+from .sampler import PopularityBasedSampler
+
+_OWN = (
+    "_trainable_weights",  # of Keras 2
+    "_non_trainable_weights",
+    "_trainable_variables",  # of Keras 3
+    "_non_trainable_variables",
+)
+"""Where a layer keeps the variables that are its own, not those of the layers in it."""
 
 
 def warm_start(
@@ -95,6 +104,7 @@ def _moves(new: Any, old: Any, id_maps: Dict[str, Any]) -> List[Move]:
     targets, sources = _weights(new), _weights(old)
     names, columns = _names_of(new, targets), _columns_of(new)
     _check_pairs(names, _names_of(old, sources))
+    _check_keys(id_maps, names, columns)
     moves = []
     for name, target, source in zip(names, targets, sources):
         keys = [
@@ -115,23 +125,29 @@ def _moves(new: Any, old: Any, id_maps: Dict[str, Any]) -> List[Move]:
         )
         _check_move(move, id_maps)
         moves.append(move)
-    _check_keys(id_maps, names, columns)
     return moves
 
 
 def _weights(model: Any) -> List[Any]:
-    """Variables of a model in its own order, without the state of metrics."""
-    layers = model._flatten_layers()  # noqa: SLF001 - no public name in Keras 2 and 3
+    """Variables of a model in its own order.
+
+    Without the state of metrics, and the ids of samplers whose ids are in any order: these belong
+    to the counts of their own fit.
+    """
+    layers = list(model._flatten_layers())  # noqa: SLF001 - no public name in Keras 2 and 3
     metrics = [each for each in layers if isinstance(each, tf.keras.metrics.Metric)]
-    passed = {id(weight) for each in metrics for weight in each.variables}
+    samplers = [each for each in layers if isinstance(each, PopularityBasedSampler)]
+    passed = {id(weight) for each in (*metrics, *samplers) for weight in each.weights}
+    passed -= {id(each._stream) for each in samplers}  # noqa: SLF001
     return [weight for weight in model.weights if id(weight) not in passed]
 
 
 def _names_of(model: Any, weights: List[Any]) -> List[str]:
-    """`<layer>/<variable>` of each, by the innermost layer that holds it; each name once."""
-    holders: Dict[int, str] = {}
-    for layer in model._flatten_layers():  # noqa: SLF001 - from the outermost layer inwards
-        holders.update((id(weight), layer.name) for weight in layer.weights)
+    """`<layer>/<variable>` of each, by the layer that owns it; each name once."""
+    holders: Dict[int, str] = {id(weight): model.name for weight in weights}
+    for layer in model._flatten_layers():  # noqa: SLF001
+        own = (getattr(layer, name, ()) for name in _OWN)
+        holders.update((id(weight), layer.name) for found in own for weight in found)
     names: List[str] = []
     for weight in weights:
         name = f"{holders[id(weight)]}/{weight.name.split('/')[-1].split(':')[0]}"

@@ -28,6 +28,25 @@ def test_drift_by_keys(old, new):
     assert found["rank_correlation"] == pytest.approx(-1.0)
 
 
+def test_items_that_have_another_id(tmp_path):
+    """Of 100 items, the first two change places, one of the last is gone, and one is new."""
+    old = [f"i{n:03d}" for n in range(100) for _ in range(200 - n)]
+    new = [{"i000": "i001", "i001": "i000", "i099": "new"}.get(key, key) for key in old]
+    sides = saved(old, tmp_path / "a"), saved(new, tmp_path / "b")
+    found = drift(*(read_column_report(str(side / "fit")) for side in sides))
+    assert (found["new_items"], found["vanished_items"], found["items_of_both"]) == (1, 1, 99)
+    assert found["moved_items"] == pytest.approx(2 / 99)
+    assert found["moved_share"] == pytest.approx((200 + 199) / (len(new) - 101))
+    bands = ("moved_top_1_percent", "moved_next_9_percent", "moved_other_90_percent")
+    assert [found[band] for band in bands] == pytest.approx([1.0, 1 / 9, 0.0])
+
+
+def test_nothing_in_common_has_not_moved(tmp_path):
+    sides = saved(["a", "b"], tmp_path / "a"), saved(["c"], tmp_path / "b")
+    found = drift(*(read_column_report(str(side / "fit")) for side in sides))
+    assert (found["moved_items"], found["moved_share"]) == (None, None)
+
+
 def test_items_whose_expected_count_is_off(tmp_path):
     """One item falls from half of everything to next to nothing."""
     rest = [f"i{n}" for n in range(20)] * 10

@@ -22,6 +22,7 @@ if find_spec("tensorflow"):
         core_table,
         operators_table,
         ops_table,
+        refit_table,
         tf_table,
     )
 
@@ -30,6 +31,7 @@ if find_spec("tensorflow"):
         contract_table,
         ops_table,
         operators_table,
+        refit_table,
         tf_table,
         contrastive_table,
         cli_table,

@@ -230,6 +230,17 @@ def test_a_saved_model_will_do(tmp_path):
     assert everything(news[0]) == everything(news[1])
 
 
+def test_samplers_of_unsorted_ids_keep_the_ranks_of_the_new_counts():
+    def make(counts):
+        return PopularityBasedSampler.from_counts(counts, max_num_samples=2, seed=1)
+
+    old, new, expected = map(make, ({3: 1, 4: 2, 5: 3}, *[{3: 3, 4: 1, 5: 2, 6: 1}] * 2))
+    for sampler in (old, expected):
+        sampler.sample_ids()
+    warm_start(new, old, {})
+    assert np.array_equal(new.sample_ids(), expected.sample_ids())
+
+
 # ------------------------------------------------------------------ refusals
 
 

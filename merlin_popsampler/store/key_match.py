@@ -1,0 +1,134 @@
+"""Positions of one fit's keys among those of another: equal values are equal keys."""
+
+from typing import TYPE_CHECKING, Any, Callable, Tuple
+
+import numpy as np
+
+from merlin_popsampler.core.segments import Ints
+from merlin_popsampler.errors import PopSamplerError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_FAMILIES = (
+    ("bool", "is_boolean"),
+    ("number", "is_integer"),
+    ("number", "is_floating"),
+    ("decimal", "is_decimal"),
+    ("string", "is_string"),
+    ("string", "is_large_string"),
+    ("bytes", "is_binary"),
+    ("bytes", "is_large_binary"),
+    ("date", "is_date"),
+    ("time", "is_time"),
+    ("timedelta", "is_duration"),
+    ("datetime", "is_timestamp"),
+)
+"""Families of keys, and what tells that Arrow's type is of one."""
+
+
+def positions(asked: "pa.Table", known: "pa.Table", column: str) -> Ints:
+    """Position of each row among distinct rows of keys, int64; -1 where it is not there.
+
+    Columns go together by their order. A null equals a null.
+
+    Args:
+      asked: the keys to look up, a column for each part of a combination.
+      known: the keys to find them among.
+      column: name of the keys, for messages.
+
+    Raises:
+      PopSamplerError: tables of different numbers of columns, or keys of different families.
+    """
+    if asked.num_columns != known.num_columns:
+        raise PopSamplerError(
+            f"Column {column!r}: expected keys of as many columns in both fits. Received: "
+            f"{asked.column_names} and {known.column_names}. Compare two fits of the same columns."
+        )
+    found, places = (np.zeros(len(table), np.int64) for table in (asked, known))
+    for ours, theirs in zip(asked.columns, known.columns):
+        one, other = _in_one_type(ours, theirs, column)
+        if known.num_columns == 1:
+            return _index_in(one, other)
+        distinct = other.unique()
+        found = _pairs(found, _index_in(one, distinct), len(distinct))
+        places = _pairs(places, _index_in(other, distinct), len(distinct))
+        numbers = np.unique(places)  # small ones, so that the next pairs do not overflow
+        found, places = _index_in(found, numbers), _index_in(places, numbers)
+    return _index_in(found, places)
+
+
+def _pairs(first: Ints, second: Ints, size: int) -> Ints:
+    """Two numbers as one; -1 where one of them is."""
+    return np.where((first < 0) | (second < 0), -1, first * max(size, 1) + second)
+
+
+def _index_in(asked: Any, known: Any) -> Ints:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    asked, known = (pa.array(x) if isinstance(x, np.ndarray) else x for x in (asked, known))
+    places = pc.index_in(asked, value_set=known).fill_null(-1)
+    found: Ints = places.to_numpy().astype(np.int64)
+    return found
+
+
+def _in_one_type(one: Any, other: Any, column: str) -> Tuple[Any, Any]:
+    """Two columns in a type that holds the keys of both exactly."""
+    import pyarrow as pa
+
+    one, other = (
+        part.cast(part.type.value_type) if pa.types.is_dictionary(part.type) else part
+        for part in (one, other)
+    )
+    types = [part.type for part in (one, other)]
+    families = {_family(found) for found in types} - {"null"}
+    if len(families) > 1:
+        raise PopSamplerError(
+            f"Column {column!r}: expected keys of one kind in both fits. Received: "
+            f"{' and '.join(sorted(families))}. Compare two fits of the same column."
+        )
+    common = _common_type(types, families.pop() if families else "null")
+    one, other = (part if part.type == common else part.cast(common) for part in (one, other))
+    if pa.types.is_temporal(common):  # which Arrow hashes as numbers
+        whole = pa.int32() if common.bit_width == 32 else pa.int64()
+        one, other = one.cast(whole), other.cast(whole)
+    return one, other
+
+
+def _family(found: "pa.DataType") -> str:
+    import pyarrow as pa
+
+    if pa.types.is_null(found):
+        return "null"
+    for family, name in _FAMILIES:
+        tells: Callable[[Any], bool] = getattr(pa.types, name)
+        if tells(found):
+            return f"{family} with zone" if getattr(found, "tz", None) else family
+    return str(found)
+
+
+def _common_type(types: Any, family: str) -> Any:
+    import pyarrow as pa
+
+    known = [found for found in types if not pa.types.is_null(found)]
+    if len(set(known)) < 2:
+        return known[0] if known else pa.null()
+    if family == "number":
+        if any(pa.types.is_floating(found) for found in known):
+            return pa.float64()  # keys that are floats are below 2**53, and larger integers differ
+        return pa.decimal128(20, 0) if pa.uint64() in known else pa.int64()
+    if family == "decimal":
+        scale = max(found.scale for found in known)
+        digits = scale + max(found.precision - found.scale for found in known)
+        return pa.decimal128(digits, scale) if digits <= 38 else pa.decimal256(digits, scale)
+    plain = {
+        "string": pa.large_string(),
+        "bytes": pa.large_binary(),
+        "date": pa.date32(),
+        "time": pa.time64("us"),
+        "timedelta": pa.duration("ns"),
+        "datetime": pa.timestamp("ns"),
+        "datetime with zone": pa.timestamp("ns", "UTC"),
+    }
+    return plain.get(family, known[0])
