@@ -144,6 +144,22 @@ def resolve_distribution(distribution: DistributionLike, domain: IdDomain) -> Di
     return distribution
 
 
+def measured_distribution(distribution: DistributionLike, domain: IdDomain) -> Empirical:
+    """Resolves the distribution of in-batch negatives: the measured one, undistorted.
+
+    Raises:
+      PopSamplerError: another distribution, or one over other ids.
+    """
+    found = resolve_distribution(distribution, domain)
+    if not isinstance(found, Empirical) or found.distortion != 1.0:
+        raise PopSamplerError(
+            "Expected the measured distribution for in-batch negatives, which come as often as "
+            f"the data has them. Received: {found!r}. Encode with FrequencyCategorify, or count "
+            "with FrequencyOrder, and use InBatch.from_schema."
+        )
+    return found
+
+
 def validate_seed(seed: Any) -> Optional[int]:
     """Returns a seed as a Python integer, or None.
 

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from merlin_popsampler.contract.sampler_settings import (
     DistributionLike,
-    resolve_distribution,
+    measured_distribution,
     sampler_kwargs_from_counts,
     sampler_kwargs_from_schema,
 )
@@ -57,13 +57,7 @@ class InBatch(tf.keras.layers.Layer):  # type: ignore[misc]
     ) -> None:
         super().__init__(**kwargs)
         self.domain = add_domain(self, min_id, max_id, item_ids)
-        self.distribution = resolve_distribution(distribution, self.domain)
-        if not isinstance(self.distribution, Empirical) or self.distribution.distortion != 1.0:
-            raise PopSamplerError(
-                "Expected the measured distribution for in-batch negatives, which come as often as "
-                f"the data has them. Received: {self.distribution!r}. Encode with "
-                "FrequencyCategorify, or count with FrequencyOrder, and use InBatch.from_schema."
-            )
+        self.distribution = measured_distribution(distribution, self.domain)
         self._one_draw = build_expected_counts(self.distribution, 1, unique=False)
         self.built = True
 

@@ -9,13 +9,23 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .logits import contrastive_logits
+    from .negatives import InBatch, Mixture
     from .refit import warm_start
     from .sampled_softmax import SampledSoftmaxLoss
     from .sampler import PopularityBasedSampler
 
-__all__ = ["PopularityBasedSampler", "SampledSoftmaxLoss", "contrastive_logits", "warm_start"]
+__all__ = [
+    "InBatch",
+    "Mixture",
+    "PopularityBasedSampler",
+    "SampledSoftmaxLoss",
+    "contrastive_logits",
+    "warm_start",
+]
 
 _HOMES = {
+    "InBatch": "negatives",
+    "Mixture": "negatives",
     "PopularityBasedSampler": "sampler",
     "SampledSoftmaxLoss": "sampled_softmax",
     "contrastive_logits": "logits",

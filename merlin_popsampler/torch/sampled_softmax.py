@@ -13,7 +13,7 @@ from .id_lists import IdLists, as_id_lists, join
 from .ids import as_dense_ids, dense
 from .item_table import catalog_vectors, checked_table, look_up
 from .logits import Candidates, contrastive_logits, cross_entropy
-from .sampler import PopularityBasedSampler
+from .negatives import as_mixture
 from .whole_catalog import score_catalog
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -48,7 +48,8 @@ class SampledSoftmaxLoss(torch.nn.Module):  # type: ignore[misc]
     does not count them.
 
     Args:
-      sampler: draws the negatives; a part of this module, so that its `state_dict` has the stream.
+      negatives: a `PopularityBasedSampler`, an `InBatch`, a list of these, or a `Mixture`. It is a
+        part of this module, so that its `state_dict` has the streams.
       temperature: positive number; scores are divided by it.
       correct_positive: see `contrastive_logits`.
       logq_strength: from 0 to 1, the strength of the correction; see `contrastive_logits`.
@@ -72,7 +73,7 @@ class SampledSoftmaxLoss(torch.nn.Module):  # type: ignore[misc]
 
     def __init__(
         self,
-        sampler: PopularityBasedSampler,
+        negatives: Any,
         temperature: float = 1.0,
         *,
         correct_positive: bool = True,
@@ -91,7 +92,7 @@ class SampledSoftmaxLoss(torch.nn.Module):  # type: ignore[misc]
                 f"Expected reduction='mean' with across_ranks=True. Received: {reduction!r}. "
                 "Leave across_ranks out: sums need no common divisor."
             )
-        self.sampler = sampler
+        self.negatives = as_mixture(negatives)
         self.temperature = positive_number(
             "temperature", temperature, "Pass 1.0 for scores as they are."
         )
@@ -110,6 +111,7 @@ class SampledSoftmaxLoss(torch.nn.Module):  # type: ignore[misc]
         excluded_ids: Any = None,
         *,
         hard_negative_ids: Any = None,
+        sampled_values: Any = None,
     ) -> torch.Tensor:
         """The loss, reduced.
 
@@ -127,19 +129,29 @@ class SampledSoftmaxLoss(torch.nn.Module):  # type: ignore[misc]
             samples. An id that is sampled as well counts once, as the hard negative. Repeats
             count once; the row's positive, its excluded ids and reserved ids (padding) never
             count. An evaluation ignores them.
+          sampled_values: a pair of ids `[n]` and expected counts `[n]` in place of new draws, n the
+            sum of the samplers' `max_num_samples`: what the samplers drew elsewhere. The counts are
+            those over all samplers; the loss adds the batch's and looks up the positives'. An
+            evaluation ignores them.
 
         Returns:
           float32, nats: a scalar, or `[*]` for "none".
 
         Raises:
-          PopSamplerError: ids of another shape or kind, a table with too few rows.
+          PopSamplerError: ids of another shape or kind, a table with too few rows, another number
+            of `sampled_values`.
         """
         batch = self._checked(queries, true_ids, item_table, excluded_ids)
         hard = None
         if hard_negative_ids is not None:
             shape, device = queries.shape[:-1], queries.device
             hard = as_id_lists("hard_negative_ids", hard_negative_ids, shape, device)
-        losses = self._sampled(batch, hard) if self.training else self._ranked(batch)[0]
+        if sampled_values is not None:
+            sampled_values = self.negatives.checked_values(sampled_values, queries.device)
+        if self.training:
+            losses = self._sampled(batch, hard, sampled_values)
+        else:
+            losses = self._ranked(batch)[0]
         losses = torch.where(batch.has_item, losses, 0.0)
         if self.reduction == "none":
             return losses.reshape(queries.shape[:-1])
@@ -187,7 +199,7 @@ class SampledSoftmaxLoss(torch.nn.Module):  # type: ignore[misc]
                 f"Expected one item a query, ids {list(shape)} or {[*shape, 1]}. Received: "
                 f"{list(ids.shape)}. Repeat the queries that have several, a row for each."
             )
-        ids, domain = ids.reshape(-1), self.sampler.domain
+        ids, domain = ids.reshape(-1), self.negatives.domain
         has_item = domain.contains(ids)
         if excluded_ids is not None:
             excluded_ids = as_id_lists("excluded_ids", excluded_ids, shape, queries.device)
@@ -198,19 +210,26 @@ class SampledSoftmaxLoss(torch.nn.Module):  # type: ignore[misc]
         table = checked_table(item_table, domain.cardinality)
         return Batch(rows, ids, safe_ids, has_item, table, excluded_ids)
 
-    def _sampled(self, batch: Batch, hard_lists: Optional[IdLists]) -> torch.Tensor:
-        domain, excluded = self.sampler.domain, batch.excluded
-        sampled_ids, true_counts, counts = self.sampler.sampled_values(batch.ids)
-        ids = [batch.safe_ids, sampled_ids]
+    def _sampled(
+        self, batch: Batch, hard_lists: Optional[IdLists], sampled_values: Any
+    ) -> torch.Tensor:
+        domain, excluded = self.negatives.domain, batch.excluded
+        draw = self.negatives.draw(batch.ids, sampled_values)
+        ids = [batch.safe_ids, draw.sampled_ids]
         if hard_lists is not None:
             hard = hard_negatives(hard_lists, batch.safe_ids, domain, excluded)
             excluded = join(excluded, hard_lists)
             ids.append(hard.safe_ids)
         vectors = look_up(batch.table, torch.cat(ids)).split([len(part) for part in ids])
+        negative = vectors[1]
+        if self.negatives.in_batch is not None:
+            # A NaN would be NaN under the mask, too.
+            own = torch.where(batch.has_item[:, None], vectors[0], 0.0)
+            negative = torch.cat([own, negative])
         logits = contrastive_logits(
             batch.queries,
-            Candidates(vectors[0], batch.ids, true_counts),
-            Candidates(vectors[1], sampled_ids, counts),
+            Candidates(vectors[0], batch.ids, draw.true_counts),
+            Candidates(negative, draw.ids, draw.counts),
             domain,
             self.temperature,
             excluded,
@@ -223,7 +242,7 @@ class SampledSoftmaxLoss(torch.nn.Module):  # type: ignore[misc]
         return cross_entropy(*logits, hard_sums)
 
     def _ranked(self, batch: Batch) -> Tuple[torch.Tensor, torch.Tensor]:
-        vectors, domain = catalog_vectors(batch.table), self.sampler.domain
+        vectors, domain = catalog_vectors(batch.table), self.negatives.domain
         answer: Tuple[torch.Tensor, torch.Tensor] = score_catalog(
             batch.queries, batch.safe_ids, vectors, domain, self.temperature, batch.excluded
         )

@@ -19,6 +19,7 @@ from merlin_popsampler import (
 )
 from merlin_popsampler.contract.metadata import PopularityMetadata
 from merlin_popsampler.distributions import Empirical, LogUniform
+from merlin_popsampler.tf import InBatch
 from tests.messages.things import KEYS, data, encoder, frame, schema, stock_schema, workflow
 from tests.support.messages import Entry
 from tests.support.workflow_helpers import dataset, fitted
@@ -194,6 +195,11 @@ TABLE = {
         ),
     ],
     "contract.sampler_settings": [
+        Entry(
+            "Expected the measured distribution for in-batch negatives",
+            lambda _: InBatch(14, 3, distribution="log_uniform"),
+            [lambda folder: InBatch.from_schema(schema(folder))],
+        ),
         Entry(
             "Take one of these, or leave it out",
             lambda _: PopularityBasedSampler(6, 3, 2, distribution=7),

@@ -182,11 +182,6 @@ TABLE = {
     ],
     "tf.negatives": [
         Entry(
-            "Expected the measured distribution for in-batch negatives",
-            lambda _: InBatch(14, 3, distribution="log_uniform"),
-            [lambda folder: InBatch.from_schema(schema(folder))],
-        ),
-        Entry(
             "and at most one InBatch",
             lambda _: Mixture(["in-batch"]),
             [

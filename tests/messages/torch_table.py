@@ -6,7 +6,13 @@ import torch
 
 from merlin_popsampler import IdMap
 from merlin_popsampler.core.domain import IdDomain
-from merlin_popsampler.torch import PopularityBasedSampler, SampledSoftmaxLoss, warm_start
+from merlin_popsampler.torch import (
+    InBatch,
+    Mixture,
+    PopularityBasedSampler,
+    SampledSoftmaxLoss,
+    warm_start,
+)
 from tests.support.messages import Entry
 from tests.support.sharded import one_rank, sharded_by_its_owner
 
@@ -21,9 +27,23 @@ def jagged():
     return torch.nested.nested_tensor([IDS, IDS[:1]], layout=torch.jagged)
 
 
-def losses(true_ids=IDS, queries=QUERIES, rows=15, table=None, excluded_ids=None, **settings):
+def drawn(mixture):
+    ids = mixture.sample_ids()
+    return ids, mixture.expected_count(ids, 0)
+
+
+def losses(
+    true_ids=IDS,
+    queries=QUERIES,
+    rows=15,
+    table=None,
+    excluded_ids=None,
+    sampled_values=None,
+    **settings,
+):
     table = table or torch.nn.Embedding(rows, 2)
-    return SampledSoftmaxLoss(sampler(), **settings)(queries, true_ids, table, excluded_ids)
+    loss = SampledSoftmaxLoss(sampler(), **settings)
+    return loss(queries, true_ids, table, excluded_ids, sampled_values=sampled_values)
 
 
 def losses_of_sharded(cure):
@@ -226,6 +246,23 @@ TABLE = {
             "Make both in the same way, or leave both out",
             lambda _: warm(make=lambda owner: optimizer(owner, torch.optim.Adagrad)),
             [lambda _: warm(), lambda _: warm(optimizers=0)],
+        ),
+    ],
+    "torch.negatives": [
+        Entry(
+            "Build each by its from_schema or from_counts",
+            lambda _: Mixture([object()]),
+            [lambda _: Mixture([mapped_from(NEW), InBatch.from_counts(NEW)])],
+        ),
+        Entry(
+            "or from the same counts",
+            lambda _: Mixture([mapped_from(NEW), InBatch.from_counts(OLD)]),
+            [lambda _: Mixture([mapped_from(NEW), InBatch.from_counts(NEW)])],
+        ),
+        Entry(
+            "leave it out where nothing is sampled",
+            lambda _: losses(sampled_values=IDS),
+            [lambda _: losses(sampled_values=drawn(Mixture(sampler()))), lambda _: losses()],
         ),
     ],
     "torch.sampler": [

@@ -172,7 +172,7 @@ def test_over_all_batches_of_two_the_mean_is_the_sum_over_the_catalog(monkeypatc
     loss = SampledSoftmaxLoss(sampler_of_six(Fixed), correct_positive=False)
     mean = 0.0
     for drawn, prob in enumerate_sequences(log_uniform_probs(SIZE), 2):
-        loss.sampler.drawn = torch.tensor(drawn)
+        loss.negatives.samplers[0].drawn = torch.tensor(drawn)
         mean += prob * sum_of_negatives(loss, query, table).item()
     expected = exact_sum(*arrays)
     assert (abs(mean / expected - 1) < 1e-5) == (wrong is None)

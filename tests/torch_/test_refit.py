@@ -112,11 +112,11 @@ def test_rows_follow_their_items(shared):
 
 def test_draws_go_on_over_the_new_catalog():
     (old, _), new = trained(), Model(NEW, 2)
-    untouched = Model(NEW, 2).loss.sampler
+    untouched = Model(NEW, 2).loss.negatives.samplers[0]
     warm_start(new, old, MAPS)
     for _ in range(3):
         untouched.sample_ids()  # as often as the old model drew
-    assert torch.equal(new.loss.sampler.sample_ids(), untouched.sample_ids())
+    assert torch.equal(new.loss.negatives.samplers[0].sample_ids(), untouched.sample_ids())
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
@@ -317,7 +317,7 @@ def test_other_models_are_refused():
 
 def test_a_model_without_the_stream_is_refused():
     old = trained()[0].state_dict()
-    del old["loss.sampler.stream._extra_state"]
+    del old["loss.negatives.sources.0.stream._extra_state"]
     refused("weights of the same names", Model(NEW, 2), old)
 
 

@@ -429,7 +429,7 @@ def test_evaluation_is_the_full_softmax_and_draws_nothing():
     scores = (query @ table.weight[3:].T / 0.5).detach()
     torch.testing.assert_close(found, functional.cross_entropy(scores, ids - 3))
     assert not found.requires_grad
-    assert loss.sampler.stream.state[0] == 0
+    assert loss.negatives.samplers[0].stream.state[0] == 0
     losses, ranks = loss.train().evaluate(
         torch.cat([query, query[:1]]), torch.cat([ids, torch.tensor([0])]), table
     )
@@ -445,7 +445,7 @@ def test_evaluation_is_the_full_softmax_and_draws_nothing():
 def test_the_stream_is_saved_with_the_loss():
     loss, (query, ids, table) = SampledSoftmaxLoss(sampler()), numbers()
     loss(query, ids, table)
-    assert list(loss.state_dict()) == ["sampler.stream._extra_state"]
+    assert list(loss.state_dict()) == ["negatives.sources.0.stream._extra_state"]
     fresh = SampledSoftmaxLoss(PopularityBasedSampler(14, 3, 5, 99))
     fresh.load_state_dict(loss.state_dict())
     torch.testing.assert_close(fresh(query, ids, table), loss(query, ids, table))

@@ -1,0 +1,281 @@
+"""Negatives from several sources, samplers and the batch, corrected by one expected count."""
+
+from typing import Any, Iterable, List, NamedTuple, Optional, Sequence, Tuple, Union
+
+import torch
+
+from merlin_popsampler.contract.sampler_settings import (
+    DistributionLike,
+    measured_distribution,
+    sampler_kwargs_from_counts,
+    sampler_kwargs_from_schema,
+)
+from merlin_popsampler.core.distributions import Empirical
+from merlin_popsampler.core.domain import IdDomain, MappedIds, id_domain
+from merlin_popsampler.core.expected_counts import build_expected_counts
+from merlin_popsampler.errors import PopSamplerError
+
+from .expected_counts import ExpectedCountsOnDevice
+from .ids import as_dense_ids
+from .inverse_cdf import Edges
+from .mapped_ids import MappedIdsOnDevice
+from .sampler import PopularityBasedSampler
+
+Source = Union[PopularityBasedSampler, "InBatch"]
+
+
+class InBatch(torch.nn.Module):  # type: ignore[misc]
+    """The positives of a batch's other rows as negatives of a row.
+
+    They come as often as the data has them, so only the measured distribution corrects for them:
+    among the other `rows - 1`, id d is expected `(rows - 1) p(d)` times.
+
+    Args:
+      max_id: last id that stands for an item, inclusive.
+      min_id: first one, inclusive.
+      distribution: the measured distribution of the data, `distributions.Empirical` undistorted, or
+        its configuration.
+      item_ids: integers `[items]`, the id of each rank, where ids are not in frequency order.
+
+    Raises:
+      PopSamplerError: another distribution, or one over other ids.
+
+    Examples:
+      >>> import numpy as np
+      >>> in_batch = InBatch.from_counts(np.array([3, 1, 2]))
+      >>> in_batch.expected_count([0, 1, 2], rows=7).tolist()
+      [3.0, 1.0, 2.0]
+    """
+
+    def __init__(
+        self,
+        max_id: int,
+        min_id: int = 0,
+        *,
+        distribution: DistributionLike,
+        item_ids: Any = None,
+    ) -> None:
+        super().__init__()
+        domain = id_domain(min_id, max_id, item_ids)
+        self.domain = MappedIdsOnDevice(domain) if isinstance(domain, MappedIds) else domain
+        self.distribution = measured_distribution(distribution, self.domain)
+        table = build_expected_counts(self.distribution, 1, unique=False)
+        self._edges = Edges(self.distribution.segments)
+        self._one_draw = ExpectedCountsOnDevice(table, self._edges, outside=0.0)
+
+    @classmethod
+    def from_schema(cls, schema: Any, column: Optional[str] = None) -> "InBatch":
+        """Makes the in-batch negatives of a data set.
+
+        Args:
+          schema: what `PopularityBasedSampler.from_schema` takes.
+          column: name of the item id's column; None finds the one tagged so.
+
+        Raises:
+          SchemaError: what `read_popularity` raises, and no measured steps.
+        """
+        found = sampler_kwargs_from_schema(schema, column, 1.0, {"distribution": Empirical.name})
+        return cls(found["max_id"], found["min_id"], distribution=found["distribution"])
+
+    @classmethod
+    def from_counts(cls, counts: Any, *, reserved_ids: Iterable[int] = ()) -> "InBatch":
+        """Makes the in-batch negatives of data whose items are counted, ids in any order.
+
+        Args:
+          counts: occurrences by integer id; see `popularity_from` for the forms.
+          reserved_ids: ids that do not stand for an item, such as padding.
+
+        Raises:
+          PopSamplerError: what `popularity_from` raises.
+        """
+        return cls(**sampler_kwargs_from_counts(counts, reserved_ids, 1.0, {}))
+
+    def expected_count(self, ids: Any, rows: Any) -> torch.Tensor:
+        """Returns how often ids are expected among the other rows of a batch.
+
+        Args:
+          ids: integers of any shape.
+          rows: integer or scalar tensor, the rows of the batch that have an item.
+
+        Returns:
+          float32 of the ids' shape, `(rows - 1) p(id)`; 0.0 for ids that stand for no item.
+        """
+        ids = as_dense_ids(ids, self.device)
+        others = torch.as_tensor(rows, device=self.device).sub(1).clamp(min=0)
+        counts: torch.Tensor = self._one_draw(self.domain.rank(ids)) * others
+        return counts
+
+    @property
+    def device(self) -> torch.device:
+        """Where the module is."""
+        device: torch.device = self._edges.device
+        return device
+
+
+class Draw(NamedTuple):
+    """The negatives that all rows of a batch share, and their expected counts.
+
+    Attributes:
+      sampled_ids: int64 `[k]`, of the samplers.
+      ids: int64 `[n]`: the positives of the batch, if they are negatives, then `sampled_ids`.
+      counts: float32 `[n]`, of `ids`.
+      true_counts: float32 `[rows]`, of the positives.
+    """
+
+    sampled_ids: torch.Tensor
+    ids: torch.Tensor
+    counts: torch.Tensor
+    true_counts: torch.Tensor
+
+
+class Mixture(torch.nn.Module):  # type: ignore[misc]
+    """Negatives of several sources, each corrected by its expected count over all sources.
+
+    An id is expected as often as the sum over the sources says, whichever of them it came from: so
+    the sum over all candidates of `exp(score) / expected count`, repeats kept, is an unbiased
+    estimate of the sum of `exp(score)` over the catalog without the row's positive.
+
+    Args:
+      sources: one or more `PopularityBasedSampler`, and at most one `InBatch`, over the same ids.
+
+    Raises:
+      PopSamplerError: no source, another kind of source, two `InBatch`, different ids.
+
+    Examples:
+      >>> import numpy as np
+      >>> counts = np.array([3, 1, 2])
+      >>> sampler = PopularityBasedSampler.from_counts(counts, max_num_samples=3)
+      >>> mixture = Mixture([sampler, InBatch.from_counts(counts)])
+      >>> mixture.expected_count([0, 1, 2], rows=7).tolist()
+      [4.0, 2.0, 3.0]
+    """
+
+    def __init__(self, sources: Sequence[Source]) -> None:
+        super().__init__()
+        self.sources = torch.nn.ModuleList(_checked(sources))
+
+    @property
+    def domain(self) -> Any:
+        """The ids that stand for an item."""
+        return self.sources[0].domain
+
+    @property
+    def in_batch(self) -> Optional[InBatch]:
+        """The source that is the batch itself, if it is one of them."""
+        return next((source for source in self.sources if isinstance(source, InBatch)), None)
+
+    @property
+    def samplers(self) -> List[PopularityBasedSampler]:
+        """The sources that draw."""
+        return [source for source in self.sources if not isinstance(source, InBatch)]
+
+    def sample_ids(self) -> torch.Tensor:
+        """Returns the next draws of all samplers: int64 `[sum of max_num_samples]`."""
+        drawn = [sampler.sample_ids() for sampler in self.samplers]
+        if not drawn:
+            return torch.zeros(0, dtype=torch.int64, device=self.sources[0].device)
+        return drawn[0] if len(drawn) == 1 else torch.cat(drawn)
+
+    def expected_count(self, ids: Any, rows: Any) -> torch.Tensor:
+        """Returns how often ids are expected among the negatives of a row.
+
+        Args:
+          ids: integers of any shape.
+          rows: integer or scalar tensor, the rows of the batch that have an item; samplers do not
+            ask for it.
+
+        Returns:
+          float32 of the ids' shape, positive: 1.0, no correction, for ids that are never a
+          negative.
+        """
+        return self._with_batch([s.expected_count(ids) for s in self.samplers], ids, rows)
+
+    def draw(self, true_ids: torch.Tensor, sampled_values: Any = None) -> Draw:
+        """Draws the negatives of a batch, or takes those that are given.
+
+        Args:
+          true_ids: int64 `[rows]`.
+          sampled_values: None, or a pair of `checked_values`: ids of the samplers, with their
+            expected counts over all samplers.
+        """
+        rows, here = self.domain.contains(true_ids).sum(), len(true_ids)
+        if sampled_values is None:
+            sampled_ids = self.sample_ids()
+            # Looked up together: for so few ids, the number of operations is what costs.
+            counts = self.expected_count(torch.cat([true_ids, sampled_ids]), rows)
+        else:
+            sampled_ids, given = sampled_values
+            counts = torch.cat(
+                [
+                    self.expected_count(true_ids, rows),
+                    self._with_batch([given], sampled_ids, rows),
+                ]
+            )
+        if self.in_batch is None:
+            return Draw(sampled_ids, sampled_ids, counts[here:], counts[:here])
+        return Draw(sampled_ids, torch.cat([true_ids, sampled_ids]), counts, counts[:here])
+
+    def checked_values(self, sampled_values: Any, device: torch.device) -> Tuple[Any, Any]:
+        """Checks draws from outside: int64 and float32 `[sum of max_num_samples]`.
+
+        Args:
+          sampled_values: a pair of ids and expected counts.
+          device: of the result.
+
+        Raises:
+          PopSamplerError: something else, or another number of ids than the samplers draw.
+        """
+        num = sum(sampler.max_num_samples for sampler in self.samplers)
+        pair = sampled_values if isinstance(sampled_values, (tuple, list)) else ()
+        if len(pair) == 2:
+            ids = as_dense_ids(pair[0], device)
+            counts = torch.as_tensor(pair[1], dtype=torch.float32, device=device).detach()
+            if ids.shape == counts.shape == (num,) and num:
+                return ids, counts
+        received = [list(getattr(part, "shape", [type(part).__name__])) for part in pair]
+        raise PopSamplerError(
+            f"Expected sampled_values as a pair of ids [{num}] and expected counts [{num}], what "
+            f"the samplers draw. Received: {type(sampled_values).__name__} of {received}. Pass "
+            "(ids, mixture.expected_count(ids, 0)) of ids = mixture.sample_ids(), or leave it out "
+            "where nothing is sampled."
+        )
+
+    def _with_batch(self, counts: List[torch.Tensor], ids: Any, rows: Any) -> torch.Tensor:
+        """Returns counts over samplers, and over the batch if it is a source."""
+        in_batch = self.in_batch
+        if in_batch is not None:
+            counts = [*counts, in_batch.expected_count(ids, rows)]
+        total = sum(counts[1:], counts[0])
+        outside = ~self.domain.contains(as_dense_ids(ids, total.device))
+        return total.masked_fill(outside | (total <= 0.0), 1.0)
+
+
+def as_mixture(negatives: Any) -> Mixture:
+    """Converts negatives as callers give them: a source, several, or a mixture of them."""
+    return negatives if isinstance(negatives, Mixture) else Mixture(negatives)
+
+
+def _checked(sources: Any) -> List[Source]:
+    """Returns the sources, if they can be mixed."""
+    several = isinstance(sources, (list, tuple, torch.nn.ModuleList))
+    checked: List[Source] = list(sources) if several else [sources]
+    kinds = [type(source).__name__ for source in checked]
+    fine = all(isinstance(source, (PopularityBasedSampler, InBatch)) for source in checked)
+    if not (checked and fine and sum(isinstance(each, InBatch) for each in checked) <= 1):
+        raise PopSamplerError(
+            "Expected one PopularityBasedSampler or more, and at most one InBatch, as sources of "
+            f"negatives. Received: {kinds}. Build each by its from_schema or from_counts."
+        )
+    if not all(_same(checked[0].domain, source.domain) for source in checked[1:]):
+        ranges = [f"{source.domain.min_id} to {source.domain.max_id}" for source in checked]
+        raise PopSamplerError(
+            f"Expected sources over the same ids, in the same order of popularity. Received: "
+            f"{', '.join(ranges)}. Build all of them from one schema, or from the same counts."
+        )
+    return checked
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, IdDomain) or isinstance(other, IdDomain):
+        return bool(one == other)
+    return bool(torch.equal(one.get_extra_state(), other.get_extra_state()))
