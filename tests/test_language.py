@@ -41,7 +41,7 @@ PAGES = [
 PROGRAMS = [*sorted(PACKAGE.rglob("*.py")), *sorted((ROOT / "workflows").glob("*.py"))]
 LATER = (
     "docs/refits.md",
-    "merlin_popsampler/(?!core|contract|compat|distributions|errors|__init__|tf|torch)",
+    "merlin_popsampler/(?!core|contract|compat|distributions|errors|__init__|tf|torch|store)",
     "merlin_popsampler/core/domain",
     "merlin_popsampler/contract/catalog_sampler",
     "merlin_popsampler/tf/(?:logits|negatives|sampled_softmax|sampler|stream|whole_catalog)",

@@ -255,8 +255,8 @@ def _times(column: Any, name: str, time_format: Optional[str]) -> pd.Series:
         expected = f"times of the format {time_format!r}" if time_format else "ISO 8601 times"
         raise PopSamplerError(
             f"Column {name!r}: expected numbers or {expected}. Received: {error}, in a column that "
-            f"begins with {column[0].as_py()!r}. Set --time-format, such as '%d/%m/%Y', or "
-            "name another column with --time-col."
+            f"begins with {column[0].as_py()!r}. Set the format, such as --time-format '%d/%m/%Y', "
+            "or name another column with --time-col."
         ) from error
     try:
         return column.to_pandas()

@@ -1,14 +1,15 @@
-"""The folder of one fit: the only module that knows what is in it.
+"""Reads and writes the folder of one fit, the fit artifact, and defines its files.
 
     unique.<name>.parquet       keys in the order of their ids, or a folder of part.<n>.parquet
     meta.<name>.parquet         where padding, null, unknown keys and keys begin
     popularity.<name>.parquet   counts of all ids from 0 on
-    map.<name>.parquet          old ids and new ones, where ids were put in order
+    map.<name>.parquet          old and new ids, if ids were renumbered
     manifest.json               all these files with their digests, and the contracts
 
-A folder is written by one fit, the manifest last, never changed, and removed manifest first: what
-has no manifest is on its way, or was given up. `<name>` is the column's, or that of the group of
-columns which share the vocabulary, in letters that every file system keeps apart.
+One fit writes a folder, the manifest last. It never changes afterwards. The manifest is removed
+first, so a folder without a manifest is an unfinished or abandoned fit. `<name>` is the name of the
+column, or of the group of columns that share the vocabulary, in characters that are distinct on
+every file system.
 """
 
 import io
@@ -35,7 +36,7 @@ _MANIFEST = "manifest.json"
 _FORMAT = 1
 _PLAIN = re.compile(r"[a-z0-9_][a-z0-9_.-]{0,59}")
 _MADE = re.compile(r".*-[0-9a-f]{32}")
-"""File names that stand for names which are not plain, see `_safe`."""
+"""Pattern of file names that encode other names, see `_safe`."""
 
 Files = Dict[str, str]
 """Digest of each file's bytes, by its path inside the folder."""
@@ -43,11 +44,11 @@ Files = Dict[str, str]
 
 @dataclass(frozen=True)
 class FitFolder:
-    """The folder of one fit.
+    """Names the folder of one fit.
 
     Args:
-      root: an `out_path` or a saved workflow's folder, as `filesystem.absolute` spells it.
-      place: of the fit's folder in it.
+      root: an `out_path` or the folder of a saved workflow, a result of `filesystem.absolute`.
+      place: path of the fit's folder in it.
     """
 
     root: str
@@ -60,11 +61,11 @@ class FitFolder:
 
 @dataclass(frozen=True)
 class FitArtifact:
-    """What a fit found of one column or group, and where it wrote it.
+    """Describes the result of a fit for one column or group, and its files.
 
     Args:
-      folder: the fit's.
-      files: by kind, the file or the parts of it.
+      folder: the folder of the fit.
+      files: by kind, the file or its parts.
       metadata: range, order and popularity curve of the ids.
     """
 
@@ -73,34 +74,34 @@ class FitArtifact:
     metadata: PopularityMetadata
 
     def path(self, kind: str) -> str:
-        """Of the file of a kind, or of the folder of its parts."""
+        """Returns the path of the file of a kind, or of the folder of its parts."""
         return f"{self.folder.path}/{next(iter(self.files[kind])).split('/')[0]}"
 
     def digest(self, kind: str) -> str:
-        """Digest of the bytes of a kind's file or parts."""
+        """Returns the digest of the bytes of a kind's file or parts."""
         return filesystem.digest_of("".join(self.files[kind].values()).encode())
 
     def read(self, kind: str) -> Iterator[bytes]:
-        """The bytes of a kind's file, or of its parts in their order: those that the fit wrote.
+        """Reads the bytes of a kind's file, or of its parts in order.
 
         Raises:
-          PopSamplerError: somebody else wrote, moved or removed a file since.
+          PopSamplerError: a file has been changed, moved or removed since the fit.
         """
         for name, digest in self.files[kind].items():
             yield _checked(f"{self.folder.path}/{name}", digest)
 
     def contents(self) -> Iterator[Tuple[str, bytes]]:
-        """Each file's path inside the folder and its bytes, see `read`."""
+        """Yields path and bytes of each file, see `read`."""
         for kind, files in self.files.items():
             yield from zip(files, self.read(kind))
 
     def check_files(self) -> None:
-        """Reads all files, see `read`."""
+        """Reads all files to check their digests, see `read`."""
         for _ in self.contents():
             pass
 
     def table(self, kind: str) -> "pd.DataFrame":
-        """The frame of a kind's file, see `read`."""
+        """Reads the frame of a kind's file, see `read`."""
         import pandas as pd
 
         path = self.path(kind)
@@ -108,21 +109,21 @@ class FitArtifact:
 
 
 def paths(kind: str, name: str, parts: int) -> List[str]:
-    """Of a file inside a fit's folder, or of its parts, where there are several.
+    """Returns the path of a file inside the folder of a fit, or the paths of its parts.
 
     Args:
-      kind: of the file.
-      name: the vocabulary's.
-      parts: how many it has.
+      kind: kind of the file.
+      name: name of the vocabulary.
+      parts: number of parts.
     """
     file = f"{kind}.{_safe(name)}.parquet"
     return [file] if parts == 1 else [f"{file}/part.{part}.parquet" for part in range(parts)]
 
 
 def write(folder: FitFolder, kind: str, name: str, frames: "Sequence[pd.DataFrame]") -> Files:
-    """Writes a file, or the parts of one where there are several frames, whose index is written.
+    """Writes a file, or its parts if there are several frames, including the index.
 
-    For the arguments see `paths`.
+    See `paths` for the arguments.
     """
     import pyarrow as pa
 
@@ -143,10 +144,10 @@ def write_part(folder: FitFolder, path: str, table: "pa.Table") -> Files:
 
 
 def complete(fitted: Mapping[str, FitArtifact]) -> None:
-    """Writes the manifest of the folder of one fit, by which it counts as complete.
+    """Writes the manifest of a fit, which makes the fit complete.
 
     Raises:
-      PopSamplerError: what the workers wrote is not there for this process.
+      PopSamplerError: this process does not see the files of the workers.
     """
     for found in fitted.values():
         for name in (name for files in found.files.values() for name in files):
@@ -162,19 +163,19 @@ def complete(fitted: Mapping[str, FitArtifact]) -> None:
 
 
 def is_complete(folder: FitFolder) -> bool:
-    """Whether a fit has written all of it."""
+    """Tests whether a folder holds a complete fit."""
     return filesystem.exists(f"{folder.path}/{_MANIFEST}")
 
 
 def remove(folder: FitFolder) -> None:
-    """Removes a folder, the manifest first: what cannot be removed now is left to a later fit."""
+    """Removes a folder, the manifest first; a later fit removes files that remain."""
     with suppress(OSError):
         filesystem.remove(f"{folder.path}/{_MANIFEST}")
         filesystem.remove(folder.path)
 
 
 def manifest_of(fitted: Mapping[str, FitArtifact]) -> Tuple[str, bytes]:
-    """Path inside the folder and bytes of a manifest, by the names of what was fitted."""
+    """Returns path and content of a manifest of artifacts by name."""
     columns = {
         name: {"files": dict(found.files), "popularity": found.metadata.to_dict()}
         for name, found in fitted.items()
@@ -183,7 +184,7 @@ def manifest_of(fitted: Mapping[str, FitArtifact]) -> Tuple[str, bytes]:
 
 
 def read_manifest(folder: FitFolder) -> Dict[str, FitArtifact]:
-    """What a folder's manifest says; nothing where there is none, or no longer."""
+    """Reads the manifest of a folder; empty if there is none, or if it was removed."""
     path = f"{folder.path}/{_MANIFEST}"
     try:
         content = filesystem.read_bytes(path)
@@ -227,7 +228,7 @@ def _checked(path: str, digest: str) -> bytes:
 
 
 def _safe(name: str) -> str:
-    """A file's name that no file system reads as a path or a pattern, or takes for another's."""
+    """Encodes a name as a file name that is distinct, and not a path or a pattern, everywhere."""
     if _PLAIN.fullmatch(name) and not _MADE.fullmatch(name):
         return name
     plain = re.sub(r"[^a-z0-9_.-]", "_", name.lower())[:40]
@@ -235,5 +236,5 @@ def _safe(name: str) -> str:
 
 
 def size_column(name: str) -> str:
-    """Column of the occurrences beside the keys of a `unique.*` file."""
+    """Name of the column of occurrences in a `unique.*` file."""
     return f"{name}_size"

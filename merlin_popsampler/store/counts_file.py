@@ -1,4 +1,4 @@
-"""The table of a `popularity.*` file: one row for each id from 0 on, and its count."""
+"""Reads and writes `popularity.*` files, which have one row for each id from 0 on."""
 
 from typing import TYPE_CHECKING, Iterable
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 
 def write(folder: FitFolder, name: str, counts: RunLengths, parts: int) -> Files:
-    """Writes a `popularity.*` file of the ids from 0 on, or its parts; one is held at a time.
+    """Writes a `popularity.*` file of the ids from 0 on, part by part.
 
     Args:
-      folder: the fit's.
-      name: the vocabulary's.
-      counts: of the ids.
-      parts: how many.
+      folder: the folder of the fit.
+      name: name of the vocabulary.
+      counts: counts of the ids.
+      parts: number of parts.
     """
-    import pyarrow as pa  # where a table is made: a report on a schema alone has no use for it
+    import pyarrow as pa  # here, since a report on a schema does not need it
 
     files: Files = {}
     bounds = [len(counts) * part // parts for part in range(parts + 1)]
@@ -36,10 +36,10 @@ def write(folder: FitFolder, name: str, counts: RunLengths, parts: int) -> Files
 
 
 def counts_of(frame: "pd.DataFrame", path: str) -> Ints:
-    """Counts of the ids from 0 on, int64 `[max_id + 1]`, of a `popularity.*` file's table.
+    """Returns the counts of the ids from 0 on, int64 `[max_id + 1]`, from a file's table.
 
     Raises:
-      PopSamplerError: another table; `path` is for the message.
+      PopSamplerError: the table has another form; the message names `path`.
     """
     if list(frame.columns) != ["id", "count"] or not np.array_equal(
         frame["id"], np.arange(len(frame))
@@ -53,12 +53,12 @@ def counts_of(frame: "pd.DataFrame", path: str) -> Ints:
 
 
 def read_counts(fitted: FitArtifact) -> Ints:
-    """Counts of the ids from 0 on that a fit wrote, see `counts_of`."""
+    """Reads the counts of the ids from 0 on that a fit wrote, see `counts_of`."""
     return counts_of(fitted.table(POPULARITY), fitted.path(POPULARITY))
 
 
 def counts_digest(blocks: Iterable[Ints]) -> str:
-    """Digest of counts, given in blocks: the same whoever wrote them, in whatever parts."""
+    """Computes the digest of counts in blocks; it does not depend on the division into parts."""
     return filesystem.digest_of_all(
         np.ascontiguousarray(block, dtype="<i8").tobytes() for block in blocks
     )

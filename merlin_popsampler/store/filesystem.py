@@ -1,7 +1,7 @@
-"""Bytes and data frames under exact names, on any file system.
+"""Reads and writes bytes and data frames under exact names, on any file system.
 
-Names are never patterns: fsspec's recursive calls read brackets and stars as such, so none is used.
-Reports that read no table start without pandas.
+Names are never patterns. Recursive calls of fsspec interpret brackets and stars, so this module
+uses none. pandas is imported on first use, since some reports read no table.
 """
 
 import io
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 
 _URL = re.compile(r"(file|local):|([a-z0-9+.-]{2,}::)*[a-z0-9+.-]{2,}://", re.IGNORECASE)
-"""How a URL begins; all else is a path of this machine, letter by letter."""
+"""Pattern of URLs; any other string is a local path, taken literally."""
 
 
 def make_folder(path: str) -> None:
-    """Makes a local folder, and those on the way; object stores have none.
+    """Creates a local folder and its parents; object stores have no folders.
 
     Raises:
-      PopSamplerError: it cannot be made.
+      PopSamplerError: the folder cannot be created.
     """
     fs, local = _filesystem(path)
     if not isinstance(fs, LocalFileSystem):
@@ -40,36 +40,37 @@ def make_folder(path: str) -> None:
 
 
 def write_bytes(path: str, content: bytes) -> None:
-    """Writes a file, making folders on the way: whoever looks sees it whole or not at all.
+    """Writes a file and its folders atomically, so that readers never see a part of it.
 
-    Nobody else may write it at that time.
+    No other process may write the file at the same time.
     """
     fs, local = _filesystem(path)
     fs.makedirs(os.path.dirname(local), exist_ok=True)
     if not isinstance(fs, LocalFileSystem):
-        fs.pipe_file(local, content)  # what is put there appears when all of it is
+        fs.pipe_file(local, content)  # an object appears when it is complete
         return
-    beside = f"{local}.tmp"
-    with fs.open(beside, "wb") as file:
+    staging = f"{local}.tmp"
+    with fs.open(staging, "wb") as file:
         file.write(content)
         file.flush()
-        os.fsync(file.fileno())  # a name that outlives the machine must not stand for nothing
-    os.replace(beside, local)
+        os.fsync(file.fileno())  # so that a crash cannot leave an empty file under this name
+    os.replace(staging, local)
 
 
-def put(path: str, contents: Iterable[Tuple[str, bytes]], beside: str) -> None:
-    """Puts a file, or a folder of files, in the place of what is there.
+def put(path: str, contents: Iterable[Tuple[str, bytes]], staging: str) -> None:
+    """Replaces a file, or a folder of files.
 
     Args:
-      path: of the file or folder.
-      contents: the files' paths in the folder, "" for a file itself, and their bytes, in the order
-        in which they appear in an object store; elsewhere they appear at once.
-      beside: a folder on the same file system, as `absolute` spells it, where local files are
-        written before they are renamed. Whatever fails may leave some there.
+      path: path of the file or folder.
+      contents: paths in the folder, "" for a file itself, and bytes. Local files appear at once. In
+        an object store they appear in this order.
+      staging: a folder on the same file system, a result of `absolute`. Local files are written
+      there
+        before they are renamed. An error may leave some of them there.
     """
     fs, local = _filesystem(path)
     renames = isinstance(fs, LocalFileSystem)
-    place = f"{beside}/{os.path.basename(local)}" if renames else path
+    place = f"{staging}/{os.path.basename(local)}" if renames else path
     remove(place)
     for name, content in contents:
         write_bytes(f"{place}/{name}".rstrip("/"), content)
@@ -77,16 +78,16 @@ def put(path: str, contents: Iterable[Tuple[str, bytes]], beside: str) -> None:
         fs.makedirs(os.path.dirname(local), exist_ok=True)
         try:
             os.replace(place, local)
-        except OSError:  # a folder that is not empty, or a file where a folder is to be
+        except OSError:  # the folder is not empty, or a file is in its place
             remove(path)
             os.replace(place, local)
 
 
 def read_bytes(path: str) -> bytes:
-    """The content of a file.
+    """Reads the content of a file.
 
     Raises:
-      PopSamplerError: there is none.
+      PopSamplerError: there is no such file.
     """
     fs, local = _filesystem(path)
     try:
@@ -100,9 +101,9 @@ def read_bytes(path: str) -> bytes:
 
 
 def remove(path: str) -> None:
-    """Removes a file, a link, or a folder and all that is below, if it is there."""
+    """Removes a file, a link, or a folder with its content, if it exists."""
     fs, local = _filesystem(path)
-    with suppress(FileNotFoundError):  # another process may remove anything of it, too
+    with suppress(FileNotFoundError):  # another process may remove files as well
         if fs.isfile(local) or (isinstance(fs, LocalFileSystem) and fs.islink(local)):
             fs.rm_file(local)
             return
@@ -118,7 +119,7 @@ def remove(path: str) -> None:
 
 
 def exists(path: str) -> bool:
-    """Whether there is a file or folder of that path; a file system that fails raises."""
+    """Tests whether a file or folder exists; errors of the file system are raised."""
     fs, local = _filesystem(path)
     try:
         fs.info(local)
@@ -128,13 +129,13 @@ def exists(path: str) -> bool:
 
 
 def is_file(path: str) -> bool:
-    """Whether there is a file of that path."""
+    """Tests whether a file exists."""
     fs, local = _filesystem(path)
     return bool(fs.isfile(local))
 
 
 def names_in(folder: str) -> List[str]:
-    """Names of the files and folders in a folder, sorted; none where there is no folder."""
+    """Lists the names of files and folders in a folder, sorted; empty if there is no folder."""
     fs, local = _filesystem(folder)
     try:
         entries = fs.ls(local, detail=False) if fs.isdir(local) else []
@@ -144,10 +145,10 @@ def names_in(folder: str) -> List[str]:
 
 
 def absolute(path: str) -> str:
-    """One spelling for one place, wherever the process stands: without links and dots.
+    """Returns the absolute path without links and dots, which identifies a file or folder.
 
     Raises:
-      PopSamplerError: a name that no local file can have.
+      PopSamplerError: no local file can have this name.
     """
     fs, local = _filesystem(path)
     if not isinstance(fs, LocalFileSystem):
@@ -159,12 +160,12 @@ def absolute(path: str) -> str:
 
 
 def digest_of(content: bytes) -> str:
-    """Digest of bytes, 32 hexadecimal digits."""
+    """Computes the digest of bytes, 32 hexadecimal digits."""
     return digest_of_all([content])
 
 
 def digest_of_all(contents: Iterable[bytes]) -> str:
-    """Digest of the bytes one after the other, of which one piece at a time is held."""
+    """Computes the digest of concatenated pieces, one piece at a time."""
     digest = blake2b(digest_size=16)
     for content in contents:
         digest.update(content)
@@ -172,10 +173,10 @@ def digest_of_all(contents: Iterable[bytes]) -> str:
 
 
 def read_table(path: str) -> "pd.DataFrame":
-    """A frame, its index included, from a parquet file or from a folder's parts in their order.
+    """Reads a frame with its index from a parquet file, or from the parts in a folder, in order.
 
     Raises:
-      PopSamplerError: nothing is there, or no parquet.
+      PopSamplerError: there is no such file, or it is not parquet.
     """
     fs, local = _filesystem(path)
     if not fs.isdir(local):
@@ -187,16 +188,16 @@ def read_table(path: str) -> "pd.DataFrame":
 
 
 def parse(content: bytes, path: str) -> "pd.DataFrame":
-    """The frame that a parquet file's bytes hold.
+    """Reads a frame from the bytes of a parquet file.
 
     Raises:
-      PopSamplerError: no parquet; `path` is for the message.
+      PopSamplerError: the bytes are not parquet; the message names `path`.
     """
     import pandas as pd
 
     try:
         return pd.read_parquet(io.BytesIO(content))
-    except ValueError as error:  # pyarrow's ArrowInvalid among them
+    except ValueError as error:  # includes pyarrow's ArrowInvalid
         raise PopSamplerError(
             f"Expected a parquet file. Received: {path}, {error}. Was it cut short, or written "
             "over? Fit again."
@@ -218,13 +219,13 @@ def _number(name: str) -> Tuple[int, str]:
 
 def _filesystem(path: str) -> Tuple[Any, str]:
     path = str(path)
-    if not _URL.match(path):  # fsspec would take "::" and "://" in it for those of a URL
+    if not _URL.match(path):  # fsspec would interpret "::" and "://" in it
         return LocalFileSystem(), os.path.abspath(os.path.expanduser(path))
     if "::" in path:
         raise PopSamplerError(
             f"Expected a path, or a URL of one file system. Received: {path!r}, which fsspec reads "
             "as a chain of several. Name the folder without '::'."
         )
-    # Object stores remember what they listed, and would not see what another process wrote since.
+    # Object stores cache listings, which would hide files that another process has written.
     fs, local = fsspec.core.url_to_fs(path, use_listings_cache=False)
     return fs, str(local)

@@ -1,4 +1,4 @@
-"""Where the folders of fits lie, and which of them are abandoned.
+"""Finds the folders of fits, and removes abandoned ones.
 
     <out_path>/categories/.fits/<time>-<number>/         of FrequencyCategorify
     <out_path>/frequency_order/.fits/<time>-<number>/    of FrequencyOrder
@@ -31,7 +31,7 @@ from .artifact import (
 
 _TIME = "%Y%m%dT%H%M%S.%f"
 _ABANDONED = timedelta(days=1)
-"""Age from which an unfinished fit is taken for abandoned."""
+"""Age after which an unfinished fit counts as abandoned."""
 
 _FITS = ".fits"
 _SAVED = "popsampler"
@@ -46,10 +46,10 @@ def new_folder(root: str, subfolder: str) -> FitFolder:
 
 
 def fits_below(root: str) -> List[Dict[str, FitArtifact]]:
-    """The complete fits in an `out_path`, one of its folders or a saved workflow, oldest first.
+    """Lists the complete fits in an `out_path`, one of its folders or a save, oldest first.
 
     Raises:
-      PopSamplerError: a manifest that cannot be read.
+      PopSamplerError: a manifest cannot be read.
     """
     root = filesystem.absolute(root)
     found = (
@@ -61,10 +61,10 @@ def fits_below(root: str) -> List[Dict[str, FitArtifact]]:
 
 
 def fitted_at(path: str) -> Optional[FitArtifact]:
-    """The fit that wrote a `unique.*` file, or None: it is not of a fit of ours.
+    """Returns the fit that wrote a `unique.*` file; None if no fit of this package did.
 
     Raises:
-      PopSamplerError: a manifest that cannot be read.
+      PopSamplerError: a manifest cannot be read.
     """
     fits = read_manifest(FitFolder(*path.rsplit("/", 2)[:2])).values()
     return next((fit for fit in fits if UNIQUE in fit.files and fit.path(UNIQUE) == path), None)
@@ -77,16 +77,16 @@ def began_later(one: FitFolder, other: FitFolder) -> bool:
 
 
 def remove_abandoned(root: str, subfolder: str, in_use: AbstractSet[FitFolder]) -> None:
-    """Removes unfinished fits that began more than a day ago. Other folders stay.
+    """Removes unfinished fits that began more than a day ago.
 
     Args:
       root: the `out_path`.
-      subfolder: the operator's.
+      subfolder: subfolder of the operator.
       in_use: folders that this process reads or writes.
     """
     for name in filesystem.names_in(f"{root}/{subfolder}/{_FITS}"):
         folder = FitFolder(root, f"{subfolder}/{_FITS}/{name}")
-        with suppress(OSError):  # of another user, perhaps: it may stay
+        with suppress(OSError):  # perhaps it belongs to another user
             if folder not in in_use and _is_old(name) and not is_complete(folder):
                 remove(folder)
 
@@ -97,37 +97,37 @@ def _is_old(name: str) -> bool:
 
 
 def _started(name: str) -> Optional[datetime]:
-    """The time in the name of a fit's folder; None for any other name."""
+    """Returns the time in the name of a fit's folder; None for any other name."""
     with suppress(ValueError):
         return datetime.strptime(name.split("-", maxsplit=1)[0], _TIME).replace(tzinfo=timezone.utc)
     return None
 
 
 def fits_in(root: str, subfolder: str) -> Tuple[str, int]:
-    """Where an operator's fits lie, and how many do."""
+    """Returns the folder and the number of an operator's fits."""
     folder = f"{filesystem.absolute(root)}/{subfolder}/{_FITS}"
     return folder, len(filesystem.names_in(folder))
 
 
-def saved(name: str, fitted: AnyFitted, beside: FitFolder) -> AnyFitted:
-    """Copies what a fit found into a saved workflow's folder, and returns it as it is there.
+def saved(name: str, fitted: AnyFitted, staging: FitFolder) -> AnyFitted:
+    """Copies an artifact into the folder of a saved workflow, and returns the copy.
 
-    Equal fits share one folder. What lies there whole stays, what is damaged is replaced.
+    Equal fits share one folder. A complete copy is kept, and a damaged one is replaced.
 
     Args:
-      name: the vocabulary's.
-      fitted: what is copied.
-      beside: a new folder in the saved workflow's, to write in before anybody sees it.
+      name: name of the vocabulary.
+      fitted: the artifact.
+      staging: a new folder in that of the saved workflow, for files before they are renamed.
 
     Raises:
-      PopSamplerError: the files are not those of the fit; nothing is copied then.
+      PopSamplerError: the files are not those of the fit; nothing is copied.
     """
     manifest = manifest_of({name: fitted})
     place = f"{_SAVED}/{filesystem.digest_of(manifest[1])}"
-    target = replace(fitted, folder=FitFolder(beside.root, place))
+    target = replace(fitted, folder=FitFolder(staging.root, place))
     if not _whole(target, *manifest):
-        filesystem.put(target.folder.path, chain(fitted.contents(), [manifest]), beside.path)
-        target.check_files()  # somebody may have removed some on their way
+        filesystem.put(target.folder.path, chain(fitted.contents(), [manifest]), staging.path)
+        target.check_files()  # another process may have removed files
     return target
 
 

@@ -1,7 +1,7 @@
-"""Files under the names that NVTabular's own Categorify gives them: reading and copying.
+"""Reads and writes files under the names that stock Categorify of NVTabular uses.
 
-The copies are for programs that read Categorify's files, NVTabular's own tests among them. The
-operators read a vocabulary by the `cat_path` in the schema, never by these names.
+The copies are for programs that read Categorify's files, such as NVTabular's own tests. The
+operators find a vocabulary by the `cat_path` in the schema, never by these names.
 """
 
 import re
@@ -17,29 +17,29 @@ from .artifact import CATEGORIES, META, UNIQUE, FitArtifact, FitFolder
 
 _KEYS = re.compile(rf"{UNIQUE}\.(.+)\.parquet")
 _LONGEST = 200
-"""Bytes of a name that leave room for what Categorify puts around it."""
+"""Longest name in bytes, to which Categorify adds a prefix and a suffix."""
 
 
-def export_categorify_files(fits: Mapping[str, FitArtifact], beside: FitFolder) -> None:
-    """Copies vocabularies, by name, to Categorify's folder of a root, over what lies there.
+def export_categorify_files(fits: Mapping[str, FitArtifact], staging: FitFolder) -> None:
+    """Copies vocabularies by name to Categorify's folder of a root, and overwrites files there.
 
     Names that no file can have are left out.
 
     Args:
-      fits: what is copied.
-      beside: a new folder in the root, where the copies are written before they are renamed.
+      fits: the artifacts, by name.
+      staging: a new folder in the root, for files before they are renamed.
     """
     for name, fitted in fits.items():
         if "/" in name or not name.isprintable() or len(name.encode()) > _LONGEST:
             continue
         for kind, files in fitted.files.items():
-            target = f"{beside.root}/{CATEGORIES}/{kind}.{name}.parquet"
+            target = f"{staging.root}/{CATEGORIES}/{kind}.{name}.parquet"
             names = ("/".join(file.split("/")[1:]) for file in files)
-            filesystem.put(target, zip(names, fitted.read(kind)), beside.path)
+            filesystem.put(target, zip(names, fitted.read(kind)), staging.path)
 
 
 def find_stock_vocabularies(root: str) -> Dict[str, str]:
-    """By vocabulary, the keys that lie where Categorify writes them, below a folder or in it."""
+    """Finds keys under Categorify's names in a folder or below it, by vocabulary."""
     found = {}
     for folder in (root, f"{root}/{CATEGORIES}"):
         for file in filesystem.names_in(folder):
@@ -50,21 +50,21 @@ def find_stock_vocabularies(root: str) -> Dict[str, str]:
 
 
 def meta_beside(path: str) -> str:
-    """Path of the `meta.*` file that Categorify writes beside a `unique.*` file."""
+    """Returns the path of the `meta.*` file that belongs to a `unique.*` file."""
     folder, name = path.rsplit("/", 1)
     return f"{folder}/{META}{name[len(UNIQUE) :]}"
 
 
 def read_sizes(path: str, name: str, min_id: int) -> Ints:
-    """Occurrences that an encoder wrote beside its keys, int64 `[items]`, in the ids' order.
+    """Reads the occurrences in a vocabulary file, int64 `[items]`, in the order of ids.
 
     Args:
-      path: the `unique.*` file, or folder of parts, of NVTabular's or our Categorify.
-      name: the vocabulary's name.
+      path: the `unique.*` file or folder of parts, of Categorify or FrequencyCategorify.
+      name: name of the vocabulary.
       min_id: first id that the encoder gives to a key.
 
     Raises:
-      FrequencyOrderError: no such file any more, no counts in it, or ids that start elsewhere.
+      FrequencyOrderError: the file was removed, has no counts, or starts with another id.
     """
     what_to_do = "Let FrequencyOrder count the ids (mode='count'), or fit the encoder again."
     if not filesystem.exists(path):
@@ -80,10 +80,10 @@ def read_sizes(path: str, name: str, min_id: int) -> Ints:
     ]
     if len(columns) != 1 or frame[columns[0]].dtype.kind not in "iu":
         raise FrequencyOrderError(
-            f"Column {name!r}: expected the encoder's counts beside its keys. Received: "
+            f"Column {name!r}: expected the encoder's counts with its keys. Received: "
             f"columns {list(frame.columns)} (as vocabs= leaves them). {what_to_do}"
         )
-    # A file that is numbered from 0 is shifted to its place by the encoder.
+    # The encoder shifts the ids of a file that is numbered from 0.
     if len(frame) and frame.index[0] not in (0, min_id):
         raise FrequencyOrderError(
             f"Column {name!r}: expected ids from {min_id} on. Received: a vocabulary numbered "
