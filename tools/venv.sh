@@ -3,6 +3,7 @@
 #
 #   tools/venv.sh main     .venv         NVTabular, Merlin Models, and the TensorFlow that they were
 #                                        released for, 2.12 (Python 3.8 to 3.11), or 2.21 (3.12, 3.13)
+#   tools/venv.sh py313    .venv-py313   that with TensorFlow 2.21, whatever else there is (Python 3.13, 3.12)
 #   tools/venv.sh keras3   .venv-keras3  TensorFlow 2.20, Keras 3, NVTabular       (Python 3.11)
 #   tools/venv.sh torch    .venv-torch   PyTorch 2.15, NVTabular, no TensorFlow    (Python 3.11)
 #   tools/venv.sh lint     .venv-lint    ruff, mypy, vermin, pre-commit            (Python 3.11)
@@ -10,7 +11,7 @@
 #   tools/venv.sh mutants  .venv-mutants mutmut, NVTabular, no TensorFlow          (Python 3.11)
 #
 # PYTHON=/path/to/python3.11 names the interpreter; otherwise it is the one that the environment already
-# has, or the newest usable one of PATH.
+# has, or the newest usable one of PATH, or of pyenv's. `tools/venv.sh py313 --find` prints it, and builds nothing.
 set -euo pipefail
 
 readonly UV_VERSION=0.13.9
@@ -25,7 +26,7 @@ die() { say "error: $*"; exit 1; }
 version_of() { "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null || true; }
 
 find_python() { # the versions that will do, the best one first
-  local wanted=" $* " version candidate seen=""
+  local wanted=" $* " version candidate seen="" pyenv=("${@/#/${PYENV_ROOT:-$HOME/.pyenv}/versions/}")
   if [[ -n "${PYTHON:-}" ]]; then
     version=$(version_of "$PYTHON")
     [[ -n "$version" ]] || die "PYTHON=$PYTHON does not run as a Python interpreter."
@@ -35,7 +36,8 @@ find_python() { # the versions that will do, the best one first
     command -v "$PYTHON"
     return
   fi
-  for candidate in "$(readlink -f "$venv/bin/python" || true)" "${@/#/python}" python3; do
+  for candidate in "$(readlink -f "$venv/bin/python" || true)" "${@/#/python}" python3 \
+    ${pyenv[@]/%/.*/bin/python}; do
     candidate=$(command -v "$candidate" || true)
     [[ -n "$candidate" ]] || continue
     version=$(version_of "$candidate")
@@ -74,17 +76,22 @@ find_uv() { # an uv that is here already, or one of our own: no pip of the machi
 
 case "${1:-}" in
   main) venv=.venv versions=(3.11 3.10 3.9 3.8 3.13 3.12) ;;
+  py313) venv=.venv-py313 versions=(3.13 3.12) ;;
   keras3) venv=.venv-keras3 versions=(3.11) ;;
   torch) venv=.venv-torch versions=(3.11) ;;
   lint) venv=.venv-lint versions=(3.11) ;;
   docs) venv=.venv-docs versions=(3.11) ;;
   mutants) venv=.venv-mutants versions=(3.11) ;;
-  *) die "Expected one of main, keras3, torch, lint, docs, mutants. Received: '${1:-}'." ;;
+  *) die "Expected one of main, py313, keras3, torch, lint, docs, mutants. Received: '${1:-}'." ;;
 esac
 python=$(find_python "${versions[@]}")
+if [[ "${2:-}" == --find ]]; then
+  printf '%s\n' "$python"
+  exit 0
+fi
 pins=constraints/${1/main/merlin}.txt
 reason=""
-if [[ "$1" == main ]]; then
+if [[ "$1" == main || "$1" == py313 ]]; then
   reason=", the versions that Merlin was released for,"
   case "$(version_of "$python")" in
     3.8 | 3.9 | 3.10) pins=constraints/merlin-py38.txt ;;
@@ -109,7 +116,7 @@ quiet=() # progress bars are for people
 [[ -t 2 ]] || quiet=(--quiet)
 "$uv" venv --quiet --python "$python" "$venv"
 "$uv" pip sync "${quiet[@]}" --python "$venv" --build-constraint constraints/build.txt "$pins"
-if [[ "$1" == main || "$1" == keras3 || "$1" == torch ]]; then
+if [[ "$1" == main || "$1" == py313 || "$1" == keras3 || "$1" == torch ]]; then
   "$uv" pip install --quiet --python "$venv" --no-deps --editable .
 fi
 printf '%s\n' "$stamp" >"$venv/.made-from"

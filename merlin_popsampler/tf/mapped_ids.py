@@ -21,7 +21,7 @@ _CONFIG = {"size", "checksum"}
 def add_domain(
     layer: Any, min_id: Any, max_id: Any, item_ids: Any
 ) -> Union[IdDomain, MappedIdsInWeights]:
-    """The ids of a layer, which gets weights where they are in no order.
+    """Makes the domain of a layer, with weights if its ids are not in frequency order.
 
     Args:
       layer: the Keras layer, of Keras 2 or 3, that will own the weights.
@@ -52,7 +52,7 @@ def add_domain(
 
 
 def config_of_ids(domain: Any) -> Optional[Dict[str, int]]:
-    """The configuration's `item_ids`: what tells them from others. They are in the weights."""
+    """Returns the configuration's `item_ids`: their number and checksum. Weights hold the ids."""
     if isinstance(domain, IdDomain):
         return None
     return {"size": domain.size, "checksum": domain.checksum}

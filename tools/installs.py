@@ -1,0 +1,139 @@
+"""Runs each install line of docs/installing.md in a fresh environment, and draws there.
+
+Every environment must draw the ids of tests/golden/samplers.json from one seed, by NumPy and by
+each framework that the line installs. `make installs` runs all lines, which takes hours:
+`ARGS="--lines torch --pythons 3.8 3.13 --installers uv"` selects. The table goes to
+out/installs.md.
+"""
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Dict, Iterator, List, NamedTuple, Optional
+
+ROOT = Path(__file__).parents[1]
+MINORS = range(8, 14)
+_ROW = re.compile(r"\| 3\.(\d+) to 3\.(\d+) \| `(?:uv )?(pip install '\.\[(\w+)\]')` \|")
+_STEPS = re.compile(r"```sh\n((?:pip install .*\n){2})```")
+NEEDS = {"torch": ["torch"], "tensorflow": ["tensorflow"], "nvtabular": ["nvtabular"]}
+NEEDS["models"] = NEEDS["two-steps"] = ["tensorflow", "nvtabular", "merlin.models.tf"]
+PIP_FOR_MERLIN = "pip<26.3"
+
+
+class Line(NamedTuple):
+    """What to type, for which Pythons."""
+
+    name: str
+    commands: List[str]
+    minors: List[int]
+
+
+def documented_lines() -> List[Line]:
+    """The lines of docs/installing.md, and the package by itself."""
+    text = (ROOT / "docs" / "installing.md").read_text(encoding="utf-8")
+    lines = [Line("bare", ["pip install ."], list(MINORS))]
+    for first, last, command, extra in _ROW.findall(text):
+        lines.append(Line(extra, [command], list(range(int(first), int(last) + 1))))
+    (steps,) = _STEPS.findall(text)
+    return [*lines, Line("two-steps", steps.splitlines(), [12, 13])]
+
+
+def interpreters() -> Dict[int, str]:
+    """By minor version, an interpreter that runs: those of PATH, then pyenv's."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    found: Dict[int, str] = {}
+    for minor in MINORS:
+        places = [f"python3.{minor}", *map(str, pyenv.glob(f"3.{minor}.*/bin/python"))]
+        for place in places:
+            if _runs(place):
+                found[minor] = place
+                break
+    return found
+
+
+def _runs(python: str) -> bool:
+    try:
+        done = subprocess.run([python, "-c", ""], capture_output=True, check=False)  # noqa: S603
+    except OSError:
+        return False
+    return done.returncode == 0
+
+
+def tried(line: Line, python: str, installer: str, uv: str) -> Optional[str]:
+    """None where the environment draws as it must; else the last line that was printed."""
+    with tempfile.TemporaryDirectory(prefix="installs-") as folder:
+        own = f"{folder}/venv/bin/python"
+        if installer == "uv":
+            steps = [f"{uv} venv --quiet --python {python} {folder}/venv"]
+            pip = f"{uv} pip install --quiet --python {own}"
+        else:
+            steps = [f"{python} -m venv {folder}/venv"]
+            pip = f"{own} -m pip install --quiet --disable-pip-version-check"
+            if line.name in ("nvtabular", "models", "two-steps"):
+                steps.append(f"{pip} '{PIP_FOR_MERLIN}'")
+        steps += [command.replace("pip install", pip, 1) for command in line.commands]
+        check = ROOT / "tools" / "installs_check.py"
+        golden = ROOT / "tests" / "golden" / "samplers.json"
+        needs = " ".join(NEEDS.get(line.name, []))
+        steps.append(f"cd {folder} && {own} -W ignore {check} {golden} {needs}")
+        env = {name: value for name, value in os.environ.items() if name not in _UNSET}
+        for step in steps:
+            done = subprocess.run(  # noqa: S602 - lines as a user types them, from our own page
+                step, shell=True, cwd=ROOT, env=env, capture_output=True, text=True, check=False
+            )
+            if done.returncode:
+                said = (done.stdout + done.stderr).strip().splitlines() or ["nothing was printed"]
+                return said[-1]
+    return None
+
+
+_UNSET = {"VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "PYTHON"}
+
+
+def rows(options: argparse.Namespace) -> Iterator[List[str]]:
+    """A row for each line, Python and installer, as they are done."""
+    pythons = interpreters()
+    for line in documented_lines():
+        if options.lines and line.name not in options.lines:
+            continue
+        for minor in line.minors:
+            version = f"3.{minor}"
+            if options.pythons and version not in options.pythons:
+                continue
+            for installer in options.installers:
+                began = time.monotonic()
+                if minor not in pythons:
+                    answer: Optional[str] = "no such Python here"
+                else:
+                    answer = tried(line, pythons[minor], installer, options.uv)
+                took = f"{time.monotonic() - began:.0f} s"
+                yield [line.name, version, installer, answer or "same ids", took]
+
+
+def main() -> int:
+    """Prints and writes the table; returns 1 where a line does not do what it promises."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--lines", nargs="+", metavar="NAME", help="bare, an extra, or two-steps")
+    parser.add_argument("--pythons", nargs="+", metavar="3.N")
+    parser.add_argument("--installers", nargs="+", default=["uv", "pip"], choices=["uv", "pip"])
+    parser.add_argument("--uv", default="uv", help="the uv to install with")
+    parser.add_argument("--output", type=Path, default=Path("out"))
+    options = parser.parse_args()
+    table = ["| line | Python | installer | result | time |", "|---|---|---|---|---|"]
+    failed = False
+    for row in rows(options):
+        table.append("| " + " | ".join(row) + " |")
+        print(table[-1], flush=True)
+        failed |= row[3] not in ("same ids", "no such Python here")
+    options.output.mkdir(parents=True, exist_ok=True)
+    (options.output / "installs.md").write_text("\n".join(table) + "\n", encoding="utf-8")
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,48 @@
+"""Draws in an environment that was just installed, and compares the ids with golden ones.
+
+`installs_check.py GOLDEN [MODULE ...]`: the file of golden samplers, and modules to import.
+"""
+
+import hashlib
+import importlib
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from merlin_popsampler import compat
+from merlin_popsampler.core.distributions import LogUniform
+from merlin_popsampler.core.reference_draw import draw_ranks
+from merlin_popsampler.core.stream_keys import seed_key
+
+CASE, MIN_ID, SIZE, DRAWS, SEED = "log-uniform, 20 of 400", 3, 400, 20, 17
+
+
+def check(ids, batch, source):
+    """Raises where ids are others than the golden ones."""
+    digest = hashlib.sha256(np.asarray(ids).astype("<i8").tobytes()).hexdigest()
+    if digest != batch["sha256"]:
+        raise SystemExit(f"{source} drew {np.asarray(ids).tolist()}, not {batch['first']}...")
+
+
+def main():
+    """Draws by NumPy and by each framework among the modules."""
+    golden, needed = json.loads(Path(sys.argv[1]).read_text())[CASE], sys.argv[2:]
+    if "nvtabular" in needed:
+        compat.enable()
+    for name in needed:
+        importlib.import_module(name)
+    for position, batch in enumerate(golden):
+        ranks = draw_ranks(LogUniform(SIZE), seed_key(SEED), position, DRAWS)
+        check(ranks + MIN_ID, batch, "NumPy")
+    for name in {"torch", "tensorflow"} & set(needed):
+        folder = {"torch": "torch", "tensorflow": "tf"}[name]
+        sampler = importlib.import_module(f"merlin_popsampler.{folder}").PopularityBasedSampler(
+            MIN_ID + SIZE - 1, MIN_ID, DRAWS, SEED
+        )
+        for batch in golden:
+            check(sampler.sample_ids().numpy(), batch, name)
+
+
+main()
