@@ -79,6 +79,7 @@ def test_programs_are_there_and_know_their_options(name, capsys):
 @EVERY_PAGE
 def test_files_of_the_checkout_are_there(name):
     folders = "merlin_popsampler|workflows|examples|benchmarks|tests|docs|constraints|tools|docker"
+    folders += "|findings"
     for code in code_of(TEXTS[name]):
         if re.fullmatch(rf"(?:{folders})/[\w/.]*", code):
             # the package may be an installed one
@@ -110,6 +111,13 @@ def test_the_reference_has_every_public_name():
 def test_the_demo_has_one_table():
     (table,) = re.findall(r"```text\n( +recall@20.*?)```", TEXTS["README.md"], re.DOTALL)
     assert table in TEXTS["docs/figures.md"]
+
+
+def test_each_finding_has_a_line():
+    scripts = {path.name for path in (ROOT / "findings").glob("*.sh")}
+    table = (ROOT / "findings/README.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| \[\w+\]\((\w+\.sh)\)", table, re.MULTILINE)
+    assert sorted(listed) == sorted(scripts)
 
 
 def test_examples_in_docstrings_are_shown_as_code():
