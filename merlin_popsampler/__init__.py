@@ -76,4 +76,4 @@ def __dir__() -> List[str]:
 
 
 if "tensorflow" in sys.modules and hasattr(sys.modules["tensorflow"], "keras"):
-    import_module(".tf.sampled_softmax", __name__)
+    import_module(".tf", __name__)

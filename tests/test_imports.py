@@ -105,7 +105,7 @@ def test_nothing_comes_in_through_a_third_module(module):
         ("tf.sampler", "def f():\n    from merlin_popsampler.ops import FrequencyCategorify"),
         ("tf.sampler", "from merlin_popsampler.store.filesystem import Ints"),
         ("tf.sampler", "from merlin.models.tf import Model"),
-        ("tf.merlin_models.interfaces", "import pandas"),
+        ("tf.merlin_interfaces", "import pandas"),
         ("tf.sampler", "from merlin_popsampler.torch import philox"),
         ("torch.sampler", "from merlin_popsampler.tf.ids import integers"),
         ("torch.sampler", "def f():\n    import tensorflow as tf"),
@@ -133,7 +133,7 @@ def test_a_wrong_import_is_found(module, source):
         ("ops.frequency_order", "import nvtabular\nfrom merlin import schema\nfrom . import keys"),
         ("ops.frequency_order", "from merlin_popsampler.contract import metadata"),
         ("tf.sampler", "import tensorflow as tf\nfrom .ranks import draw_ranks"),
-        ("tf.merlin_models.interfaces", "def f():\n    from merlin.models.tf import Model"),
+        ("tf.merlin_interfaces", "def f():\n    from merlin.models.tf import Model"),
         (
             "torch.sampler",
             "import torch\nfrom merlin_popsampler.core.distributions import Distribution",

@@ -5,15 +5,11 @@ The code interprets the tables of `core`, and builds none of its own. It may imp
 Models is in `merlin_models`.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from .logits import contrastive_logits
-    from .negatives import InBatch, Mixture
-    from .refit import warm_start
-    from .sampled_softmax import SampledSoftmax
-    from .sampler import PopularityBasedSampler
+from .logits import contrastive_logits
+from .negatives import InBatch, Mixture
+from .refit import warm_start
+from .sampled_softmax import SampledSoftmax
+from .sampler import PopularityBasedSampler
 
 __all__ = [
     "InBatch",
@@ -23,18 +19,3 @@ __all__ = [
     "contrastive_logits",
     "warm_start",
 ]
-
-_HOMES = {
-    "InBatch": "negatives",
-    "Mixture": "negatives",
-    "PopularityBasedSampler": "sampler",
-    "SampledSoftmax": "sampled_softmax",
-    "contrastive_logits": "logits",
-    "warm_start": "refit",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_HOMES[name]}", __name__), name)

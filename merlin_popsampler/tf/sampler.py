@@ -17,11 +17,10 @@ from merlin_popsampler.core.draw_plan import plan_draws
 from merlin_popsampler.core.expected_counts import ExpectedCounts, build_expected_counts
 from merlin_popsampler.core.tables import probs_by_id
 
-from . import stream
+from . import merlin_interfaces, stream
 from .expected_counts import expected_count
 from .ids import integers, is_symbolic
 from .mapped_ids import add_domain, config_of_ids
-from .merlin_models import interfaces
 from .ranks import draw_ranks
 
 
@@ -242,25 +241,25 @@ class PopularityBasedSampler(CatalogSampler, tf.keras.layers.Layer):  # type: ig
         Plain ids are answered by the method that `answer` names: "sampled_values", or, without a
         draw, "expected_count" or "probability".
         """
-        if interfaces.is_candidate(inputs):
-            interfaces.check_no_squeeze(inputs.id, self._max_num_samples)
-            return interfaces.sampled_candidate(inputs, self.sample_ids(), self.max_id)
+        if merlin_interfaces.is_candidate(inputs):
+            merlin_interfaces.check_no_squeeze(inputs.id, self._max_num_samples)
+            return merlin_interfaces.sampled_candidate(inputs, self.sample_ids(), self.max_id)
         if not isinstance(inputs, Mapping):
             return self._answer_now(answer, inputs)
         name = self.item_id_feature_name
-        interfaces.check_inputs(inputs, name)
-        interfaces.check_no_squeeze(inputs["embeddings"], self._max_num_samples)
-        return interfaces.like_batch(self.sample(item_weights), inputs, name, self.max_id)
+        merlin_interfaces.check_inputs(inputs, name)
+        merlin_interfaces.check_no_squeeze(inputs["embeddings"], self._max_num_samples)
+        return merlin_interfaces.like_batch(self.sample(item_weights), inputs, name, self.max_id)
 
     def sample(self, item_weights: Any) -> Any:
         """The first interface's answer: `EmbeddingWithMetadata` of the next batch of draws."""
-        interfaces.check_item_weights(item_weights, self.domain.cardinality)
+        merlin_interfaces.check_item_weights(item_weights, self.domain.cardinality)
         ids = self.sample_ids()
-        return interfaces.sampled_embeddings(item_weights, ids, self.item_id_feature_name)
+        return merlin_interfaces.sampled_embeddings(item_weights, ids, self.item_id_feature_name)
 
     def with_sampling_probs(self, candidate: Any) -> Any:
         """The second interface's candidate, with expected counts as its `sampling_prob`."""
-        return interfaces.candidate_with_counts(candidate, self.expected_count(candidate.id))
+        return merlin_interfaces.candidate_with_counts(candidate, self.expected_count(candidate.id))
 
     def add(self, *_: Any, **__: Any) -> None:
         """Both interfaces offer the batch to be remembered; this sampler needs no memory."""

@@ -13,7 +13,7 @@ from merlin_popsampler.contract.schema import with_popularity
 from merlin_popsampler.core.distributions import LogUniform
 from merlin_popsampler.core.domain import IdDomain
 from merlin_popsampler.tf.logits import one_positive_a_row
-from merlin_popsampler.tf.merlin_models.interfaces import check_no_squeeze
+from merlin_popsampler.tf.merlin_interfaces import check_no_squeeze
 from merlin_popsampler.tf.merlin_models.item_features import ItemFeatures, required
 from merlin_popsampler.tf.negatives import InBatch, Mixture
 from merlin_popsampler.tf.ranks import draw_ranks
@@ -263,7 +263,7 @@ TABLE = {
             [lambda _: losses(embedding(), *one_positive_a_row(tf.zeros([2, 2]), PAIRS)[:2])],
         ),
     ],
-    "tf.merlin_models.interfaces": [
+    "tf.merlin_interfaces": [
         Entry(
             "Expected item_weights with at least",
             lambda _: sampler().sample(tf.zeros([14, 3])),

@@ -90,7 +90,8 @@ def folder_of(module: str) -> str:
     parts = module.split(".")[1:]
     if parts == ["__init__"]:
         return ""
-    return "tf.merlin_models" if parts[:2] == ["tf", "merlin_models"] else parts[0]
+    merlin = parts[0] == "tf" and parts[1] in ("merlin_models", "merlin_interfaces")
+    return "tf.merlin_models" if merlin else parts[0]
 
 
 def violations(module: str, source: str) -> List[str]:

@@ -1,8 +1,8 @@
-"""Supports Merlin Models: its two sampler interfaces, its contrastive output, and item features.
+"""Supports Merlin Models: its contrastive output, and item features.
 
-No code outside of this folder may need Merlin Models, which imports on TensorFlow 2.12 only. Code
-that the sampler calls imports it on first use. `contrastive` and its parts, which subclass classes
-of Merlin Models, import it at once.
+No other folder needs Merlin Models, which imports on TensorFlow 2.12 only. `contrastive` and its
+parts subclass classes of Merlin Models. Both names load on first use, since `ItemFeatures` also
+works without Merlin Models.
 """
 
 from importlib import import_module

@@ -13,6 +13,7 @@ from merlin_popsampler.tf.hits import count_ahead, own_scores, tie_threshold
 from merlin_popsampler.tf.ids import integers
 from merlin_popsampler.tf.item_table import losses_kept
 from merlin_popsampler.tf.logits import Candidates, candidate_scores, clip_finite, corrected
+from merlin_popsampler.tf.merlin_interfaces import check_item_weights
 from merlin_popsampler.tf.metrics import NanMean
 from merlin_popsampler.tf.negatives import Mixture
 from merlin_popsampler.tf.whole_catalog import score_catalog
@@ -20,7 +21,6 @@ from merlin_popsampler.tf.whole_catalog import score_catalog
 from .catalog_vectors import catalog_vectors
 from .contrastive_settings import check_evaluation, check_settings, negatives_of
 from .evaluation_mean import EvaluationMean
-from .interfaces import check_item_weights
 from .item_tower import ItemTower
 from .log_probabilities import CandidateCrossEntropy, log_probabilities, ranked, targets_of
 from .saving import is_saving

@@ -8,7 +8,7 @@ import pytest
 tf = pytest.importorskip("tensorflow")
 
 from merlin_popsampler.errors import PopSamplerError
-from merlin_popsampler.tf.merlin_models import interfaces as answers
+from merlin_popsampler.tf import merlin_interfaces as answers
 from merlin_popsampler.tf.sampler import PopularityBasedSampler
 
 
