@@ -1,4 +1,9 @@
-"""Defines limits on scores and on their memory, for every framework."""
+"""Defines ranks, and limits on scores and on their memory, for every framework.
+
+The rank of an item is the number of other items whose score is greater, equal or NaN. So ties count
+against the item, and an item whose own score is NaN has the worst rank: all other items. A score is
+equal if it differs by at most `tie_tolerance`, times the lengths of both vectors.
+"""
 
 LARGEST = 1e7
 """Finite components of vectors are clipped to this size, so that each score is finite.
@@ -13,8 +18,24 @@ some pairwise losses take, is finite.
 """
 BLOCK_BYTES = 2**26
 """Size of one float32 matrix of scores, 64 MB. A few matrices of that size exist at a time."""
-TIED = 2.0**-21
-"""Scores tie if they differ by at most this, times the square root of the width and both lengths.
+OWN_ROWS = 64
+"""Number of rows whose own scores are the diagonal of one matrix product.
 
-Kernels that sum in another order compute equal scores with up to this difference.
+A matrix product may round its inputs (TensorFloat-32 on a GPU), whereas a sum of products does not.
+Then equal vectors would have different scores.
 """
+
+
+def tie_tolerance(dim: int) -> float:
+    """Returns the difference up to which scores of vectors of length 1 are equal.
+
+    Kernels that sum in another order compute equal scores with up to this difference.
+
+    Args:
+      dim: width of the vectors, at least 1.
+
+    Examples:
+      >>> tie_tolerance(4) == 2 * 2.0**-21
+      True
+    """
+    return float(2.0**-21 * dim**0.5)

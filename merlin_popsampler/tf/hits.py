@@ -1,22 +1,12 @@
-"""Computes the rank of a positive, from which every metric determines hits.
-
-The rank of an item is the number of other items whose score is greater, equal or NaN. So ties count
-against the positive. A positive whose own score is NaN has the worst rank: all other items.
-"""
+"""Computes ranks, and so hits, as `core.scores` defines them."""
 
 import tensorflow as tf
 
-from merlin_popsampler.core.scores import TIED
-
-_ROWS = 64
-"""Number of rows whose own scores are the diagonal of one matrix product."""
+from merlin_popsampler.core.scores import OWN_ROWS, tie_tolerance
 
 
 def own_scores(query: tf.Tensor, vectors: tf.Tensor) -> tf.Tensor:
     """Computes the score of each row's own item, with the rounding of a matrix product.
-
-    A matrix product may round its inputs (TensorFloat-32 on a GPU), whereas a sum of products does
-    not. Equal vectors would then have different scores.
 
     Args:
       query: float32 `[rows, dim]`.
@@ -28,7 +18,7 @@ def own_scores(query: tf.Tensor, vectors: tf.Tensor) -> tf.Tensor:
     rows, dim = tf.shape(query)[0], query.shape[-1]
 
     def parts(matrix: tf.Tensor) -> tf.Tensor:
-        return tf.reshape(tf.pad(matrix, [[0, -rows % _ROWS], [0, 0]]), [-1, _ROWS, dim])
+        return tf.reshape(tf.pad(matrix, [[0, -rows % OWN_ROWS], [0, 0]]), [-1, OWN_ROWS, dim])
 
     products = tf.matmul(parts(query), parts(vectors), transpose_b=True)
     return tf.reshape(tf.linalg.diag_part(products), [-1])[:rows]
@@ -46,8 +36,7 @@ def tie_threshold(scores: tf.Tensor, query: tf.Tensor, vectors: tf.Tensor) -> tf
       float32 `[rows]`; NaN if the own score is NaN.
     """
     size = tf.norm(query, axis=1) * tf.norm(vectors, axis=1)
-    rounding = TIED * tf.sqrt(tf.cast(tf.shape(query)[1], tf.float32))
-    return scores - rounding * size
+    return scores - tie_tolerance(query.shape[1]) * size
 
 
 def count_ahead(scores: tf.Tensor, threshold: tf.Tensor, ranked: tf.Tensor) -> tf.Tensor:

@@ -33,8 +33,7 @@ def score_catalog(
 
     Returns:
       Cross-entropy of the full softmax in nats (float32 `[rows]`), and the rank (int32 `[rows]`, 0
-      for the best): the number of other items, but those left out, whose score is greater than the
-      positive's, equal or NaN. So a positive whose own score is NaN has the worst rank.
+      for the best) among the items that are not left out, as `core.scores` defines it.
     """
     # A matrix of rows x catalog would not fit; what is kept of a block is two numbers a row.
     query = tf.stop_gradient(scale_by_temperature(query, temperature))

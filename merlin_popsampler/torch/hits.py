@@ -1,22 +1,12 @@
-"""Computes the rank of a positive, from which every metric determines hits.
-
-The rank of an item is the number of other items whose score is greater, equal or NaN. So ties count
-against the positive. A positive whose own score is NaN has the worst rank: all other items.
-"""
+"""Computes ranks, and so hits, as `core.scores` defines them."""
 
 import torch
 
-from merlin_popsampler.core.scores import TIED
-
-_ROWS = 64
-"""Number of rows whose own scores are the diagonal of one matrix product."""
+from merlin_popsampler.core.scores import OWN_ROWS, tie_tolerance
 
 
 def own_scores(query: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
     """Computes the score of each row's own item, with the rounding of a matrix product.
-
-    A matrix product may round its inputs (TensorFloat-32 on a GPU), whereas a sum of products does
-    not. Equal vectors would then have different scores.
 
     Args:
       query: float32 `[rows, dim]`.
@@ -25,7 +15,7 @@ def own_scores(query: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
     Returns:
       float32 `[rows]`.
     """
-    parts = zip(query.split(_ROWS), vectors.split(_ROWS))
+    parts = zip(query.split(OWN_ROWS), vectors.split(OWN_ROWS))
     return torch.cat([(some @ own.T).diagonal() for some, own in parts])
 
 
@@ -41,7 +31,7 @@ def tie_threshold(scores: torch.Tensor, query: torch.Tensor, vectors: torch.Tens
       float32 `[rows]`; NaN if the own score is NaN.
     """
     size = query.norm(dim=1) * vectors.norm(dim=1)
-    return scores - TIED * query.shape[1] ** 0.5 * size
+    return scores - tie_tolerance(query.shape[1]) * size
 
 
 def count_ahead(
