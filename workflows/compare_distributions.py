@@ -30,7 +30,7 @@ compat.enable()  # before the first import of Merlin
 import numpy as np
 import tensorflow as tf
 from flags import local_path, made, whole
-from progress import bar
+from tqdm import tqdm
 
 from merlin_popsampler import PopSamplerError, PopularityBasedSampler
 from merlin_popsampler.distributions import Empirical, PopularityCurve
@@ -139,7 +139,7 @@ def divergence(pair: Sequence[Sample], probs: Any, steps: int) -> float:
 def learning(numbers: Sequence[int], seeds: int, steps: int) -> List[Dict[str, Any]]:
     """Runs the learning experiment for each number of samples and each seed."""
     rows = []
-    pairs = bar(total=len(numbers) * seeds * 4, desc="learning", unit="pair")
+    pairs = tqdm(total=len(numbers) * seeds * 4, desc="learning", unit="pair", disable=None)
     for num_sampled in numbers:
         found: Dict[str, List[float]] = {}
         for seed in range(seeds):

@@ -5,8 +5,8 @@ from typing import Any, Callable, Dict
 
 import numpy as np
 import tensorflow as tf
-from progress import bar
 from stopping import METRIC, SLOWER, STEPS, Stopping
+from tqdm import tqdm
 
 
 def adam(learning_rate: float) -> Any:
@@ -44,7 +44,7 @@ class UntilNoBetter(tf.keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_train_begin(self, logs: Any = None) -> None:
         self.began = time.perf_counter()
-        self.batches = bar(desc=f"train {self.name}", unit="batch")
+        self.batches = tqdm(desc=f"train {self.name}", unit="batch", disable=None)
         self.epoch = self.steps = 0
         self._measure()
 

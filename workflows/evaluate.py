@@ -16,7 +16,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 import numpy.typing as npt
-from progress import bar
+from tqdm import tqdm
 
 from merlin_popsampler.core.domain import IdDomain
 
@@ -125,7 +125,8 @@ def gains_of(
     # Batches hold queries of similar length, since a recurrent model takes as many steps as the
     # longest.
     order = np.argsort([len(ids) for ids in queries], kind="stable")
-    for start in bar(range(0, len(queries), batch_size), desc=f"evaluate {name}", leave=False):
+    starts = range(0, len(queries), batch_size)
+    for start in tqdm(starts, desc=f"evaluate {name}", leave=False, disable=None):
         batch = order[start : start + batch_size]
         asked = [queries[row] for row in batch]
         scores = np.asarray(score(asked), dtype=np.float32)

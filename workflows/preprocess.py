@@ -175,12 +175,12 @@ def in_partitions(rows: pd.DataFrame) -> Any:
 def preprocess(args: argparse.Namespace) -> Dict[str, Any]:
     """Runs every step, writes every file, and returns the content of `preprocess.json`."""
     import nvtabular as nvt
-    from progress import bar
+    from tqdm import tqdm
 
     from merlin_popsampler import read_popularity
 
     columns = (args.user_col, args.item_col, args.time_col)
-    with bar(total=6, desc="preprocess", unit="step") as steps:
+    with tqdm(total=6, desc="preprocess", unit="step", disable=None) as steps:
         frame, item_keys = read_interactions(
             args.data or grocery_path(),
             columns,

@@ -26,9 +26,9 @@ from flags import made, training_parser
 from merlin.dataloader.torch import Loader
 from merlin.io import Dataset
 from models_torch import MODELS, Model, model_scorer, places, popular_items
-from progress import bar
 from splits import ENDED, ITEM, HeldOut, read_held_out, read_sessions
 from stopping import SLOWER, STEPS, Stopping, Verdict
+from tqdm import tqdm
 
 from merlin_popsampler import PopSamplerError, PopularityMetadata, read_popularity
 from merlin_popsampler.torch import PopularityBasedSampler, SampledSoftmaxLoss
@@ -96,9 +96,8 @@ def fit(
     training.judge(0, measured())
     began, steps = time.perf_counter(), 0
     for epoch in range(1, args.epochs + 1):
-        for ids, lengths in bar(
-            batches(loader, held_out.until, domain.min_id), desc=f"train {name}"
-        ):
+        rows = batches(loader, held_out.until, domain.min_id)
+        for ids, lengths in tqdm(rows, desc=f"train {name}", disable=None):
             training.optimizer.zero_grad()
             loss(model(ids, lengths), model.positives(ids, lengths), model.items).backward()
             training.optimizer.step()

@@ -142,7 +142,7 @@ def test_the_bar_shows_the_measure(monkeypatch):
         def close(self):
             shown.append("closed")
 
-    monkeypatch.setattr(early_stopping, "bar", lambda **options: Bar())
+    monkeypatch.setattr(early_stopping, "tqdm", lambda **options: Bar())
     Trained([0.1, 0.5, 0.25], epochs=2)
     assert shown[0]["recall@20"] == "0.1000"
     assert shown[-2]["recall@20"] == "0.5000" == shown[-2]["best"]
