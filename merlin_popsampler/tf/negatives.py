@@ -159,17 +159,47 @@ class Mixture(tf.keras.layers.Layer):  # type: ignore[misc]
           float32 of the ids' shape, positive: 1.0, no correction, for ids that are never a
           negative.
         """
-        outside = ~self.domain.contains(integers(ids))
         counts = [sampler.expected_count(ids) for sampler in self.samplers]
-        counts += [] if self.in_batch is None else [self.in_batch.expected_count(ids, rows)]
-        total = tf.add_n(counts)
+        return self._with_batch(counts, ids, rows)
+
+    def _with_batch(self, counts: List[tf.Tensor], ids: Any, rows: Any) -> tf.Tensor:
+        """Returns counts over samplers, and over the batch if it is a source."""
+        outside = ~self.domain.contains(integers(ids))
+        in_batch = self.in_batch
+        total = tf.add_n(
+            [*counts, *([] if in_batch is None else [in_batch.expected_count(ids, rows)])]
+        )
         return tf.where(outside | (total <= 0.0), 1.0, total)
+
+    def checked_values(self, sampled_values: Any) -> Tuple[tf.Tensor, tf.Tensor]:
+        """Checks draws from outside: int64 and float32 `[sum of max_num_samples]`.
+
+        Args:
+          sampled_values: a pair of ids and expected counts.
+
+        Raises:
+          PopSamplerError: something else, or another number of ids than the samplers draw.
+        """
+        num = sum(sampler.max_num_samples for sampler in self.samplers)
+        pair = sampled_values if isinstance(sampled_values, (tuple, list)) else ()
+        if len(pair) == 2:
+            ids, counts = tf.cast(integers(pair[0]), tf.int64), tf.cast(pair[1], tf.float32)
+            if all(part.shape.is_compatible_with([num]) for part in (ids, counts)) and num:
+                return tf.ensure_shape(ids, [num]), tf.stop_gradient(tf.ensure_shape(counts, [num]))
+        received = [str(getattr(part, "shape", type(part).__name__)) for part in pair]
+        raise PopSamplerError(
+            f"Expected sampled_values as a pair of ids [{num}] and expected counts [{num}], what "
+            f"the samplers draw. Received: {type(sampled_values).__name__} of {received}. Pass "
+            "(ids, mixture.expected_count(ids, 0)) of ids = mixture.sample_ids(), or leave it out "
+            "where nothing is sampled."
+        )
 
     def candidates(
         self,
         true_ids: tf.Tensor,
         true_vectors: tf.Tensor,
         lookup: Callable[[tf.Tensor], tf.Tensor],
+        sampled_values: Any = None,
     ) -> Tuple[Candidates, Candidates]:
         """Draws, looks up and corrects each row's positive and the negatives that all rows share.
 
@@ -178,14 +208,22 @@ class Mixture(tf.keras.layers.Layer):  # type: ignore[misc]
           true_vectors: floats `[rows, dim]`, theirs. As negatives of other rows, those of ids that
             stand for no item are zeros, since a NaN would be NaN under the mask too.
           lookup: vectors `[n, dim]` of the ids `[n]` that were drawn.
+          sampled_values: None, or a pair of `checked_values` in place of new draws: ids of the
+            samplers, with their expected counts over all samplers.
         """
         true_ids = tf.cast(integers(true_ids), tf.int64)
-        sampled_ids = self.sample_ids()
         counting = self.domain.contains(true_ids)
         rows = tf.math.count_nonzero(counting, dtype=tf.int32)
         true_vectors = tf.where(counting[:, None], true_vectors, tf.zeros_like(true_vectors))
-        ids = tf.concat([true_ids, sampled_ids], 0)
-        counts = self.expected_count(ids, rows)
+        if sampled_values is None:
+            sampled_ids = self.sample_ids()
+            ids = tf.concat([true_ids, sampled_ids], 0)
+            counts = self.expected_count(ids, rows)
+        else:
+            sampled_ids, given = sampled_values
+            ids = tf.concat([true_ids, sampled_ids], 0)
+            true_counts = self.expected_count(true_ids, rows)
+            counts = tf.concat([true_counts, self._with_batch([given], sampled_ids, rows)], 0)
         here = tf.size(true_ids)
         positive = Candidates(true_vectors, true_ids, counts[:here])
         if not self.samplers:

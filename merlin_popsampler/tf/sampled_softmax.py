@@ -90,6 +90,7 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
         training: Optional[bool] = None,
         *,
         hard_negative_ids: Any = None,
+        sampled_values: Any = None,
         **kwargs: Any,
     ) -> Any:
         """See `call`. An `Embedding` layer becomes a part of this one, and is no argument any more.
@@ -111,6 +112,7 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
             "excluded_ids": excluded_ids,
             "training": training,
             "hard_negative_ids": hard_negative_ids,
+            "sampled_values": sampled_values,
         }
         kwargs.update({name: value for name, value in given.items() if value is not None})
         return super().__call__(queries, true_ids, **kwargs)
@@ -138,6 +140,7 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
         training: Optional[bool] = None,
         *,
         hard_negative_ids: Any = None,
+        sampled_values: Any = None,
     ) -> tf.Tensor:
         """Loss of each row.
 
@@ -157,6 +160,10 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
             row, not on the samples. An id that is sampled as well counts once, as the hard
             negative. Repeats count once; the row's positive, its excluded ids and reserved ids
             (padding) never count. An evaluation ignores them.
+          sampled_values: a pair of ids `[n]` and expected counts `[n]` in place of new draws, n the
+            sum of the samplers' `max_num_samples`: what the samplers drew elsewhere. The counts are
+            those over all samplers; the loss adds the batch's and looks up the positives'. An
+            evaluation ignores them.
 
         Returns:
           float32 `[batch]`, nats, 0 where the item is none.
@@ -178,10 +185,12 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
             excluded_ids = as_id_lists("excluded_ids", excluded_ids, ids)
         if hard_negative_ids is not None:
             hard_negative_ids = as_id_lists("hard_negative_ids", hard_negative_ids, ids)
+        if sampled_values is not None:
+            sampled_values = self.negatives.checked_values(sampled_values)
         if not training:
             return self._evaluated(queries, safe_ids, table, excluded_ids, counting)
         positive, negative = self.negatives.candidates(
-            ids, look_up(table, safe_ids), partial(look_up, table)
+            ids, look_up(table, safe_ids), partial(look_up, table), sampled_values
         )
         logits = contrastive_logits(
             queries,

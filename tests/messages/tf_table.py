@@ -65,10 +65,15 @@ def symbolic():
     return tf.keras.Input([2]), tf.keras.Input([], dtype="int64")
 
 
-def losses(table, queries=None, true_ids=IDS, layer=None, excluded_ids=None):
+def losses(table, queries=None, true_ids=IDS, layer=None, excluded_ids=None, **arguments):
     layer = layer or SampledSoftmax(sampler())
     queries = tf.zeros([2, 2]) if queries is None else queries
-    return layer(queries, true_ids, table, excluded_ids, training=True)
+    return layer(queries, true_ids, table, excluded_ids, training=True, **arguments)
+
+
+def drawn(mixture):
+    ids = mixture.sample_ids()
+    return ids, mixture.expected_count(ids, 0)
 
 
 def draw(algorithm):
@@ -181,6 +186,14 @@ TABLE = {
         ),
     ],
     "tf.negatives": [
+        Entry(
+            "leave it out where nothing is sampled",
+            lambda _: losses(embedding(), sampled_values=IDS),
+            [
+                lambda _: losses(embedding(), sampled_values=drawn(Mixture(sampler()))),
+                lambda _: losses(embedding()),
+            ],
+        ),
         Entry(
             "and at most one InBatch",
             lambda _: Mixture(["in-batch"]),

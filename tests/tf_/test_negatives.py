@@ -7,6 +7,7 @@ tf = pytest.importorskip("tensorflow")
 
 from merlin_popsampler import PopSamplerError
 from merlin_popsampler.core.domain import IdDomain
+from merlin_popsampler.tf import SampledSoftmax
 from merlin_popsampler.tf.logits import contrastive_logits
 from merlin_popsampler.tf.negatives import InBatch, Mixture, as_mixture
 from tests.conftest import SEED
@@ -142,3 +143,68 @@ def test_what_cannot_be_mixed_is_refused():
 def test_in_batch_negatives_follow_the_counts_of_the_data(distribution):
     with pytest.raises(PopSamplerError, match="measured distribution"):
         in_batch(distribution=DISTRIBUTIONS[distribution])
+
+
+# ------------------------------------------------------------------ draws from outside
+
+
+def given(sources):
+    """Draws of twin samplers, with their counts over all samplers."""
+    twin = Mixture(Mixture(sources()).samplers)
+    ids = twin.sample_ids()
+    return ids, twin.expected_count(ids, 0)
+
+
+@pytest.mark.parametrize("correct", [True, False])
+@pytest.mark.parametrize("sources", ["samples", "both", "three"])
+def test_draws_from_outside_give_the_loss_of_the_same_draws(sources, correct):
+    rng, ids = np.random.default_rng(3), np.array([3, 14, 7, 7, 0, 5])
+    query, table = (tf.constant(rng.normal(size=(n, 4)), tf.float32) for n in (6, 15))
+    layers = [SampledSoftmax(SOURCES[sources](), correct_positive=correct) for _ in range(2)]
+    values = given(SOURCES[sources])
+    found = layers[0](query, ids, table, training=True, sampled_values=values)
+    np.testing.assert_allclose(found, layers[1](query, ids, table, training=True), rtol=1e-6)
+    # The first batch is still to come: none was drawn for the loss.
+    np.testing.assert_array_equal(layers[0].negatives.sample_ids(), values[0])
+    evaluated = layers[0](query, ids, table, training=False, sampled_values=values)
+    np.testing.assert_allclose(evaluated, layers[1](query, ids, table, training=False))
+
+
+def test_a_functional_model_takes_draws_as_inputs():
+    users, items = (tf.keras.Input([], dtype="int64") for _ in range(2))
+    drawn = tf.keras.Input(batch_shape=[5], dtype="int64")
+    counts = tf.keras.Input(batch_shape=[5], dtype="float32")
+    queries = tf.keras.layers.Embedding(20, 4, name="users")(users)
+    layer, table = SampledSoftmax(sampler()), tf.keras.layers.Embedding(15, 4)
+    losses = layer(queries, items, table, sampled_values=(drawn, counts))
+    model = tf.keras.Model([users, items, drawn, counts], losses)
+    arrays = [np.arange(6), np.arange(3, 9), *given(sampler)]
+    found = model(arrays, training=True)
+    expected = SampledSoftmax(sampler())(
+        tf.gather(model.get_layer("users").get_weights()[0], arrays[0]),
+        arrays[1],
+        tf.constant(table.get_weights()[0]),
+        training=True,
+    )
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.arange(3, 8),
+        (np.arange(3, 8),),
+        (np.arange(3, 7), np.ones(4)),
+        (np.arange(3, 8)[None], np.ones([1, 5])),
+        (np.ones(5), np.ones(5)),
+    ],
+)
+def test_draws_of_another_form_are_refused(values, training):
+    layer = SampledSoftmax(sampler())
+    with pytest.raises(PopSamplerError, match="sampled_values|integer ids"):
+        layer(tf.zeros([2, 4]), [3, 4], tf.zeros([15, 4]), training=training, sampled_values=values)
+    with pytest.raises(PopSamplerError, match="sampled_values"):
+        SampledSoftmax(in_batch())(
+            tf.zeros([2, 4]), [3, 4], tf.zeros([15, 4]), sampled_values=([3], [1.0])
+        )
