@@ -4,6 +4,7 @@ The code interprets the tables of `core`, and builds none of its own. It may imp
 `core`, `contract` and torch. It never imports TensorFlow, NVTabular or pandas.
 """
 
+from .all_items import AllItems
 from .logits import contrastive_logits
 from .negatives import InBatch, Mixture
 from .refit import warm_start
@@ -11,6 +12,7 @@ from .sampled_softmax import SampledSoftmaxLoss
 from .sampler import PopularityBasedSampler
 
 __all__ = [
+    "AllItems",
     "InBatch",
     "Mixture",
     "PopularityBasedSampler",

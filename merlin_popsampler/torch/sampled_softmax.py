@@ -8,11 +8,12 @@ from torch import distributed
 from merlin_popsampler.core.checks import fraction, positive_number
 from merlin_popsampler.errors import PopSamplerError
 
+from .all_items import AllItems
 from .hard_negatives import hard_log_sums, hard_negatives
 from .id_lists import IdLists, as_id_lists, join
 from .ids import as_dense_ids, dense
 from .item_table import catalog_vectors, checked_table, look_up
-from .logits import Candidates, contrastive_logits, cross_entropy
+from .logits import Candidates, contrastive_logits, cross_entropy, scale_by_temperature
 from .negatives import as_mixture
 from .whole_catalog import score_catalog
 
@@ -48,8 +49,9 @@ class SampledSoftmaxLoss(torch.nn.Module):  # type: ignore[misc]
     does not count them.
 
     Args:
-      negatives: a `PopularityBasedSampler`, an `InBatch`, a list of these, or a `Mixture`. It is a
-        part of this module, so that its `state_dict` has the streams.
+      negatives: a `PopularityBasedSampler`, an `InBatch`, a list of these, a `Mixture`, or
+        `AllItems` for the full softmax. It is a part of this module, so that its `state_dict` has
+        the streams.
       temperature: positive number; scores are divided by it.
       correct_positive: see `contrastive_logits`.
       logq_strength: from 0 to 1, the strength of the correction; see `contrastive_logits`.
@@ -92,7 +94,8 @@ class SampledSoftmaxLoss(torch.nn.Module):  # type: ignore[misc]
                 f"Expected reduction='mean' with across_ranks=True. Received: {reduction!r}. "
                 "Leave across_ranks out: sums need no common divisor."
             )
-        self.negatives = as_mixture(negatives)
+        is_full = isinstance(negatives, AllItems)
+        self.negatives = negatives if is_full else as_mixture(negatives)
         self.temperature = positive_number(
             "temperature", temperature, "Pass 1.0 for scores as they are."
         )
@@ -148,10 +151,13 @@ class SampledSoftmaxLoss(torch.nn.Module):  # type: ignore[misc]
             hard = as_id_lists("hard_negative_ids", hard_negative_ids, shape, device)
         if sampled_values is not None:
             sampled_values = self.negatives.checked_values(sampled_values, queries.device)
-        if self.training:
-            losses = self._sampled(batch, hard, sampled_values)
-        else:
+        if not self.training:
             losses = self._ranked(batch)[0]
+        elif isinstance(self.negatives, AllItems):
+            query = scale_by_temperature(batch.queries, self.temperature)
+            losses = self.negatives.losses(query, batch.safe_ids, batch.table, batch.excluded)
+        else:
+            losses = self._sampled(batch, hard, sampled_values)
         losses = torch.where(batch.has_item, losses, 0.0)
         if self.reduction == "none":
             return losses.reshape(queries.shape[:-1])

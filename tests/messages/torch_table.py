@@ -7,6 +7,7 @@ import torch
 from merlin_popsampler import IdMap
 from merlin_popsampler.core.domain import IdDomain
 from merlin_popsampler.torch import (
+    AllItems,
     InBatch,
     Mixture,
     PopularityBasedSampler,
@@ -27,6 +28,10 @@ def jagged():
     return torch.nested.nested_tensor([IDS, IDS[:1]], layout=torch.jagged)
 
 
+def sparse_table():
+    return torch.nn.Embedding(15, 2, sparse=True)
+
+
 def drawn(mixture):
     ids = mixture.sample_ids()
     return ids, mixture.expected_count(ids, 0)
@@ -39,10 +44,11 @@ def losses(
     table=None,
     excluded_ids=None,
     sampled_values=None,
+    negatives=None,
     **settings,
 ):
     table = table or torch.nn.Embedding(rows, 2)
-    loss = SampledSoftmaxLoss(sampler(), **settings)
+    loss = SampledSoftmaxLoss(negatives or sampler(), **settings)
     return loss(queries, true_ids, table, excluded_ids, sampled_values=sampled_values)
 
 
@@ -246,6 +252,24 @@ TABLE = {
             "Make both in the same way, or leave both out",
             lambda _: warm(make=lambda owner: optimizer(owner, torch.optim.Adagrad)),
             [lambda _: warm(), lambda _: warm(optimizers=0)],
+        ),
+    ],
+    "torch.all_items": [
+        Entry(
+            "or pass a sampler as negatives",
+            lambda _: losses(negatives=AllItems(14, 3), sampled_values=drawn(Mixture(sampler()))),
+            [
+                lambda _: losses(negatives=AllItems(14, 3)),
+                lambda _: losses(sampled_values=drawn(Mixture(sampler()))),
+            ],
+        ),
+        Entry(
+            "or sample the negatives",
+            lambda _: losses(negatives=AllItems(14, 3), table=sparse_table()),
+            [
+                lambda _: losses(negatives=AllItems(14, 3)),
+                lambda _: losses(table=sparse_table()),
+            ],
         ),
     ],
     "torch.negatives": [
