@@ -5,7 +5,7 @@
 #           users with 50 items, no negative comes from the upper 30 % of the ids.
 # Versions: recommenders 1.2.1, pandas 2.2.3, NumPy 1.26.4.
 # Matters:  a model can tell positives from negatives by the id alone. Items of small ids, mostly the oldest of a catalogue,
-#           are pushed down; the newest third never is.
+#           are pushed down; the newest never are.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
