@@ -3,7 +3,7 @@
 SHELL := bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv venv-py313 venv-keras3 venv-torch venv-lint venv-docs venv-mutants demo notebook test test-py313 test-keras3 test-torch lint format hooks benchmark benchmark-torch scale docs wheel release-check conformance installs crashes mutants clean
+.PHONY: help venv venv-py313 venv-keras3 venv-torch venv-lint venv-docs venv-mutants demo notebook test test-py313 test-keras3 test-torch lint format hooks benchmark benchmark-torch scale docs wheel release-check conformance installs peers crashes mutants clean
 
 export PYTHON
 # Much here starts many processes, and each would compile anew whatever it imports.
@@ -107,6 +107,9 @@ conformance: venv ## Merlin Models' own tests with our classes in place of their
 
 installs: venv-lint ## each line of docs/installing.md in a fresh environment, on every Python that is here (hours)
 	.venv-lint/bin/python tools/installs.py --uv .venv-lint/bin/uv --output $(OUT) $(ARGS)
+
+peers: venv-lint ## the recipes of docs/recipes.md, in an environment of each library; ARGS=RecBole for one
+	.venv-lint/bin/python tools/peers.py --uv $(abspath .venv-lint/bin/uv) $(ARGS)
 
 crashes: venv ## kill, fail and disturb fits, saves and loads at every call to the file system (an hour)
 	.venv/bin/python -m tests.support.crashes $(ARGS)

@@ -64,7 +64,7 @@ def policy():
 @pytest.mark.parametrize("precision", ["float32", "mixed_float16", "mixed_bfloat16"])
 def test_tensorflow_alone(precision, policy):
     policy(precision)
-    names = recipe("TensorFlow alone")
+    names = recipe("TensorFlow")
     layer, true_ids = names["layer"], names["true_ids"]
     assert names["loss"].dtype == tf.float32
     queries = tf.cast(names["queries"], precision.replace("mixed_", ""))

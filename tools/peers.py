@@ -1,0 +1,60 @@
+"""Runs the recipes of docs/recipes.md with the libraries themselves, and checks their losses.
+
+Makes an environment of Python 3.11 for each library, one after the other, and deletes it:
+`make peers`, or `make peers ARGS=RecBole`. The oracle is a softmax over the positive and the
+samples in float64.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PEERS = {
+    "TensorFlow Recommenders": ["tensorflow-recommenders==0.7.7", "tensorflow==2.12.1"],
+    "Keras Recommenders": ["keras-rs==0.4.0", "keras==3.15.1", "tensorflow==2.20.0"],
+    # Its code names what NumPy 2 and pandas 3 have dropped.
+    "RecBole": ["recbole==1.2.1", "torch==2.15.0", "numpy<2", "pandas<3", "setuptools<81"],
+}
+"""By section of the page, what it needs."""
+
+
+def result_of(peer: str, uv: str, python: str) -> str:
+    """Installs a peer and the package, and checks the recipe there."""
+    with tempfile.TemporaryDirectory(prefix="peers-") as folder:
+        own = f"{folder}/venv/bin/python"
+        needed = [*PEERS[peer], "pytest", str(ROOT)]
+        steps = [
+            [uv, "venv", "--quiet", "--python", python, f"{folder}/venv"],
+            [uv, "pip", "install", "--quiet", "--python", own, *needed],
+            [own, "-W", "ignore", str(ROOT / "tools" / "peers_check.py"), peer],
+        ]
+        for step in steps:
+            done = subprocess.run(  # noqa: S603 - ours
+                step, cwd=folder, capture_output=True, text=True, check=False
+            )
+            if done.returncode:
+                return (done.stdout + done.stderr).strip()[-2000:]
+    return ""
+
+
+def main() -> int:
+    """Prints a line for each library; returns 1 where a recipe fails."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("peers", nargs="*", help=f"some of {', '.join(PEERS)}; all by default")
+    parser.add_argument("--uv", default="uv", help="the uv to install with")
+    options = parser.parse_args()
+    failed = False
+    for peer in options.peers or PEERS:
+        began = time.monotonic()
+        said = result_of(peer, options.uv, sys.executable)
+        failed |= bool(said)
+        print(f"{peer}: {said or 'as computed by hand'} ({time.monotonic() - began:.0f} s)")
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
