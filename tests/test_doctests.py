@@ -19,6 +19,14 @@ MODULES = [
     ),
 ]
 
+FRAMEWORKS = [
+    ("tensorflow", f"merlin_popsampler.tf.{name}")
+    for name in ("logits", "metrics", "negatives", "sampled_softmax", "sampler")
+] + [
+    ("torch", f"merlin_popsampler.torch.{name}")
+    for name in ("logits", "negatives", "sampled_softmax", "sampler")
+]
+
 
 def examples(module) -> int:
     return Path(module.__file__).read_text(encoding="utf-8").count(">>> ")
@@ -30,6 +38,14 @@ def test_docstring_examples(name):
     result = doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE)
     assert result.failed == 0
     assert (result.attempted > 0) == (examples(module) > 0), "expected its examples to run"
+
+
+@pytest.mark.parametrize(("framework", "name"), FRAMEWORKS)
+def test_examples_of_frameworks(framework, name):
+    pytest.importorskip(framework)
+    result = doctest.testmod(import_module(name), optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert result.failed == 0
+    assert result.attempted > 0
 
 
 def test_the_core_shows_how_it_is_used():

@@ -1,4 +1,4 @@
-"""What the samplers of all frameworks have in common: the ids of a catalog, and its schema."""
+"""Defines the constructors and properties that the samplers of all frameworks share."""
 
 from typing import Any, Iterable, Optional, Type, TypeVar
 
@@ -8,10 +8,18 @@ AnySampler = TypeVar("AnySampler", bound="CatalogSampler")
 
 
 class CatalogSampler:
-    """A sampler of the ids of a catalog, beside whatever its framework makes of it."""
+    """Provides constructors and properties for samplers of the ids of a catalog.
+
+    Examples:
+      >>> class ListSampler(CatalogSampler):
+      ...     def __init__(self, max_id, min_id, distribution):
+      ...         self.ids = list(range(min_id, max_id + 1))
+      >>> ListSampler.from_counts({3: 9, 4: 5}).ids
+      [3, 4]
+    """
 
     domain: Any
-    """An `IdDomain`; where ids are in no order, a framework's map of them with the same methods."""
+    """An `IdDomain`, or an object with its methods if ids are not in frequency order."""
     _max_num_samples: int
 
     @classmethod
@@ -23,21 +31,21 @@ class CatalogSampler:
         distortion: float = 1.0,
         **overrides: Any,
     ) -> AnySampler:
-        """The sampler for a data set's item ids.
+        """Builds the sampler for the item ids of a data set.
 
         Args:
           schema: a Merlin Schema, Dataset, Loader or fitted Workflow, or the path of a data set's
-            folder or of its schema's file.
-          column: name of the item id's column; None finds the one tagged so.
+            folder or of a schema's file.
+          column: name of the item-id column; None finds it by its tag.
           distortion: power of the counts in the measured distribution: 1.0 draws as often as
-            counted, 0.75 is word2vec's choice, 0.0 is uniform.
-          **overrides: the constructor's arguments. `distribution` is "auto" unless given: the
-            measured distribution ("empirical") where the schema has its steps, else log-uniform.
+            counted, 0.75 is the choice of word2vec, 0.0 is uniform.
+          **overrides: arguments of the constructor. The default of `distribution` is "auto": the
+            measured distribution ("empirical") if the schema has steps, log-uniform otherwise.
 
         Raises:
-          SchemaError: what `read_popularity` raises, and ids that are not in frequency order,
-            unless `distribution` names one that is wanted all the same.
-          PopSamplerError: what the constructor raises, and a distortion of another distribution.
+          SchemaError: see `read_popularity`; or the ids are not in frequency order, unless
+            `distribution` names a distribution.
+          PopSamplerError: see the constructor; or a distortion for another distribution.
         """
         return cls(**sampler_kwargs_from_schema(schema, column, distortion, overrides))
 
@@ -52,21 +60,22 @@ class CatalogSampler:
     ) -> AnySampler:
         """Builds the sampler from occurrences by item id, without NVTabular and without a schema.
 
-        Ids may be in any order: draws, expected counts, losses and evaluation use the caller's own
+        Ids may be in any order. Draws, expected counts, losses and evaluation use the caller's own
         ids.
 
-        An item that is not counted is never drawn. As a positive it gets no correction, and a loss
-        leaves its row out.
+        An item without a count is never drawn. As a positive it gets no correction, and losses
+        ignore its row.
 
         Args:
           counts: occurrences by integer id; see `popularity_from` for the forms.
           reserved_ids: ids that do not stand for an item, such as padding.
-          distortion: power of the counts: 1.0 draws as often as counted, 0.75 is word2vec's choice,
-            0.0 is uniform.
-          **overrides: the constructor's arguments. `distribution` is the measured one unless given.
+          distortion: power of the counts: 1.0 draws as often as counted, 0.75 is the choice of
+            word2vec, 0.0 is uniform.
+          **overrides: arguments of the constructor. The default of `distribution` is the measured
+            one.
 
         Raises:
-          PopSamplerError: what `popularity_from` and the constructor raise.
+          PopSamplerError: see `popularity_from` and the constructor.
         """
         return cls(**sampler_kwargs_from_counts(counts, reserved_ids, distortion, overrides))
 
@@ -82,5 +91,5 @@ class CatalogSampler:
 
     @property
     def max_num_samples(self) -> int:
-        """Ids of one batch of draws."""
+        """Number of ids of one batch of draws."""
         return self._max_num_samples

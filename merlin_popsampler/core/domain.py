@@ -1,4 +1,4 @@
-"""The ids of a catalog as an inclusive range: the only place where +1 and -1 occur."""
+"""Represents the item ids of a catalog, as an inclusive range or in any order."""
 
 import zlib
 from dataclasses import dataclass
@@ -11,24 +11,24 @@ from merlin_popsampler.errors import PopSamplerError
 from .checks import frozen_array, list_length, whole_number
 
 PADDING_ID, NULL_ID, FIRST_OOV_ID = 0, 1, 2
-"""Ids that Categorify keeps for what is no item; it has as many unknown-key ids as buckets."""
+"""Ids that Categorify reserves; it has as many ids for unknown keys as buckets."""
 
 MAX_LEGAL_ID = 2**53
-"""Largest id a Merlin schema carries exactly: its integers pass through float64."""
+"""Exclusive limit of ids, since the integers of a Merlin schema pass through float64."""
 
 
 @dataclass(frozen=True)
 class IdDomain:
-    """Ids `min_id` to `max_id`, both inclusive, where rank 0 is the most frequent item.
+    """Describes the item ids `min_id` to `max_id`, both inclusive, in frequency order.
 
-    An empty domain is written as `max_id = min_id - 1`.
+    Rank 0 is the most frequent item. `max_id = min_id - 1` describes an empty domain.
 
     Args:
       min_id: first id that stands for an item, `>= 0`.
       max_id: last id that stands for an item, `>= min_id - 1`, below 2**53.
 
     Raises:
-      PopSamplerError: not integers, or out of these ranges.
+      PopSamplerError: the arguments are not integers, or are out of range.
 
     Examples:
       >>> domain = IdDomain(3, 10)
@@ -60,24 +60,24 @@ class IdDomain:
 
     @property
     def cardinality(self) -> int:
-        """Rows that an embedding table needs to hold every id from 0 to `max_id`."""
+        """Number of rows of an embedding table for the ids from 0 to `max_id`."""
         return self.max_id + 1
 
     def contains(self, ids: Any) -> Any:
-        """Whether ids stand for an item, for numbers, arrays, series and tensors alike."""
+        """Tests whether ids stand for an item; ids are numbers, arrays, series or tensors."""
         return (ids >= self.min_id) & (ids <= self.max_id)
 
     def rank(self, ids: Any) -> Any:
-        """Ids to ranks (0 = most frequent), for numbers, arrays and tensors alike."""
+        """Maps ids to ranks (0 = most frequent); ids are numbers, arrays or tensors."""
         return ids - self.min_id
 
     def id(self, ranks: Any) -> Any:
-        """Ranks to ids, for numbers, arrays and tensors alike."""
+        """Maps ranks to ids; ranks are numbers, arrays or tensors."""
         return ranks + self.min_id
 
 
 class MappedIds:
-    """Item ids in any order, and the rank of each: an `IdDomain` for ids that are not sorted.
+    """Maps item ids in any order to ranks, as `IdDomain` does for ids in frequency order.
 
     Args:
       ids: integers `[items]`, the id of each rank, all different, from 0 to 10**9 - 1.
@@ -87,7 +87,7 @@ class MappedIds:
       ranks: int32 `[max_id + 1]`, the rank of each id; -1 for ids that are not items.
 
     Raises:
-      PopSamplerError: ids that are not integers of that range, or that repeat.
+      PopSamplerError: the ids are not integers in this range, or repeat.
 
     Examples:
       >>> items = MappedIds([8, 3, 5])
@@ -121,12 +121,12 @@ class MappedIds:
 
     @property
     def cardinality(self) -> int:
-        """Rows that an embedding table needs to hold every id from 0 to `max_id`."""
+        """Number of rows of an embedding table for the ids from 0 to `max_id`."""
         return len(self.ranks)
 
     @property
     def checksum(self) -> int:
-        """Tells these ids in this order from others: from 1 to 2**31 - 1."""
+        """Checksum of these ids in this order, from 1 to 2**31 - 1."""
         return zlib.crc32(self.ids.astype("<i4")) % (2**31 - 1) + 1
 
     @property
@@ -140,29 +140,29 @@ class MappedIds:
         return self.cardinality - 1
 
     def contains(self, ids: Any) -> Any:
-        """Whether ids stand for an item."""
+        """Tests whether ids stand for an item, bool of their shape."""
         return self.rank(ids) >= 0
 
     def rank(self, ids: Any) -> Any:
-        """Ids to ranks, int64 of their shape; -1 for ids that are not items."""
+        """Maps ids to ranks, int64 of their shape; -1 for ids that are not items."""
         inside = (ids >= 0) & (ids < self.cardinality)
         return np.where(inside, self.ranks[np.where(inside, ids, 0)], -1).astype(np.int64)
 
     def id(self, ranks: Any) -> Any:
-        """Ranks to ids, int64 of their shape."""
+        """Maps ranks to ids, int64 of their shape."""
         return self.ids[ranks].astype(np.int64)
 
 
 def id_domain(min_id: Any, max_id: Any, item_ids: Any = None) -> Union[IdDomain, MappedIds]:
-    """The ids of a sampler: a range in frequency order, or ids in any order.
+    """Builds the id domain of a sampler: a range in frequency order, or ids in any order.
 
     Args:
       min_id: smallest id of an item, inclusive.
       max_id: largest id of an item, inclusive.
-      item_ids: the id of each rank; None where the rank of an id is `id - min_id`.
+      item_ids: the id of each rank; None if the rank of an id is `id - min_id`.
 
     Raises:
-      PopSamplerError: ids of which `min_id` and `max_id` are not the smallest and the largest.
+      PopSamplerError: `min_id` and `max_id` are not the smallest and the largest of `item_ids`.
 
     Examples:
       >>> id_domain(3, 5)

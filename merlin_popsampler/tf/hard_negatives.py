@@ -1,4 +1,4 @@
-"""Negatives that a caller names for each row: in the row's sum with certainty, at a count of 1."""
+"""Adds hard negatives: ids that are in the sum of a row with certainty, at a count of 1."""
 
 from typing import Any, NamedTuple
 
@@ -12,12 +12,12 @@ from .logits import clip_finite, scale_by_temperature
 
 
 class HardNegatives(NamedTuple):
-    """Hard negatives of all rows, one after the other.
+    """Holds the hard negatives of all rows, concatenated.
 
     Attributes:
       lists: ids and rows `[m]`, as given; samples of these ids are masked in their rows.
-      counts: bool `[m]`, which of them are in their row's sum.
-      safe_ids: int64 `[m]`: the ids that count, and for each other the row's positive.
+      counts: bool `[m]`, whether the id is in the sum of its row.
+      safe_ids: int64 `[m]`, the ids that count, and the row's positive for any other id.
     """
 
     lists: IdLists

@@ -1,4 +1,4 @@
-"""Lists of ids, one for each row of a batch: dense, padded or ragged."""
+"""Converts lists of ids for each row of a batch: dense, padded or ragged."""
 
 from typing import Any, NamedTuple, Tuple
 
@@ -10,7 +10,7 @@ from .ids import integers
 
 
 class IdLists(NamedTuple):
-    """A list of ids for each row, the lists one after the other.
+    """Holds a list of ids for each row, concatenated.
 
     Attributes:
       ids: int64 `[m]`.

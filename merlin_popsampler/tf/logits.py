@@ -1,8 +1,8 @@
-"""Logits of one positive and of sampled candidates for each row, and their loss: no state.
+"""Computes logits with the logQ correction for a positive and sampled candidates, and their loss.
 
-The order of the steps is the point. Scores are divided by the temperature first; then the log of
-the number of times that each candidate is expected among the samples is subtracted, so that the sum
-over the samples estimates the sum over the catalog; then what is no negative of a row is masked.
+The order of the steps matters. Scores are divided by the temperature. Then the logQ correction
+subtracts the logarithm of the expected count of each candidate. So the sum over the samples
+estimates the sum over the catalog. Then candidates that are not negatives of a row are masked.
 """
 
 from typing import Any, NamedTuple, Optional, Tuple
@@ -15,12 +15,12 @@ from .id_lists import among, as_id_lists, flat
 
 
 class Candidates(NamedTuple):
-    """Items to be scored.
+    """Holds items to be scored.
 
     Attributes:
       vectors: floats `[n, dim]`.
       ids: integers `[n]`.
-      counts: float32 `[n]`: how often each id is expected among the negatives of a row. A count of
+      counts: float32 `[n]`, the expected count of each id among the negatives of a row. A count of
         0 gets no correction.
     """
 
@@ -30,13 +30,13 @@ class Candidates(NamedTuple):
 
 
 class Scores(NamedTuple):
-    """Scores of candidates, divided by the temperature and not yet corrected.
+    """Holds scores of candidates, divided by the temperature and without the logQ correction.
 
     Attributes:
       query: float32 `[rows, dim]`, divided by the temperature.
-      true: float32 `[rows]`, of each row's positive.
-      negative: float32 `[rows, num_sampled]`.
-      masked: bool `[rows, num_sampled]`, what is the row's positive or excluded for it.
+      true: float32 `[rows]`, scores of the positives.
+      negative: float32 `[rows, num_sampled]`, scores of the candidates.
+      masked: bool `[rows, num_sampled]`, accidental hits and excluded candidates.
     """
 
     query: tf.Tensor
@@ -55,7 +55,7 @@ def contrastive_logits(
     correct_positive: bool = True,
     logq_strength: float = 1.0,
 ) -> Tuple[tf.Tensor, tf.Tensor]:
-    """Corrected logits of each row's positive, and of all negatives: what `cross_entropy` takes.
+    """Computes corrected logits of each row's positive and of all negatives, for `cross_entropy`.
 
     With `s_d = <query, item d> / temperature` and `n_d` the expected count of d, the cross-entropy
     of a row with positive y is
@@ -63,20 +63,18 @@ def contrastive_logits(
         -s_y + log n_y + log(e^s_y / n_y + sum over sampled d != y of e^s_d / n_d)    corrected
         -s_y + log(e^s_y + sum over sampled d != y of e^s_d / n_d)                    uncorrected
 
-    The first is the loss of telling the positive from the samples, all of them at the expected
-    count of a sample; over all scores it is least where the loss of the full softmax is. The second
-    estimates
-    the loss of the full softmax itself: the positive is in the sum with certainty, the others as
-    often as they are expected. Its gradient is that of the loss without the positive in the sum,
-    times 1 - P(y) as a constant.
+    The first treats the positive like a sample. Its minimum over all scores is that of the full
+    softmax loss. The second estimates the full softmax loss itself, since the positive is in the
+    sum with certainty. Its gradient is that of the loss without the positive in the sum, times 1 -
+    P(y) as a constant.
 
-    With `logq_strength` s, `n_d ** s` stands for `n_d`: 1 is the correction, 0 leaves it out.
+    With `logq_strength` s, `n_d ** s` replaces `n_d`: 1 is the full correction, 0 is none.
 
     Args:
       query: floats `[rows, dim]`.
-      positive: one item a row, `rows` of them.
+      positive: one item for each row, `rows` of them.
       negative: the samples that all rows share, `num_sampled` of them, repeats allowed.
-      domain: the sampler's, the ids that stand for an item; samples of others are masked.
+      domain: the ids that stand for an item; samples of other ids are masked.
       temperature: positive number or scalar; scores are divided by it.
       excluded_ids: integers `[rows, n]` or `[1, n]`, dense (padded with ids that stand for no
         item) or ragged: ids that are not negatives of a row, its history for example. Its positive
@@ -85,12 +83,21 @@ def contrastive_logits(
       logq_strength: from 0 to 1, the power of the expected counts.
 
     Returns:
-      float32 `[rows]` and `[rows, num_sampled]`, whatever the dtype of the vectors, finite for
-      finite vectors; what is masked differs from `MASKED` by no more than a score. A NaN or an
-      infinity in a vector makes its logits NaN.
+      float32 `[rows]` and `[rows, num_sampled]`, for vectors of any dtype. They are finite for
+      finite vectors. Masked logits are about `MASKED`. A NaN or an infinity in a vector makes its
+      logits NaN.
 
     Raises:
       PopSamplerError: excluded ids that are not integers, or not of `rows` rows or one.
+
+    Examples:
+      >>> from merlin_popsampler.core.domain import IdDomain
+      >>> items = tf.eye(3)
+      >>> positive = Candidates(items[:1], tf.constant([0]), tf.constant([1.0]))
+      >>> negative = Candidates(items[1:], tf.constant([1, 2]), tf.constant([1.0, 0.5]))
+      >>> true_logits, logits = contrastive_logits(items[:1], positive, negative, IdDomain(0, 2))
+      >>> true_logits.numpy().tolist(), [round(logit, 4) for logit in logits[0].numpy().tolist()]
+      ([1.0], [0.0, 0.6931])
 
     References:
       Bengio, Senecal 2008, "Adaptive Importance Sampling to Accelerate Training of a Neural
@@ -108,7 +115,7 @@ def candidate_scores(
     temperature: Any,
     excluded_ids: Any = None,
 ) -> Scores:
-    """The scores that `contrastive_logits` corrects, of its arguments."""
+    """Computes the scores that `contrastive_logits` corrects; see there for the arguments."""
     query = scale_by_temperature(query, temperature)
     true = tf.reduce_sum(query * clip_finite(positive.vectors), 1)
     scores = tf.matmul(query, clip_finite(negative.vectors), transpose_b=True)
@@ -123,30 +130,33 @@ def corrected(
     correct_positive: bool,
     logq_strength: float = 1.0,
 ) -> Tuple[tf.Tensor, tf.Tensor]:
-    """The logits of `contrastive_logits`, of `candidate_scores`."""
+    """Computes the logits of `contrastive_logits` from the result of `candidate_scores`."""
     true_logits = scores.true
     if correct_positive:
         true_logits -= _log(positive.counts, logq_strength)
-    # What is masked is discounted beyond any score: one pass over the matrix, and none backwards.
+    # Masked logits get a large negative offset: one pass forward, and no gradient work.
     discount = _log(negative.counts, logq_strength)
     discount = tf.where(domain.contains(negative.ids), discount, -MASKED)
     return true_logits, scores.negative - tf.where(scores.masked, -MASKED, discount)
 
 
 def _log(counts: tf.Tensor, logq_strength: float) -> tf.Tensor:
-    """Corrections by expected counts; 0, no correction, for a count of 0."""
+    """Returns the logarithms of expected counts; 0, no correction, for a count of 0."""
     return logq_strength * tf.math.log(tf.where(counts <= 0.0, 1.0, counts))
 
 
 def cross_entropy(
     true_logits: tf.Tensor, logits: tf.Tensor, hard: Optional[tf.Tensor] = None
 ) -> tf.Tensor:
-    """Loss of each row of `contrastive_logits`, nats: float32 `[rows]`.
+    """Computes the loss of each row from the result of `contrastive_logits`.
 
     Args:
       true_logits: float32 `[rows]`.
       logits: float32 `[rows, num_sampled]`.
       hard: float32 `[rows]`, the `hard_log_sums` of the rows, if they have hard negatives.
+
+    Returns:
+      float32 `[rows]`, in nats.
     """
     others = tf.reduce_logsumexp(logits, 1)
     if hard is not None:
@@ -155,7 +165,7 @@ def cross_entropy(
 
 
 def one_positive_a_row(query: tf.Tensor, true_ids: Any) -> Tuple[tf.Tensor, tf.Tensor, Any]:
-    """Rows of one positive each, of a batch in which a query has several.
+    """Converts a batch whose queries have several positives to rows of one positive each.
 
     Args:
       query: floats `[batch, dim]`.
@@ -171,17 +181,17 @@ def one_positive_a_row(query: tf.Tensor, true_ids: Any) -> Tuple[tf.Tensor, tf.T
 
 
 def row_weights(counting: tf.Tensor) -> tf.Tensor:
-    """What to multiply row losses by in training, so that their mean is one over rows that count.
+    """Computes weights of row losses, so that their Keras mean is the mean over rows with an item.
 
-    With R replicas, n rows on this one and C rows that count on all of them, a row that counts
-    weighs `R n / C`: Keras divides the sum over a replica's rows by n, adds up the replicas and
-    divides by R. Sample weights that multiply afterwards do not change C.
+    Let R be the number of replicas, n the rows of this one, and C the rows with an item on all
+    replicas. The weight of such a row is `R n / C`, since Keras divides the sum over a replica's
+    rows by n, sums over replicas, and divides by R. Later sample weights do not change C.
 
     Args:
-      counting: bool `[rows]`, the rows that count.
+      counting: bool `[rows]`, whether the positive of the row is an item.
 
     Returns:
-      float32 `[rows]`; zeros where no row counts at all.
+      float32 `[rows]`; zeros if no row has an item.
     """
     weights = tf.cast(counting, tf.float32)
     total, rows = tf.reduce_sum(weights), tf.cast(tf.size(weights), tf.float32)
@@ -193,20 +203,20 @@ def row_weights(counting: tf.Tensor) -> tf.Tensor:
 
 
 def clip_finite(vectors: Any) -> tf.Tensor:
-    """Vectors in float32 whose scores are finite: clipped, but NaN where they are not finite."""
+    """Clips vectors to float32 numbers whose scores are finite; NaN and infinities become NaN."""
     return scale_by_temperature(vectors, 1.0)
 
 
 def scale_by_temperature(query: Any, temperature: Any) -> tf.Tensor:
-    """Queries, as `clip_finite` vectors, whose scores are divided by the temperature."""
+    """Divides clipped queries by the temperature, and so their scores."""
     query, temperature = tf.cast(query, tf.float32), tf.cast(temperature, tf.float32)
-    # An infinity divides itself, to NaN. This takes a third of the time of tf.clip_by_value.
+    # The quotient of infinities is NaN. This takes a third of the time of tf.clip_by_value.
     least = tf.abs(tf.stop_gradient(query)) / LARGEST
     return query / tf.maximum(temperature, least)
 
 
 def accidental_hits(true_ids: tf.Tensor, sampled_ids: tf.Tensor, excluded_ids: Any) -> tf.Tensor:
-    """Whether a sample is the row's positive, or excluded for it: bool `[rows, num_sampled]`."""
+    """Finds samples that are the row's positive or excluded, bool `[rows, num_sampled]`."""
     true_ids, sampled_ids = tf.cast(true_ids, tf.int64), tf.cast(sampled_ids, tf.int64)
     hits = true_ids[:, None] == sampled_ids[None, :]
     if excluded_ids is None:

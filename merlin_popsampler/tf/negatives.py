@@ -1,4 +1,4 @@
-"""Negatives from several sources, samplers and the batch, corrected by one expected count."""
+"""Combines negatives of samplers and of the batch, corrected by one expected count."""
 
 from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Tuple, Union
 
@@ -26,22 +26,26 @@ Source = Union[PopularityBasedSampler, "InBatch"]
 
 @tf.keras.utils.register_keras_serializable(package="merlin_popsampler")
 class InBatch(tf.keras.layers.Layer):  # type: ignore[misc]
-    """The positives of a batch's other rows as negatives of a row.
+    """Uses the positives of the other rows of a batch as negatives of a row.
 
-    They come as the data has them, so the measured distribution is the only one that expected
-    counts them: among the other `rows - 1`, id d is expected `(rows - 1) p(d)` times, wherever it
-    may come from.
+    They occur as often as in the data, so only the measured distribution gives their expected
+    counts. Among the other `rows - 1` rows, id d is expected `(rows - 1) p(d)` times.
 
     Args:
       max_id: last id that stands for an item, inclusive.
-      min_id: first one, inclusive.
+      min_id: first id that stands for an item, inclusive.
       distribution: the measured distribution of the data, `distributions.Empirical` undistorted, or
         its configuration.
-      item_ids: as of `PopularityBasedSampler`.
-      **kwargs: Keras's arguments of a layer.
+      item_ids: see `PopularityBasedSampler`.
+      **kwargs: arguments of a Keras layer.
 
     Raises:
-      PopSamplerError: another distribution, or one over other ids.
+      PopSamplerError: another distribution, or a distribution over other ids.
+
+    Examples:
+      >>> in_batch = InBatch.from_counts([3, 1, 2])
+      >>> in_batch.expected_count([0, 1, 2], rows=7).numpy().tolist()
+      [3.0, 1.0, 2.0]
     """
 
     domain: Any
@@ -63,21 +67,21 @@ class InBatch(tf.keras.layers.Layer):  # type: ignore[misc]
 
     @classmethod
     def from_schema(cls, schema: Any, column: Optional[str] = None) -> "InBatch":
-        """In-batch negatives of a data set.
+        """Builds the in-batch negatives of a data set.
 
         Args:
           schema: a Merlin Schema, Dataset, Loader or fitted Workflow.
-          column: name of the item id's column; None finds the one tagged so.
+          column: name of the item-id column; None finds it by its tag.
 
         Raises:
-          SchemaError: what `read_popularity` raises, and no measured steps.
+          SchemaError: see `read_popularity`; or the schema has no measured steps.
         """
         found = sampler_kwargs_from_schema(schema, column, 1.0, {"distribution": Empirical.name})
         return cls(found["max_id"], found["min_id"], distribution=found["distribution"])
 
     @classmethod
     def from_counts(cls, counts: Any, *, reserved_ids: Iterable[int] = ()) -> "InBatch":
-        """In-batch negatives of interactions that are counted by item id, in any order.
+        """Builds the in-batch negatives from occurrences by item id, in any order.
 
         Args:
           counts: see `popularity_from`.
@@ -89,17 +93,17 @@ class InBatch(tf.keras.layers.Layer):  # type: ignore[misc]
         return cls(**sampler_kwargs_from_counts(counts, reserved_ids, 1.0, {}))
 
     def expected_count(self, ids: Any, rows: Any) -> tf.Tensor:
-        """How often ids are expected among the other rows of a batch.
+        """Returns how often ids are expected among the other rows of a batch.
 
         Args:
           ids: integers of any shape.
-          rows: integer scalar, the rows of the batch that count.
+          rows: integer scalar, the number of rows of the batch with an item.
 
         Returns:
-          float32 of the ids' shape, `(rows - 1) p(id)`; 0.0 for ids that stand for no item.
+          float32 of the ids' shape, `(rows - 1) p(id)`; 0.0 for reserved ids.
         """
-        others = tf.cast(tf.maximum(rows - 1, 0), tf.float32)
-        return others * expected_count(self._one_draw, self.domain.rank(integers(ids)), 0.0)
+        remaining = tf.cast(tf.maximum(rows - 1, 0), tf.float32)
+        return remaining * expected_count(self._one_draw, self.domain.rank(integers(ids)), 0.0)
 
     def get_config(self) -> Dict[str, Any]:
         return {
@@ -113,18 +117,24 @@ class InBatch(tf.keras.layers.Layer):  # type: ignore[misc]
 
 @tf.keras.utils.register_keras_serializable(package="merlin_popsampler")
 class Mixture(tf.keras.layers.Layer):  # type: ignore[misc]
-    """Negatives of several sources, each corrected by its expected count over all sources.
+    """Combines negatives of several sources, corrected by their expected count over all sources.
 
-    An id is expected as often as the sum over the sources says, whichever of them it came from: so
-    the sum over all candidates of `exp(score) / expected count`, repeats kept, is an unbiased
-    estimate of the sum of `exp(score)` over the catalog without the row's positive.
+    The expected count of an id is the sum over the sources, whichever source drew it. Repeats are
+    kept. So the sum of `exp(score) / expected count` over the candidates is an unbiased estimate of
+    the sum of `exp(score)` over the catalog without the row's positive.
 
     Args:
       sources: one or more `PopularityBasedSampler`, and at most one `InBatch`, over the same ids.
-      **kwargs: Keras's arguments of a layer.
+      **kwargs: arguments of a Keras layer.
 
     Raises:
-      PopSamplerError: no source, another kind of source, two `InBatch`, different ids.
+      PopSamplerError: no source, another type of source, two `InBatch`, or different ids.
+
+    Examples:
+      >>> sampler = PopularityBasedSampler.from_counts([3, 1, 2], max_num_samples=3)
+      >>> mixture = Mixture([sampler, InBatch.from_counts([3, 1, 2])])
+      >>> mixture.expected_count([0, 1, 2], rows=7).numpy().tolist()
+      [4.0, 2.0, 3.0]
     """
 
     def __init__(self, sources: Sequence[Source], **kwargs: Any) -> None:
@@ -135,25 +145,25 @@ class Mixture(tf.keras.layers.Layer):  # type: ignore[misc]
 
     @property
     def in_batch(self) -> Optional[InBatch]:
-        """The source that is the batch itself, if it is one of them."""
+        """The `InBatch` source, or None."""
         return next((source for source in self.sources if isinstance(source, InBatch)), None)
 
     @property
     def samplers(self) -> List[PopularityBasedSampler]:
-        """The sources that draw."""
+        """The sources that are samplers."""
         return [source for source in self.sources if not isinstance(source, InBatch)]
 
     def sample_ids(self) -> tf.Tensor:
-        """The next draws of all samplers: int64 `[sum of max_num_samples]`; in-batch draws none."""
+        """Takes the next draws of all samplers, int64 `[sum of max_num_samples]`."""
         drawn = [sampler.sample_ids() for sampler in self.samplers]
         return tf.concat(drawn, 0) if drawn else tf.zeros([0], tf.int64)
 
     def expected_count(self, ids: Any, rows: Any) -> tf.Tensor:
-        """How often ids are expected among the negatives of a row.
+        """Returns how often ids are expected among the negatives of a row.
 
         Args:
           ids: integers of any shape.
-          rows: integer scalar, the rows of the batch that count; samplers do not ask for it.
+          rows: integer scalar, the number of rows of the batch with an item, for `InBatch`.
 
         Returns:
           float32 of the ids' shape, positive: 1.0, no correction, for ids that are never a
@@ -204,10 +214,10 @@ class Mixture(tf.keras.layers.Layer):  # type: ignore[misc]
         """Draws, looks up and corrects each row's positive and the negatives that all rows share.
 
         Args:
-          true_ids: integers `[rows]`, one positive a row.
-          true_vectors: floats `[rows, dim]`, theirs. As negatives of other rows, those of ids that
-            stand for no item are zeros, since a NaN would be NaN under the mask too.
-          lookup: vectors `[n, dim]` of the ids `[n]` that were drawn.
+          true_ids: integers `[rows]`, the positive of each row.
+          true_vectors: floats `[rows, dim]`, the vectors of the positives. As negatives of other
+            rows, those of reserved ids are replaced by zeros, since a mask does not remove a NaN.
+          lookup: function from ids `[n]` to vectors `[n, dim]`.
           sampled_values: None, or a pair of `checked_values` in place of new draws: ids of the
             samplers, with their expected counts over all samplers.
         """
@@ -244,12 +254,12 @@ class Mixture(tf.keras.layers.Layer):  # type: ignore[misc]
 
 
 def as_mixture(negatives: Any) -> Mixture:
-    """Negatives as callers give them: a source, several, or a mixture of them."""
+    """Converts a source, a list of sources or a mixture to a mixture."""
     return negatives if isinstance(negatives, Mixture) else Mixture(negatives)
 
 
 def _checked(sources: Any) -> List[Source]:
-    """The sources, if they can be mixed."""
+    """Returns the sources as a list, after checking that they can be mixed."""
     checked: List[Source] = list(sources) if isinstance(sources, (list, tuple)) else [sources]
     kinds = [type(source).__name__ for source in checked]
     fine = all(isinstance(source, (PopularityBasedSampler, InBatch)) for source in checked)

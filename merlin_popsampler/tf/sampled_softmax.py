@@ -1,4 +1,4 @@
-"""SampledSoftmax: a Keras layer that trains on sampled negatives and evaluates on all items."""
+"""Defines a Keras layer that trains on sampled negatives and evaluates on all items."""
 
 from functools import partial
 from typing import Any, Dict, Optional
@@ -22,37 +22,42 @@ from .whole_catalog import score_catalog
 
 @tf.keras.utils.register_keras_serializable(package="merlin_popsampler")
 class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
-    """Cross-entropy of each row's item: over samples in training, over the catalog in evaluation.
+    """Computes the cross-entropy of positives: over samples in training, else over the catalog.
 
-    In training the loss is `contrastive_logits`'s, and rows whose positive stands for no item
-    (padding, null, out of vocabulary) have none: those that count are scaled up, so that the mean
-    that Keras takes is over them alone. In evaluation nothing is scaled, and the layer's metrics,
-    `cross_entropy` and `recall_at_<top_k>`, are means over the rows that count, of the full softmax
-    and of ranks among all items. (In training they are NaN, since nothing is ranked there.) An
-    item's rank is the number of other items whose score is greater, equal or NaN; a recall at k
-    counts the ranks below k. So a model of equal scores, or of NaN, has the worst recall.
+    In training the loss is that of `contrastive_logits`. Rows with a reserved id (padding, null,
+    out of vocabulary) have a loss of 0. The losses of the other rows are scaled, so that the mean
+    that Keras takes is their mean. Evaluation does not scale.
+
+    The metrics `cross_entropy` and `recall_at_<top_k>` are means over the rows with an item, in
+    evaluations. They are NaN during training, where no ranking is computed. The rank of an item is
+    the number of other items whose score is greater, equal or NaN. `recall_at_<top_k>` is the share
+    of ranks below `top_k`. So a model of equal scores, or of NaN, has the worst recall.
 
     Args:
       negatives: a `PopularityBasedSampler`, an `InBatch`, a list of these, or a `Mixture`.
       temperature: positive number; scores are divided by it.
       correct_positive: see `contrastive_logits`.
       logq_strength: from 0 to 1, the strength of the correction; see `contrastive_logits`.
-      top_k: of the recall.
-      **kwargs: Keras's arguments of a layer.
+      top_k: number of items of the recall, at least 1.
+      **kwargs: arguments of a Keras layer.
 
     Raises:
-      PopSamplerError: what `Mixture` raises; a temperature, `logq_strength` or top_k out of range.
+      PopSamplerError: see `Mixture`; or a temperature, `logq_strength` or `top_k` out of range.
 
     Examples:
       A loss for `Model.fit`, the same under Keras 2 and 3:
 
+      >>> import numpy as np
+      >>> from merlin_popsampler.tf import PopularityBasedSampler
+      >>> sampler = PopularityBasedSampler(max_id=102, min_id=3, max_num_samples=20, seed=7)
       >>> users, items = tf.keras.Input([], dtype="int64"), tf.keras.Input([], dtype="int64")
       >>> queries = tf.keras.layers.Embedding(50, 8)(users)
       >>> table = tf.keras.layers.Embedding(sampler.max_id + 1, 8)
       >>> losses = SampledSoftmax(sampler, temperature=0.1)(queries, items, table)
       >>> model = tf.keras.Model([users, items], losses)
       >>> model.compile("adam", loss=lambda _, losses: losses)
-      >>> history = model.fit([user_ids, item_ids], item_ids, sample_weight=weights, verbose=0)
+      >>> user_ids, item_ids = np.arange(50), np.arange(50) + 3
+      >>> history = model.fit([user_ids, item_ids], item_ids, verbose=0)
     """
 
     def __init__(
@@ -66,7 +71,7 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
         **kwargs: Any,
     ) -> None:
         stream.check_backend()
-        # Losses are float32 under every policy, and a table is not cast to look a few rows up.
+        # Losses are float32 under every policy, and Keras does not cast a table for a few rows.
         super().__init__(autocast=False, **{"dtype": "float32", **kwargs})
         self.negatives = as_mixture(negatives)
         self.temperature = positive_number(
@@ -93,7 +98,7 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
         sampled_values: Any = None,
         **kwargs: Any,
     ) -> Any:
-        """See `call`. An `Embedding` layer becomes a part of this one, and is no argument any more.
+        """See `call`. An `Embedding` layer becomes a part of this one, and is not passed on.
 
         Keras would neither train nor share nor save a layer that is an argument.
         """
@@ -142,18 +147,18 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
         hard_negative_ids: Any = None,
         sampled_values: Any = None,
     ) -> tf.Tensor:
-        """Loss of each row.
+        """Computes the loss of each row.
 
         Args:
           queries: floats `[batch, dim]`.
           true_ids: integers `[batch]` or `[batch, 1]`, the item of each row.
-          item_table: the items' vectors `[max_id + 1 or more, dim]`: an `Embedding` layer, which
-            becomes a part of this layer, trained and saved with it; or a variable or tensor, whose
-            owner you are (not in a functional model). A subclass with a `call` of its own is
-            called, in training and in evaluation.
+          item_table: item vectors `[max_id + 1 or more, dim]`. An `Embedding` layer becomes a part
+            of this layer, and is trained and saved with it. A variable or tensor needs another
+            owner, so it does not work in a functional model. A subclass of `Embedding` with its own
+            `call` is called, in training and in evaluation.
           excluded_ids: integers `[batch, n]` or `[1, n]`, dense or ragged: ids that are not
             negatives of a row.
-          training: whether to sample; else the whole catalog is scored, without gradients, in
+          training: whether to sample. Otherwise the whole catalog is scored, without gradients, in
             blocks of 64 MB.
           hard_negative_ids: negatives that are in the sum of a row with certainty, at an expected
             count of 1: integers `[batch, n]` or `[1, n]`, dense or ragged. They may depend on the
@@ -166,10 +171,10 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
             evaluation ignores them.
 
         Returns:
-          float32 `[batch]`, nats, 0 where the item is none.
+          float32 `[batch]`, in nats; 0 for rows with a reserved id.
 
         Raises:
-          PopSamplerError: queries or ids of another shape or kind, a table with too few rows.
+          PopSamplerError: queries or ids of another shape or type, or a table with too few rows.
         """
         domain = self.negatives.domain
         table = item_vectors(
@@ -177,9 +182,9 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
         )
         ids = _one_a_row(true_ids, queries)
         counting = domain.contains(ids)
-        # A NaN in the query of a padded row would reach the table as 0 * NaN.
+        # A NaN in the query of a padded row would reach the gradient of the table as 0 * NaN.
         queries = tf.where(counting[:, None], queries, tf.zeros_like(queries))
-        # An id that stands for no item may lie outside of the table.
+        # A reserved id may be outside of the table.
         safe_ids = tf.where(counting, ids, domain.min_id)
         if excluded_ids is not None:
             excluded_ids = as_id_lists("excluded_ids", excluded_ids, ids)

@@ -1,4 +1,4 @@
-"""PopularityBasedSampler: the Keras layer that draws negatives with their expected counts."""
+"""Defines the Keras layer that draws negatives and computes their expected counts."""
 
 import warnings
 from typing import Any, Dict, List, Mapping, Optional, Tuple, Type
@@ -26,42 +26,45 @@ from .ranks import draw_ranks
 
 @tf.keras.utils.register_keras_serializable(package="merlin_popsampler")
 class PopularityBasedSampler(CatalogSampler, tf.keras.layers.Layer):  # type: ignore[misc]
-    """Samples item ids by popularity, for losses over a part of the catalog.
+    """Samples item ids by popularity, as negatives of a sampled softmax.
 
-    Ids in frequency order need no table: the distribution gives an id's probability from its rank,
-    `id - min_id`. One object serves three callers:
+    Ids in frequency order need no table, since the probability of an id follows from its rank,
+    `id - min_id`. One object supports three interfaces:
 
-    - plain TensorFlow: `sample_ids`, `expected_count`, `probability`, `sampled_values`, and a call
-      with the ids of the batch, which answers as `sampled_values`;
-    - Merlin Models' first interface, `MatrixFactorizationModel(samplers=[sampler])`: a call with
-      `{"embeddings", "metadata"}` and `item_weights`;
-    - Merlin Models' second, `ContrastiveOutput(negative_samplers=sampler)`: a call with a
-      `Candidate`, and `with_sampling_probs`.
+    - TensorFlow: `sample_ids`, `expected_count`, `probability`, `sampled_values`, and a call with
+      the ids of the batch, which returns `sampled_values`;
+    - the first interface of Merlin Models, `MatrixFactorizationModel(samplers=[sampler])`: a call
+      with `{"embeddings", "metadata"}` and `item_weights`;
+    - the second interface of Merlin Models, `ContrastiveOutput(negative_samplers=sampler)`: a call
+      with a `Candidate`, and `with_sampling_probs`.
 
     Args:
       max_id: last id that can be drawn, inclusive.
-      min_id: first id that can be drawn, inclusive; those below are reserved and never drawn.
-      max_num_samples: ids of one batch of draws, at least 1; if `unique` at most the items.
+      min_id: first id that can be drawn, inclusive; smaller ids are reserved and never drawn.
+      max_num_samples: number of ids in a batch of draws, at least 1; at most the number of items if
+        `unique`.
       seed: integer; equal seeds give equal streams of draws. None takes one from
         `tf.random.set_seed` at the first draw or trace, or else from the system.
-      item_id_feature_name: name of the item ids' column, in the first interface's metadata.
+      item_id_feature_name: name of the item-id column in the metadata of the first interface.
       unique: whether the ids of a batch are distinct.
-      distribution: a registered distribution's name, "log_uniform" or "uniform" for example; an
-        object of `distributions`, or its configuration. (The measured distribution needs its steps:
-        see `from_schema`.)
-      share_across_replicas: whether all replicas draw the same ids; else each draws its own.
-      item_ids: integers `[items]`, the id of each rank, where ids are not in frequency order;
-        `min_id` and `max_id` are the smallest and the largest. `from_counts` passes them. They are
-        weights of the layer, not a part of its configuration: a layer that is made of that alone
-        draws once its weights are loaded.
-      **kwargs: Keras's arguments of a layer.
+      distribution: the proposal distribution: a registered name, such as "log_uniform" or
+        "uniform", an object of `distributions`, or its configuration. The measured distribution
+        needs its steps, see `from_schema`.
+      share_across_replicas: whether all replicas draw the same ids, or different ids.
+      item_ids: integers `[items]`, the id of each rank, if ids are not in frequency order. `min_id`
+        and `max_id` are the smallest and the largest. `from_counts` passes them. They are weights
+        of the layer, not a part of its configuration. A layer from a configuration can draw after
+        its weights are loaded.
+      **kwargs: arguments of a Keras layer.
 
     Raises:
       PopSamplerError: arguments that contradict each other or the catalog.
 
     Examples:
-      >>> sampler = PopularityBasedSampler.from_schema(Dataset("train/").schema)
-      >>> loss = tf.nn.sampled_softmax_loss(..., sampled_values=sampler.sampled_values(true_ids))
+      >>> sampler = PopularityBasedSampler(max_id=1002, min_id=3, max_num_samples=50, seed=17)
+      >>> sampled_ids, true_counts, sampled_counts = sampler.sampled_values([[3], [900]])
+      >>> len(set(sampled_ids.numpy().tolist())), true_counts.shape
+      (50, TensorShape([2, 1]))
     """
 
     def __init__(
@@ -96,14 +99,17 @@ class PopularityBasedSampler(CatalogSampler, tf.keras.layers.Layer):  # type: ig
 
     @property
     def required_features(self) -> List[str]:
-        """Columns that the first interface's scorer must put into the metadata."""
+        """Names of the columns that the scorer of the first interface puts into the metadata."""
         return [self.item_id_feature_name]
 
     def set_max_num_samples(self, value: int) -> None:
-        """Another number of samples, from the next trace on.
+        """Changes the number of samples, from the next trace on.
+
+        Args:
+          value: the new `max_num_samples`.
 
         Raises:
-          PopSamplerError: no such number, or one that this distribution cannot draw.
+          PopSamplerError: the number is out of range, or takes too many random numbers.
         """
         num = batch_size("max_num_samples", value, self.distribution.size, self.unique)
         if self.unique and num > 1:
@@ -118,10 +124,11 @@ class PopularityBasedSampler(CatalogSampler, tf.keras.layers.Layer):  # type: ig
         self._max_num_samples, self._table = num, table
 
     def sample_ids(self) -> tf.Tensor:
-        """The next batch of draws: int64 `[max_num_samples]`, ids from min_id to max_id.
+        """Draws the next batch, int64 `[max_num_samples]`, ids from `min_id` to `max_id`.
 
-        Inside a layer, a training step or a `tf.function` only: while a functional Keras model is
-        being built, this would draw once, for ever. There, call the sampler, or `sampled_values`.
+        Use it only inside a layer, a training step or a `tf.function`. While a functional Keras
+        model is built, it would draw once, and the ids would be constants. Call the sampler or
+        `sampled_values` there.
         """
         self._note_trace()
         key = self._first_key
@@ -134,49 +141,49 @@ class PopularityBasedSampler(CatalogSampler, tf.keras.layers.Layer):  # type: ig
         return self.domain.id(ranks)
 
     def expected_count(self, ids: Any) -> tf.Tensor:
-        """Expected number of times that each id is in one batch of draws.
+        """Returns how often each id is expected in a batch of draws.
 
         Args:
           ids: integers of any shape, dense or ragged, or an input of a functional Keras model.
 
         Returns:
-          float32 of the ids' shape, ragged where they are, under every precision policy: the
-          inclusion probability if `unique`, else `max_num_samples * p`; 1.0 (a correction of 0) for
-          ids never drawn.
+          float32 of the shape of `ids`, ragged if they are, under every precision policy. It is the
+          inclusion probability if `unique`, and `max_num_samples * p` otherwise. Ids that are never
+          drawn get 1.0, a correction of 0.
         """
         return self._answer("expected_count", ids)
 
     def probability(self, ids: Any) -> tf.Tensor:
-        """Probability that one draw gives an id: what a correction of in-batch negatives needs.
+        """Returns the probability of each id in one draw, for corrections of in-batch negatives.
 
-        Ids that come from the data, not from this sampler, are there as often as they are popular:
-        with the measured distribution, undistorted, each is expected `(batch_size - 1) *
-        probability(ids)` times among the other rows of a batch.
+        In-batch negatives come from the data, not from this sampler. With the measured distribution
+        and `distortion=1.0`, the expected count of an id among the other rows of a batch is
+        `(batch_size - 1) * probability(ids)`.
 
         Args:
-          ids: as for `expected_count`.
+          ids: see `expected_count`.
 
         Returns:
-          float32 of the ids' shape, ragged where they are; 0.0 for ids never drawn.
+          float32 of the shape of `ids`, ragged if they are; 0.0 for ids that are never drawn.
         """
         return self._answer("probability", ids)
 
     def sampled_values(self, true_ids: Any) -> Tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Returns draws with counts, as the `sampled_values` of `tf.nn.sampled_softmax_loss`.
+        """Draws a batch with expected counts, the `sampled_values` of `sampled_softmax_loss`.
 
         Args:
           true_ids: integers `[batch, num_true]`, dense or ragged, or an input of a functional Keras
-            model, which then has this sampler as a layer.
+            model, of which this sampler becomes a layer.
 
         Returns:
-          Sampled ids (int64 `[max_num_samples]`), expected counts of the true ids and of the
-          sampled ids (float32 of their shapes).
+          Sampled ids (int64 `[max_num_samples]`), and the expected counts of the true ids and of
+          the sampled ids (float32 of their shapes).
         """
         answer: Tuple[tf.Tensor, tf.Tensor, tf.Tensor] = self._answer("sampled_values", true_ids)
         return answer
 
     def _answer(self, answer: str, ids: Any) -> Any:
-        """By a call where ids are inputs of a model in the making, so that it has this layer."""
+        """Answers by a call if ids are inputs of a functional model, so that it has this layer."""
         return self(ids, answer=answer) if is_symbolic(ids) else self._answer_now(answer, ids)
 
     def _answer_now(self, answer: str, ids: Any) -> Any:
@@ -204,7 +211,7 @@ class PopularityBasedSampler(CatalogSampler, tf.keras.layers.Layer):  # type: ig
             sampled, true_counts, counts = self._draw_with_counts(true_ids.flat_values)
             return sampled, true_ids.with_flat_values(true_counts), counts
         sampled = self.sample_ids()
-        # Looked up together: for so few ids, the number of ops is what costs.
+        # One look-up for all ids, since for few ids the number of ops determines the time.
         flat = tf.concat([sampled, tf.cast(tf.reshape(true_ids, [-1]), tf.int64)], 0)
         counts = self._counts_of_ids(flat, self._table, 1.0)
         true_counts = tf.reshape(counts[self._max_num_samples :], tf.shape(true_ids))
@@ -212,9 +219,10 @@ class PopularityBasedSampler(CatalogSampler, tf.keras.layers.Layer):  # type: ig
         return sampled, true_counts, counts[: self._max_num_samples]
 
     def get_distribution_probs(self) -> tf.Tensor:
-        """Probability of one draw of every id: float32 `[max_id + 1]`, zero below min_id.
+        """Returns the probability of every id in one draw, float32 `[max_id + 1]`.
 
-        It has the catalog's length, so it is for reports: training needs `expected_count` alone.
+        It is 0 for reserved ids. It has the length of the catalog, so use it for reports. Training
+        needs only `expected_count`.
 
         Raises:
           PopSamplerError: more than a billion ids.
@@ -236,10 +244,10 @@ class PopularityBasedSampler(CatalogSampler, tf.keras.layers.Layer):  # type: ig
         testing: bool = False,  # noqa: ARG002
         answer: str = "sampled_values",
     ) -> Any:
-        """Answers whoever calls; see the class. Draws alike in training and in testing.
+        """Answers a call of one of the three interfaces, in training and in testing alike.
 
-        Plain ids are answered by the method that `answer` names: "sampled_values", or, without a
-        draw, "expected_count" or "probability".
+        For plain ids, `answer` names the method: "sampled_values", or, without a draw,
+        "expected_count" or "probability". See the class for the interfaces.
         """
         if merlin_interfaces.is_candidate(inputs):
             merlin_interfaces.check_no_squeeze(inputs.id, self._max_num_samples)
@@ -252,24 +260,24 @@ class PopularityBasedSampler(CatalogSampler, tf.keras.layers.Layer):  # type: ig
         return merlin_interfaces.like_batch(self.sample(item_weights), inputs, name, self.max_id)
 
     def sample(self, item_weights: Any) -> Any:
-        """The first interface's answer: `EmbeddingWithMetadata` of the next batch of draws."""
+        """Draws the next batch as the `EmbeddingWithMetadata` of the first interface."""
         merlin_interfaces.check_item_weights(item_weights, self.domain.cardinality)
         ids = self.sample_ids()
         return merlin_interfaces.sampled_embeddings(item_weights, ids, self.item_id_feature_name)
 
     def with_sampling_probs(self, candidate: Any) -> Any:
-        """The second interface's candidate, with expected counts as its `sampling_prob`."""
+        """Returns the candidate of the second interface with expected counts."""
         return merlin_interfaces.candidate_with_counts(candidate, self.expected_count(candidate.id))
 
     def add(self, *_: Any, **__: Any) -> None:
-        """Both interfaces offer the batch to be remembered; this sampler needs no memory."""
+        """Does nothing, since this sampler does not cache batches."""
 
     def build(self, *_: Any) -> None:
-        """Nothing to do: the stream is there from the start, whatever shapes come."""
+        """Does nothing, since the constructor creates the stream."""
         self.built = True
 
     def get_config(self) -> Dict[str, Any]:
-        """Plain values that make this sampler again, with its distribution and without any file."""
+        """Returns plain values from which `from_config` builds an equal sampler."""
         return {
             **super().get_config(),
             "max_id": self.max_id,
@@ -290,7 +298,7 @@ class PopularityBasedSampler(CatalogSampler, tf.keras.layers.Layer):  # type: ig
 def _restored(
     cls: Type[PopularityBasedSampler], config: Dict[str, Any], weights: List[Any]
 ) -> PopularityBasedSampler:
-    """A pickled or copied sampler: its configuration and its place in the stream."""
+    """Restores a pickled or copied sampler at its position in the stream."""
     sampler: PopularityBasedSampler = cls.from_config(config)
     sampler.set_weights(weights)
     return sampler

@@ -1,4 +1,4 @@
-"""Cross-entropy and rank of a positive among all items of a catalog, block by block."""
+"""Computes loss and rank of a positive among all items of a catalog, block by block."""
 
 from typing import Any, Tuple
 
@@ -20,7 +20,7 @@ def score_catalog(
     temperature: Any = 1.0,
     excluded_ids: Any = None,
 ) -> Tuple[tf.Tensor, tf.Tensor]:
-    """Each positive against every other item, as an evaluation wants it: without a gradient.
+    """Scores each positive against all items for an evaluation, without a gradient.
 
     Args:
       query: floats `[rows, dim]`.
@@ -35,7 +35,7 @@ def score_catalog(
       Cross-entropy of the full softmax in nats (float32 `[rows]`), and the rank (int32 `[rows]`, 0
       for the best) among the items that are not left out, as `core.scores` defines it.
     """
-    # A matrix of rows x catalog would not fit; what is kept of a block is two numbers a row.
+    # A matrix of rows x catalog would not fit in memory; each block adds to two numbers of a row.
     query = tf.stop_gradient(scale_by_temperature(query, temperature))
     true_ids = tf.cast(true_ids, tf.int64)
     true_vectors = tf.stop_gradient(clip_finite(look_up(item_vectors, true_ids)))

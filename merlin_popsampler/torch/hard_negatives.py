@@ -1,4 +1,4 @@
-"""Negatives that a caller names for each row: in the row's sum with certainty, at a count of 1."""
+"""Adds hard negatives: ids that are in the sum of a row with certainty, at a count of 1."""
 
 from typing import Any, NamedTuple
 
@@ -11,12 +11,12 @@ from .logits import clip_finite, scale_by_temperature
 
 
 class HardNegatives(NamedTuple):
-    """Hard negatives of all rows, one after the other.
+    """Holds the hard negatives of all rows, concatenated.
 
     Attributes:
       lists: ids and rows `[m]`, as given; samples of these ids are masked in their rows.
-      counts: bool `[m]`, which of them are in their row's sum.
-      safe_ids: int64 `[m]`: the ids that count, and for each other the row's positive.
+      counts: bool `[m]`, whether the id is in the sum of its row.
+      safe_ids: int64 `[m]`, the ids that count, and the row's positive for any other id.
     """
 
     lists: IdLists
@@ -27,7 +27,7 @@ class HardNegatives(NamedTuple):
 def hard_negatives(
     lists: IdLists, true_ids: torch.Tensor, domain: Any, excluded: Any = None
 ) -> HardNegatives:
-    """Hard negatives that count once each, and never as the row's positive or an excluded id.
+    """Finds the hard negatives that count: once each, never the positive or an excluded id.
 
     Args:
       lists: ids as given; padding is an id that stands for no item.
@@ -46,7 +46,7 @@ def hard_negatives(
 def hard_log_sums(
     query: torch.Tensor, hard: HardNegatives, vectors: torch.Tensor, temperature: Any = 1.0
 ) -> torch.Tensor:
-    """Log of the sum of `exp(score)` over each row's hard negatives, nats: float32 `[rows]`.
+    """Computes the log of the sum of `exp(score)` over the hard negatives of each row.
 
     Args:
       query: floats `[rows, dim]`.
@@ -55,7 +55,7 @@ def hard_log_sums(
       temperature: positive number or scalar; scores are divided by it.
 
     Returns:
-      About `core.scores.MASKED` where a row has none.
+      float32 `[rows]`, in nats; about `core.scores.MASKED` if a row has none.
     """
     query, rows = scale_by_temperature(query, temperature), hard.lists.rows
     scores = (query[rows] * clip_finite(vectors)).sum(1)

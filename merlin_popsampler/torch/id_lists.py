@@ -1,4 +1,4 @@
-"""Lists of ids, one for each row of a batch: dense, padded or nested."""
+"""Converts lists of ids for each row of a batch: dense, padded or nested."""
 
 import math
 from typing import Any, List, NamedTuple, Sequence, Tuple
@@ -11,7 +11,7 @@ from .ids import as_ids
 
 
 class IdLists(NamedTuple):
-    """A list of ids for each row, the lists one after the other.
+    """Holds a list of ids for each row, concatenated.
 
     Attributes:
       ids: int64 `[m]`.
@@ -23,7 +23,7 @@ class IdLists(NamedTuple):
 
 
 def as_id_lists(name: str, given: Any, leading: Sequence[int], device: torch.device) -> IdLists:
-    """Lists of ids as callers pass them.
+    """Converts lists of ids as callers pass them.
 
     Args:
       name: of the argument, for the message.
@@ -56,7 +56,7 @@ def as_id_lists(name: str, given: Any, leading: Sequence[int], device: torch.dev
 
 
 def join(*lists: Any) -> Any:
-    """One `IdLists` of all that are given; None if each is None."""
+    """Returns one `IdLists` of all that are given, or None if each is None."""
     given = [each for each in lists if each is not None]
     if len(given) <= 1:
         return given[0] if given else None
@@ -64,7 +64,7 @@ def join(*lists: Any) -> Any:
 
 
 def among(lists: IdLists, ids: torch.Tensor, rows: int) -> torch.Tensor:
-    """Which ids are in a row's list: bool `[rows, len(ids)]`.
+    """Finds which ids are in the list of a row: bool `[rows, len(ids)]`.
 
     Each listed id is looked up among the sorted ids, since a comparison of all pairs would take
     memory for rows x listed x ids.
@@ -79,10 +79,10 @@ def among(lists: IdLists, ids: torch.Tensor, rows: int) -> torch.Tensor:
 
 
 def first_in_row(lists: IdLists, cardinality: int) -> torch.Tensor:
-    """Whether each id is the first of its value in its row's list: bool `[m]`.
+    """Finds which ids are the first of their value in the list of their row: bool `[m]`.
 
     Args:
-      lists: of ids from 0 to `cardinality - 1`; other ids have no meaningful answer.
+      lists: of ids from 0 to `cardinality - 1`. The result for other ids has no meaning.
       cardinality: above every id.
     """
     inside = (lists.ids >= 0) & (lists.ids < cardinality)
@@ -93,14 +93,14 @@ def first_in_row(lists: IdLists, cardinality: int) -> torch.Tensor:
 
 
 def _shape(ids: torch.Tensor) -> List[Any]:
-    """The shape as a message quotes it; strided nested tensors have none."""
+    """Formats the shape for a message; strided nested tensors have none."""
     if ids.is_nested and ids.layout != torch.jagged:
         return [ids.size(0), "strided"]
     return list(ids.shape)
 
 
 def _flat(ids: torch.Tensor) -> Tuple[torch.Tensor, torch.Tensor]:
-    """The ids of a matrix, dense or nested, one after the other, and the row of each."""
+    """Returns the ids of a matrix, dense or nested, in one list, and the row of each."""
     if ids.is_nested:
         ids = ids.contiguous()  # a narrowed one has holes
         values, lengths = ids.values(), ids.offsets().diff()

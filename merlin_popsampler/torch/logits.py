@@ -1,8 +1,8 @@
-"""Logits of one positive and of sampled candidates for each row, and their loss: no state.
+"""Computes logits with the logQ correction for a positive and sampled candidates, and their loss.
 
-The order of the steps is the point. Scores are divided by the temperature first; then the log of
-the number of times that each candidate is expected among the samples is subtracted, so that the sum
-over the samples estimates the sum over the catalog; then what is no negative of a row is masked.
+The order of the steps matters. Scores are divided by the temperature. Then the logQ correction
+subtracts the logarithm of the expected count of each candidate. So the sum over the samples
+estimates the sum over the catalog. Then candidates that are not negatives of a row are masked.
 """
 
 from typing import Any, NamedTuple, Optional, Tuple
@@ -16,12 +16,12 @@ from .id_lists import among, as_id_lists
 
 
 class Candidates(NamedTuple):
-    """Items to be scored.
+    """Holds items to be scored.
 
     Attributes:
       vectors: floats `[n, dim]`.
       ids: int64 `[n]`.
-      counts: float32 `[n]`: how often each id is expected among the negatives of a row. A count of
+      counts: float32 `[n]`, the expected count of each id among the negatives of a row. A count of
         0 gets no correction.
     """
 
@@ -40,7 +40,7 @@ def contrastive_logits(
     correct_positive: bool = True,
     logq_strength: float = 1.0,
 ) -> Tuple[torch.Tensor, torch.Tensor]:
-    """Corrected logits of each row's positive, and of all negatives: what `cross_entropy` takes.
+    """Computes corrected logits of each row's positive and of all negatives, for `cross_entropy`.
 
     With `s_d = <query, item d> / temperature` and `n_d` the expected count of d, the cross-entropy
     of a row with positive y is
@@ -48,15 +48,15 @@ def contrastive_logits(
         -s_y + log n_y + log(e^s_y / n_y + sum over sampled d != y of e^s_d / n_d)    corrected
         -s_y + log(e^s_y + sum over sampled d != y of e^s_d / n_d)                    uncorrected
 
-    The first is least, over all scores, where the loss of the full softmax is. The second estimates
-    that loss itself: the positive is in the sum with certainty, the others as often as they are
-    expected.
+    The first treats the positive like a sample. Its minimum over all scores is that of the full
+    softmax loss. The second estimates the full softmax loss itself, since the positive is in the
+    sum with certainty.
 
-    With `logq_strength` s, `n_d ** s` stands for `n_d`: 1 is the correction, 0 leaves it out.
+    With `logq_strength` s, `n_d ** s` replaces `n_d`: 1 is the full correction, 0 is none.
 
     Args:
       query: floats `[rows, dim]`.
-      positive: one item a row, `rows` of them.
+      positive: one item for each row, `rows` of them.
       negative: the samples that all rows share, `num_sampled` of them, repeats allowed.
       domain: an `IdDomain` or `MappedIdsOnDevice`, the ids that stand for an item; samples of
         other ids are masked.
@@ -68,12 +68,21 @@ def contrastive_logits(
       logq_strength: from 0 to 1, the power of the expected counts.
 
     Returns:
-      float32 `[rows]` and `[rows, num_sampled]`, whatever the dtype of the vectors and under
-      autocast, finite for finite vectors; what is masked differs from `core.scores.MASKED` by no
-      more than a score. A NaN or an infinity in a vector makes its logits NaN.
+      float32 `[rows]` and `[rows, num_sampled]`, for vectors of any dtype and under autocast. They
+      are finite for finite vectors. Masked logits are about `core.scores.MASKED`. A NaN or an
+      infinity in a vector makes its logits NaN.
 
     Raises:
       PopSamplerError: excluded ids that are not integers, or not of `rows` rows or one.
+
+    Examples:
+      >>> from merlin_popsampler.core.domain import IdDomain
+      >>> items = torch.eye(3)
+      >>> positive = Candidates(items[:1], torch.tensor([0]), torch.tensor([1.0]))
+      >>> negative = Candidates(items[1:], torch.tensor([1, 2]), torch.tensor([1.0, 0.5]))
+      >>> true_logits, logits = contrastive_logits(items[:1], positive, negative, IdDomain(0, 2))
+      >>> true_logits.tolist(), [round(logit, 4) for logit in logits[0].tolist()]
+      ([1.0], [0.0, 0.6931])
 
     References:
       Bengio, Senecal 2008, "Adaptive Importance Sampling to Accelerate Training of a Neural
@@ -86,7 +95,7 @@ def contrastive_logits(
         true_logits = true_logits - _log(positive.counts, logq_strength)
     with full_precision(query):
         scores = query @ clip_finite(negative.vectors).T
-    # What is masked is discounted beyond any score: one pass over the matrix, and none backwards.
+    # Masked logits get a large negative offset: one pass forward, and no gradient work.
     discount = _log(negative.counts, logq_strength)
     discount = torch.where(domain.contains(negative.ids), discount, -MASKED)
     masked = accidental_hits(positive.ids, negative.ids, excluded_ids)
@@ -94,19 +103,22 @@ def contrastive_logits(
 
 
 def _log(counts: torch.Tensor, logq_strength: float) -> torch.Tensor:
-    """Corrections by expected counts; 0, no correction, for a count of 0."""
+    """Returns the logarithms of expected counts; 0, no correction, for a count of 0."""
     return logq_strength * torch.where(counts <= 0.0, 1.0, counts).log()
 
 
 def cross_entropy(
     true_logits: torch.Tensor, logits: torch.Tensor, hard: Optional[torch.Tensor] = None
 ) -> torch.Tensor:
-    """Loss of each row of `contrastive_logits`, nats: float32 `[rows]`.
+    """Computes the loss of each row from the result of `contrastive_logits`.
 
     Args:
       true_logits: float32 `[rows]`.
       logits: float32 `[rows, num_sampled]`.
       hard: float32 `[rows]`, the `hard_log_sums` of the rows, if they have hard negatives.
+
+    Returns:
+      float32 `[rows]`, in nats.
     """
     others = torch.logsumexp(logits, 1)
     if hard is not None:
@@ -116,7 +128,7 @@ def cross_entropy(
 
 
 def clip_finite(vectors: torch.Tensor) -> torch.Tensor:
-    """Vectors in float32 whose scores are finite: clipped, but NaN where they are not finite."""
+    """Clips vectors to float32 numbers whose scores are finite; NaN and infinities become NaN."""
     vectors = vectors.to(torch.float32)
     # Adds 0 times each component, which is NaN where that is not finite. In place, since a second
     # copy of a catalog's vectors would have its memory fetched from the system in each evaluation.
@@ -124,20 +136,20 @@ def clip_finite(vectors: torch.Tensor) -> torch.Tensor:
 
 
 def scale_by_temperature(query: torch.Tensor, temperature: Any) -> torch.Tensor:
-    """Queries, as `clip_finite` vectors, whose scores are divided by the temperature."""
-    # Clipped first, so that only what came in as an infinity is one afterwards.
+    """Divides clipped queries by the temperature, and so their scores."""
+    # Clipped first, so that only infinities of the input become NaN.
     return (clip_finite(query) / temperature).clamp_(-LARGEST, LARGEST)
 
 
 def full_precision(tensor: torch.Tensor) -> torch.autocast:
-    """Where products stay float32, since autocast would round them to a few digits."""
+    """Disables autocast, which would round products to a few digits."""
     return torch.autocast(tensor.device.type, enabled=False)
 
 
 def accidental_hits(
     true_ids: torch.Tensor, sampled_ids: torch.Tensor, excluded_ids: Any
 ) -> torch.Tensor:
-    """Whether a sample is the row's positive, or excluded for it: bool `[rows, num_sampled]`."""
+    """Finds samples that are the row's positive or excluded, bool `[rows, num_sampled]`."""
     hits = true_ids[:, None] == sampled_ids
     if excluded_ids is None:
         return hits

@@ -1,4 +1,4 @@
-"""Negatives from several sources, samplers and the batch, corrected by one expected count."""
+"""Combines negatives of samplers and of the batch, corrected by one expected count."""
 
 from typing import Any, Iterable, List, NamedTuple, Optional, Sequence, Tuple, Union
 
@@ -25,20 +25,20 @@ Source = Union[PopularityBasedSampler, "InBatch"]
 
 
 class InBatch(torch.nn.Module):  # type: ignore[misc]
-    """The positives of a batch's other rows as negatives of a row.
+    """Uses the positives of the other rows of a batch as negatives of a row.
 
-    They come as often as the data has them, so only the measured distribution corrects for them:
-    among the other `rows - 1`, id d is expected `(rows - 1) p(d)` times.
+    They occur as often as in the data, so only the measured distribution gives their expected
+    counts. Among the other `rows - 1` rows, id d is expected `(rows - 1) p(d)` times.
 
     Args:
       max_id: last id that stands for an item, inclusive.
-      min_id: first one, inclusive.
+      min_id: first id that stands for an item, inclusive.
       distribution: the measured distribution of the data, `distributions.Empirical` undistorted, or
         its configuration.
-      item_ids: integers `[items]`, the id of each rank, where ids are not in frequency order.
+      item_ids: integers `[items]`, the id of each rank, if ids are not in frequency order.
 
     Raises:
-      PopSamplerError: another distribution, or one over other ids.
+      PopSamplerError: another distribution, or a distribution over other ids.
 
     Examples:
       >>> import numpy as np
@@ -68,11 +68,11 @@ class InBatch(torch.nn.Module):  # type: ignore[misc]
         """Makes the in-batch negatives of a data set.
 
         Args:
-          schema: what `PopularityBasedSampler.from_schema` takes.
-          column: name of the item id's column; None finds the one tagged so.
+          schema: see `PopularityBasedSampler.from_schema`.
+          column: name of the item-id column; None finds it by its tag.
 
         Raises:
-          SchemaError: what `read_popularity` raises, and no measured steps.
+          SchemaError: see `read_popularity`; or the schema has no measured steps.
         """
         found = sampler_kwargs_from_schema(schema, column, 1.0, {"distribution": Empirical.name})
         return cls(found["max_id"], found["min_id"], distribution=found["distribution"])
@@ -98,7 +98,7 @@ class InBatch(torch.nn.Module):  # type: ignore[misc]
           rows: integer or scalar tensor, the rows of the batch that have an item.
 
         Returns:
-          float32 of the ids' shape, `(rows - 1) p(id)`; 0.0 for ids that stand for no item.
+          float32 of the ids' shape, `(rows - 1) p(id)`; 0.0 for reserved ids.
         """
         ids = as_dense_ids(ids, self.device)
         others = torch.as_tensor(rows, device=self.device).sub(1).clamp(min=0)
@@ -107,19 +107,19 @@ class InBatch(torch.nn.Module):  # type: ignore[misc]
 
     @property
     def device(self) -> torch.device:
-        """Where the module is."""
+        """The device of the module."""
         device: torch.device = self._edges.device
         return device
 
 
 class Draw(NamedTuple):
-    """The negatives that all rows of a batch share, and their expected counts.
+    """Holds the negatives that all rows of a batch share, and their expected counts.
 
     Attributes:
-      sampled_ids: int64 `[k]`, of the samplers.
-      ids: int64 `[n]`: the positives of the batch, if they are negatives, then `sampled_ids`.
-      counts: float32 `[n]`, of `ids`.
-      true_counts: float32 `[rows]`, of the positives.
+      sampled_ids: int64 `[k]`, the draws of the samplers.
+      ids: int64 `[n]`, the positives of the batch, if they are negatives, then `sampled_ids`.
+      counts: float32 `[n]`, expected counts of `ids`.
+      true_counts: float32 `[rows]`, expected counts of the positives.
     """
 
     sampled_ids: torch.Tensor
@@ -129,17 +129,17 @@ class Draw(NamedTuple):
 
 
 class Mixture(torch.nn.Module):  # type: ignore[misc]
-    """Negatives of several sources, each corrected by its expected count over all sources.
+    """Combines negatives of several sources, corrected by their expected count over all sources.
 
-    An id is expected as often as the sum over the sources says, whichever of them it came from: so
-    the sum over all candidates of `exp(score) / expected count`, repeats kept, is an unbiased
-    estimate of the sum of `exp(score)` over the catalog without the row's positive.
+    The expected count of an id is the sum over the sources, whichever source drew it. Repeats are
+    kept. So the sum of `exp(score) / expected count` over the candidates is an unbiased estimate of
+    the sum of `exp(score)` over the catalog without the row's positive.
 
     Args:
       sources: one or more `PopularityBasedSampler`, and at most one `InBatch`, over the same ids.
 
     Raises:
-      PopSamplerError: no source, another kind of source, two `InBatch`, different ids.
+      PopSamplerError: no source, another type of source, two `InBatch`, or different ids.
 
     Examples:
       >>> import numpy as np
@@ -161,12 +161,12 @@ class Mixture(torch.nn.Module):  # type: ignore[misc]
 
     @property
     def in_batch(self) -> Optional[InBatch]:
-        """The source that is the batch itself, if it is one of them."""
+        """The `InBatch` source, or None."""
         return next((source for source in self.sources if isinstance(source, InBatch)), None)
 
     @property
     def samplers(self) -> List[PopularityBasedSampler]:
-        """The sources that draw."""
+        """The sources that are samplers."""
         return [source for source in self.sources if not isinstance(source, InBatch)]
 
     def sample_ids(self) -> torch.Tensor:
@@ -251,7 +251,7 @@ class Mixture(torch.nn.Module):  # type: ignore[misc]
 
 
 def as_mixture(negatives: Any) -> Mixture:
-    """Converts negatives as callers give them: a source, several, or a mixture of them."""
+    """Converts a source, a list of sources or a mixture to a mixture."""
     return negatives if isinstance(negatives, Mixture) else Mixture(negatives)
 
 

@@ -1,4 +1,4 @@
-"""SampledSoftmaxLoss: a module that trains on sampled negatives and evaluates on all items."""
+"""Defines a PyTorch module that trains on sampled negatives and evaluates on all items."""
 
 from typing import Any, NamedTuple, Optional, Tuple
 
@@ -21,7 +21,7 @@ REDUCTIONS = ("mean", "sum", "none")
 
 
 class Batch(NamedTuple):
-    """The arguments of a call, checked, one row after the other.
+    """Holds the checked arguments of a call, flattened to rows.
 
     Attributes:
       queries: floats `[rows, dim]`, 0 where a row has no item.
@@ -41,12 +41,11 @@ class Batch(NamedTuple):
 
 
 class SampledSoftmaxLoss(torch.nn.Module):  # type: ignore[misc]
-    """Cross-entropy of each row's item: over samples in training, over the catalog in evaluation.
+    """Computes the cross-entropy of positives: over samples in training, else over the catalog.
 
-    In training (`train()`, as a module is made) the loss is `contrastive_logits`'s. After `eval()`
-    it is that of the full softmax, without a gradient, in blocks of 64 MB. Rows whose positive
-    stands for no item (padding, null, out of vocabulary) have none: their loss is 0, and "mean"
-    does not count them.
+    In training mode, which is the default, the loss is that of `contrastive_logits`. After `eval()`
+    it is that of the full softmax, without a gradient, in blocks of 64 MB. Rows with a reserved id
+    (padding, null, out of vocabulary) have a loss of 0, and "mean" does not count them.
 
     Args:
       negatives: a `PopularityBasedSampler`, an `InBatch`, a list of these, a `Mixture`, or
@@ -55,22 +54,24 @@ class SampledSoftmaxLoss(torch.nn.Module):  # type: ignore[misc]
       temperature: positive number; scores are divided by it.
       correct_positive: see `contrastive_logits`.
       logq_strength: from 0 to 1, the strength of the correction; see `contrastive_logits`.
-      reduction: "mean" divides the sum by the rows that count (0 where there is none); "sum" and
-        "none" are unscaled.
-      across_ranks: whether the gradient that DistributedDataParallel or FSDP averages is that of
-        the mean over the rows of all ranks. By default it is the mean of the ranks' means, in which
-        the rows of a rank with few weigh more. Each training step counts the rows in one
-        all-reduce, in which every rank must take part, also one whose rows do not count. The mean
-        of the ranks' losses is then the loss. Evaluation and `torch.no_grad` ask no other rank.
+      reduction: "mean" divides the sum by the number of rows with an item (0 if there is none).
+        "sum" and "none" are unscaled.
+      across_ranks: whether the mean is over the rows of all ranks of DistributedDataParallel or
+        FSDP. By default the gradient is the mean of the ranks' means, in which rows of a rank with
+        few rows weigh more. Each training step counts the rows in one all-reduce, in which every
+        rank must take part, also a rank without items. The mean of the ranks' losses is then the
+        loss. Evaluation and `torch.no_grad` do not communicate.
 
     Raises:
-      PopSamplerError: another reduction, or one that `across_ranks` does not go with; a temperature
+      PopSamplerError: another reduction, or one that `across_ranks` does not support; a temperature
         that is not a positive number; a `logq_strength` that is not from 0 to 1.
 
     Examples:
+      >>> from merlin_popsampler.torch import PopularityBasedSampler
+      >>> sampler = PopularityBasedSampler(max_id=1002, min_id=3, max_num_samples=100, seed=7)
       >>> loss = SampledSoftmaxLoss(sampler, temperature=0.1)
-      >>> items = torch.nn.Embedding(sampler.max_id + 1, 64)
-      >>> loss(queries, true_ids, items).backward()
+      >>> items = torch.nn.Embedding(sampler.max_id + 1, 16)
+      >>> loss(torch.randn(2, 16), torch.tensor([3, 900]), items).backward()
     """
 
     def __init__(
@@ -116,17 +117,17 @@ class SampledSoftmaxLoss(torch.nn.Module):  # type: ignore[misc]
         hard_negative_ids: Any = None,
         sampled_values: Any = None,
     ) -> torch.Tensor:
-        """The loss, reduced.
+        """Computes the reduced loss.
 
         Args:
-          queries: floats `[*, dim]`: any number of leading dimensions, each row a query.
+          queries: floats `[*, dim]`, with any number of leading dimensions.
           true_ids: integers `[*]` or `[*, 1]`, the item of each row.
-          item_table: the items' vectors: an `nn.Embedding` of `max_id + 1` rows or more, whose
-            gradient is as sparse as it was made; another module that maps int64 ids `[n]` to
-            vectors `[n, dim]`; or a tensor `[max_id + 1 or more, dim]`, whose gradient is dense. A
-            module is always called, in its own mode, so what it does to its weight counts.
+          item_table: item vectors. An `nn.Embedding` of `max_id + 1` rows or more has a sparse
+            gradient if it is `sparse`. A tensor `[max_id + 1 or more, dim]` has a dense gradient.
+            Another module maps int64 ids `[n]` to vectors `[n, dim]`. In training, a module is
+            called in its own mode.
           excluded_ids: integers that are not negatives of a row: `[*, n]`, where a leading
-            dimension may be 1; or `[rows, n]`, dense or nested, for the rows one after the other.
+            dimension may be 1, or `[rows, n]`, dense or nested, in the order of the rows.
           hard_negative_ids: negatives that are in the sum of a row with certainty, at an expected
             count of 1, in the forms of `excluded_ids`. They may depend on the row, not on the
             samples. An id that is sampled as well counts once, as the hard negative. Repeats
@@ -138,7 +139,7 @@ class SampledSoftmaxLoss(torch.nn.Module):  # type: ignore[misc]
             evaluation ignores them.
 
         Returns:
-          float32, nats: a scalar, or `[*]` for "none".
+          float32, in nats: a scalar, or `[*]` for "none".
 
         Raises:
           PopSamplerError: ids of another shape or kind, a table with too few rows, another number
@@ -167,16 +168,16 @@ class SampledSoftmaxLoss(torch.nn.Module):  # type: ignore[misc]
     def evaluate(
         self, queries: torch.Tensor, true_ids: Any, item_table: Any, excluded_ids: Any = None
     ) -> Tuple[torch.Tensor, torch.Tensor]:
-        """Loss and rank of each row's item among all items, whatever mode the module is in.
+        """Computes loss and rank of each positive among all items, in any mode of the module.
 
-        It is called as the module itself.
+        The arguments are those of a call.
 
         Returns:
-          Cross-entropy of the full softmax in nats (float32 `[*]`, 0 where there is no item), and
-          the rank (int64 `[*]`, 0 for the best, -1 where there is no item): the number of other
-          items whose score is greater, equal or NaN. So ties count against the row's item, and
-          where its own score is NaN, so does every other item.
-          `((0 <= ranks) & (ranks < 20)).sum() / (ranks >= 0).sum()` is a recall at 20.
+          Cross-entropy of the full softmax in nats (float32 `[*]`), and rank (int64 `[*]`, 0 for
+          the best). Rows with a reserved id have the loss 0 and the rank -1. The rank is the number
+          of other items whose score is greater, equal or NaN. So ties count against the positive,
+          and a positive whose score is NaN has the worst rank.
+          `((0 <= ranks) & (ranks < 20)).sum() / (ranks >= 0).sum()` is the recall at 20.
         """
         batch = self._checked(queries, true_ids, item_table, excluded_ids)
         losses, ranks = self._ranked(batch)
@@ -186,9 +187,9 @@ class SampledSoftmaxLoss(torch.nn.Module):  # type: ignore[misc]
         return losses.reshape(shape), ranks.reshape(shape)
 
     def _divisor(self, counting: torch.Tensor) -> torch.Tensor:
-        """What the sum of this rank's losses is divided by for a mean."""
+        """Returns the divisor of the sum of this rank's losses for a mean."""
         rows = counting.sum()
-        # A rank that evaluates or logs alone must not wait for the others.
+        # A rank that evaluates or logs alone must not wait for other ranks.
         if not (self.across_ranks and self.training and torch.is_grad_enabled()):
             return rows.clamp(min=1)
         if not (distributed.is_available() and distributed.is_initialized()):
@@ -209,9 +210,9 @@ class SampledSoftmaxLoss(torch.nn.Module):  # type: ignore[misc]
         has_item = domain.contains(ids)
         if excluded_ids is not None:
             excluded_ids = as_id_lists("excluded_ids", excluded_ids, shape, queries.device)
-        # A NaN in the query of a padded position would reach the table as 0 * NaN.
+        # A NaN in the query of a padded position would reach the table's gradient as 0 * NaN.
         rows = torch.where(has_item[:, None], queries.reshape(len(ids), queries.shape[-1]), 0.0)
-        # An id that stands for no item may lie outside of the table.
+        # A reserved id may be outside of the table.
         safe_ids = torch.where(has_item, ids, domain.min_id)
         table = checked_table(item_table, domain.cardinality)
         return Batch(rows, ids, safe_ids, has_item, table, excluded_ids)
@@ -229,7 +230,7 @@ class SampledSoftmaxLoss(torch.nn.Module):  # type: ignore[misc]
         vectors = look_up(batch.table, torch.cat(ids)).split([len(part) for part in ids])
         negative = vectors[1]
         if self.negatives.in_batch is not None:
-            # A NaN would be NaN under the mask, too.
+            # A mask does not remove a NaN.
             own = torch.where(batch.has_item[:, None], vectors[0], 0.0)
             negative = torch.cat([own, negative])
         logits = contrastive_logits(

@@ -1,4 +1,4 @@
-"""PopularityBasedSampler: the module that draws negatives with their expected counts."""
+"""Defines the PyTorch module that draws negatives and computes their expected counts."""
 
 from typing import Any, NamedTuple, Optional
 
@@ -24,7 +24,7 @@ from .stream import Stream
 
 
 class SampledValues(NamedTuple):
-    """A batch of draws and its expected counts.
+    """Holds a batch of draws and its expected counts.
 
     Attributes:
       sampled_ids: int64 `[max_num_samples]`.
@@ -38,36 +38,38 @@ class SampledValues(NamedTuple):
 
 
 class PopularityBasedSampler(CatalogSampler, torch.nn.Module):  # type: ignore[misc]
-    """Samples item ids by popularity, for losses over a part of the catalog.
+    """Samples item ids by popularity, as negatives of a sampled softmax.
 
-    Ids in frequency order need no table: the distribution gives an id's probability from its rank,
-    `id - min_id`. Equal seeds give the draws of the Keras layer. The place in the stream is a
-    buffer, so `state_dict` carries it; what is drawn from it is on the device that the module is
-    on, without asking that device for a number.
+    Ids in frequency order need no table, since the probability of an id follows from its rank,
+    `id - min_id`. Equal seeds give the same draws as the Keras layer. `state_dict` contains the
+    position in the stream. Draws are on the device of the module, and the host never waits for it.
 
     Args:
       max_id: last id that can be drawn, inclusive.
-      min_id: first id that can be drawn, inclusive; those below are reserved and never drawn.
-      max_num_samples: ids of one batch of draws, at least 1; if `unique` at most the items.
+      min_id: first id that can be drawn, inclusive; smaller ids are reserved and never drawn.
+      max_num_samples: number of ids in a batch of draws, at least 1; at most the number of items if
+        `unique`.
       seed: integer; equal seeds give equal streams of draws. None takes one from
-        `torch.initial_seed()` at the first draw, so that all samplers without a seed draw one
-        stream: give each of several a seed of its own.
-      item_id_feature_name: name of the item ids' column, for calls with a batch of features.
+        `torch.initial_seed()` at the first draw. So all samplers without a seed draw one stream:
+        if there are several, give each a seed.
+      item_id_feature_name: name of the item-id column, for calls with a batch of features.
       unique: whether the ids of a batch are distinct.
-      distribution: a registered distribution's name, "log_uniform" or "uniform" for example; an
-        object of `distributions`, or its configuration. (The measured distribution needs its steps:
-        see `from_schema`.)
-      share_across_replicas: whether all ranks of `torch.distributed` draw the same ids; else each
-        draws its own.
-      item_ids: integers `[items]`, the id of each rank, where ids are not in frequency order;
-        `min_id` and `max_id` are the smallest and the largest. `from_counts` passes them.
+      distribution: the proposal distribution: a registered name, such as "log_uniform" or
+        "uniform", an object of `distributions`, or its configuration. The measured distribution
+        needs its steps, see `from_schema`.
+      share_across_replicas: whether all ranks of `torch.distributed` draw the same ids, or
+        different ids.
+      item_ids: integers `[items]`, the id of each rank, if ids are not in frequency order. `min_id`
+        and `max_id` are the smallest and the largest. `from_counts` passes them.
 
     Raises:
       PopSamplerError: arguments that contradict each other or the catalog.
 
     Examples:
-      >>> sampler = PopularityBasedSampler.from_schema(Dataset("train/").schema)
-      >>> sampled_ids, true_expected_count, sampled_expected_count = sampler(true_ids)
+      >>> sampler = PopularityBasedSampler(max_id=1002, min_id=3, max_num_samples=50, seed=17)
+      >>> sampled_ids, true_count, sampled_count = sampler([[3], [900]])
+      >>> len(set(sampled_ids.tolist())), true_count.shape
+      (50, torch.Size([2, 1]))
     """
 
     def __init__(
@@ -98,10 +100,13 @@ class PopularityBasedSampler(CatalogSampler, torch.nn.Module):  # type: ignore[m
         self.set_max_num_samples(max_num_samples)
 
     def set_max_num_samples(self, value: int) -> None:
-        """Another number of samples, from the next call on; what is compiled is compiled anew.
+        """Changes the number of samples, from the next call on; compiled code is recompiled.
+
+        Args:
+          value: the new `max_num_samples`.
 
         Raises:
-          PopSamplerError: no such number, or one that this distribution cannot draw.
+          PopSamplerError: the number is out of range, or takes too many random numbers.
         """
         draws = make_draws(self.distribution, value, self.unique, self._edges)
         expected_counts = ExpectedCountsOnDevice(
@@ -113,68 +118,70 @@ class PopularityBasedSampler(CatalogSampler, torch.nn.Module):  # type: ignore[m
 
     @property
     def seed(self) -> Optional[int]:
-        """The stream's seed, as given."""
+        """The `seed` argument."""
         return self.stream.seed
 
     def sample_ids(self) -> torch.Tensor:
-        """The next batch of draws: int64 `[max_num_samples]`, ids from min_id to max_id."""
+        """Draws the next batch, int64 `[max_num_samples]`, ids from `min_id` to `max_id`."""
         self._device()
         place = self.stream.next_place(self.share_across_replicas)
         ids: torch.Tensor = self.domain.id(self._draws(*place))
         return ids
 
     def expected_count(self, ids: Any) -> torch.Tensor:
-        """Expected number of times that each id is in one batch of draws.
+        """Returns how often each id is expected in a batch of draws.
 
         Args:
           ids: integers of any shape.
 
         Returns:
-          float32 of the ids' shape, also under autocast: the inclusion probability if `unique`,
-          else `max_num_samples * p`; 1.0 (a correction of 0) for ids never drawn.
+          float32 of the shape of `ids`, also under autocast. It is the inclusion probability if
+          `unique`, and `max_num_samples * p` otherwise. Ids that are never drawn get 1.0, a
+          correction of 0.
         """
         return self._counts_of_ids(self._expected_counts, ids)
 
     def probability(self, ids: Any) -> torch.Tensor:
-        """Probability that one draw gives an id: what a correction of in-batch negatives needs.
+        """Returns the probability of each id in one draw, for corrections of in-batch negatives.
 
         Args:
-          ids: as for `expected_count`.
+          ids: see `expected_count`.
 
         Returns:
-          float32 of the ids' shape; 0.0 for ids never drawn.
+          float32 of the shape of `ids`; 0.0 for ids that are never drawn.
         """
         return self._counts_of_ids(self._one_draw, ids)
 
     def sampled_values(self, true_ids: Any) -> SampledValues:
-        """Returns draws with expected counts.
+        """Draws a batch with expected counts.
 
         Args:
           true_ids: integers of any shape.
         """
         true_ids = as_dense_ids(true_ids, self._device())
         sampled = self.sample_ids()
-        # Looked up together: for so few ids, the number of operations is what costs.
+        # One look-up for all ids, since for few ids the number of operations determines the time.
         counts = self._expected_counts(self.domain.rank(torch.cat([sampled, true_ids.reshape(-1)])))
         num = self._max_num_samples
         return SampledValues(sampled, counts[num:].reshape(true_ids.shape), counts[:num])
 
     def forward(self, inputs: Any) -> SampledValues:
-        """`sampled_values` of ids, or of those in a batch of features, a mapping by column."""
+        """Returns `sampled_values` of ids, or of the ids in a batch of features by column."""
         is_batch = isinstance(inputs, dict)
         return self.sampled_values(inputs[self.item_id_feature_name] if is_batch else inputs)
 
     def sample(self, labels: Any) -> SampledValues:
-        """`sampled_values`, as Transformers4Rec and Merlin's torch models ask their samplers.
+        """Returns `sampled_values`, for Transformers4Rec and Merlin's torch models.
 
-        They take the expected counts for probabilities, and correct scores by their logarithms.
+        They use expected counts as probabilities, and correct scores by their logarithms.
         """
         return self.sampled_values(labels)
 
     def get_distribution_probs(self) -> torch.Tensor:
-        """Probability of one draw of every id: float32 `[max_id + 1]`, zero below min_id.
+        """Returns the probability of every id in one draw, float32 `[max_id + 1]`.
 
-        It has the catalog's length, so it is for reports: training needs `expected_count` alone.
+        It is 0 for reserved ids. It has the length of the catalog, so use it for reports. Training
+        needs only `expected_count`.
 
         Raises:
           PopSamplerError: more than a billion ids.
@@ -200,12 +207,12 @@ class PopularityBasedSampler(CatalogSampler, torch.nn.Module):  # type: ignore[m
         return counts
 
     def _device(self) -> torch.device:
-        """Where the module is, once its constants and the stream's state are there as well."""
+        """Moves constants and state to the module's device, and returns it."""
         self._follow()
         device: torch.device = self.stream.device
         return device
 
-    # Compilers cannot trace what moves a module: they run this once, before they see its tensors.
+    # Compilers cannot trace a move, so they run this once before they see the tensors.
     @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
     def _follow(self) -> None:
         stream = self.stream

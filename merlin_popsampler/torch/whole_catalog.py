@@ -1,4 +1,4 @@
-"""Cross-entropy and rank of a positive among all items of a catalog, block by block."""
+"""Computes loss and rank of a positive among all items of a catalog, block by block."""
 
 from typing import Any, Tuple
 
@@ -20,7 +20,7 @@ def score_catalog(
     temperature: Any = 1.0,
     excluded_ids: Any = None,
 ) -> Tuple[torch.Tensor, torch.Tensor]:
-    """Each positive against every other item, as an evaluation wants it: without a gradient.
+    """Scores each positive against all items for an evaluation, without a gradient.
 
     Args:
       query: floats `[rows, dim]`.
@@ -35,7 +35,7 @@ def score_catalog(
       Cross-entropy of the full softmax in nats (float32 `[rows]`), and the rank (int64 `[rows]`, 0
       for the best) among the items that are not left out, as `core.scores` defines it.
     """
-    # A matrix of rows x catalog would not fit; what is kept of a block is two numbers a row.
+    # A matrix of rows x catalog would not fit in memory; each block adds to two numbers of a row.
     look_up = item_vectors if callable(item_vectors) else item_vectors.__getitem__
     query, true_vectors = scale_by_temperature(query, temperature), clip_finite(look_up(true_ids))
     with full_precision(query):
@@ -47,7 +47,7 @@ def score_catalog(
     for first in range(0, domain.size, block):
         stop = min(first + block, domain.size)
         ids = domain.id(torch.arange(first, stop, device=query.device))
-        # A slice copies nothing, where the ids of a block are consecutive.
+        # If the ids of a block are consecutive, a slice avoids a copy.
         slices = isinstance(domain, IdDomain) and not callable(item_vectors)
         rows = slice(domain.id(first), domain.id(stop)) if slices else ids
         with full_precision(query):
