@@ -1,4 +1,4 @@
-"""Item ids that are not in frequency order, in weights of a layer: as `core.MappedIds` has them."""
+"""Maps item ids that are not in frequency order, by weights of a layer; see `core.MappedIds`."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ def add_domain(
     """Makes the domain of a layer, with weights if its ids are not in frequency order.
 
     Args:
-      layer: the Keras layer, of Keras 2 or 3, that will own the weights.
+      layer: the Keras layer, of Keras 2 or 3, that owns the weights.
       min_id: smallest id of an item, inclusive.
       max_id: largest id of an item, inclusive.
-      item_ids: integers `[items]`, the id of each rank; None where the rank of an id is
-        `id - min_id`; or what `config_of_ids` returned.
+      item_ids: integers `[items]`, the id of each rank; None if the rank of an id is `id - min_id`;
+        or the result of `config_of_ids`.
 
     Raises:
-      PopSamplerError: ids of which `min_id` and `max_id` are not the smallest and the largest, or
-        another mapping.
+      PopSamplerError: `min_id` and `max_id` are not the smallest and the largest of `item_ids`, or
+        the mapping is not a result of `config_of_ids`.
     """
     if not isinstance(item_ids, Mapping):
         domain = id_domain(min_id, max_id, item_ids)
@@ -61,16 +61,16 @@ def config_of_ids(domain: Any) -> Optional[Dict[str, int]]:
 class MappedIdsInWeights:
     """Maps ids to ranks and back, by non-trainable weights of a Keras layer.
 
-    A graph refers to the weights and never holds their values. They are zeros until they are given
-    or loaded. A checksum, which the layer's configuration has too, tells whether these are the ids
-    that the layer was made for.
+    A graph refers to the weights and never contains their values. They are zeros until they are
+    passed or loaded. The configuration of the layer has a checksum, which detects ids of another
+    layer.
 
     Args:
-      layer: the owner of the weights.
+      layer: the layer that owns the weights.
       domain: the range of the ids.
       size: number of items.
-      checksum: that of `core.MappedIds`.
-      items: the ids; None leaves them to the weights that are loaded.
+      checksum: the checksum of `core.MappedIds`.
+      items: the ids; None if the weights will be loaded.
     """
 
     # Two weights of four bytes an id. As int32 they would stay on the host, where the rest of a
@@ -94,11 +94,11 @@ class MappedIdsInWeights:
         self._loaded = _weight(layer, "item_ids_checksum", [], "int32", loaded)
 
     def contains(self, ids: Any) -> tf.Tensor:
-        """Whether ids stand for an item, bool of their shape."""
+        """Tests whether ids stand for an item, bool of their shape."""
         return self.rank(ids) >= 0
 
     def rank(self, ids: Any) -> tf.Tensor:
-        """Ids to ranks, int64 of their shape; -1 for ids that are not items."""
+        """Maps ids to ranks, int64 of their shape; -1 for ids that are not items."""
         ids = tf.cast(integers(ids), tf.int64)
         inside = (ids >= 0) & (ids < self.cardinality)
         with tf.control_dependencies(self._checks()):
@@ -106,17 +106,17 @@ class MappedIdsInWeights:
         return tf.where(inside, tf.cast(after, tf.int64) - 1, -1)
 
     def id(self, ranks: Any) -> tf.Tensor:
-        """Ranks to ids, int64 of their shape."""
+        """Maps ranks to ids, int64 of their shape."""
         with tf.control_dependencies(self._checks()):
             return tf.cast(tf.gather(tf_variable(self._ids), ranks), tf.int64)
 
     def in_numpy(self) -> MappedIds:
-        """The same ids in NumPy."""
+        """Returns the same ids in NumPy."""
         self._checks()
         return MappedIds(tf_variable(self._ids).numpy())
 
     def _checks(self) -> List[Any]:
-        """Refuses weights that are not loaded yet, or are those of other items."""
+        """Raises an error for weights that are not loaded yet, or that are those of other items."""
         error = PopSamplerError(
             f"Expected the weights of a layer over the {self.size} item ids that it was made for. "
             "Received: none yet, or those of other ids or of another order. Load the weights that "

@@ -1,13 +1,12 @@
-"""A stream of random draws as a weight of a Keras layer: what to draw next, and who draws what.
+"""Implements a stream of draws as a weight of a Keras layer, with a key for each replica.
 
 The weight is int64 `[counter, unseeded, key]`, the state of TensorFlow's Philox generator: 256
-times the number of the next batch, 1 while no key is chosen yet, and the key. As a weight,
-Checkpoint, SavedModel, `.keras` and `.weights.h5` carry it, and a restored run draws on where it
-stopped.
+times the number of the next batch, 1 until a key is chosen, and the key. Checkpoint, SavedModel,
+`.keras` and `.weights.h5` save weights, so a restored model continues the stream.
 
-A batch is taken from the stream in one place, by one op that reads and moves it at once
-(`RngReadAndSkip`), and the draw depends on what it read: so no two threads, steps or iterations get
-the same batch, in whatever kind of graph. A trace moves nothing, since moving on is part of the
+One op, `RngReadAndSkip`, takes a batch from the stream: it reads and advances the weight
+atomically, and the draw depends on the value read. So no two threads, steps or iterations get the
+same batch, in any kind of graph. A trace does not advance the stream, since the op is a part of the
 graph.
 """
 
@@ -25,22 +24,22 @@ from .tracing import in_vectorized_loop
 
 _PHILOX = 1
 _SHIFTS = (8, 0, 0)
-"""The op moves the counter by 2**8 for each batch."""
+"""The op advances the counter by 2**8 for each batch."""
 
 
 def add_stream(layer: Any, seed: Optional[int]) -> Any:
-    """The stream's weight, as part of the layer.
+    """Adds the weight of the stream to a layer.
 
-    Each replica moves a copy of its own, without asking the others; a saved model holds the first
-    one's. (A mirrored variable would want to merge the replicas, which TensorFlow refuses inside a
-    nested `tf.function`, such as Merlin Models' scorer.)
+    Each replica advances its own copy, without communication. A saved model holds that of the first
+    replica. A mirrored variable would merge the replicas, which TensorFlow rejects inside a nested
+    `tf.function`, such as the scorer of Merlin Models.
 
     Args:
-      layer: the Keras layer, of Keras 2 or 3, that will own the weight.
-      seed: key of the stream; None leaves the choice to the first draw.
+      layer: the Keras layer, of Keras 2 or 3, that owns the weight.
+      seed: seed of the stream; None chooses a key at the first draw.
     """
     start = (0, 1, 0) if seed is None else (0, 0, first_key(seed))
-    if _keras3():  # its add_weight cannot say ON_READ
+    if _keras3():  # its add_weight does not support ON_READ
         return tf.keras.Variable(
             tf.constant(start, tf.int64),
             dtype="int64",
@@ -61,10 +60,10 @@ def add_stream(layer: Any, seed: Optional[int]) -> Any:
 
 
 def check_backend() -> None:
-    """Refuses Keras 3 on another backend, whose tensors and variables are not TensorFlow's.
+    """Raises an error for Keras 3 on another backend, which does not use TensorFlow's tensors.
 
     Raises:
-      PopSamplerError: that backend's name.
+      PopSamplerError: Keras uses another backend.
     """
     if _keras3() and tf.keras.config.backend() != "tensorflow":
         raise PopSamplerError(
@@ -76,31 +75,31 @@ def check_backend() -> None:
 def next_position(
     stream: Any, key_at_start: int, shared: bool, choose_key: bool
 ) -> Tuple[tf.Tensor, tf.Tensor]:
-    """Key and position of the next batch; takes that batch from the stream.
+    """Takes the next batch from the stream, and returns its key and position.
 
     Args:
       stream: the weight of `add_stream`.
-      key_at_start: key, int64, for a stream that has none yet.
-      shared: whether all replicas and workers draw the same ids, or each a stream of its own.
-      choose_key: whether the stream keeps `key_at_start` from now on, if it has none; in a
-        vectorized loop it does not.
+      key_at_start: key, int64, for a stream that has no key yet.
+      shared: whether all replicas and workers draw the same ids, or different streams.
+      choose_key: whether the stream stores `key_at_start`, if it has no key; a vectorized loop
+        cannot store it.
 
     Returns:
       Two uint64 scalars.
 
     Raises:
-      PopSamplerError: a stream to be shared by replicas that are not its own.
+      PopSamplerError: a shared stream was created outside of the strategy of the replicas.
     """
     variable = _local(stream, shared)
     state = tf.raw_ops.RngReadAndSkip(
         resource=variable.handle, alg=_PHILOX, delta=tf.constant(1, tf.uint64)
     )
-    # A batch of few ids takes as long as its number of ops: this is for few of them.
+    # For few ids the number of ops determines the time, so this uses few of them.
     state = tf.bitwise.right_shift(tf.cast(state, tf.uint64), tf.constant(_SHIFTS, tf.uint64))
     position, unseeded, key = tf.unstack(state)
     key += unseeded * np.uint64(key_at_start % 2**64)  # an unseeded stream's key is 0
-    if choose_key and not in_vectorized_loop():  # where writes fail: a later draw will choose
-        # Leaves the counter alone, which another thread may be moving; all write the same.
+    if choose_key and not in_vectorized_loop():  # where writes fail; a later draw chooses
+        # Leaves the counter, which another thread may advance; all threads write the same key.
         value = tf.stack([0, tf.cast(key, tf.int64)])
         chosen = tf.raw_ops.ResourceStridedSliceAssign(
             ref=variable.handle, begin=[1], end=[3], strides=[1], value=value
@@ -115,12 +114,12 @@ def _keras3() -> bool:
 
 
 def tf_variable(weight: Any) -> Any:
-    """The TensorFlow variable of a layer's weight."""
+    """Returns the TensorFlow variable of a layer's weight."""
     return weight.value if _keras3() else weight
 
 
 def _local(stream: Any, shared: bool) -> Any:
-    """The TensorFlow variable that holds the stream where this runs."""
+    """Returns the TensorFlow variable that holds the stream of this replica."""
     variable = tf_variable(stream)
     strategy = tf.distribute.get_strategy()
     if not isinstance(variable, tf.distribute.DistributedValues):
@@ -138,10 +137,11 @@ def _local(stream: Any, shared: bool) -> Any:
 
 
 def first_key(seed: Optional[int]) -> int:
-    """The key, `[-2**63, 2**63)`, of a seed; of None from `tf.random.set_seed` or the system.
+    """Returns the key of a seed in `[-2**63, 2**63)`.
 
-    TensorFlow's seed is asked for eagerly, also during a trace, so that one set before the first
-    draw gives the same key in eager mode and in a graph.
+    For None, the seed comes from `tf.random.set_seed` or from the system. TensorFlow's seed is read
+    eagerly, also during a trace. So a seed that is set before the first draw gives the same key in
+    eager mode and in a graph.
     """
     if seed is not None:
         return seed_key(seed)
@@ -153,7 +153,7 @@ def first_key(seed: Optional[int]) -> int:
 
 
 def _own_key(key: tf.Tensor) -> tf.Tensor:
-    """The key of this replica of this worker; the first one's is the key itself."""
+    """Returns the key of this replica of this worker; for the first one, the key itself."""
     context = tf.distribute.get_replica_context()
     replica = 0 if context is None else context.replica_id_in_sync_group
     # Replica ids count across the workers of a strategy; Horovod's processes know no strategy.

@@ -1,4 +1,4 @@
-"""ContrastiveOutput: Merlin Models' output with a loss that learns what the full softmax learns."""
+"""Defines the contrastive output of Merlin Models with an exact logQ correction."""
 
 from typing import Any, Dict, List, Optional, Tuple
 
@@ -27,76 +27,75 @@ from .saving import is_saving
 
 
 def no_metrics() -> List[Any]:
-    """Merlin's default metrics give way to those of the output itself."""
+    """Returns no metrics, since the output has its own."""
     return []
 
 
 @tf.keras.utils.register_keras_serializable(package="merlin_popsampler")
 class ContrastiveOutput(contrastive.ContrastiveOutput):  # type: ignore[misc]
-    """Merlin Models' `ContrastiveOutput` with another loss, and an evaluation on all items.
+    """Replaces the `ContrastiveOutput` of Merlin Models, with another loss and evaluation.
 
-    It goes wherever Merlin's goes. In training a row's loss is that of `contrastive_logits`, in
-    float32 under every precision policy, and the mean is over the rows whose positive stands for an
-    item (not padding, null or out of vocabulary); they alone are learned from. The loss that does
-    so is the default one, so compile the model without a loss. Any other sees log-probabilities of
-    the candidates, the positive first, and takes its mean over all rows.
+    In training, the loss of a row is that of `contrastive_logits`, in float32 under every precision
+    policy. The mean is over the rows with an item (not padding, null or out of vocabulary), and
+    only these rows train. This loss is the default, so compile the model without a loss. Another
+    loss gets log-probabilities of the candidates, the positive first, and averages over all rows.
 
-    An evaluation scores the whole catalog in blocks: `loss` and the metrics `cross_entropy` and
-    `recall_at_<top_k>` are those of the full softmax. These two stand in for Merlin's default
-    top-10 metrics. Merlin's top-k metrics that a model is compiled with see the ranking among all
-    items too, down to place 1,000, and count rows without an item as misses. In training, and with
+    An evaluation scores the whole catalog in blocks. `loss` and the metrics `cross_entropy` and
+    `recall_at_<top_k>` are those of the full softmax. They replace the default top-10 metrics of
+    Merlin Models. Top-k metrics of Merlin that are passed to `compile` also see the ranking among
+    all items, down to rank 1,000, and count rows without an item as misses. In training, and with
     `evaluate_on="candidates"`, all metrics are among the candidates, as in Merlin Models. Sample
-    weights go into the loss and Merlin's weighted metrics, not into the output's own two.
+    weights apply to the loss and to Merlin's weighted metrics, but not to these two metrics.
 
-    A positive's rank is the number of other items, or candidates, whose score is greater, equal or
-    NaN; `recall_at_<top_k>` counts the ranks below `top_k`. Scores are compared before they are
-    corrected, as a served model compares them. Merlin's metrics among candidates compare the
-    corrected ones, and break ties by chance; a row whose loss is NaN is a miss there.
+    The rank of a positive is the number of other items, or candidates, whose score is greater,
+    equal or NaN. `recall_at_<top_k>` is the share of ranks below `top_k`. Scores are compared
+    without the logQ correction, as in a served model. Merlin's metrics among candidates compare
+    corrected scores, and break ties at random. A row whose loss is NaN is a miss there.
 
-    Sampled ids get their vectors from a table, if `to_call` has one: a schema, an `EmbeddingTable`.
-    A model of two towers scores its towers' vectors (`to_call` is None or `DotProduct()`, and
-    `schema` the item id's): there the ids' features go through `candidate`, the model's own item
-    tower. In a step it runs on the batch first and then on the samples, so batch normalization
-    normalizes each by its own statistics, and its moving averages take in first the batch's and
-    then the samples'. An evaluation encodes the catalog once, when it needs it, in the tower's mode
-    of inference, and keeps it, `4 (max_id + 1) dim` bytes, until the metrics are reset.
+    If `to_call` has a table (a schema, an `EmbeddingTable`), sampled ids get their vectors from it.
+    A two-tower model scores the vectors of its towers: `to_call` is None or `DotProduct()`, and
+    `schema` is that of the item id. The features of sampled ids then pass through `candidate`, the
+    item tower. In a step, the tower runs on the batch, then on the samples. Batch normalization
+    uses the statistics of each, and updates its moving averages in this order. An evaluation
+    encodes the catalog once in inference mode, and keeps it, `4 (max_id + 1) dim` bytes, until a
+    metric reset.
 
-    All settings, the tower and the place in the stream of draws are saved with a model;
-    `item_features` is not. A model that was loaded serves, and with `evaluate_on="candidates"` it
-    evaluates, uncorrected, on the positives of the batch; `set_item_features` makes it whole.
-    Import this class before a model is loaded: Keras revives what it does not know as another.
+    All settings, the tower and the position in the stream of draws are saved with a model, but not
+    `item_features`. A loaded model serves. With `evaluate_on="candidates"` it evaluates, without
+    corrections, on the positives of the batch. Call `set_item_features` to train it. Import this
+    class before loading a model, since Keras restores unknown classes as other ones.
 
     Args:
       to_call: as in Merlin Models; None is `DotProduct()`.
-      negative_samplers: a `PopularityBasedSampler`, an `InBatch`, "in-batch" for the one of the
-        target's schema, a list of these, or a `Mixture`. Merlin's own samplers have no expected
-        counts for this loss and are refused.
+      negative_samplers: a `PopularityBasedSampler`, an `InBatch`, "in-batch" for the `InBatch` of
+        the target's schema, a list of these, or a `Mixture`. The samplers of Merlin Models raise an
+        error, since they have no expected counts for this loss.
       target_name: as in Merlin Models.
       pre: as in Merlin Models.
-      post: as in Merlin Models, given log-probabilities; with `evaluate_on="candidates"` alone.
+      post: as in Merlin Models, on log-probabilities; only with `evaluate_on="candidates"`.
       logits_temperature: positive number; scores are divided by it before they are corrected.
       name: as in Merlin Models.
-      default_loss: None for the one described.
-      default_metrics_fn: function without arguments that gives further metrics.
-      downscore_false_negatives: fixed: accidental hits are masked.
-      false_negative_score: fixed, as they are masked.
+      default_loss: None for the loss described above.
+      default_metrics_fn: function without arguments that returns further metrics.
+      downscore_false_negatives: fixed, since accidental hits are masked.
+      false_negative_score: fixed, since accidental hits are masked.
       query_name: as in Merlin Models.
       candidate_name: as in Merlin Models.
       store_negative_ids: as in Merlin Models.
-      logq_sampling_correction: fixed: samples are corrected for.
+      logq_sampling_correction: fixed, since the logQ correction is always applied.
       correct_positive: see `contrastive_logits`.
       logq_strength: from 0 to 1, the strength of the correction; see `contrastive_logits`.
-      candidate: the item tower, an `Encoder`. Where a model makes it itself, as
-        `MatrixFactorizationModelV2` does, give it afterwards: `set_candidate`.
-      item_features: an `ItemFeatures` of the tower's features; None if it needs the id alone.
-      evaluate_on: "catalog" or "candidates"; an attribute, too, that can be set.
-      top_k: of the recall.
-      **kwargs: `schema`, a Schema of the item id alone where `to_call` has none, and Keras's
-        arguments of a layer.
+      candidate: the item tower, an `Encoder`. If the model creates it, as
+        `MatrixFactorizationModelV2` does, pass it later by `set_candidate`.
+      item_features: an `ItemFeatures` of the tower's features; None if it needs only the id.
+      evaluate_on: "catalog" or "candidates"; the attribute of this name can be changed.
+      top_k: number of items of the recall, at least 1.
+      **kwargs: `schema`, a Schema of the item id if `to_call` has none, and arguments of a Keras
+        layer.
 
     Raises:
-      PopSamplerError: settings that contradict each other, the loss or the features.
-      SchemaError: "in-batch" without measured steps in the schema.
+      PopSamplerError: settings contradict each other, the loss or the features.
+      SchemaError: "in-batch" for a schema without measured steps.
 
     Examples:
       >>> tower = mm.Encoder(items.schema, mm.MLPBlock([64]))
@@ -150,7 +149,7 @@ class ContrastiveOutput(contrastive.ContrastiveOutput):  # type: ignore[misc]
             logq_sampling_correction=True,
             **kwargs,
         )
-        # Given to Merlin Models, it would scale once more, after the correction.
+        # Merlin Models would scale a second time, after the correction.
         self.logits_temperature = positive_number(
             "logits_temperature", logits_temperature, "Pass what scores are to be divided by."
         )
@@ -167,7 +166,7 @@ class ContrastiveOutput(contrastive.ContrastiveOutput):  # type: ignore[misc]
 
     @property
     def evaluate_on(self) -> str:
-        """See the class; another value holds from the next `compile` on."""
+        """The evaluation, see the class; a change takes effect at the next `compile`."""
         return self._evaluate_on
 
     @evaluate_on.setter
@@ -176,17 +175,17 @@ class ContrastiveOutput(contrastive.ContrastiveOutput):  # type: ignore[misc]
         self._evaluate_on = value
 
     def set_negative_samplers(self, negative_samplers: Any) -> None:
-        """Other negatives, from the next trace on; see the class."""
+        """Changes the negatives, from the next trace on; see the class."""
         self.negative_samplers = negatives_of(negative_samplers, self.col_schema)
         self._wire()
 
     def set_candidate(self, candidate: Any) -> None:
-        """The item tower, where the model has made it: `model.candidate_encoder`."""
+        """Sets the item tower, if the model has created it: `model.candidate_encoder`."""
         self.candidate = candidate
         self._wire()
 
     def set_item_features(self, item_features: Any) -> None:
-        """The features of all items, which a model that was loaded does not have; see the class."""
+        """Sets the features of all items, which a loaded model lacks; see the class."""
         self._item_features = item_features
         self._wire()
 
@@ -205,8 +204,8 @@ class ContrastiveOutput(contrastive.ContrastiveOutput):  # type: ignore[misc]
         training: bool = False,
         testing: bool = False,
     ) -> Any:
-        """Scores as in Merlin Models; in training and testing a `Prediction`, see the class."""
-        if is_saving():  # what is traced so would hold the sampler and the items' features
+        """Computes scores as in Merlin Models; in training and testing, a `Prediction`."""
+        if is_saving():  # such a trace would contain the sampler and the item features
             training = testing = False
         return super().call(inputs, features, targets, training, testing)
 
@@ -218,12 +217,12 @@ class ContrastiveOutput(contrastive.ContrastiveOutput):  # type: ignore[misc]
         training: bool = False,
         testing: bool = False,
     ) -> Prediction:
-        """Log-probabilities of each row's candidates, the positive first, and their targets."""
+        """Computes log-probabilities of candidates, the positive first, and their targets."""
         query = inputs[self.query_name] if isinstance(inputs, dict) else inputs
         query = getattr(query, "flat_values", query)
         ids = self._true_ids(features, targets)
         counting = self.negative_samplers.domain.contains(ids)
-        # A row without an item has nothing to learn, whatever the loss.
+        # A row without an item must not train, with any loss.
         query = tf.where(counting[:, None], query, tf.zeros_like(query))
         if testing and self.evaluate_on == "catalog":
             losses, rank = self._on_catalog(query, ids, counting)
@@ -233,7 +232,7 @@ class ContrastiveOutput(contrastive.ContrastiveOutput):  # type: ignore[misc]
             positive, negative = self._candidates(inputs, ids, counting, training)
             outputs, rank = self._on_candidates(query, positive, negative)
             losses = -outputs[:, 0]
-            # Where a loss is NaN, the order of the columns would tell Merlin's metrics a hit.
+            # For a NaN loss, the order of the columns would be a hit for Merlin's metrics.
             targets = targets_of(counting & ~tf.math.is_nan(losses), outputs)
             stored = negative.ids[:, None] if self.store_negative_ids else None
         weights = tf.cast(counting, tf.float32)
@@ -242,7 +241,7 @@ class ContrastiveOutput(contrastive.ContrastiveOutput):  # type: ignore[misc]
         return Prediction(outputs, targets, negative_candidate_ids=stored)
 
     def _true_ids(self, features: Any, targets: Any) -> tf.Tensor:
-        """The positive of each row: int64 `[rows]`; of ragged targets what their mask lets pass."""
+        """Returns the positives, int64 `[rows]`; of ragged targets those that are not masked."""
         ids = targets if self.has_candidate_weights else features
         ids = integers(ids[self.col_schema.name] if isinstance(ids, dict) else ids)
         if isinstance(ids, tf.RaggedTensor):
@@ -255,18 +254,18 @@ class ContrastiveOutput(contrastive.ContrastiveOutput):  # type: ignore[misc]
     def _candidates(
         self, inputs: Any, ids: tf.Tensor, counting: tf.Tensor, training: bool
     ) -> Tuple[Candidates, Candidates]:
-        """Each row's positive, and the negatives that all rows share."""
+        """Returns each row's positive, and the negatives that all rows share."""
         source = self.negative_samplers
         if self.has_candidate_weights:
             check_item_weights(self.to_call.embeddings, source.domain.cardinality)
-            # An id that stands for no item may lie outside of the table.
+            # A reserved id may be outside of the table.
             vectors = self.to_call.embedding_lookup(tf.where(counting, ids, source.domain.min_id))
             return source.candidates(ids, vectors, self.to_call.embedding_lookup)
         vectors = inputs[self.candidate_name]
         if training:
             self._tower.outdate()  # it is about to change
         elif source.samplers and not self._tower.is_ready:
-            # What can be compared without features of other items: the rows with each other.
+            # Without features of items, only the rows can be compared with each other.
             vectors = tf.where(counting[:, None], vectors, tf.zeros_like(vectors))
             batch = Candidates(vectors, ids, tf.ones_like(ids, tf.float32))
             return batch, batch
@@ -275,7 +274,7 @@ class ContrastiveOutput(contrastive.ContrastiveOutput):  # type: ignore[misc]
     def _on_candidates(
         self, query: tf.Tensor, positive: Candidates, negative: Candidates
     ) -> Tuple[tf.Tensor, tf.Tensor]:
-        """Log-probabilities of each row's positive, then of all negatives; and the ranks."""
+        """Computes log-probabilities of positives, then of negatives, and the ranks."""
         domain = self.negative_samplers.domain
         scores = candidate_scores(query, positive, negative, self.logits_temperature)
         logits = corrected(
@@ -289,7 +288,7 @@ class ContrastiveOutput(contrastive.ContrastiveOutput):  # type: ignore[misc]
     def _on_catalog(
         self, query: tf.Tensor, ids: tf.Tensor, counting: tf.Tensor
     ) -> Tuple[tf.Tensor, tf.Tensor]:
-        """Loss and rank of each positive among all items."""
+        """Computes loss and rank of each positive among all items."""
         domain = self.negative_samplers.domain
         if self.has_candidate_weights:
             check_item_weights(self.to_call.embeddings, domain.cardinality)

@@ -23,10 +23,10 @@ AnyDomain = Union[IdDomain, MappedIds]
 
 
 class Column(NamedTuple):
-    """One feature of all items.
+    """Holds one feature of all items.
 
     Args:
-      name: of the feature.
+      name: name of the feature.
       values: `[rows]`, or `[rows, length]` of lists that are all of one length; of other lists the
         elements of all rows, one row after the other.
       splits: int64 `[rows + 1]`, where each row's elements begin and end; None where the rows of
@@ -38,9 +38,10 @@ class Column(NamedTuple):
     splits: Optional[Array] = None
 
     def at(self, rows: tf.Tensor) -> Dict[str, tf.Tensor]:
-        """The rows in the form of Merlin's Loader.
+        """Gathers rows in the form of Merlin's Loader.
 
-        Lists of varying length take only operations that a GPU has; ragged tensors' have none.
+        For lists of varying length, it uses only operations that a GPU supports, unlike ragged
+        tensors.
         """
         if self.splits is None:
             return {self.name: _take(self.values, rows)}
@@ -54,7 +55,7 @@ class Column(NamedTuple):
         }
 
     def without_items(self) -> "Column":
-        """The same feature of a table that has row 0 alone."""
+        """Returns the same feature of a table that has only row 0."""
         dtype = tf.as_dtype(self.values.dtype)
         if self.splits is None:
             return Column(self.name, tf.zeros([1, *self.values.shape[1:]], dtype))
@@ -72,7 +73,7 @@ def _take(array: Array, places: tf.Tensor) -> tf.Tensor:
 
 
 class Store:
-    """Arrays of a table: tensors in memory as far as they fit, memory-mapped files otherwise.
+    """Keeps the arrays of a table as tensors, or as memory-mapped files if they do not fit.
 
     Args:
       max_bytes: that all tensors together may take.
@@ -83,7 +84,7 @@ class Store:
         self.max_bytes, self.left, self.folder = max_bytes, max_bytes, folder
 
     def keep(self, column: Column) -> Column:
-        """The column with its arrays where they are to stay.
+        """Moves the arrays of a column to memory or files, and returns the column.
 
         Raises:
           PopSamplerError: an array that does not fit into memory, and no folder.
@@ -108,7 +109,7 @@ class Store:
         unfinished = path.with_suffix(f".unfinished{os.getpid()}")
         with unfinished.open("wb") as file:
             np.save(file, array)
-        # A table that is in use keeps the file that it has mapped, though it has no name any more.
+        # A table in use keeps its mapped file, although the name now refers to the new file.
         unfinished.replace(path)
         return np.load(path, mmap_mode="r")
 
@@ -144,7 +145,7 @@ def read_ids(items: Any, id_name: str, domain: AnyDomain) -> tf.DType:
         raise PopSamplerError(
             f"Column {id_name!r}: expected a row for each id from {domain.min_id} to "
             f"{domain.max_id}, since each can be drawn. Received: none for {_some(missing)}. Add "
-            "rows for these items; what is not known of them may be null before the workflow."
+            "rows for these items; unknown features may be null before the workflow."
         )
     several = domain.id(np.flatnonzero(counts > 1))
     if len(several):
@@ -156,7 +157,7 @@ def read_ids(items: Any, id_name: str, domain: AnyDomain) -> tf.DType:
 
 
 def read_column(items: Any, id_name: str, column: Any, domain: AnyDomain) -> Column:
-    """One feature of all items, as NumPy arrays.
+    """Reads one feature of all items as NumPy arrays.
 
     Args:
       items: Merlin Dataset that `read_ids` has passed.
@@ -165,13 +166,13 @@ def read_column(items: Any, id_name: str, column: Any, domain: AnyDomain) -> Col
       domain: of the ids that have a row; other rows are left out.
 
     Raises:
-      PopSamplerError: missing values, values that are no numbers, or lists of other lengths than
-        the schema says.
+      PopSamplerError: missing values, values that are not numbers, or lists whose lengths differ
+        from the schema.
     """
     frames = items.to_iter(columns=[id_name, column.name])
     parts = [_elements(frame, id_name, column, domain) for frame in frames]
     row, lengths = (np.concatenate([part[k] for part in parts]) for k in (0, 1))
-    # A part of empty lists has no type of its own.
+    # A part with only empty lists has no type.
     values = np.concatenate([part[2] for part in parts if len(part[2])] or [np.zeros(0, np.int64)])
     if values.dtype.kind not in "iufb":
         raise PopSamplerError(
@@ -191,7 +192,7 @@ def read_column(items: Any, id_name: str, column: Any, domain: AnyDomain) -> Col
 
 
 def _elements(frame: Any, id_name: str, column: Any, domain: AnyDomain) -> Tuple[Ints, Ints, Array]:
-    """Of the rows with an item: their places in the table, lengths, and elements in this order."""
+    """Returns table rows, lengths and elements of the rows with an item."""
     from merlin.core import dispatch
 
     frame = frame[domain.contains(frame[id_name])]
@@ -204,7 +205,7 @@ def _elements(frame: Any, id_name: str, column: Any, domain: AnyDomain) -> Tuple
 
 
 def _present(values: Any, name: str) -> Any:
-    """The series, if no value is missing."""
+    """Returns the series after checking that no value is missing."""
     missing = int(values.isna().sum())
     if missing:
         raise PopSamplerError(
@@ -216,7 +217,7 @@ def _present(values: Any, name: str) -> Any:
 
 
 def _dense(values: Array, column: Any, lengths: Ints) -> Array:
-    """Numbers, or lists of one length, with row 0 before them."""
+    """Adds row 0 to numbers, or to lists of one length."""
     if column.shape.is_list:
         length = int(column.shape.dims[1].max)
         if (lengths != length).any():
@@ -230,7 +231,7 @@ def _dense(values: Array, column: Any, lengths: Ints) -> Array:
 
 
 def _rows(ids: Ints, domain: AnyDomain) -> Ints:
-    """Row of each id in the table, 0 where it has none."""
+    """Returns the row of each id in the table, 0 for ids without an item."""
     ids = ids.astype(np.int64)
     return np.where(domain.contains(ids), domain.rank(ids) + 1, 0)
 
@@ -240,6 +241,6 @@ def _numbers(values: Any) -> Array:
 
 
 def _some(numbers: Array) -> str:
-    """The first of the numbers, and how many there are."""
+    """Formats the first of the numbers, and how many more there are."""
     listed = ", ".join(map(str, numbers[:5].tolist()))
-    return listed if len(numbers) <= 5 else f"{listed} and {len(numbers) - 5} others"
+    return listed if len(numbers) <= 5 else f"{listed} and {len(numbers) - 5} more"

@@ -1,4 +1,4 @@
-"""ItemFeatures: what an item tower needs to know of ids that were sampled, not read."""
+"""Defines the table from which an item tower gets the features of sampled ids."""
 
 import copy
 from typing import Any, Dict, Optional, Tuple
@@ -15,28 +15,28 @@ from .item_columns import Column, Store, read_column, read_ids
 from .saving import is_saving
 
 MAX_BYTES = 512 * 2**20
-"""What the features of all items may take in memory, unless the caller knows better."""
+"""Default limit of the memory for the features of all items."""
 
 
 class ItemFeatures:
-    """The features of every item, one row an id, to be looked up for ids that were sampled.
+    """Looks up the features of sampled items.
 
-    `tower(table.features(ids))` gives the vectors that the tower gives for a batch of Merlin's
-    Loader with these items. `from_dataset` makes the table.
+    `tower(table.features(ids))` returns the same vectors as the tower does for a batch of Merlin's
+    Loader with these items. `from_dataset` builds the table.
 
-    It is no part of a model: Keras neither tracks nor saves it, and a model that was loaded trains
-    once it is given one. For a SavedModel Keras traces training calls too, and would write the
-    table into it, so `features` answers there as if no id were an item's; nobody runs what is
-    traced so. A layer of one's own looks the table up like this, so that it can be saved with the
-    table and without:
+    The table is not a part of a model: Keras neither tracks nor saves it. Pass it to a loaded model
+    again before training. For a SavedModel, Keras traces training calls too, and would write the
+    table into the file. So in such a trace, `features` treats all ids as reserved. These traces
+    never run. A custom layer should use the table as follows, so that it can be saved with and
+    without a table:
 
         def call(self, inputs, training=False):
             if training and not is_saving():
                 candidates = self.tower(required(self.item_features).features(self.sampled_ids()))
                 ...
 
-    In a graph a table in memory is captured, not copied: each trace takes it as an argument. Under
-    XLA (`jit_compile=True`) works what is in memory and no list of varying length.
+    A graph captures a table in memory as an argument, without a copy. Under XLA
+    (`jit_compile=True`), columns in memory without lists of varying length work.
 
     Attributes:
       domain: the ids that have features.
@@ -64,26 +64,27 @@ class ItemFeatures:
         folder: Any = None,
         max_bytes: int = MAX_BYTES,
     ) -> "ItemFeatures":
-        """The table of a data set of items, encoded by the workflow of the training data.
+        """Builds the table from a data set of items, encoded by the workflow of the training data.
 
-        Rows of reserved ids, such as unknown items, are passed over.
+        Rows of reserved ids, such as unknown items, are ignored.
 
         Args:
           items: a Merlin Dataset, or a folder of parquet files with a schema, of one row an item.
-          schema: whatever has the schema that tells the item-id column by its tag, such as that of
-            the training data; None for the data set's own.
-          columns: names of the features, or a Schema or tower of these; None for all columns that
+          schema: a source of the schema with the tag of the item-id column, such as the training
+            data; None for the schema of `items`.
+          columns: names of the features, or a Schema or tower with these; None for all columns that
             schema and data set share.
-          domain: the ids of the items, such as a sampler's `domain`; None for those of the schema.
-          folder: where the columns that do not fit into memory are written, as `.npy` files that
-            are read as needed; files of these names are replaced.
-          max_bytes: what all columns may take in memory.
+          domain: the ids of the items, such as the `domain` of a sampler; None for the schema's.
+          folder: folder for columns that do not fit in memory, as `.npy` files; files of these
+            names are replaced.
+          max_bytes: memory for all columns, in bytes.
 
         Raises:
-          SchemaError: no item-id column, an unknown range of ids, or items of another fit.
-          PopSamplerError: no files; ids without a row, with several, or beyond the range; missing
-            columns; values that are missing or no numbers; columns that fit neither memory nor a
-            folder.
+          SchemaError: there is no item-id column, the range of ids is unknown, or the items are
+            from another fit.
+          PopSamplerError: there are no files; an id has no row, several rows, or is out of range;
+            columns or values are missing; values are not numbers; or columns fit neither in memory
+            nor in a folder.
         """
         items = _dataset(items)
         known = schema_of(items if schema is None else schema)
@@ -104,13 +105,13 @@ class ItemFeatures:
         return cls(domain, item.name, id_dtype, features)
 
     def select(self, columns: Any) -> "ItemFeatures":
-        """The table with these columns alone.
+        """Returns the table with only these columns.
 
         Args:
-          columns: names of features, or a Schema or tower of these.
+          columns: names of features, or a Schema or tower with these.
 
         Raises:
-          PopSamplerError: a feature that the table does not have.
+          PopSamplerError: the table lacks a feature.
         """
         names = _names(columns)
         _check_present(names, self.columns)
@@ -133,19 +134,19 @@ class ItemFeatures:
             )
 
     def features(self, ids: Any) -> Dict[str, tf.Tensor]:
-        """The items' features as Merlin's Loader gives them, which is what a tower receives.
+        """Returns features of items in the form of Merlin's Loader, the input of a tower.
 
         Args:
           ids: integers `[n]`, or `[n, 1]`.
 
         Returns:
-          By column: numbers `[n]`; lists of one length `[n, length]`; of other lists the elements
-          as `<name>__values`, and as `<name>__offsets` int64 `[n + 1]`. Types are the data set's.
-          Ids without an item (padding, null, unknown, out of the domain) have zeros, which is
-          padding in an encoded column, and empty lists; as item id each has itself.
+          A dict by column: numbers `[n]`, and lists of one length `[n, length]`. Other lists have
+          their elements in `<name>__values`, and int64 `[n + 1]` in `<name>__offsets`. Dtypes are
+          those of the data set. Ids without an item have zeros, which is padding in an encoded
+          column, and empty lists. The item-id column holds `ids`.
         """
         ids = tf.reshape(tf.cast(integers(ids), tf.int64), [-1])
-        # Merlin loses the length of a batch of lists, and refuses numbers whose length it knows.
+        # Merlin loses the length of a batch of lists, and rejects numbers of a known length.
         ids = tf.compat.v1.placeholder_with_default(ids, [None])
         rows = tf.where(self.domain.contains(ids), self.domain.rank(ids) + 1, 0)
         saving = is_saving()
@@ -161,10 +162,10 @@ class ItemFeatures:
 
 
 def required(table: Optional[ItemFeatures]) -> ItemFeatures:
-    """The table, where there is one.
+    """Returns the table, if there is one.
 
     Raises:
-      PopSamplerError: none, as after loading a model, with which the table is not saved.
+      PopSamplerError: there is no table, for example after loading a model.
     """
     if table is None:
         raise PopSamplerError(
@@ -176,7 +177,7 @@ def required(table: Optional[ItemFeatures]) -> ItemFeatures:
 
 
 def _dataset(items: Any) -> Any:
-    """A Merlin Dataset, read from a folder if it is none."""
+    """Returns a Merlin Dataset, which is read from a folder if necessary."""
     from merlin.io import Dataset
 
     if isinstance(items, Dataset):
@@ -191,7 +192,7 @@ def _dataset(items: Any) -> Any:
 
 
 def _names(columns: Any) -> Tuple[str, ...]:
-    """Names of columns, of a Schema's, or of those of whatever has a schema."""
+    """Returns the names of columns, of a Schema, or of an object with a schema."""
     schema = getattr(columns, "schema", columns)
     return tuple(getattr(schema, "column_names", schema))
 
@@ -206,7 +207,7 @@ def _check_present(names: Tuple[str, ...], present: Any) -> None:
 
 
 def _check_same_fit(item: Any, schema: Any) -> None:
-    """Refuses items whose ids another fit has given, where their schema tells."""
+    """Raises an error for items whose schema shows that another fit encoded them."""
     own = schema[item.name] if item.name in schema.column_names else item
     digests = [(column.properties.get(PROPERTY) or {}).get("digest") for column in (item, own)]
     if None not in digests and digests[0] != digests[1]:

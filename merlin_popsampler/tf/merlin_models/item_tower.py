@@ -1,4 +1,4 @@
-"""The item tower as an encoder of ids: of those that were sampled, and of the whole catalog."""
+"""Encodes sampled ids, and the whole catalog, by the item tower of a model."""
 
 from typing import Any
 
@@ -11,23 +11,23 @@ from merlin_popsampler.tf.item_table import losses_kept
 from .item_features import required
 
 BLOCK_ROWS = 4096
-"""Items of a catalog that pass through the tower together."""
+"""Number of items of the catalog that are encoded at once."""
 
 
 class ItemTower:
-    """Vectors of ids by the model's own item tower.
+    """Computes vectors of ids by the item tower of a model.
 
-    It is no part of a model, and neither are the features of items that it looks up, nor the
-    vectors of the catalog that it keeps: Keras neither tracks nor saves them.
+    Keras neither tracks nor saves this object, its features of items, or its vectors of the
+    catalog.
 
     Args:
-      layer: the tower, or None where there is none yet.
-      item_features: an `ItemFeatures`; None where the tower needs the id alone, or for now.
+      layer: the tower, or None if there is none yet.
+      item_features: an `ItemFeatures`; None if the tower needs only the id, or if it is set later.
       domain: the sampler's, the ids that stand for an item.
       id_name: name of the item id among the tower's features.
 
     Raises:
-      PopSamplerError: features that the table lacks, of the tower or of some ids.
+      PopSamplerError: the table lacks features of the tower, or some ids.
     """
 
     def __init__(self, layer: Any, item_features: Any, domain: Any, id_name: str) -> None:
@@ -42,7 +42,7 @@ class ItemTower:
 
     @property
     def is_ready(self) -> bool:
-        """Whether any id can be encoded."""
+        """Whether ids can be encoded."""
         return self._layer is not None and (self._features is not None or self._needs_id_alone)
 
     @property
@@ -50,7 +50,7 @@ class ItemTower:
         return list(self._layer.schema.column_names) == [self._id_name]
 
     def encode(self, ids: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Vectors of ids of items.
+        """Computes vectors of item ids.
 
         Args:
           ids: int64 `[n]`.
@@ -60,7 +60,7 @@ class ItemTower:
           Floats `[n, dim]`, of the tower's dtype.
 
         Raises:
-          PopSamplerError: no tower, or no features for it.
+          PopSamplerError: there is no tower, or no features for it.
         """
         layer = self._required_layer()
         if self._features is None and self._needs_id_alone:
@@ -73,22 +73,22 @@ class ItemTower:
         if self._layer is None:
             raise PopSamplerError(
                 "Expected the item tower, by which sampled ids get their vectors. Received: none. "
-                "Pass it as candidate=tower, or, where the model has made it, call "
+                "Pass it as candidate=tower. If the model has created it, call "
                 "output.set_candidate(model.candidate_encoder)."
             )
         return self._layer
 
     def outdate(self) -> None:
-        """Lets the catalog be encoded anew when its vectors are next asked for."""
+        """Marks the vectors of the catalog as outdated, so that they are encoded again."""
         self._encoded.assign(False)
 
     def forget(self) -> None:
-        """As `outdate`, and gives back the memory of the catalog's vectors."""
+        """Marks the vectors of the catalog as outdated, and frees their memory."""
         self.outdate()
         self._vectors.assign(tf.zeros([0, 0]))
 
     def catalog(self, dim: int) -> tf.Tensor:
-        """Vectors of the whole catalog: float32 `[max_id + 1, dim]`, zeros for reserved ids."""
+        """Returns vectors of the whole catalog, float32 `[max_id + 1, dim]`, 0 for reserved ids."""
         vectors = tf.cond(
             self._encoded, self._vectors.read_value, lambda: self._encode_catalog(dim)
         )

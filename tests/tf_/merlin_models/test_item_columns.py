@@ -27,7 +27,7 @@ def test_ids_without_a_row_are_named(npartitions):
     lacking = FRAME[~FRAME["item"].isin([3, 9, 42])]
     refused("Column 'item'.*3 to 42.*none for 3, 9, 42. Add", lacking, npartitions=npartitions)
     few = FRAME[FRAME["item"].isin([3, 42])]
-    refused("none for 4, 5, 6, 7, 8 and 33 others", few, npartitions=npartitions)
+    refused("none for 4, 5, 6, 7, 8 and 33 more", few, npartitions=npartitions)
 
 
 @pytest.mark.parametrize("npartitions", [1, 3])
