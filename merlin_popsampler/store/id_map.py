@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def id_map(old: Any, new: Any, column: Optional[str] = None) -> IdMap:
     """The new id of each id of an earlier fit, by key.
 
-    Padding keeps its id, and null does. Ids of unknown keys keep theirs if both fits have as many;
+    Padding keeps its id, and null does. Ids of unknown keys do too if both fits have as many;
     else they have no new id. Keys are compared by value: 2 and 2.0 are one key.
 
     Args:

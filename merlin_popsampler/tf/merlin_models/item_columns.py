@@ -1,7 +1,7 @@
-"""Columns of an item table: read from a data set, kept in memory or in files, gathered by row.
+"""Reads the columns of an item table, keeps them in memory or in files, and gathers rows.
 
-Row 0 stands for every id without an item, and holds zeros, or an empty list; the item of rank r has
-row r + 1.
+Row 0 is for every id without an item. It holds zeros, or an empty list. The item of rank r has row
+`r + 1`.
 """
 
 import os
