@@ -9,10 +9,10 @@ from tests.support.memory_files import memory
 __all__ = ["memory"]
 
 
-@pytest.fixture(autouse=True)
-def objects_are_looked_at_once(monkeypatch):
-    """What is done for columns of many rows is tried on all that these tests have."""
-    monkeypatch.setattr(columns, "_are_shared", lambda values: True)
+@pytest.fixture(params=[True, False], ids=["shared objects", "objects of their own"])
+def sharing(request, monkeypatch):
+    """Whether a column of objects is deduplicated first, as columns of many rows are."""
+    monkeypatch.setattr(columns, "_are_shared", lambda values: request.param)
 
 
 @pytest.fixture

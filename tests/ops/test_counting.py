@@ -13,6 +13,8 @@ from merlin_popsampler import PopSamplerError
 from merlin_popsampler.ops.counting import add, count_keys
 from merlin_popsampler.ops.keys.columns import KeyGroup
 
+pytestmark = pytest.mark.usefixtures("sharing")
+
 
 def counted(frame, group, npartitions, split_every=3, split_out=1):
     ddf = dd.from_pandas(frame, npartitions=npartitions, sort=False)

@@ -18,6 +18,8 @@ from merlin_popsampler.store import filesystem
 from merlin_popsampler.store.artifact import FitFolder
 from tests.support.workflow_helpers import expected_ids, forget_vocabularies
 
+pytestmark = pytest.mark.usefixtures("sharing")
+
 WAYS = ("index", "part by part", "join")
 
 

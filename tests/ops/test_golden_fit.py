@@ -17,7 +17,7 @@ from tests.support.golden_fit import REQUESTS, fit, frame
 from tests.support.workflow_helpers import dataset
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "fit.json").read_text())
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("sharing")]
 
 
 def from_a_frame(folder):

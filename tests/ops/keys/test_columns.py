@@ -115,12 +115,11 @@ def test_objects_stand_for_the_rows_that_hold_them(rng, step):
 
 def test_objects_come_in_the_order_of_their_rows():
     """Whatever their addresses, which differ between processes."""
-    rows = ["b", "a", "b", "c", "a"]
+    rows = ["b", "a", "b", "c", "a"] * 300
     assert distinct_objects([pd.Series(rows, dtype=object)])[0][0].tolist() == ["b", "a", "c"]
 
 
-def test_only_what_many_rows_share_is_looked_at_once(rng, monkeypatch):
-    monkeypatch.undo()  # what conftest.py does to all tests here
+def test_only_what_many_rows_share_is_looked_at_once(rng):
     words = [f"word {number}" for number in range(30_000)]
     shared = pd.Series([words[row] for row in rng.zipf(1.2, 50_000) % len(words)], dtype=object)
     (objects,), places = distinct_objects([shared])
