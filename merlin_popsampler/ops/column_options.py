@@ -22,7 +22,7 @@ def checked_option(option: str, value: Any) -> Any:
     """An option's value, or values by column, as Python integers; None stands for the default.
 
     Raises:
-      PopSamplerError: a value that is no whole number, or too small.
+      PopSamplerError: a value that is not a whole number, or too small.
     """
     if isinstance(value, dict):
         return {column: _checked(option, value[column], f" of {column!r}") for column in value}

@@ -1,4 +1,4 @@
-"""Occurrences of keys: one pass over a partitioned data frame, reduced on the host as trees."""
+"""Counts keys in one pass over a partitioned data frame, summed on the host as a tree."""
 
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple

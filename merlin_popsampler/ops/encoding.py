@@ -1,4 +1,4 @@
-"""Keys of one partition to the ids of a vocabulary."""
+"""Encodes the keys of one partition as the ids of a vocabulary."""
 
 from typing import Any, Iterator, Optional, Sequence, Tuple
 

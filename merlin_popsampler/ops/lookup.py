@@ -1,4 +1,4 @@
-"""Places of keys in a vocabulary, by whatever finds them fastest in the memory that there is."""
+"""Looks keys up in a vocabulary: by a cached index if it fits the budget, else part by part."""
 
 import io
 import os
@@ -68,7 +68,7 @@ INDEXES = IndexCache()
 
 
 def positions(keys: Sequence[Any], vocabulary: Vocabulary, columns: Sequence[str]) -> Any:
-    """Place of each key in the order of a vocabulary, from 0 on; -1 where it is not there.
+    """Finds the position of each key in a vocabulary, from 0 on; -1 if it is not there.
 
     Args:
       keys: series of one length, one for each key column, in the dtypes of the vocabulary's kinds;
@@ -90,7 +90,7 @@ def positions(keys: Sequence[Any], vocabulary: Vocabulary, columns: Sequence[str
         vocabulary.index_bytes,
         budget,
     )
-    return index.places(keys)
+    return index.positions(keys)
 
 
 def part_by_part(keys: Sequence[Any], vocabulary: Vocabulary, columns: Sequence[str]) -> Ints:
@@ -98,7 +98,7 @@ def part_by_part(keys: Sequence[Any], vocabulary: Vocabulary, columns: Sequence[
     places = np.full(len(keys[0]), -1)
     missing, first = np.arange(len(places)), 0
     for part in _parts(vocabulary, columns):
-        found = KeyIndex(part).places([column.iloc[missing] for column in keys])
+        found = KeyIndex(part).positions([column.iloc[missing] for column in keys])
         places[missing] = np.where(found < 0, -1, first + found)
         missing, first = missing[found < 0], first + len(part)
         if not len(missing):

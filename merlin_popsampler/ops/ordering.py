@@ -1,8 +1,8 @@
 """The order of keys by (occurrences descending, key ascending), made of counted buckets of keys.
 
-With one bucket it is sorted where it is. With n, each is sorted, keys of a sample of all cut each
-into n pieces, and the pieces between the same two keys make a range of the order: no task holds
-more than three times the keys of a range.
+One bucket is sorted directly. Several buckets are merged by sample sort: each bucket is sorted, and
+keys of a sample split it into ranges. The same range of all buckets is sorted in one task, which
+holds at most three times the keys of a range.
 """
 
 from bisect import bisect_left
@@ -18,7 +18,7 @@ from .keys.columns import ColumnSummary, KeyGroup
 from .keys.kinds import KeyType
 
 _SAMPLE = 256
-"""Keys of each bucket that stand for it where the cuts are sought."""
+"""Keys of each bucket in the sample."""
 
 SortKey = Tuple[Any, ...]
 """A key and its size as values that Python orders as Arrow does."""
@@ -40,20 +40,20 @@ class Splits:
 
 
 def ranked(buckets: Sequence[Any], group: KeyGroup) -> Tuple[Any, List[Any]]:
-    """Delayed `Cuts`, and delayed `Counts` of consecutive ranges of the order, from the first on.
+    """Delayed `Splits`, and delayed `Counts` of consecutive ranges of the order, from the first on.
 
     Args:
       buckets: delayed `Counts`, without a key in common.
       group: whose keys they are.
     """
     ordered = [dask.delayed(by_frequency)(bucket) for bucket in buckets]
-    cuts = dask.delayed(_splits)([dask.delayed(_sampled)(bucket) for bucket in ordered], group)
-    pieces = [dask.delayed(_partition)(bucket, cuts, len(buckets)) for bucket in ordered]
+    splits = dask.delayed(_splits)([dask.delayed(_sampled)(bucket) for bucket in ordered], group)
+    parts = [dask.delayed(_partition)(bucket, splits, len(buckets)) for bucket in ordered]
     ranges = [
-        dask.delayed(_range)([piece[number] for piece in pieces], cuts, group)
+        dask.delayed(_range)([piece[number] for piece in parts], splits, group)
         for number in range(len(buckets))
     ]
-    return cuts, ranges
+    return splits, ranges
 
 
 def by_frequency(counts: Counts) -> Counts:
@@ -87,21 +87,21 @@ def _splits(samples: Sequence[Counts], group: KeyGroup) -> Splits:
     return Splits([rows[first] for first in firsts if rows], kinds, seen)
 
 
-def _partition(ordered: Counts, cuts: Splits, number: int) -> List[Counts]:
+def _partition(ordered: Counts, splits: Splits, number: int) -> List[Counts]:
     """What a sorted bucket holds of each range."""
     if number == 1:
         return [ordered]
     rows = _SortKeys(ordered)
-    stops = [bisect_left(rows, cut) for cut in cuts.rows] or [0] * (number - 1)
+    stops = [bisect_left(rows, cut) for cut in splits.rows] or [0] * (number - 1)
     bounds = [0, *stops, len(ordered)]
     return [ordered.take(np.arange(*bounds[place : place + 2])) for place in range(number)]
 
 
-def _range(pieces: Sequence[Counts], cuts: Splits, group: KeyGroup) -> Counts:
-    """The sorted keys of several sorted pieces."""
-    keys, sizes = joined(pieces, cuts.kinds, group.keys)
-    together = Counts(keys, sizes, cuts.kinds, {})
-    return together if len(pieces) == 1 else by_frequency(together)
+def _range(parts: Sequence[Counts], splits: Splits, group: KeyGroup) -> Counts:
+    """The sorted keys of several sorted parts."""
+    keys, sizes = joined(parts, splits.kinds, group.keys)
+    together = Counts(keys, sizes, splits.kinds, {})
+    return together if len(parts) == 1 else by_frequency(together)
 
 
 class _SortKeys(Sequence[SortKey]):

@@ -1,4 +1,4 @@
-"""What both operators do with the files of a fit: begin, check, complete, save, give up."""
+"""Manages an operator's fit artifacts: create, validate, commit, copy on save, roll back."""
 
 import os
 import warnings
@@ -12,9 +12,9 @@ from merlin_popsampler.store import artifact, filesystem, locations
 from merlin_popsampler.store.artifact import FitFolder
 
 _KEPT = 2
-"""Fits of an operator that stay though no operator uses them: a pickle may."""
+"""Last fits of an operator that are kept although no operator uses them: a pickle may."""
 _MANY = 10
-"""Fits in one folder beyond which somebody should clear it."""
+"""Fits in one folder above which a fit warns."""
 
 
 class StoredOperator:

@@ -114,7 +114,7 @@ def check_unchanged(column: str, passed: Ints, most: Ints) -> None:
     else:
         return
     raise FrequencyOrderError(
-        f"Column {column!r}: expected ids as often as their encoder gave them, or less often. "
+        f"Column {column!r}: expected each id at most as often as in its encoder's counts. "
         f"Received: {proof}. After the encoder, ids were changed, rows were repeated, or a "
         "partition was left without rows, for which Merlin hands on the raw column. Change keys "
         "and repeat rows before the encoder, and filter the data before the workflow."

@@ -1,6 +1,4 @@
-"""A vocabulary in Categorify's files: the only place that cuts, fills and reads `unique.*` and
-`meta.*`.
-"""
+"""Truncates sorted keys to a vocabulary, and writes its files."""
 
 import json
 from dataclasses import dataclass, replace
@@ -82,61 +80,61 @@ class Part:
 
 
 def stage(
-    buckets: Sequence[Any], group: KeyGroup, layout: VocabularyOptions, folder: FitFolder
+    buckets: Sequence[Any], group: KeyGroup, options: VocabularyOptions, folder: FitFolder
 ) -> Any:
     """Delayed `Vocabulary`: orders and truncates counted keys, and writes its three files.
 
     Args:
-      buckets: delayed `Counts` of the group's keys, `layout.split_out` of them.
+      buckets: delayed `Counts` of the group's keys, `options.split_out` of them.
       group: whose vocabulary it is.
-      layout: what to keep.
+      options: what to keep.
       folder: the fit's.
     """
-    cuts, ranges = ranked(buckets, group)
-    levels = dask.delayed(list)([dask.delayed(_levels)(counts) for counts in ranges])
+    splits, ranges = ranked(buckets, group)
+    runs = dask.delayed(list)([dask.delayed(_runs)(counts) for counts in ranges])
     parts = [
-        dask.delayed(_write_part)(counts, number, levels, group, layout, folder)
+        dask.delayed(_write_part)(counts, number, runs, group, options, folder)
         for number, counts in enumerate(ranges)
     ]
-    return dask.delayed(_complete)(cuts, levels, parts, group, layout, folder)
+    return dask.delayed(_complete)(splits, runs, parts, group, options, folder)
 
 
 def _write_part(
     counts: Counts,
     number: int,
-    levels: Sequence[RunLengths],
+    runs: Sequence[RunLengths],
     group: KeyGroup,
-    layout: VocabularyOptions,
+    options: VocabularyOptions,
     folder: FitFolder,
 ) -> Part:
     """Writes what the vocabulary keeps of a range; its ids follow those of the ranges before it."""
-    first = sum(len(level) for level in levels[:number])
-    kept = min(max(_kept(levels, layout) - first, 0), len(counts))
+    first = sum(len(run) for run in runs[:number])
+    kept = min(max(_kept(runs, options) - first, 0), len(counts))
     names = [*group.keys, artifact.size_column(group.name)]
     table = pa.table([*counts.keys, pa.array(counts.sizes)], names).slice(0, kept)
-    table = _numbered(table, layout.min_id + first)
-    path = artifact.paths(artifact.UNIQUE, group.name, len(levels))[number]
+    table = _numbered(table, options.min_id + first)
+    path = artifact.paths(artifact.UNIQUE, group.name, len(runs))[number]
     files = artifact.write_part(folder, path, table)
-    unknown = _bucket_sizes(counts.take(np.arange(kept, len(counts))), layout.num_buckets)
+    unknown = _bucket_sizes(counts.take(np.arange(kept, len(counts))), options.num_buckets)
     return Part(files, unknown, memory_of(table.select(group.keys)))
 
 
 def _complete(
-    cuts: Splits,
-    levels: Sequence[RunLengths],
+    splits: Splits,
+    runs: Sequence[RunLengths],
     parts: Sequence[Part],
     group: KeyGroup,
-    layout: VocabularyOptions,
+    options: VocabularyOptions,
     folder: FitFolder,
 ) -> Vocabulary:
-    """The vocabulary, once its keys are written; how many have each size is all it needs."""
-    sizes = RunLengths.joined(levels)
-    sizes = sizes.between(0, _kept(levels, layout))
-    nulls = sum(rows.nulls for rows in cuts.seen.values())
+    """Builds the vocabulary's metadata from the histogram of counts, and writes the other files."""
+    sizes = RunLengths.joined(runs)
+    sizes = sizes.between(0, _kept(runs, options))
+    nulls = sum(rows.nulls for rows in splits.seen.values())
     reserved = np.concatenate(([0, nulls], np.sum([part.unknown for part in parts], axis=0)))
     counts = RunLengths.joined([RunLengths.of(reserved), sizes])
     steps = PopularityCurve.from_runs(sizes.sizes, sizes.lengths)
-    metadata = PopularityMetadata.from_steps(steps, layout.min_id, "vocabulary", layout.steps)
+    metadata = PopularityMetadata.from_steps(steps, options.min_id, "vocabulary", options.steps)
     meta = [_meta(reserved, sizes)]
     return Vocabulary(
         folder,
@@ -146,21 +144,21 @@ def _complete(
             artifact.POPULARITY: counts_file.write(folder, group.name, counts, len(parts)),
         },
         replace(metadata, digest=counts_file.counts_digest(counts.blocks())),
-        cuts.kinds,
-        {column: rows.is_list for column, rows in cuts.seen.items()},
+        splits.kinds,
+        {column: rows.is_list for column, rows in splits.seen.items()},
         sum(part.index_bytes for part in parts),
     )
 
 
-def _levels(counts: Counts) -> RunLengths:
+def _runs(counts: Counts) -> RunLengths:
     return RunLengths.of(counts.sizes)
 
 
-def _kept(levels: Sequence[RunLengths], layout: VocabularyOptions) -> int:
+def _kept(runs: Sequence[RunLengths], options: VocabularyOptions) -> int:
     """How many keys the vocabulary keeps, of those of all ranges."""
-    sizes = RunLengths.joined(levels)
-    kept = int(sizes.lengths[sizes.sizes >= layout.freq_threshold].sum())
-    return min(kept, layout.max_size - layout.min_id) if layout.max_size else kept
+    sizes = RunLengths.joined(runs)
+    kept = int(sizes.lengths[sizes.sizes >= options.freq_threshold].sum())
+    return min(kept, options.max_size - options.min_id) if options.max_size else kept
 
 
 def _bucket_sizes(removed: Counts, num_buckets: int) -> Ints:

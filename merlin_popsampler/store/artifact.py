@@ -48,15 +48,15 @@ class FitFolder:
 
     Args:
       root: an `out_path` or the folder of a saved workflow, a result of `filesystem.absolute`.
-      place: path of the fit's folder in it.
+      subpath: path of the fit's folder below the root.
     """
 
     root: str
-    place: str
+    subpath: str
 
     @property
     def path(self) -> str:
-        return f"{self.root}/{self.place}"
+        return f"{self.root}/{self.subpath}"
 
 
 @dataclass(frozen=True)

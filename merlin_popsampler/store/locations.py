@@ -72,7 +72,7 @@ def fitted_at(path: str) -> Optional[FitArtifact]:
 
 def began_later(one: FitFolder, other: FitFolder) -> bool:
     """Tells whether a fit began after another; False if the name of a folder holds no time."""
-    times = [_started(folder.place.split("/")[-1]) for folder in (one, other)]
+    times = [_started(folder.subpath.split("/")[-1]) for folder in (one, other)]
     return bool(times[0] and times[1] and times[0] > times[1])
 
 

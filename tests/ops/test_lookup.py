@@ -129,7 +129,7 @@ def test_threads_that_ask_at_once():
 
     def ask(trial):
         rows = pd.Series(keys[trial : trial + 3])
-        return cache.get(trial // 8, make, 1, 100).places([rows]).tolist()
+        return cache.get(trial // 8, make, 1, 100).positions([rows]).tolist()
 
     with ThreadPoolExecutor(8) as threads:
         found = list(threads.map(ask, range(40)))

@@ -15,10 +15,10 @@ from tests.store.test_artifact import METADATA, fitted_in
 def test_folders_are_new_hidden_and_in_the_order_of_time():
     folders = [locations.new_folder("/a", artifact.CATEGORIES) for _ in range(50)]
     assert len(set(folders)) == 50
-    times = [folder.place.split("-")[0] for folder in folders]
+    times = [folder.subpath.split("-")[0] for folder in folders]
     assert times == sorted(times)
     assert all(folder.path.startswith("/a/categories/.fits/2") for folder in folders)
-    assert locations.new_folder("/a", artifact.FREQUENCY_ORDER).place.startswith(
+    assert locations.new_folder("/a", artifact.FREQUENCY_ORDER).subpath.startswith(
         "frequency_order/.fits/"
     )
 
@@ -45,7 +45,7 @@ def test_fits_of_every_kind_of_folder(tmp_path):
     places = ["categories/.fits/x", "frequency_order/.fits/x", "popsampler/0a"]
     for place in places:
         artifact.complete({"item": fitted_in(FitFolder(str(tmp_path), place))})
-    found = [fit["item"].folder.place for fit in locations.fits_below(str(tmp_path))]
+    found = [fit["item"].folder.subpath for fit in locations.fits_below(str(tmp_path))]
     assert found == places
     inner = locations.fits_below(f"{tmp_path}/categories")
     assert [fit["item"].path("unique") for fit in inner] == [
@@ -87,7 +87,7 @@ def test_unfinished_fits_go_after_a_day(tmp_path):
     folders = [FitFolder(str(tmp_path), f"categories/.fits/{name}") for name in names]
     fits = [{"item": fitted_in(folder)} for folder in folders]
     artifact.complete(fits[-1])
-    kept = [folder for folder in folders if not NAMES.get(folder.place.rsplit("/")[-1])]
+    kept = [folder for folder in folders if not NAMES.get(folder.subpath.rsplit("/")[-1])]
     for subfolder, left in (("frequency_order", folders), ("categories", kept)):
         locations.remove_abandoned(str(tmp_path), subfolder, {folders[-2]})
         assert [folder for folder in folders if os.path.exists(folder.path)] == left

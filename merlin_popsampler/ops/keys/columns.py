@@ -1,4 +1,4 @@
-"""Rows of categorical columns as keys: one a row, one a list element, or one a combination."""
+"""Extracts keys from categorical columns: one for each row, list element or combination."""
 
 import itertools
 import operator
@@ -168,18 +168,18 @@ def elements(series: Any, lists: bool) -> Any:
 
 
 def distinct_objects(keys: List[Any]) -> Tuple[List[Any], Optional[Ints]]:
-    """Each of a column's objects once, so that whatever takes long is done once for each.
+    """Deduplicates a column of Python objects by identity.
 
-    What reads a file makes one object of words that are equal, mostly, and many rows of it. Equal
-    keys may still be several objects.
+    Readers usually share one object among equal strings. Counting then takes half of the time that
+    it takes by value, with `pd.factorize` or Arrow. Equal keys may still be several objects.
 
     Args:
       keys: a series for each key column.
 
     Returns:
-      The objects, and int64 `[rows]`, the place of each row's object among them. The keys as they
-      are and None where columns are combined, and where rows are few, or no objects, or hardly
-      fewer objects than rows.
+      The distinct objects, and int64 `[rows]`, the index of each row's object among them. Returns
+      the keys unchanged and None for combined columns, few rows, other dtypes, or objects that few
+      rows share.
     """
     first = keys[0]
     if len(keys) > 1 or not dispatch.is_cpu_object(first) or first.dtype != object:

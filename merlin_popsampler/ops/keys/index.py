@@ -1,4 +1,4 @@
-"""Places of keys in a list of distinct keys, by hash tables that are made once."""
+"""Finds keys in a list of distinct keys, by hash tables that are built once."""
 
 from typing import Any, List, Sequence, Union
 
@@ -14,7 +14,7 @@ _TABLE_BYTES = 8 + 43
 _OBJECT_BYTES = 8 + 64
 """What Python and pandas take for a date or a decimal, beside that."""
 _CHUNK = 2**20
-"""Words that are Python's objects at a time, while they are hashed."""
+"""Strings that are Python's objects at a time, while they are hashed."""
 
 
 class KeyIndex:
@@ -42,9 +42,9 @@ class KeyIndex:
             self._pairs.append(pd.Index(pairs).unique())  # the last: of distinct rows, all
             places = self._pairs[-1].get_indexer(pairs)
         if len(frame):  # one key twice: where all are asked for, pandas 3 answers without a table
-            self.places([part.iloc[[0, 0]] for part in parts])
+            self.positions([part.iloc[[0, 0]] for part in parts])
 
-    def places(self, keys: Sequence[pd.Series]) -> Ints:
+    def positions(self, keys: Sequence[pd.Series]) -> Ints:
         """Place of each row in the list, int64; -1 for rows that are not there.
 
         Args:
@@ -76,40 +76,40 @@ def memory_of(keys: pa.Table) -> int:
     memory: int = (2 * keys.num_columns - 1) * _TABLE_BYTES * keys.num_rows
     for part in keys:
         if not _is_plain(part.type):
-            memory += part.nbytes if _is_word(part.type) else _OBJECT_BYTES * len(part)
+            memory += part.nbytes if _is_string(part.type) else _OBJECT_BYTES * len(part)
     return memory
 
 
-class _Words:
-    """As a pandas index of words or bytes: their hashes in one, themselves compact in Arrow."""
+class _StringIndex:
+    """As a pandas index of strings or bytes: their hashes in one, themselves compact in Arrow."""
 
-    def __init__(self, words: pa.Array, hashes: pd.Index) -> None:
-        self._words = words
+    def __init__(self, strings: pa.Array, hashes: pd.Index) -> None:
+        self._strings = strings
         self._hashes = hashes
 
     def __len__(self) -> int:
         return len(self._hashes)
 
-    def get_indexer(self, words: pd.Index) -> Ints:
-        asked = words.to_numpy()
+    def get_indexer(self, strings: pd.Index) -> Ints:
+        asked = strings.to_numpy()
         places: Ints = self._hashes.get_indexer(_hashes(asked))
         found = np.flatnonzero(places >= 0)
         if len(found) < len(asked):
             asked = asked[found]
-        asked = pa.array(asked, self._words.type, from_pandas=True)
-        same = pc.equal(self._words.take(pa.array(places[found])), asked)
+        asked = pa.array(asked, self._strings.type, from_pandas=True)
+        same = pc.equal(self._strings.take(pa.array(places[found])), asked)
         places[found[~same.fill_null(False).to_numpy(zero_copy_only=False)]] = -1
         return places
 
 
-def _column(keys: Any) -> Union[_Words, pd.Index]:
+def _column(keys: Any) -> Union[_StringIndex, pd.Index]:
     """An index of distinct keys without nulls."""
-    if _is_word(keys.type):
+    if _is_string(keys.type):
         chunks = (keys.slice(start, _CHUNK) for start in range(0, len(keys), _CHUNK))
         found = [_hashes(chunk.to_pandas().to_numpy()) for chunk in chunks]
         hashes = pd.Index(np.concatenate([np.zeros(0, np.int64), *found]))
         if hashes.is_unique:
-            return _Words(_one_chunk(keys), hashes)
+            return _StringIndex(_one_chunk(keys), hashes)
     return _values(keys.to_pandas())
 
 
@@ -119,20 +119,20 @@ def _values(keys: pd.Series) -> pd.Index:
     return pd.Index(values, dtype=np.int64 if values.dtype == bool else values.dtype)
 
 
-def _hashes(words: Any) -> Ints:
-    """Python's own, which the words keep."""
-    return np.fromiter(map(hash, words), np.int64, len(words))
+def _hashes(strings: Any) -> Ints:
+    """Python's own, which the strings keep."""
+    return np.fromiter(map(hash, strings), np.int64, len(strings))
 
 
 def _distinct(keys: Any) -> Any:
     return pc.unique(keys.drop_null())
 
 
-def _one_chunk(words: Any) -> pa.Array:
-    """Words in one array, which may be larger than 2 GB."""
-    text = pa.types.is_string(words.type) or pa.types.is_large_string(words.type)
-    words = words.cast(pa.large_string() if text else pa.large_binary())
-    return pa.concat_arrays(words.chunks) if isinstance(words, pa.ChunkedArray) else words
+def _one_chunk(strings: Any) -> pa.Array:
+    """Strings in one array, which may be larger than 2 GB."""
+    text = pa.types.is_string(strings.type) or pa.types.is_large_string(strings.type)
+    strings = strings.cast(pa.large_string() if text else pa.large_binary())
+    return pa.concat_arrays(strings.chunks) if isinstance(strings, pa.ChunkedArray) else strings
 
 
 def _is_plain(kind: pa.DataType) -> bool:
@@ -140,7 +140,7 @@ def _is_plain(kind: pa.DataType) -> bool:
     return bool(types.is_primitive(kind)) and not (types.is_date(kind) or types.is_time(kind))
 
 
-def _is_word(kind: pa.DataType) -> bool:
+def _is_string(kind: pa.DataType) -> bool:
     types = pa.types
     return bool(
         types.is_large_string(kind)

@@ -37,11 +37,11 @@ def test_keys_of_every_kind(kind, rng):
     asked = [row[place] for row in asked for place in rng.permutation(len(row))]
     places = {key: place for place, key in enumerate(known)}
     series = pa.chunked_array([pa.array(asked, arrow)]).to_pandas()
-    assert index.places([series]).tolist() == [places.get(key, -1) for key in asked]
+    assert index.positions([series]).tolist() == [places.get(key, -1) for key in asked]
     for key in known + unknown:
         alone = pa.chunked_array([pa.array([key], arrow)]).to_pandas()
-        assert index.places([alone]).tolist() == [places.get(key, -1)]
-    assert index.places([series.iloc[:0]]).tolist() == []
+        assert index.positions([alone]).tolist() == [places.get(key, -1)]
+    assert index.positions([series.iloc[:0]]).tolist() == []
 
 
 @pytest.mark.parametrize("first", ["int64", "words", "decimals", "dates", "uint64"])
@@ -66,7 +66,7 @@ def test_combinations_of_every_kind(first, second, rng):
     index = KeyIndex(pa.table(columns(known), names=list("abc")))
     places = {row: place for place, row in enumerate(known)}
     asked = [pa.chunked_array([part]).to_pandas() for part in columns(pairs)]
-    assert index.places(asked).tolist() == [places.get(row, -1) for row in pairs]
+    assert index.positions(asked).tolist() == [places.get(row, -1) for row in pairs]
 
 
 def test_words_whose_hashes_are_one(monkeypatch):
@@ -76,9 +76,15 @@ def test_words_whose_hashes_are_one(monkeypatch):
     )
     apart = KeyIndex(pa.table({"a": pa.array(["a", "bb", "ccc"], pa.large_string())}))
     asked = ["b", "bb", "ddd", "a", "four"]
-    assert apart.places([pd.Series(asked)]).tolist() == [-1, 1, -1, 0, -1]
+    assert apart.positions([pd.Series(asked)]).tolist() == [-1, 1, -1, 0, -1]
     together = KeyIndex(pa.table({"a": pa.array(["a", "b", "cc"], pa.large_string())}))
-    assert together.places([pd.Series(["b", "dd", "cc", "a", "e"])]).tolist() == [1, -1, 2, 0, -1]
+    assert together.positions([pd.Series(["b", "dd", "cc", "a", "e"])]).tolist() == [
+        1,
+        -1,
+        2,
+        0,
+        -1,
+    ]
 
 
 @pytest.mark.parametrize("size", [0, 1, 90_000, 700_000])
@@ -96,8 +102,8 @@ def test_the_memory_of_an_index(kind, size):
     index = KeyIndex(table)
     taken = 0
     for column in (*index._columns, *index._pairs):
-        words = isinstance(column, index_module._Words)
-        taken += column._words.nbytes if words else 0
+        words = isinstance(column, index_module._StringIndex)
+        taken += column._strings.nbytes if words else 0
         taken += (column._hashes if words else column).memory_usage(deep=True)
     assert taken <= memory_of(table) + 2000
     assert memory_of(table) <= 4 * taken
