@@ -3,7 +3,7 @@
 SHELL := bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv venv-py313 venv-keras3 venv-torch venv-lint venv-docs venv-mutants demo notebook test test-py313 test-keras3 test-torch lint format hooks benchmark benchmark-torch scale docs wheel release-check conformance installs peers crashes mutants clean
+.PHONY: help venv venv-py313 venv-keras3 venv-torch venv-lint venv-docs venv-mutants demo refit-demo notebook test test-py313 test-keras3 test-torch lint format hooks benchmark benchmark-torch scale docs wheel release-check conformance installs peers crashes mutants clean
 
 export PYTHON
 # Much here starts many processes, and each would compile anew whatever it imports.
@@ -16,7 +16,7 @@ WORKERS ?= 2
 export WORKERS
 PYTEST = -m pytest -n $(WORKERS) --dist loadfile
 
-TORCH_TESTS = tests/torch_ tests/messages tests/workflows/test_train_torch.py
+TORCH_TESTS = tests/torch_ tests/messages tests/workflows/test_train_torch.py tests/workflows/test_refits_torch.py
 
 # `make venv test` on a machine whose Python is 3.13 runs the rest.
 PY313_TESTS = tests/compat tests/ops/test_golden_fit.py tests/contract/test_processors.py tests/tf_/test_golden.py \
@@ -54,6 +54,12 @@ venv-mutants: ## .venv-mutants: mutmut, NVTabular, no TensorFlow
 demo: venv ## raw grocery transactions to trained models, compared with popularity
 	.venv/bin/python workflows/preprocess.py --output $(OUT)/demo
 	.venv/bin/python workflows/train.py --data $(OUT)/demo --output $(OUT)/demo/results --epochs 1 $(ARGS)
+
+refit-demo: venv ## fit on two thirds of the demo, train, refit on all, warm start, train
+	.venv/bin/python workflows/preprocess.py --output $(OUT)/refit/old --train-share 0.667
+	.venv/bin/python workflows/train.py --data $(OUT)/refit/old --output $(OUT)/refit/old/results --epochs 1 $(ARGS)
+	.venv/bin/python workflows/preprocess.py --output $(OUT)/refit/new --refit-of $(OUT)/refit/old
+	.venv/bin/python workflows/train.py --data $(OUT)/refit/new --output $(OUT)/refit/new/results --warm-start $(OUT)/refit/old/results --epochs 1 $(ARGS)
 
 notebook: venv ## execute examples/quickstart.ipynb anew, into out/; a cell that fails fails it
 	@mkdir -p $(OUT)

@@ -88,6 +88,9 @@ def training_parser(description: Optional[str]) -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--data", type=local_path, required=True, help="folder that preprocess.py wrote")
     add("--output", type=local_path, required=True, help="folder for results.json and the models")
+    add(
+        "--warm-start", type=local_path, help="output of an earlier run, on the data before a refit"
+    )
     add("--epochs", type=whole(1), default=1000, help="most epochs of each model [%(default)s]")
     add("--minutes", type=positive, default=60, help="most minutes for each model [%(default)s]")
     add("--num-sampled", type=whole(1), default=1000, help="negatives of a batch [%(default)s]")

@@ -34,6 +34,9 @@ def popular_items(popularity: PopularityMetadata, dim: int) -> torch.nn.Embeddin
 class Model(torch.nn.Module):  # type: ignore[misc]
     """Computes queries of sessions; their last component is 1, the factor of log popularity."""
 
+    TABLES: Tuple[str, ...] = ("items",)
+    """Names of the tables that have a row for each item."""
+
     def __init__(self, items: torch.nn.Embedding) -> None:
         super().__init__()
         self.items = items
@@ -54,6 +57,8 @@ class Model(torch.nn.Module):  # type: ignore[misc]
 
 class Retrieval(Model):
     """Averages the item vectors of a session; in training, the remaining ones for each item."""
+
+    TABLES = ("items", "read")
 
     def __init__(self, items: torch.nn.Embedding) -> None:
         super().__init__(items)

@@ -58,6 +58,7 @@ from data_files import CsvOptions
 from flags import escape_output, local_path, made, seed_number, whole
 from item_table import write_items
 from read_files import ItemKeys, grocery_path, read_interactions, read_items
+from refits import REFIT, check_earlier, write_refit
 
 from merlin_popsampler.errors import PopSamplerError
 
@@ -190,10 +191,12 @@ def preprocess(args: argparse.Namespace) -> Dict[str, Any]:
         steps.update()
         features = read_features(args, item_keys)
         train, valid = order_and_split(frame, args.valid_share, args.seed)
+        train = train[train["position"] < args.train_share * len(train)]
         parts = {"train": with_pairs(train, "training"), "valid": with_pairs(valid, "later")}
         # Only now, since the data are valid: files of an earlier run would be mixed in.
         for stale in ("train", "valid", "workflow", "vocabulary", "items"):
             shutil.rmtree(args.output / stale, ignore_errors=True)
+        (args.output / REFIT).unlink(missing_ok=True)
         steps.update()
         workflow, items = build_workflow(args.output / "vocabulary", args.min_count, args.max_len)
         workflow.fit(nvt.Dataset(in_partitions(train)))
@@ -220,6 +223,7 @@ def preprocess(args: argparse.Namespace) -> Dict[str, Any]:
         "min_id": popularity.min_id,
         "max_id": popularity.max_id,
         "oov_share_of_positives": float(np.mean(positives < popularity.min_id)),
+        **(write_refit(args.refit_of, args.output) if args.refit_of else {}),
     }
 
 
@@ -244,12 +248,16 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     )
     add("--encoding", default="utf-8", help="encoding of csv files [%(default)s]")
     add("--valid-share", type=float, default=0.1, help="share of later rows held out [%(default)s]")
+    add("--train-share", type=float, default=1.0, help="share of earlier rows used [%(default)s]")
+    add("--refit-of", type=local_path, help="output of an earlier run that this one follows")
     add("--min-count", type=whole(1), default=5, help="rarer items become OOV [%(default)s]")
     add("--max-len", type=whole(2), default=50, help="last items of a session kept [%(default)s]")
     add("--seed", type=seed_number, default=17, help="order of items of one time [%(default)s]")
     args = parser.parse_args(argv)
     if not 0 < args.valid_share < 1:
         parser.error(f"Expected 0 < --valid-share < 1. Received: {args.valid_share}.")
+    if not 0 < args.train_share <= 1:
+        parser.error(f"Expected 0 < --train-share <= 1. Received: {args.train_share}.")
     if bool(args.items) != bool(args.item_features):
         parser.error("Expected --items and --item-features together, or neither.")
     if {"item_id", "key"} & set(args.item_features or ()):
@@ -270,6 +278,8 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     escape_output()
     start = time.perf_counter()
     try:
+        if args.refit_of:
+            check_earlier(args.refit_of, args.output)
         made(args.output)
         summary = preprocess(args)
     except PopSamplerError as error:

@@ -43,6 +43,7 @@ from evaluate import Scorer, as_table, bands_of, evaluate, leave_last_out, repor
 from flags import made, training_parser
 from merlin.io import Dataset
 from models import MODELS, build_model, model_scorer
+from refits import checkpoint, read_id_maps, said
 from sessions import Examples
 from splits import ENDED, ITEM, HeldOut, read_held_out, read_sessions
 from stopping import METRIC
@@ -53,6 +54,7 @@ from merlin_popsampler import (
     PopularityMetadata,
     read_popularity,
 )
+from merlin_popsampler.tf import warm_start
 from merlin_popsampler.tf.merlin_models import ItemFeatures
 
 DISTRIBUTIONS = ("auto", "empirical", "log_uniform", "uniform")
@@ -105,8 +107,20 @@ def fit(
         return evaluate(scorer(), held_out.queries, held_out.positives, domain, name=name)
 
     fitting = watch(scorer) if watch else UntilNoBetter(measure, 60 * args.minutes, name)
+    if args.warm_start:
+        _warm_start(name, model, loader, item_schema, args)
     model.fit(loader, epochs=args.epochs, verbose=0, callbacks=[fitting])
     return model, scorer(), fitting
+
+
+def _warm_start(name: str, model: Any, loader: Any, item_schema: Any, args: Any) -> None:
+    """Gives a new model what the earlier one of that name has learned."""
+    old = mm.Model.load(str(checkpoint(args.warm_start, name, args.output)))
+    columns = [column for column in item_schema or () if column.name != ITEM]
+    encoded = [column.name for column in columns if column.properties.get("cat_path")]
+    maps = read_id_maps(args.data, encoded)
+    model(next(iter(loader))[0])  # makes its weights
+    print(said(warm_start(model, old, maps, new_items="as initialized")))
 
 
 def read_training(folder: Path) -> Dataset:

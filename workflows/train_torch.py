@@ -26,12 +26,13 @@ from flags import made, training_parser
 from merlin.dataloader.torch import Loader
 from merlin.io import Dataset
 from models_torch import MODELS, Model, model_scorer, places, popular_items
+from refits import checkpoint, read_id_maps, said
 from splits import ENDED, ITEM, HeldOut, read_held_out, read_sessions
 from stopping import SLOWER, STEPS, Stopping, Verdict
 from tqdm import tqdm
 
 from merlin_popsampler import PopSamplerError, PopularityMetadata, read_popularity
-from merlin_popsampler.torch import PopularityBasedSampler, SampledSoftmaxLoss
+from merlin_popsampler.torch import PopularityBasedSampler, SampledSoftmaxLoss, warm_start
 
 
 def batches(loader: Loader, until: int, min_id: int) -> Iterator[Tuple[torch.Tensor, torch.Tensor]]:
@@ -84,6 +85,10 @@ def fit(
     )
     loss = SampledSoftmaxLoss(sampler)
     model: Model = MODELS[name](popular_items(popularity, args.dim))
+    if args.warm_start:
+        path = checkpoint(args.warm_start, f"{name}.pt", args.output)
+        maps = dict.fromkeys(model.TABLES, read_id_maps(args.data)[ITEM])
+        print(said(warm_start(model, torch.load(path), maps, new_items="as initialized")))
     training = Training(model, args.learning_rate)
 
     sessions = held_out.sessions_of(args.batch_size)

@@ -52,9 +52,8 @@ class IdMap:
                 f"({self.old.cardinality},). Received: shape {ids.shape}. "
                 "List the reserved ids too, and -1 for ids that are gone."
             )
-        known = ids[ids >= 0]
         beyond = len(ids) and not (ids.min() >= -1 and ids.max() < self.new.cardinality)
-        if beyond or len(np.unique(known)) < len(known):
+        if beyond or np.bincount(ids + 1)[1:].max(initial=0) > 1:
             raise PopSamplerError(
                 f"Expected new_ids from -1 to {self.new.max_id}, each from one old id. Received: "
                 f"{shown(ids.tolist())}. Pass -1 for ids that are gone."
