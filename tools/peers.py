@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 PEERS = {
     "TensorFlow Recommenders": ["tensorflow-recommenders==0.7.7", "tensorflow==2.12.1"],
     "Keras Recommenders": ["keras-rs==0.4.0", "keras==3.15.1", "tensorflow==2.20.0"],
-    # Its code names what NumPy 2 and pandas 3 have dropped.
+    # Versions that it was tried with.
     "RecBole": ["recbole==1.2.1", "torch==2.15.0", "numpy<2", "pandas<3", "setuptools<81"],
 }
 """By section of the page, what it needs."""
