@@ -44,7 +44,7 @@ class ColumnReport:
 
     @property
     def measured(self) -> bool:
-        """Whether somebody counted; an assumed order comes without counts and without a curve."""
+        """Whether the order was measured; an assumed order has no counts and no curve."""
         return self.counts is not None or self.metadata.steps is not None
 
     @property
@@ -52,7 +52,7 @@ class ColumnReport:
         """Counts of the items in order, float64 `[size]`; the curve's where no file was given.
 
         Raises:
-          SchemaError: nobody counted, or there is no item.
+          SchemaError: the order is assumed, or there is no item.
         """
         domain = self.metadata.domain
         if not self.measured:

@@ -45,7 +45,7 @@ def drift(
       and `most_off` (the worst of them: key, expected counts).
 
     Raises:
-      PopSamplerError: keys of different kinds, a side without items or that nobody counted, or
+      PopSamplerError: keys of different kinds, a side without items or without counts, or
         more draws than items.
     """
     if old.keys is None or new.keys is None or old.counts is None or new.counts is None:

@@ -11,10 +11,10 @@ from merlin_popsampler.core.domain import FIRST_OOV_ID
 from .column_report import ColumnReport
 
 MOST = 1000
-"""Draws of a batch where nobody says otherwise and the catalog is large."""
+"""Default number of draws of a batch from a large catalog."""
 SHARE = 10
 """There a batch holds one item in so many at most: one that holds nearly all of them has expected
-counts near 1, whatever the distribution, and compares nothing.
+counts near 1 for any distribution, so a comparison would be empty.
 """
 
 Rows = List[Tuple[str, Any]]

@@ -50,9 +50,9 @@ def plot(column: ColumnReport, path: str, num_sampled: Optional[int] = None) -> 
 def drawn(column: ColumnReport, num_sampled: Optional[int] = None) -> Any:
     """The figure: rank and frequency on the left, expected counts on the right, on log-log axes.
 
-    Where nobody counted, it shows the distributions alone.
+    For an assumed order, it shows only the distributions.
     """
-    from matplotlib.figure import Figure  # and not pyplot, which wants to know of a screen
+    from matplotlib.figure import Figure  # not pyplot, which looks for a display
 
     distributions = _distributions_of(column)
     size = column.metadata.domain.size
@@ -85,7 +85,7 @@ def drawn(column: ColumnReport, num_sampled: Optional[int] = None) -> Any:
 
 
 def _distributions_of(column: ColumnReport) -> Distributions:
-    """The distributions that the picture shows, beside the data where there are any."""
+    """Returns the distributions that the picture shows."""
     distributions: Distributions = [("log-uniform", LogUniform(column.metadata.domain.size))]
     measured = column.metadata.distribution()
     if isinstance(measured, Empirical):
