@@ -67,8 +67,8 @@ def count_keys(
 ) -> Dict[str, List[Any]]:
     """Delayed `Counts` of each group's buckets, by its name, in one pass over the data.
 
-    Partitions are counted where they are, on a GPU too; what is left goes to the host at once, so
-    that whatever is decided by counts and keys is decided by one piece of code.
+    Partitions are counted on their device, also on a GPU. The results are moved to the host, so
+    that one implementation merges counts and keys.
 
     Args:
       ddf: dask data frame of pandas or cuDF partitions.
@@ -200,7 +200,7 @@ def _canonical_part(keys: Any, column: str) -> Tuple[Any, Optional[KeyType]]:
 
 
 def _masked(keys: Any) -> bool:
-    """Whether nulls beside integers leave these as they are."""
+    """Tests whether integers keep their dtype next to nulls."""
     return not (dispatch.is_cpu_object(keys) and isinstance(keys.dtype, np.dtype))
 
 

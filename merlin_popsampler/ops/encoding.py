@@ -98,7 +98,7 @@ def _lookup(keys: Sequence[Any], group: KeyGroup, vocabulary: Vocabulary) -> Any
 
 
 def _cast_part(keys: Any, kind: Optional[KeyType], column: str) -> Tuple[Any, Any]:
-    """As `cast`, of a part of a combination, in which nulls may stand beside the keys."""
+    """As `cast`, of a part of a combination, in which nulls may stand next to keys."""
     null = keys.isna()
     if kind is None:  # the vocabulary knows nothing but nulls here
         return without(keys.astype(object), ~null), null

@@ -34,7 +34,7 @@ class FrequencyCategorify(StoredOperator, Categorify):  # type: ignore[misc]
     The same data gets the same ids on any processor, in any partitioning, with any `split_out`.
     `max_size` and `freq_threshold` truncate the sorted keys. The schema of each encoded column
     carries its `PopularityMetadata`, and `popularity.<column>.parquet` (one row for each id from 0
-    to `max_id`, reserved ids with what they really stand for) lies beside the vocabulary.
+    to `max_id`, including reserved ids) is written with the vocabulary.
 
     Ids: 0 padding, 1 null, `[2, 2 + num_buckets)` unknown keys, then the keys. Null list elements
     are nulls, null lists are empty lists.
@@ -44,13 +44,14 @@ class FrequencyCategorify(StoredOperator, Categorify):  # type: ignore[misc]
       steps: most steps of the popularity curve in the schema, `>= 1`.
       **kwargs: Categorify's. `single_table` and `vocabs` are refused, since they take the order of
         the ids from elsewhere; a column that a per-column option does not name has the option's
-        default. The vocabulary is cached where the data are, whatever `cat_cache` says.
+        default. The vocabulary is cached on the device of the data; `cat_cache` has no effect.
 
     Raises:
-      PopSamplerError: arguments that contradict frequency order, a `dtype` that is no integer, or
-        numbers out of their range.
-        From `fit`: a `dtype` too small for the ids, or keys that are ambiguous; the earlier fit
-        serves on then. From `set_storage_path` and `transform`: files that are not the fit's.
+      PopSamplerError: arguments that contradict frequency order, a `dtype` that is not an integer,
+      or
+        numbers out of range.
+        From `fit`: a `dtype` too small for the ids, or keys that are ambiguous; the previous fit
+        stays in use. From `set_storage_path` and `transform`: files that are not the fit's.
 
     Examples:
       `["item_id"] >> FrequencyCategorify(freq_threshold=5) >> TagAsItemID()`
@@ -129,7 +130,7 @@ class FrequencyCategorify(StoredOperator, Categorify):  # type: ignore[misc]
         """None: a server encodes with `transform`, and gives the ids that the model learned from.
 
         Categorify's own encoder for servers takes the keys of each request for those of the
-        vocabulary, whatever their kind (2.5 for 2), and knows neither several buckets of unknown
+        vocabulary, of any type (2.5 for 2), and knows neither several buckets of unknown
         keys nor joint vocabularies. It cannot be told before the requests whether it will be right.
         """
 

@@ -39,18 +39,17 @@ ON_VIOLATION = ("raise", "warn", "remap")
 class FrequencyOrder(StoredOperator, StatOperator):  # type: ignore[misc]
     """Checks that ids are sorted by decreasing frequency, and records it in the schema.
 
-    Put it after whatever makes the ids that the model will see: an encoder, a filter after one,
-    row numbers of a query. Ids that the encoder's properties reserve (padding, null, unknown keys)
-    are no items; where no encoder left properties, every id that was seen is one. The range is the
-    one that was really seen.
+    Put it after the node that produces the ids of the model: an encoder, or a filter after one. Ids
+    that the properties of the encoder reserve (padding, null, unknown keys) are not items. Without
+    such properties, every id in the data is an item. The range is that of the ids in the data.
 
-    Between the encoder and this operator rows may go, but ids must stay: a schema does not tell
-    that a `LambdaOp(lambda ids: ids - 2)` has made items of ids that it reserves. Where an id
-    passes more often than the encoder counted it, the fit is refused.
+    Rows may be removed between the encoder and this operator, but ids must not change. A schema
+    does not show that a `LambdaOp(lambda ids: ids - 2)` moved items to reserved ids. If an id
+    occurs more often than in the encoder's counts, the fit raises an error.
 
     Args:
       mode: "count" counts the ids in one pass over the data. "vocabulary" reads the counts that
-        the encoder wrote beside its keys, without a pass: right only for a node that directly
+        the encoder wrote with its keys, without a pass: right only for a node that directly
         follows its encoder, which an operator cannot see.
       on_violation: "raise" refuses ids that are not in order; "warn" records that they are not;
         "remap" (mode "count") gives new ids in order of (count descending, old id ascending).

@@ -30,8 +30,8 @@ class Order(FitArtifact):
 
     Args:
       metadata: of the ids that leave the operator.
-      gaps: the ids of the range that were never seen, in words; "" where there are none.
-      violation: the first place where the counts rise, in words; "" where they never do.
+      gaps: describes the ids of the range that never occurred; "" if there are none.
+      violation: describes the first rise of the counts; "" if they never rise.
       first_mapped: first id of the map (the map's rows are consecutive ids).
       dtypes: by column, the dtype of its ids, where it was the same in all partitions.
     """
@@ -66,8 +66,8 @@ def measure(
     """Order of counted ids, with its files in the fit's folder.
 
     Raises:
-      FrequencyOrderError: what is no id, or, where an encoder reserves ids, partitions that differ
-        in dtype.
+      FrequencyOrderError: values that are not ids, or, if an encoder reserves ids, partitions that
+        differ in dtype.
     """
     if reserved:
         _check_dtypes(counts)
@@ -139,7 +139,7 @@ def _dense_counts(counts: Counts, name: str, reserved: int) -> Ints:
 
 
 def _uncounted(counts: Ints, min_id: int) -> str:
-    """Which ids of a range, from `min_id` on, have no count, in words; "" if all have one."""
+    """Describes the ids of a range from `min_id` on without a count; "" if all have one."""
     ids = min_id + np.flatnonzero(np.asarray(counts) == 0)
     if not len(ids):
         return ""
@@ -221,7 +221,7 @@ def _other_dtype(found: Any, expected: str) -> str:
 
 
 def _problem_of(ids: Any, largest: int) -> str:
-    """Why values without nulls are no ids up to `largest`, in words; "" if they are."""
+    """Describes why values without nulls are not ids up to `largest`; "" if they are."""
     if not len(ids):
         return ""
     if getattr(ids.dtype, "kind", "O") not in "iu":

@@ -25,10 +25,10 @@ DEFAULT_BUDGET = "2 GiB"
 
 
 class IndexCache:
-    """Indexes of this process, made once each; those used last stay, within a number of bytes.
+    """Caches the indexes of this process; those used last stay, within a number of bytes.
 
-    It belongs to the process: it is no part of an operator, and no pickle holds it. Threads that
-    ask for an index which is being made wait for it.
+    It belongs to the process, and is not pickled with an operator. Threads wait for an index that
+    another thread builds.
     """
 
     def __init__(self) -> None:
@@ -108,7 +108,7 @@ def part_by_part(keys: Sequence[Any], vocabulary: Vocabulary, columns: Sequence[
 
 def joined(keys: Sequence[Any], vocabulary: Vocabulary, columns: Sequence[str]) -> Any:
     """As `positions`, by a join with a table that is read once; cuDF has no index to keep."""
-    names = [f"key {number}" for number in range(len(keys))]  # beside these, any may be a key's
+    names = [f"key {number}" for number in range(len(keys))]  # any other name may be that of a key
     name = (vocabulary.digest(artifact.UNIQUE), *columns, type(keys[0]).__module__)
     with get_worker_cache("cats") as cache:
         if name not in cache:

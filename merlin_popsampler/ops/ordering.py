@@ -59,7 +59,7 @@ def ranked(buckets: Sequence[Any], group: KeyGroup) -> Tuple[Any, List[Any]]:
 def by_frequency(counts: Counts) -> Counts:
     """The same, sorted: a total order, as keys are unique, and the same on any processor.
 
-    Words are compared by code point, and nulls come first.
+    Strings are compared by code point, and nulls come first.
     """
     order = ascending(counts.keys)
     return counts.take(order[np.argsort(-counts.sizes[order], kind="stable")])

@@ -147,7 +147,7 @@ class StoredOperator:
         """Raises where what a fit found must not be taken in use."""
 
     def _copy(self, fits: Dict[str, Any]) -> None:
-        """Copies files for others than this package, below the root where they lie."""
+        """Copies files for programs that read Categorify's files."""
 
     def _use(self, fits: Dict[str, Any]) -> None:
         self.fits = fits

@@ -122,7 +122,7 @@ def check_unchanged(column: str, passed: Ints, most: Ints) -> None:
 
 
 def _counts(column: ColumnSchema, encoder: Encoder) -> Optional[Ints]:
-    """What the encoder counted, from the files beside its vocabulary."""
+    """What the encoder counted, from the files of its vocabulary."""
     path = column.properties.get("cat_path")
     if path is None or not filesystem.exists(path):
         return None
@@ -190,7 +190,7 @@ class IdGroups:
         return encoder.vocabulary if encoder and len(sharing) > 1 else column
 
     def reserved(self, group: KeyGroup) -> int:
-        """Ids from 0 on that are no items."""
+        """Number of reserved ids, from 0 on."""
         known = [column for column in group.columns if column in self.encoders]
         return max((self.encoders[column].reserved for column in known), default=0)
 
@@ -231,7 +231,7 @@ class IdGroups:
                 self._check_whole([col for col in schema if self.name_of(col.name) == name])
 
     def _check_whole(self, columns: Sequence[ColumnSchema]) -> None:
-        """Refuses a map for some columns of a joint vocabulary: the others would keep their ids."""
+        """Raises an error for a map of only some columns of a joint vocabulary."""
         names = [column.name for column in columns]
         shared = [column.properties[JOINT] for column in columns if JOINT in column.properties]
         advice = "or give each a vocabulary of its own"

@@ -69,9 +69,9 @@ class Part:
     """What became of one range of the keys.
 
     Args:
-      files: of the keys that were kept.
-      unknown: occurrences of the others, by out-of-vocabulary bucket, int64 `[num_buckets]`.
-      index_bytes: memory that an index of those that were kept takes.
+      files: of the keys that were kept. unknown: occurrences of the remaining keys, by
+      out-of-vocabulary bucket, int64 `[num_buckets]`. index_bytes: memory that an index of those
+      that were kept takes.
     """
 
     files: Files

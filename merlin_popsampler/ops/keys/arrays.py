@@ -27,7 +27,7 @@ def to_arrow(keys: pd.Series, kind: Optional[KeyType], column: str) -> pa.Array:
     if kind is None:
         return pa.nulls(len(keys))
     if kind.dtype == "float64":
-        keys = keys + 0.0  # one zero, whatever its sign
+        keys = keys + 0.0  # one zero for both signs
     try:
         return pa.array(keys, _TYPES.get(kind.family), from_pandas=True)
     except UnicodeEncodeError as error:
@@ -168,7 +168,7 @@ def hash_buckets(keys: Sequence[Any], num_buckets: int) -> Any:
 
 
 def counting_buckets(keys: Sequence[pa.Array], num_buckets: int) -> Ints:
-    """Bucket of each row: the same wherever the key was met, in whatever dtype of its kind.
+    """Computes the bucket of each row, which does not depend on the dtype of a key.
 
     Args:
       keys: canonical, an array for each key column.
@@ -190,11 +190,11 @@ def _hashed(keys: Any) -> Any:
     if not dispatch.is_cpu_object(keys):
         return keys.hash_values().values
     if infer_dtype(keys) == "decimal":
-        keys = keys.astype("float64")  # 1.5 and 1.50 are one key, and hash as words do
+        keys = keys.astype("float64")  # 1.5 and 1.50 are one key; objects hash as strings
     # pandas hashes the index label along with the value: one label for all takes it out.
     keys = keys.set_axis(np.zeros(len(keys), np.int64))
     try:
         # Without categories, which pandas makes of what stands before a NUL.
         return hash_pandas_object(keys, categorize=False).to_numpy()
-    except UnicodeEncodeError:  # half of a surrogate pair, which may be asked for, is no item
+    except UnicodeEncodeError:  # half of a surrogate pair is not in a file
         return hash_pandas_object(keys.str.encode("utf-8", "surrogatepass"), categorize=False)

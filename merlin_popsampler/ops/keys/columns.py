@@ -53,7 +53,7 @@ class ColumnSummary:
     Args:
       nulls: rows, or list elements, without a key (for a combination: of its first column).
       is_list: whether the rows are lists; None where no row shows it.
-      floating: whether there are nulls beside which a reader makes floats of integers.
+      floating: whether there are nulls, next to which readers convert integers to floats.
       large: whether there are integers that floats would not hold.
       dtypes: of the keys, as each part with any held them.
     """
@@ -127,7 +127,7 @@ def key_columns(df: Any, columns: Sequence[str], lists: bool) -> List[Any]:
     """The keys of columns as series of one index, one key a row or a list element.
 
     Raises:
-      PopSamplerError: lists in several columns, or rows that are no lists where others are.
+      PopSamplerError: lists in several columns, or lists and single keys in one column.
     """
     if lists and len(columns) > 1:
         raise PopSamplerError(
@@ -146,7 +146,7 @@ def elements(series: Any, lists: bool) -> Any:
       lists: whether the column holds lists.
 
     Raises:
-      PopSamplerError: rows that are no lists where others are.
+      PopSamplerError: lists and single keys in one column.
     """
     if not lists:
         return series
@@ -234,7 +234,7 @@ def _are_shared(values: Any) -> bool:
 
 
 def _column_of(values: Any, column: Any) -> pd.Series:
-    """A series of these values; pandas rounds times of some units, and fails at others."""
+    """A series of these values; pandas rounds times of some units, and fails for other units."""
     if values.dtype.kind in "Mm":
         times = values.astype(f"{values.dtype.kind}8[ns]")
         if not np.array_equal(times.astype(values.dtype), values, equal_nan=True):

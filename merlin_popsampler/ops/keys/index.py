@@ -12,7 +12,7 @@ from merlin_popsampler.core.segments import Ints
 _TABLE_BYTES = 8 + 43
 """What pandas takes for a whole number in an index, at most: half of its table may be empty."""
 _OBJECT_BYTES = 8 + 64
-"""What Python and pandas take for a date or a decimal, beside that."""
+"""What Python and pandas take for a date or a decimal, in addition."""
 _CHUNK = 2**20
 """Strings that are Python's objects at a time, while they are hashed."""
 

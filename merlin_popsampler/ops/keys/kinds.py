@@ -237,19 +237,19 @@ class KeyType:
 
     @property
     def holds_nulls(self) -> bool:
-        """Whether a null can stand beside keys of this dtype."""
+        """Whether a null can stand next to keys of this dtype."""
         return self.dtype not in _WITH_NULLS
 
     def with_nulls(self) -> "KeyType":
-        """The kind of these keys and nulls beside them."""
+        """The kind of these keys with nulls among them."""
         return replace(self, dtype=_WITH_NULLS.get(self.dtype, self.dtype))
 
 
 def canonical(keys: Any, column: str) -> Tuple[Any, Optional[KeyType]]:
     """Keys as plain values in the narrowest dtype, and what kind they are.
 
-    A column of integers with nulls arrives as floats from some readers, and as integers from
-    others; the answer is the same for both.
+    A column of integers with nulls arrives as floats from some readers, and as integers
+    from other readers; the result is the same for both.
 
     Args:
       keys: a series without nulls, of any dtype.
