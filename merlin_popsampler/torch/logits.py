@@ -90,16 +90,27 @@ def contrastive_logits(
       Correction: Revisiting Sampled Softmax for Large-Scale Retrieval", section 3.
     """
     query = scale_by_temperature(query, temperature)
-    true_logits = (query * clip_finite(positive.vectors)).sum(1)
-    if correct_positive:
-        true_logits = true_logits - _log(positive.counts, logq_strength)
+    true_logits = positive_logits(query, positive, correct_positive, logq_strength)
     with full_precision(query):
         scores = query @ clip_finite(negative.vectors).T
     # Masked logits get a large negative offset: one pass forward, and no gradient work.
-    discount = _log(negative.counts, logq_strength)
-    discount = torch.where(domain.contains(negative.ids), discount, -MASKED)
+    discount = discounts(negative, domain, logq_strength)
     masked = accidental_hits(positive.ids, negative.ids, excluded_ids)
     return true_logits, scores - torch.where(masked, -MASKED, discount)
+
+
+def positive_logits(
+    query: torch.Tensor, positive: Candidates, correct_positive: bool, logq_strength: float
+) -> torch.Tensor:
+    """Computes the logits of the positives, float32 `[rows]`, of queries divided by temperature."""
+    logits = (query * clip_finite(positive.vectors)).sum(1)
+    return logits - _log(positive.counts, logq_strength) if correct_positive else logits
+
+
+def discounts(negative: Candidates, domain: Any, logq_strength: float) -> torch.Tensor:
+    """Computes what is subtracted from scores, float32 `[num_sampled]`; huge for other ids."""
+    discount = _log(negative.counts, logq_strength)
+    return torch.where(domain.contains(negative.ids), discount, -MASKED)
 
 
 def _log(counts: torch.Tensor, logq_strength: float) -> torch.Tensor:

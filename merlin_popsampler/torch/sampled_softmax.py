@@ -9,6 +9,7 @@ from merlin_popsampler.core.checks import fraction, positive_number
 from merlin_popsampler.errors import PopSamplerError
 
 from .all_items import AllItems
+from .blocked_logits import blocked_logits, is_large
 from .hard_negatives import hard_log_sums, hard_negatives
 from .id_lists import IdLists, as_id_lists, join
 from .ids import as_dense_ids, dense
@@ -233,7 +234,10 @@ class SampledSoftmaxLoss(torch.nn.Module):  # type: ignore[misc]
             # A mask does not remove a NaN.
             own = torch.where(batch.has_item[:, None], vectors[0], 0.0)
             negative = torch.cat([own, negative])
-        logits = contrastive_logits(
+        logits_of = (
+            blocked_logits if is_large(len(batch.ids), len(draw.ids)) else contrastive_logits
+        )
+        logits = logits_of(
             batch.queries,
             Candidates(vectors[0], batch.ids, draw.true_counts),
             Candidates(negative, draw.ids, draw.counts),

@@ -28,7 +28,8 @@ def losses_by_hand(
         true_logit = score - np.log(count_of[true_id]) if correct else score
         total = np.exp(true_logit)
         certain = set() if hard is None else set(hard[row])
-        drawn = [(item, count_of[item]) for item in sampled if item not in certain]
+        items = [item for item in sampled if item not in certain and 3 <= item <= 14]
+        drawn = [(item, count_of[item]) for item in items]
         for item, count in [*drawn, *((item, 1.0) for item in certain)]:
             if item != true_id and item not in excluded[row] and 3 <= item <= 14:
                 total += np.exp(query[row] @ vectors[item] / temperature) / count

@@ -23,7 +23,7 @@ from tests.support.loss_oracles import losses_by_hand
 from tests.support.oracles import enumerate_sequences, log_uniform_probs
 from tests.support.small_catalog import DISTRIBUTIONS, sampler
 
-KERAS3 = hasattr(tf.keras, "Variable")
+IDS = np.array(TRUE_IDS)
 
 
 def vectors():
@@ -64,7 +64,7 @@ def test_each_row_is_as_by_hand(excluded, sources, form):
     expected = losses_by_hand(*arguments, False, 0.5, HARD)
     found = layer(
         query,
-        TRUE_IDS,
+        IDS,
         tf.constant(table),
         None if excluded is None else form(excluded),
         training=True,
@@ -81,7 +81,7 @@ def test_all_items_as_hard_negatives_are_the_full_softmax(compiled):
     layer = SampledSoftmax(sampler(), 0.5, correct_positive=False)
 
     def losses(hard):
-        return layer(query, TRUE_IDS, table, training=True, hard_negative_ids=hard)
+        return layer(query, IDS, table, training=True, hard_negative_ids=hard)
 
     signature = [tf.TensorSpec([None, 15], tf.int32)]
     step = tf.function(losses, signature, jit_compile=compiled)
@@ -100,9 +100,7 @@ def test_no_hard_negatives_change_nothing_and_an_evaluation_ignores_them(trainin
     query, table = vectors()
     for hard in (np.zeros([6, 0], np.int64), padded(HARD)):
         plain, with_hard = (
-            SampledSoftmax(sampler())(
-                query, TRUE_IDS, tf.constant(table), training=training, **each
-            )
+            SampledSoftmax(sampler())(query, IDS, tf.constant(table), training=training, **each)
             for each in ({}, {"hard_negative_ids": hard})
         )
         same = np.allclose(plain, with_hard, rtol=1e-6)
@@ -126,7 +124,7 @@ def test_lists_of_other_rows_are_refused():
     query, table = vectors()
     with pytest.raises(PopSamplerError, match=r"Expected hard_negative_ids \[rows, n\]"):
         SampledSoftmax(sampler())(
-            query, TRUE_IDS, tf.constant(table), training=True, hard_negative_ids=[[3], [4]]
+            query, IDS, tf.constant(table), training=True, hard_negative_ids=[[3], [4]]
         )
 
 
@@ -170,9 +168,8 @@ def sum_of_negatives(layer):
     """The sum over the negatives: the uncorrected loss is log(1 + sum / e^s) of the row."""
     query, table = map(tf.constant, row_of_six())
     own = tf.exp(tf.reduce_sum(query * table[TRUE]))
-    return own * tf.math.expm1(
-        layer(query, [TRUE], table, training=True, hard_negative_ids=[LIST])[0]
-    )
+    arguments = {"training": True, "hard_negative_ids": tf.constant([LIST])}
+    return own * tf.math.expm1(layer(query, tf.constant([TRUE]), table, **arguments)[0])
 
 
 @pytest.mark.parametrize("wrong", [None, *WRONG])

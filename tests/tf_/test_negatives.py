@@ -178,7 +178,7 @@ def test_a_functional_model_takes_draws_as_inputs():
     layer, table = SampledSoftmax(sampler()), tf.keras.layers.Embedding(15, 4)
     losses = layer(queries, items, table, sampled_values=(drawn, counts))
     model = tf.keras.Model([users, items, drawn, counts], losses)
-    arrays = [np.arange(6), np.arange(3, 9), *given(sampler)]
+    arrays = [np.arange(6), np.arange(3, 9), *(values.numpy() for values in given(sampler))]
     found = model(arrays, training=True)
     expected = SampledSoftmax(sampler())(
         tf.gather(model.get_layer("users").get_weights()[0], arrays[0]),
@@ -201,10 +201,11 @@ def test_a_functional_model_takes_draws_as_inputs():
     ],
 )
 def test_draws_of_another_form_are_refused(values, training):
-    layer = SampledSoftmax(sampler())
+    arrays, settings = (
+        (tf.zeros([2, 4]), np.array([3, 4]), tf.zeros([15, 4])),
+        {"training": training},
+    )
     with pytest.raises(PopSamplerError, match="sampled_values|integer ids"):
-        layer(tf.zeros([2, 4]), [3, 4], tf.zeros([15, 4]), training=training, sampled_values=values)
+        SampledSoftmax(sampler())(*arrays, sampled_values=values, **settings)
     with pytest.raises(PopSamplerError, match="sampled_values"):
-        SampledSoftmax(in_batch())(
-            tf.zeros([2, 4]), [3, 4], tf.zeros([15, 4]), sampled_values=([3], [1.0])
-        )
+        SampledSoftmax(in_batch())(*arrays, sampled_values=([3], [1.0]), **settings)

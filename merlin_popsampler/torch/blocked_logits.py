@@ -1,0 +1,106 @@
+"""The logits of large batches, whose matrix is never held whole."""
+
+from typing import Any, Tuple
+
+import torch
+
+from merlin_popsampler.core.scores import MASKED
+
+from .id_lists import IdLists, as_id_lists
+from .logits import (
+    Candidates,
+    accidental_hits,
+    clip_finite,
+    discounts,
+    full_precision,
+    positive_logits,
+    scale_by_temperature,
+)
+
+BLOCK_BYTES = 2**24
+"""Size of one block of logits, 16 MB; a few of that size live at a time."""
+
+
+def is_large(rows: int, num_sampled: int) -> bool:
+    """Whether a matrix of logits is larger than a block."""
+    return 4 * rows * num_sampled > BLOCK_BYTES
+
+
+def blocked_logits(
+    query: torch.Tensor,
+    positive: Candidates,
+    negative: Candidates,
+    domain: Any,
+    temperature: Any = 1.0,
+    excluded_ids: Any = None,
+    correct_positive: bool = True,
+    logq_strength: float = 1.0,
+) -> Tuple[torch.Tensor, torch.Tensor]:
+    """Computes what `cross_entropy` needs of `contrastive_logits`, block by block.
+
+    Blocks of columns are computed in the forward pass, and again in the backward pass. The
+    arguments are those of `contrastive_logits`.
+
+    Returns:
+      float32 `[rows]`, the logits of the positives, and `[rows, 1]`, the log-sums of the others.
+    """
+    query = scale_by_temperature(query, temperature)
+    true_logits = positive_logits(query, positive, correct_positive, logq_strength)
+    discount = discounts(negative, domain, logq_strength)
+    lists: Tuple[Any, ...] = ()
+    if excluded_ids is not None:
+        lists = as_id_lists("excluded_ids", excluded_ids, query.shape[:1], query.device)
+    vectors = clip_finite(negative.vectors)
+    with full_precision(query):
+        sums = _LogSums.apply(query, vectors, discount, positive.ids, negative.ids, *lists)
+    return true_logits, sums[:, None]
+
+
+class _LogSums(torch.autograd.Function):  # type: ignore[misc]
+    """The log of the sum of the exponentials of a row's logits, float32 `[rows]`."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(query: torch.Tensor, vectors: torch.Tensor, *others: Any) -> torch.Tensor:
+        sums = None
+        for part in _parts(query, vectors):
+            block = _block(query, vectors, part, *others).logsumexp(1)
+            sums = block if sums is None else torch.logaddexp(sums, block)
+        return sums
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: torch.Tensor) -> None:
+        ctx.save_for_backward(*inputs, output)
+
+    # Its operations have derivatives, so second derivatives are right, without bounded memory.
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> Tuple[Any, ...]:
+        query, vectors, *others, sums = ctx.saved_tensors
+        of_query, of_vectors = torch.zeros_like(query), []
+        with full_precision(query):
+            for part in _parts(query, vectors):
+                probs = (_block(query, vectors, part, *others) - sums[:, None]).exp()
+                of_query = of_query + (probs @ vectors[part]) * gradient[:, None]
+                of_vectors.append(probs.T @ (query * gradient[:, None]))
+        return (of_query, torch.cat(of_vectors), *(None for _ in others))
+
+
+def _block(
+    query: torch.Tensor,
+    vectors: torch.Tensor,
+    part: slice,
+    discount: torch.Tensor,
+    true_ids: torch.Tensor,
+    ids: torch.Tensor,
+    *lists: torch.Tensor,
+) -> torch.Tensor:
+    """Computes the logits of some of the negatives, a part of `contrastive_logits`."""
+    masked = accidental_hits(true_ids, ids[part], IdLists(*lists) if lists else None)
+    scores = query @ vectors[part].T
+    return scores - torch.where(masked, -MASKED, discount[part])
+
+
+def _parts(query: torch.Tensor, vectors: torch.Tensor) -> Any:
+    width = max(BLOCK_BYTES // (4 * max(len(query), 1)), 1)
+    return [slice(first, first + width) for first in range(0, len(vectors), width)]
