@@ -210,7 +210,7 @@ class FrequencyCategorify(StoredOperator, Categorify):  # type: ignore[misc]
             raise PopSamplerError(
                 f"Columns {torn}: expected their joint vocabulary "
                 f"{self.storage_name[torn[0]]!r}, as in the last fit. Received: each column alone, "
-                "whose ids would be others. Make the workflow anew, with a new operator."
+                "whose ids would differ. Make the workflow anew, with a new operator."
             )
 
     def _note_joint(self, groups: Iterable[KeyGroup]) -> None:

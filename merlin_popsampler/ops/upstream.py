@@ -23,9 +23,9 @@ from .id_order import LARGEST_ID
 from .keys.columns import KeyGroup
 
 JOINT = "joint_vocabulary"
-"""Property of a column whose vocabulary others share: its own name and all names, in the encoder.
+"""Property of a column with a joint vocabulary: its own name and all names, in the encoder.
 
-It tells which of them a column is, whatever operators rename or derive from it.
+It tells which of them a column is, after any renaming or derivation.
 """
 UNLIMITED = 2**40
 """More often than any id occurs; as many columns as a frame has do not make it overflow."""

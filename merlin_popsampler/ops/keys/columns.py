@@ -87,7 +87,7 @@ def merged_rows(parts: Sequence[ColumnSummary], column: str) -> ColumnSummary:
     parts = [part for part in parts if part.is_list or not lists]
     floating, large = any(part.floating for part in parts), any(part.large for part in parts)
     if floating and large:
-        raise inexact(column, "larger integers beside nulls")
+        raise inexact(column, "larger integers next to nulls")
     return ColumnSummary(sum(part.nulls for part in parts), lists, floating, large, dtypes)
 
 
