@@ -42,7 +42,7 @@ def blocked_logits(
     arguments are those of `contrastive_logits`.
 
     Returns:
-      float32 `[rows]`, the logits of the positives, and `[rows, 1]`, the log-sums of the others.
+      float32 `[rows]`, the logits of the positives, and `[rows, 1]`, the log-sums over negatives.
     """
     query = scale_by_temperature(query, temperature)
     true_logits = positive_logits(query, positive, correct_positive, logq_strength)

@@ -1,6 +1,7 @@
 """The command line: what it prints, and its exit codes."""
 
 import json
+import re
 import warnings
 
 import nvtabular as nvt
@@ -70,7 +71,7 @@ def test_ids_without_any_count_are_told_with_their_share_of_the_draws(tmp_path, 
 def test_the_draws_of_a_batch_are_named_and_limited(old, new, capsys):
     paths = [str(old / "workflow"), str(new / "workflow")]
     assert main(["compare", *paths]) == 1
-    assert "num sampled       1" in capsys.readouterr().out
+    assert re.search("^num sampled +1$", capsys.readouterr().out, re.MULTILINE)
     for arguments in (["compare", *paths], ["inspect", paths[0], "--plot", "out.png"]):
         assert main([*arguments, "--num-sampled", "4"]) == 2
         assert "--num-sampled to be a whole number >= 1 and <= 3" in capsys.readouterr().err
@@ -132,7 +133,7 @@ def test_compare_says_by_its_exit_code_that_popularity_moved(old, new, capsys):
     paths = [str(old / "workflow"), str(new / "workflow")]
     assert main(["compare", *paths]) == 1
     printed = capsys.readouterr().out
-    assert "drifted           True" in printed
+    assert re.search("^drifted +True$", printed, re.MULTILINE)
     assert main(["compare", *paths, "--max-tv", "0.9"]) == 0
     assert main(["compare", paths[0], paths[0], "--json"]) == 0
 

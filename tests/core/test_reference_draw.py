@@ -139,7 +139,7 @@ def test_enumeration_refuses_a_head_at_a_fixed_time(monkeypatch):
     monkeypatch.setattr(reference_draw, "gamma", lambda shape, _: float(shape))
     distribution = LogUniform(6)
     plan = DrawPlan(3, float(distribution.probs()[:3].sum()), 1, 120, 120)
-    batches = np.stack([by_plan(plan)(distribution, i, 4) for i in range(8000)])
+    batches = np.stack([by_plan(plan)(distribution, i, 4) for i in range(20_000)])
     assert not checks.includes(batches, enumerate_inclusion(distribution.probs(), 4))
 
 

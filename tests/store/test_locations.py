@@ -70,24 +70,21 @@ def started(ago):
     return f"{datetime.now(timezone.utc) - timedelta(hours=ago):%Y%m%dT%H%M%S.%f}"
 
 
-NAMES = {
-    f"{started(0)}-0123abcd": False,
-    f"{started(23.9)}-0123abcd": False,
-    f"{started(24.1)}-0123abcd": True,
-    f"{started(9999)}-0123abcd": True,
-    "20209999T000000.000000-0123abcd": False,
-    "mine": False,
-}
-"""Folders without a manifest, and whether they are taken for abandoned."""
-
-
 def test_unfinished_fits_go_after_a_day(tmp_path):
     """Not those that are in use or complete, of another operator, or with another name."""
-    names = [*NAMES, f"{started(48)}-00000001", f"{started(48)}-00000002"]
+    abandoned = {
+        f"{started(0)}-0123abcd": False,
+        f"{started(23.9)}-0123abcd": False,
+        f"{started(24.1)}-0123abcd": True,
+        f"{started(9999)}-0123abcd": True,
+        "20209999T000000.000000-0123abcd": False,
+        "mine": False,
+    }
+    names = [*abandoned, f"{started(48)}-00000001", f"{started(48)}-00000002"]
     folders = [FitFolder(str(tmp_path), f"categories/.fits/{name}") for name in names]
     fits = [{"item": fitted_in(folder)} for folder in folders]
     artifact.complete(fits[-1])
-    kept = [folder for folder in folders if not NAMES.get(folder.subpath.rsplit("/")[-1])]
+    kept = [folder for folder in folders if not abandoned.get(folder.subpath.rsplit("/")[-1])]
     for subfolder, left in (("frequency_order", folders), ("categories", kept)):
         locations.remove_abandoned(str(tmp_path), subfolder, {folders[-2]})
         assert [folder for folder in folders if os.path.exists(folder.path)] == left

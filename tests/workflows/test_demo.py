@@ -330,19 +330,23 @@ def test_what_is_held_out_is_neither_trained_on_nor_reported(preprocessed, tmp_p
     folder, _ = preprocessed
     train = trainer()
     measured, trained = [], []
-    evaluate, examples = train.evaluate, train.Examples.__call__
+    examples = train.Examples.__call__
 
-    def recorded(scorer, queries, positives, domain, name):
-        if name == "retrieval":
-            measured.append(sorted([*query, last] for query, last in zip(queries, positives)))
-        return evaluate(scorer, queries, positives, domain, name=name)
+    def recording(function):
+        def recorded(scorer, queries, positives, *others, name):
+            if name == "retrieval":
+                measured.append(sorted([*query, last] for query, last in zip(queries, positives)))
+            return function(scorer, queries, positives, *others, name=name)
+
+        return recorded
 
     def fed(self, *inputs):
         features, positives = examples(self, *inputs)
         trained.append(positives.numpy().ravel())
         return features, positives
 
-    monkeypatch.setattr(train, "evaluate", recorded)
+    for name in ("evaluate", "report"):
+        monkeypatch.setattr(train, name, recording(getattr(train, name)))
     monkeypatch.setattr(train.Examples, "__call__", fed)
     arguments = ["--data", folder, "--output", tmp_path, "--epochs", 1, "--models", "retrieval"]
     train.main([str(argument) for argument in arguments])
