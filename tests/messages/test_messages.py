@@ -49,7 +49,7 @@ ENTRIES = [
     pytest.param(
         entry,
         id=f"{module}: {entry.says}",
-        marks=[pytest.mark.merlin_models] if "merlin_models" in module else [],
+        marks=[pytest.mark.merlin_models] if "merlin_" in module else [],
     )
     for module, entries in TABLE.items()
     for entry in entries
