@@ -28,28 +28,38 @@ COLUMNS = ("--user-col", "basket", "--item-col", "product", "--time-col", "when"
 SMALL = ("--epochs", "1", "--num-sampled", "20", "--batch-size", "256", "--dim", "8")
 
 
+ENV = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "workflows")])}
+
+
 def run(script, *arguments):
     done = subprocess.run(
         [sys.executable, str(ROOT / "workflows" / script), *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=500,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env=ENV,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
 
 
+KILLED = """
+import os, signal, sys
+import {program}
+{program}.{name} = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+{program}.main(sys.argv[1:])
+"""
+
+
 def killed(program, name, *arguments):
-    """Runs a program in a process that is killed as soon as it calls a function of that name."""
-    child = os.fork()
-    if not child:
-        setattr(program, name, lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
-        try:
-            program.main([str(argument) for argument in arguments])
-        finally:
-            os._exit(1)  # it was not killed
-    assert os.waitpid(child, 0)[1] == signal.SIGKILL
+    """Runs a program in a process that is killed as soon as it calls a function of that name.
+
+    A new process: a fork of one that has used PyTorch's threads may wait for them forever.
+    """
+    code = KILLED.format(program=program.__name__, name=name)
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    done = subprocess.run(command, env=ENV, capture_output=True, text=True, timeout=300)
+    assert done.returncode == -signal.SIGKILL, done.stderr[-3000:]
 
 
 @pytest.fixture(scope="module")
