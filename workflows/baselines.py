@@ -1,12 +1,33 @@
 """Recommenders that need no training: what a trained model must beat."""
 
-from typing import Any, List, Sequence
+from typing import Any, Dict, List, Sequence
 
 import numpy as np
-from evaluate import Array, Scorer
+from evaluate import Array, Scorer, report
 from scipy import sparse
 
 from merlin_popsampler.core.domain import IdDomain
+
+
+def baseline_results(
+    queries: List[Array],
+    positives: Array,
+    domain: IdDomain,
+    sessions: Sequence[Array],
+    bands: Array,
+) -> Dict[str, Dict[str, Any]]:
+    """Returns the report of each baseline by name, the first rows of a training program's table.
+
+    `sessions` are those of the training; the other arguments are those of `evaluate.report`.
+    """
+    scorers = {
+        "popularity": popularity_scorer(domain),
+        "item kNN": item_knn_scorer(sessions, domain),
+    }
+    return {
+        name: report(score, queries, positives, domain, bands, name=name)
+        for name, score in scorers.items()
+    }
 
 
 def popularity_scorer(domain: IdDomain) -> Scorer:

@@ -52,7 +52,7 @@ def evaluate(
       `{"recall@k": share of positives in the list, "ndcg@k": mean of 1 / log2(place + 1)}`.
     """
     gains = gains_of(score, queries, positives, domain, k, **options)
-    return {f"recall@{k}": float(np.mean(gains > 0)), f"ndcg@{k}": float(np.mean(gains))}
+    return _means(gains, k)
 
 
 def report(
@@ -76,13 +76,19 @@ def report(
     """
     recommended = np.zeros(domain.cardinality, bool)
     gains = gains_of(score, queries, positives, domain, k, seen=recommended, **options)
-    found = {f"recall@{k}": float(np.mean(gains > 0)), f"ndcg@{k}": float(np.mean(gains))}
+    found = _means(gains, k)
     for index, name in enumerate(BANDS):
         of_band = gains[bands[positives] == index]
         if len(of_band):
-            found[f"recall@{k} {name}"] = float(np.mean(of_band > 0))
-            found[f"ndcg@{k} {name}"] = float(np.mean(of_band))
+            found.update(_means(of_band, k, f" {name}"))
     return {**found, f"coverage@{k}": recommended.sum() / domain.size, "queries": len(queries)}
+
+
+def _means(gains: Array, k: int, band: str = "") -> Dict[str, float]:
+    return {
+        f"recall@{k}{band}": float(np.mean(gains > 0)),
+        f"ndcg@{k}{band}": float(np.mean(gains)),
+    }
 
 
 def bands_of(sessions: Sequence[Array], domain: IdDomain) -> Array:

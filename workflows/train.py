@@ -37,7 +37,7 @@ compat.enable()  # before the first import of Merlin
 import merlin.models.tf as mm
 import numpy as np
 import tensorflow as tf
-from baselines import item_knn_scorer, popularity_scorer
+from baselines import baseline_results
 from early_stopping import UntilNoBetter, adam
 from evaluate import Scorer, as_table, bands_of, evaluate, leave_last_out, report
 from flags import made, training_parser
@@ -148,14 +148,7 @@ def train(args: argparse.Namespace) -> Dict[str, Dict[str, Any]]:
     )
     sessions = read_sessions(args.data / "train")
     bands = bands_of(sessions, domain)
-    baselines = {
-        "popularity": popularity_scorer(domain),
-        "item kNN": item_knn_scorer(sessions, domain),
-    }
-    results: Dict[str, Dict[str, Any]] = {
-        name: report(score, queries, positives, domain, bands, name=name)
-        for name, score in baselines.items()
-    }
+    results = baseline_results(queries, positives, domain, sessions, bands)
     held_out = read_held_out(args.data / "train")
     for name in args.models or possible(args.data):
         began = time.perf_counter()

@@ -20,7 +20,7 @@ compat.enable()  # before the first import of Merlin
 
 import numpy as np
 import torch
-from baselines import item_knn_scorer, popularity_scorer
+from baselines import baseline_results
 from evaluate import as_table, bands_of, evaluate, leave_last_out, report
 from flags import made, training_parser
 from merlin.dataloader.torch import Loader
@@ -128,14 +128,7 @@ def train(args: argparse.Namespace) -> Dict[str, Dict[str, Any]]:
     domain = popularity.domain
     sessions = read_sessions(args.data / "train")
     bands = bands_of(sessions, domain)
-    baselines = {
-        "popularity": popularity_scorer(domain),
-        "item kNN": item_knn_scorer(sessions, domain),
-    }
-    results: Dict[str, Dict[str, Any]] = {
-        name: report(score, queries, positives, domain, bands, name=name)
-        for name, score in baselines.items()
-    }
+    results = baseline_results(queries, positives, domain, sessions, bands)
     held_out = read_held_out(args.data / "train")
     for name in args.models:
         began = time.perf_counter()
