@@ -69,6 +69,16 @@ class IdMap:
         before.setflags(write=False)
         return before
 
+    @cached_property
+    def kept_ids(self) -> Ints:
+        """The new ids that the earlier fit had, too: int64, ascending."""
+        return np.flatnonzero(self.old_ids >= 0)
+
+    @cached_property
+    def added_ids(self) -> Ints:
+        """The new ids that the earlier fit did not have: int64, ascending."""
+        return np.flatnonzero(self.old_ids < 0)
+
     @property
     def moved(self) -> "MovedRows":
         """How many rows of a table stay, appear and vanish."""

@@ -41,10 +41,10 @@ class Move:
         if self.id_map is None:
             return source.numpy()
         now, before = self._rows_of(np.array(target.numpy())), self._rows_of(source.numpy())
-        kept = np.flatnonzero(self.id_map.old_ids >= 0)
+        kept = self.id_map.kept_ids
         now[kept] = before[self.id_map.old_ids[kept]]
         if rows is not None:
-            now[added(self.id_map)] = rows
+            now[self.id_map.added_ids] = rows
         return self._rows_of(now)
 
     def mean(self, ids: Any) -> Any:
@@ -59,11 +59,6 @@ class Move:
 
     def _rows_of(self, values: Any) -> Any:
         return values.T if self._by_column else values
-
-
-def added(id_map: IdMap) -> Any:
-    """The ids that are new."""
-    return np.flatnonzero(id_map.old_ids < 0)
 
 
 def new_rows(move: Move, new_items: Any) -> Any:

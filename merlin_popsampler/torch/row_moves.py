@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Iterator, Optional
 
-import numpy as np
 import torch
 
 from merlin_popsampler.core.id_map import AS_INITIALIZED, IdMap
@@ -51,7 +50,7 @@ def check_plain(name: str, tensor: Any) -> None:
 
 def move_rows(target: torch.Tensor, source: torch.Tensor, id_map: IdMap) -> None:
     """Writes the rows of all ids that both fits have; other rows stay as they are."""
-    kept = np.flatnonzero(id_map.old_ids >= 0)
+    kept = id_map.kept_ids
     before = id_map.old_ids[kept]
     for now, old in zip(_parts(kept), _parts(before)):
         rows = source[old.to(source.device)]
@@ -87,7 +86,7 @@ def new_rows(move: Move, new_items: Any) -> Any:
 
 
 def _added(id_map: IdMap) -> torch.Tensor:
-    return torch.from_numpy(np.flatnonzero(id_map.old_ids < 0))
+    return torch.from_numpy(id_map.added_ids)
 
 
 def _parts(ids: Any) -> Iterator[torch.Tensor]:
