@@ -22,6 +22,7 @@ import pytest
 from merlin_popsampler import PopSamplerError
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "workflows"))
+import arrow_types
 import preprocess
 import read_files
 
@@ -280,6 +281,21 @@ def test_extension_and_run_length_types_are_read(tmp_path):
     pq.write_table(pa.table({"item": codes, "x": [*"abcd"]}), tmp_path / "i.parquet")
     read, _ = read_files.read_items(tmp_path / "i.parquet", "item", ["x"], keys)
     assert read["x"].tolist() == [*"abcd"]
+
+
+STORAGES = [
+    (pa.RunEndEncodedArray.from_arrays([2, 3], ["a", "b"]), ["a", "a", "b"]),
+    (pa.array(["a", None, "b"]).dictionary_encode(), ["a", None, "b"]),
+    (pa.array(np.array([1, 2, 3], "float16")), [1, 2, 3]),
+    (pa.array([1, 2, 3], pa.uint8()), [1, 2, 3]),
+]
+
+
+@pytest.mark.parametrize(("storage", "values"), STORAGES, ids=[str(s.type) for s, _ in STORAGES])
+def test_extensions_of_any_storage_become_their_values(storage, values):
+    """FAULTS 21: Arrow casts an extension itself, unless runs are stored in it."""
+    storage = pa.ExtensionArray.from_storage(Named(storage.type), storage)
+    assert arrow_types.plain(pa.chunked_array([storage])).to_pylist() == values
 
 
 @pytest.mark.parametrize("missing", [pa.nulls(3), pa.nulls(3, pa.string())], ids=str)
