@@ -12,14 +12,20 @@ Examples:
   `LocalCluster` preload it by themselves.
 """
 
-from typing import Tuple
+from typing import List, Tuple
 
-from . import frames, keras2
+from . import expressions, frames, keras2
 from .adaptation import Adaptation
 
 __all__ = ["ADAPTATIONS", "Adaptation", "enable"]
 
-ADAPTATIONS: Tuple[Adaptation, ...] = (*frames.ADAPTATIONS, *keras2.ADAPTATIONS)
+ADAPTATIONS: Tuple[Adaptation, ...] = (
+    *frames.ADAPTATIONS,
+    *expressions.ADAPTATIONS,
+    *keras2.ADAPTATIONS,
+)
+
+_applied: List[Adaptation] = []
 
 
 def enable() -> Tuple[str, ...]:
@@ -45,5 +51,7 @@ def enable() -> Tuple[str, ...]:
         if adaptation.is_needed() and not (keras2_refused and adaptation in keras2.ADAPTATIONS)
     ]
     for adaptation in needed:
-        adaptation.apply()
+        if adaptation not in _applied:
+            adaptation.apply()
+            _applied.append(adaptation)
     return tuple(adaptation.name for adaptation in needed)

@@ -1,6 +1,8 @@
-"""Adapts NVTabular 23.8 and Merlin Core 23.8 to later versions of dask and pandas."""
+"""Adapts NVTabular 23.8 and Merlin Core 23.8 to later versions of dask and pandas.
 
-import inspect
+`expressions` has what dask 2025 needs in addition.
+"""
+
 import os
 import sys
 from typing import Any, List
@@ -8,23 +10,13 @@ from typing import Any, List
 from merlin_popsampler.errors import PopSamplerError
 
 from .adaptation import Adaptation, adapts
-from .importing import after_import
+from .importing import after_import, replace_source
 
 ADAPTATIONS: List[Adaptation] = []
 PRELOAD = "merlin_popsampler.compat.preload"
 
 
-@adapts("merlin-core", "dask", (2025,), to=ADAPTATIONS)
-def refuse_dask_without_legacy_frames() -> None:
-    """Raises for dask 2025, which removed the data frames that Merlin Core subclasses."""
-    raise PopSamplerError(
-        "Expected dask 2024.12 or earlier with merlin-core. Received: dask 2025 or later, which "
-        "has no data frames that Merlin can use. Install dask==2024.12.1 and "
-        "distributed==2024.12.1."
-    )
-
-
-@adapts("merlin-core", "dask-expr", (0,), to=ADAPTATIONS)
+@adapts("merlin-core", "dask", (2024, 3), (2025,), to=ADAPTATIONS)
 def plan_no_queries() -> None:
     """Turns query planning off, by which dask 2024 replaces the data frames that Merlin needs."""
     frames = sys.modules.get("dask.dataframe")
@@ -37,7 +29,7 @@ def plan_no_queries() -> None:
     _set("query-planning", False)
 
 
-@adapts("merlin-core", "dask", (2023, 7, 1), (2025,), to=ADAPTATIONS)
+@adapts("merlin-core", "dask", (2023, 7, 1), to=ADAPTATIONS)
 def keep_objects() -> None:
     """Keeps Python objects, which dask converts to strings from 2023.7.1 on.
 
@@ -46,7 +38,7 @@ def keep_objects() -> None:
     _set("convert-string", False)
 
 
-@adapts("merlin-core", "dask", (2023, 7, 1), (2025,), to=ADAPTATIONS)
+@adapts("merlin-core", "dask", (2023, 7, 1), to=ADAPTATIONS)
 def enable_in_workers() -> None:
     """Preloads the adaptations in the workers of a cluster, which import Merlin on first use."""
     import dask
@@ -64,10 +56,8 @@ def write_to_copies() -> None:
     """
 
     def change(categorify: Any) -> None:
-        given = inspect.getsource(categorify._encode)  # noqa: SLF001 - it has no public name
-        changed = given.replace("labels = labels.values\n", "labels = labels.to_numpy(copy=True)\n")
-        if changed != given:
-            exec(changed, categorify.__dict__)  # noqa: S102 - NVTabular's own source
+        old = "labels = labels.values\n"
+        replace_source(categorify, "_encode", old, "labels = labels.to_numpy(copy=True)\n")
 
     after_import("nvtabular.ops.categorify", change)
 

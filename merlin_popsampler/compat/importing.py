@@ -1,11 +1,12 @@
 """Changes the result of an import at the time of that import."""
 
+import inspect
 import sys
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 Change = Callable[[Any], None]
 
@@ -27,7 +28,15 @@ def after_import(name: str, change: Change) -> None:
     if name in sys.modules:
         change(sys.modules[name])
     else:
-        _finder().changes[name] = change
+        _finder().changes.setdefault(name, []).append(change)
+
+
+def replace_source(module: Any, function: str, old: str, new: str) -> None:
+    """Compiles a function of a module again, with `new` in place of `old` in its source."""
+    given = inspect.getsource(getattr(module, function))
+    changed = given.replace(old, new)
+    if changed != given:
+        exec(changed, module.__dict__)  # noqa: S102 - the module's own source
 
 
 class _Finder(MetaPathFinder):
@@ -35,7 +44,7 @@ class _Finder(MetaPathFinder):
 
     def __init__(self) -> None:
         self.aliases: Dict[str, str] = {}
-        self.changes: Dict[str, Change] = {}
+        self.changes: Dict[str, List[Change]] = {}
 
     def find_spec(
         self, name: str, path: Any = None, target: Optional[ModuleType] = None
@@ -69,16 +78,17 @@ class _Alias(Loader):
 
 
 class _Changed(Loader):
-    def __init__(self, loader: Loader, change: Change) -> None:
+    def __init__(self, loader: Loader, changes: List[Change]) -> None:
         self.loader = loader
-        self.change = change
+        self.changes = changes
 
     def create_module(self, spec: ModuleSpec) -> Optional[ModuleType]:
         return self.loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
         self.loader.exec_module(module)
-        self.change(module)
+        for change in self.changes:
+            change(module)
 
     def __getattr__(self, name: str) -> Any:  # such as resources and sources
         return getattr(self.loader, name)

@@ -5,7 +5,6 @@ from tests.support.messages import Entry
 TRIED = "tests/compat follows it in fresh processes and with versions that are made up"
 TABLE = {
     "compat.frames": [
-        Entry("Install dask==2024.12.1", excepted=TRIED),
         Entry("before the first import of dask.dataframe", excepted=TRIED),
     ],
     "compat.keras2": [
