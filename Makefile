@@ -3,7 +3,7 @@
 SHELL := bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv venv-py313 venv-keras3 venv-torch venv-lint venv-docs venv-mutants demo refit-demo notebook test test-py313 test-keras3 test-torch lint format hooks benchmark benchmark-torch scale docs wheel release-check conformance installs peers crashes mutants clean
+.PHONY: help venv venv-py313 venv-keras3 venv-torch venv-lint venv-docs venv-mutants demo refit-demo notebook test test-py313 test-keras3 test-torch lint format hooks benchmark benchmark-torch scale docs wheel release-check conformance installs compare-demo peers crashes mutants clean
 
 export PYTHON
 # Much here starts many processes, and each would compile anew whatever it imports.
@@ -111,8 +111,11 @@ conformance: venv ## Merlin Models' own tests with our classes in place of their
 	tools/conformance.sh merlin-models
 	$(if $(NVTABULAR),tools/conformance.sh nvtabular $(NVTABULAR))
 
-installs: venv-lint ## each line of docs/installing.md in a fresh environment, on every Python that is here (hours)
+installs: venv-lint ## each install line of README and docs in a fresh environment, on every Python that is here (hours)
 	.venv-lint/bin/python tools/installs.py --uv .venv-lint/bin/uv --output $(OUT) $(ARGS)
+
+compare-demo: venv venv-py313 ## the demo's models under both sets of versions, five seeds each (an hour)
+	.venv/bin/python tools/compare_demo.py .venv/bin/python .venv-py313/bin/python --output $(OUT)/compare_demo $(ARGS)
 
 peers: venv-lint ## the recipes of docs/recipes.md, in an environment of each library; ARGS=RecBole for one
 	.venv-lint/bin/python tools/peers.py --uv $(abspath .venv-lint/bin/uv) $(ARGS)

@@ -1,7 +1,9 @@
-"""Runs each install line of docs/installing.md in a fresh environment, and draws there.
+"""Runs each install line of README.md and docs/installing.md in a fresh environment, and draws.
 
 Every environment must draw the ids of tests/golden/samplers.json from one seed, by NumPy and by
-each framework that the line installs. `make installs` runs all lines, which takes hours:
+each framework that the line installs. A line that promises a range of versions is also run with the
+first of them on its first Python, and with the last on its last. `make installs` runs all lines by
+uv, by the pip that comes with the Python, and by the newest pip. This takes hours:
 `ARGS="--lines torch --pythons 3.8 3.13 --installers uv"` selects. The table goes to
 out/installs.md.
 """
@@ -18,10 +20,17 @@ from typing import Dict, Iterator, List, NamedTuple, Optional
 
 ROOT = Path(__file__).parents[1]
 MINORS = range(8, 14)
-_ROW = re.compile(r"\| 3\.(\d+) to 3\.(\d+) \| `(?:uv )?(pip install '\.\[(\w+)\]')` \|")
+_ROW = re.compile(r"\| ([^|]+) \| 3\.(\d+) to 3\.(\d+) \| `(?:uv )?(pip install '\.\[(\w+)\]')` \|")
+_RANGE = re.compile(r"(\d+\.\d+) to (\d+\.\d+)")
 _STEPS = re.compile(r"```sh\n((?:pip install .*\n){2})```")
-NEEDS = {"torch": ["torch"], "tensorflow": ["tensorflow"], "nvtabular": ["nvtabular"]}
-NEEDS["models"] = NEEDS["two-steps"] = ["tensorflow", "nvtabular", "merlin.models.tf"]
+NEEDS = {
+    "bare": [],
+    "torch": ["torch"],
+    "tensorflow": ["tensorflow"],
+    "nvtabular": ["nvtabular"],
+    "models": ["tensorflow", "nvtabular", "merlin.models.tf"],
+}
+INSTALLERS = ("uv", "pip", "newest-pip")
 PIP_FOR_MERLIN = "pip<26.3"
 
 
@@ -31,16 +40,26 @@ class Line(NamedTuple):
     name: str
     commands: List[str]
     minors: List[int]
+    installs: str
+    """What it installs, a key of `NEEDS`."""
 
 
 def documented_lines() -> List[Line]:
-    """The lines of docs/installing.md, and the package by itself."""
-    text = (ROOT / "docs" / "installing.md").read_text(encoding="utf-8")
-    lines = [Line("bare", ["pip install ."], list(MINORS))]
-    for first, last, command, extra in _ROW.findall(text):
-        lines.append(Line(extra, [command], list(range(int(first), int(last) + 1))))
-    (steps,) = _STEPS.findall(text)
-    return [*lines, Line("two-steps", steps.splitlines(), [12, 13])]
+    """The lines of both pages, each once; the ends of ranges; and the package by itself."""
+    pages = [ROOT / "README.md", ROOT / "docs" / "installing.md"]
+    readme, installing = (page.read_text(encoding="utf-8") for page in pages)
+    rows = dict.fromkeys(row[1:] for row in _ROW.findall(readme + installing))
+    lines = [Line("bare", ["pip install ."], list(MINORS), "bare")]
+    for first, last, command, extra in rows:
+        minors = list(range(int(first), int(last) + 1))
+        lines.append(Line(extra, [command], minors, extra))
+    for use, first, last, command, extra in _ROW.findall(installing):
+        for versions in _RANGE.findall(use):
+            for version, minor in zip(versions, (first, last)):
+                pinned = f"{command} '{extra}=={version}.*'"
+                lines.append(Line(f"{extra}-{version}", [pinned], [int(minor)], extra))
+    (steps,) = _STEPS.findall(installing)
+    return [*lines, Line("two-steps", steps.splitlines(), [12, 13], "models")]
 
 
 def interpreters() -> Dict[int, str]:
@@ -74,12 +93,14 @@ def tried(line: Line, python: str, installer: str, uv: str) -> Optional[str]:
         else:
             steps = [f"{python} -m venv {folder}/venv"]
             pip = f"{own} -m pip install --quiet --disable-pip-version-check"
-            if line.name in ("nvtabular", "models", "two-steps"):
+            if installer == "newest-pip":
+                steps.append(f"{pip} --upgrade pip")
+            if line.installs in ("nvtabular", "models"):
                 steps.append(f"{pip} '{PIP_FOR_MERLIN}'")
         steps += [command.replace("pip install", pip, 1) for command in line.commands]
         check = ROOT / "tools" / "installs_check.py"
         golden = ROOT / "tests" / "golden" / "samplers.json"
-        needs = " ".join(NEEDS.get(line.name, []))
+        needs = " ".join(NEEDS[line.installs])
         steps.append(f"cd {folder} && {own} -W ignore {check} {golden} {needs}")
         env = {name: value for name, value in os.environ.items() if name not in _UNSET}
         for step in steps:
@@ -118,9 +139,11 @@ def rows(options: argparse.Namespace) -> Iterator[List[str]]:
 def main() -> int:
     """Prints and writes the table; returns 1 where a line does not do what it promises."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--lines", nargs="+", metavar="NAME", help="bare, an extra, or two-steps")
+    parser.add_argument(
+        "--lines", nargs="+", metavar="NAME", help="bare, an extra, torch-2.4, two-steps"
+    )
     parser.add_argument("--pythons", nargs="+", metavar="3.N")
-    parser.add_argument("--installers", nargs="+", default=["uv", "pip"], choices=["uv", "pip"])
+    parser.add_argument("--installers", nargs="+", default=INSTALLERS, choices=INSTALLERS)
     parser.add_argument("--uv", default="uv", help="the uv to install with")
     parser.add_argument("--output", type=Path, default=Path("out"))
     options = parser.parse_args()
