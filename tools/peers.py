@@ -1,11 +1,12 @@
 """Runs the recipes of docs/recipes.md with the libraries themselves, and checks their losses.
 
 Makes an environment of Python 3.11 for each library, one after the other, and deletes it:
-`make peers`, or `make peers ARGS=RecBole`. The oracle is a softmax over the positive and the
-samples in float64.
+`make peers`, or `make peers ARGS=RecBole`. HSTU is in no registry: it is skipped unless
+`HSTU=/path/to/clone` names a clone of https://github.com/facebookresearch/generative-recommenders.
 """
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,13 @@ PEERS = {
     "Keras Recommenders": ["keras-rs==0.4.0", "keras==3.15.1", "tensorflow==2.20.0"],
     # Versions that it was tried with.
     "RecBole": ["recbole==1.2.1", "torch==2.15.0", "numpy<2", "pandas<3", "setuptools<81"],
+    "RecTools": ["rectools[torch]==0.19.0", "torch==2.15.0"],
+    "RePlay": ["replay-rec[torch]==0.22.0", "torch==2.15.0"],
+    "Transformers4Rec": [
+        *("transformers4rec[nvtabular]==23.12.0", "torch==2.15.0"),
+        *("--constraint", str(ROOT / "constraints" / "torch.txt")),
+    ],
+    "HSTU": ["torch==2.15.0"],
 }
 """By section of the page, what it needs."""
 
@@ -27,6 +35,9 @@ def result_of(peer: str, uv: str, python: str) -> str:
     with tempfile.TemporaryDirectory(prefix="peers-") as folder:
         own = f"{folder}/venv/bin/python"
         needed = [*PEERS[peer], "pytest", str(ROOT)]
+        env = {**os.environ, "PYTHONPATH": folder}  # where HSTU's code lies
+        if peer == "HSTU":
+            extract(os.environ["HSTU"], folder)
         steps = [
             [uv, "venv", "--quiet", "--python", python, f"{folder}/venv"],
             [uv, "pip", "install", "--quiet", "--python", own, *needed],
@@ -34,11 +45,18 @@ def result_of(peer: str, uv: str, python: str) -> str:
         ]
         for step in steps:
             done = subprocess.run(  # noqa: S603 - ours
-                step, cwd=folder, capture_output=True, text=True, check=False
+                step, cwd=folder, env=env, capture_output=True, text=True, check=False
             )
             if done.returncode:
                 return (done.stdout + done.stderr).strip()[-2000:]
     return ""
+
+
+def extract(clone: str, folder: str) -> None:
+    """Writes the research code of a clone, bare or not, to a folder."""
+    command = ["git", "-C", clone, "archive", "HEAD", "generative_recommenders/research"]
+    archive = subprocess.run(command, check=True, stdout=subprocess.PIPE)  # noqa: S603
+    subprocess.run(["tar", "-x", "-C", folder], check=True, input=archive.stdout)  # noqa: S603, S607
 
 
 def main() -> int:
@@ -49,6 +67,9 @@ def main() -> int:
     options = parser.parse_args()
     failed = False
     for peer in options.peers or PEERS:
+        if peer == "HSTU" and "HSTU" not in os.environ:
+            print("HSTU: SKIPPED. Name a clone: HSTU=/path/to/generative-recommenders make peers")
+            continue
         began = time.monotonic()
         said = result_of(peer, options.uv, sys.executable)
         failed |= bool(said)
