@@ -47,7 +47,7 @@ def restore_names() -> None:
     """Restores names that Merlin imports and that dask moved or removed."""
 
     def change(frames: Any) -> None:
-        core = import_module("dask.dataframe.core")
+        core: Any = import_module("dask.dataframe.core")
         core.DataFrame = frames.DataFrame
         core.hash_object_dispatch = frames.dispatch.hash_object_dispatch
         core.new_dd_object = frame_of_graph
