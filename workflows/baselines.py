@@ -46,15 +46,38 @@ def item_knn_scorer(sessions: Sequence[Array], domain: IdDomain) -> Scorer:
     Two items are similar if the same sessions contain them: their cosine is the number of common
     sessions, divided by the root of the product of their numbers of sessions.
     """
-    contains = _one_hot(sessions, domain)
-    sizes = np.asarray(contains.sum(axis=0)).ravel()
-    unit = contains @ sparse.diags(1.0 / np.sqrt(np.maximum(sizes, 1.0)), dtype=np.float32)
-    similarities = (unit.T @ unit).tocsr()
+    similarities = _similarities(sessions, domain)
 
     def score(queries: List[Array]) -> Array:
         return np.asarray((_one_hot(queries, domain) @ similarities).toarray())
 
     return score
+
+
+def nearest_items(sessions: Sequence[Array], domain: IdDomain, number: int) -> Array:
+    """Ids of the most similar items of each id, int64 `[cardinality, number]`, the nearest first.
+
+    Similarities are those of `item_knn_scorer`. An item with fewer similar items has 0 for the
+    missing ones, and so have reserved ids.
+    """
+    similarities = _similarities(sessions, domain)
+    similarities.setdiag(0.0)
+    near = np.zeros((domain.cardinality, number), np.int64)
+    for item in range(domain.cardinality):
+        row = slice(*similarities.indptr[item : item + 2])
+        values, ids = similarities.data[row], similarities.indices[row]
+        best = np.lexsort((ids, -values))[:number]
+        best = best[values[best] > 0]
+        near[item, : len(best)] = ids[best]
+    return near
+
+
+def _similarities(sessions: Sequence[Array], domain: IdDomain) -> Any:
+    """Cosine similarities of items: a sparse float32 matrix `[cardinality, cardinality]`."""
+    contains = _one_hot(sessions, domain)
+    sizes = np.asarray(contains.sum(axis=0)).ravel()
+    unit = contains @ sparse.diags(1.0 / np.sqrt(np.maximum(sizes, 1.0)), dtype=np.float32)
+    return (unit.T @ unit).tocsr()
 
 
 def _one_hot(sessions: Sequence[Array], domain: IdDomain) -> Any:

@@ -76,12 +76,24 @@ def report(
     """
     recommended = np.zeros(domain.cardinality, bool)
     gains = gains_of(score, queries, positives, domain, k, seen=recommended, **options)
+    return {
+        **means_by_band(gains, bands[positives], k),
+        f"coverage@{k}": recommended.sum() / domain.size,
+        "queries": len(queries),
+    }
+
+
+def means_by_band(gains: Array, bands: Array, k: int) -> Dict[str, float]:
+    """Recall and NDCG at `k` of all queries and of each band, from `gains_of`.
+
+    `bands` is the index into `BANDS` of each query's positive, -1 for none.
+    """
     found = _means(gains, k)
     for index, name in enumerate(BANDS):
-        of_band = gains[bands[positives] == index]
+        of_band = gains[bands == index]
         if len(of_band):
             found.update(_means(of_band, k, f" {name}"))
-    return {**found, f"coverage@{k}": recommended.sum() / domain.size, "queries": len(queries)}
+    return found
 
 
 def _means(gains: Array, k: int, band: str = "") -> Dict[str, float]:

@@ -42,9 +42,10 @@ def read_held_out(folder: Path) -> HeldOut:
     return HeldOut(until, *leave_last_out(read_sessions(folder, after=until)))
 
 
-def read_sessions(folder: Path, after: int = -1) -> List[Array]:
-    """Lists of ids of the sessions in a folder whose `ended` is greater than `after`."""
-    ids: List[Array] = _read(folder, filters=[(ENDED, ">", after)])[ITEM].tolist()
+def read_sessions(folder: Path, after: int = -1, until: int = 2**62) -> List[Array]:
+    """Lists of ids of the sessions in a folder whose `ended` is above `after`, up to `until`."""
+    filters = [(ENDED, ">", after), (ENDED, "<=", until)]
+    ids: List[Array] = _read(folder, filters=filters)[ITEM].tolist()
     return ids
 
 

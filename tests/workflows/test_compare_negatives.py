@@ -1,0 +1,234 @@
+"""The comparison of negatives: data, model, rows, arithmetic, and runs that were interrupted."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "workflows"))
+
+import comparison_report
+import negative_rows
+from baselines import nearest_items
+from comparison_data import read_sequences
+from comparison_training import batches, cross_entropy, rows_of
+from sasrec import LONGEST, SASRec
+
+from merlin_popsampler import PopSamplerError
+from merlin_popsampler.core.domain import IdDomain
+
+LINES = ["1 7 5 7 9 4", "2 5 7 5 8", "3 5 5 9 7", "4 1 2 3", ""]
+"""In training: 7 5 7, 5 7 and 5 5; so item 5 gets id 1 and item 7 id 2. User 4 is too short."""
+
+
+@pytest.fixture
+def data(tmp_path):
+    rng = np.random.default_rng(5)
+    lines = [
+        " ".join(map(str, [user, *rng.zipf(1.6, rng.integers(5, 12)) % 40])) for user in range(60)
+    ]
+    (tmp_path / "toy.txt").write_text("\n".join(lines))
+    return read_sequences(tmp_path / "toy.txt")
+
+
+def plain(arrays):
+    return [ids.tolist() for ids in arrays]
+
+
+def test_the_last_two_items_of_a_user_are_held_out(tmp_path):
+    (tmp_path / "d.txt").write_text("\n".join(LINES))
+    data = read_sequences(tmp_path / "d.txt")
+    assert plain(data.train) == [[2, 1, 2], [1, 2], [1, 1]]
+    assert plain(data.test[0]) == [[2, 1, 2], [1, 2, 1], [1, 1]]  # 9 is left out of queries
+    assert data.test[1].tolist() == [0, 0, 2]
+    valid = sorted(zip(plain(data.valid[0]), data.valid[1].tolist()))
+    assert valid == [([1, 1], 0), ([1, 2], 1), ([2, 1, 2], 0)]
+    assert (data.popularity.min_id, data.popularity.max_id) == (1, 2)
+    assert data.popularity.steps == "1:4,2:3,3"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("1 2 3 4\n1,2,3,4", "whole numbers.*1,2,3,4"), ("1 2 3\n", "four or more"), ("", "four or")],
+)
+def test_other_files_are_refused(text, message, tmp_path):
+    (tmp_path / "d.txt").write_text(text)
+    with pytest.raises(PopSamplerError, match=message):
+        read_sequences(tmp_path / "d.txt")
+
+
+def sasrec(number=30):
+    torch.manual_seed(3)
+    return SASRec(number, dim=8, dropout=0.0)
+
+
+def test_a_query_sees_nothing_later_and_nothing_of_others():
+    model = sasrec()
+    ids, lengths = torch.tensor([3, 5, 9, 4, 8, 2, 7]), torch.tensor([4, 3])
+    queries = model(ids, lengths)
+    assert model.positives(ids, lengths).tolist() == [5, 9, 4, 2, 7]
+    model.eval()
+    for row, read in enumerate([[3], [3, 5], [3, 5, 9], [8], [8, 2]]):
+        alone = model(torch.tensor(read), torch.tensor([len(read)]))
+        torch.testing.assert_close(queries[row], alone[0])
+    torch.testing.assert_close(
+        model(ids, lengths)[1], model(torch.tensor([8, 2, 7]), torch.tensor([3]))[0]
+    )
+
+
+def test_a_query_reads_the_last_items_only():
+    model, ids = sasrec(LONGEST + 9), torch.arange(1, LONGEST + 6)
+    lengths = torch.tensor([len(ids)])
+    assert len(model(ids, lengths)) == LONGEST
+    assert model.positives(ids, lengths).tolist() == ids[-LONGEST:].tolist()
+    model.eval()
+    cut = model(ids[-LONGEST:], torch.tensor([LONGEST]))
+    torch.testing.assert_close(model(ids, lengths), cut)
+
+
+def test_every_sequence_trains_once_an_epoch(data):
+    numbered = [np.array([place] * len(ids)) for place, ids in enumerate(data.train)]
+    found = list(batches(numbered, 7, np.random.default_rng(1)))
+    assert sorted(ids[0] for batch in found for ids in batch) == list(range(len(data.train)))
+    assert max(map(len, found)) <= 8
+
+
+def first_step(data, samples, name):
+    model = sasrec(data.popularity.domain.cardinality)
+    rows = rows_of(model, data.train[:20])
+    return model, rows, negative_rows.TRAINED[name](data, samples, 7)
+
+
+@pytest.mark.parametrize("name", list(negative_rows.TRAINED))
+def test_every_row_trains(data, name):
+    model, rows, loss = first_step(data, 8, name)
+    value = loss(rows)
+    value.backward()
+    assert torch.isfinite(value)
+    assert all(torch.isfinite(each.grad).all() for each in model.parameters())
+    assert (model.items.weight.grad != 0).any()
+
+
+@pytest.mark.parametrize("kind", ["uniform", "measured", "log-uniform"])
+def test_all_items_as_samples_are_the_full_softmax(data, kind):
+    everything = data.popularity.domain.size
+    _, rows, loss = first_step(data, everything, f"{kind}, corrected")
+    full = negative_rows.TRAINED["full softmax"](data, everything, 7)
+    torch.testing.assert_close(loss(rows), full(rows), rtol=1e-5, atol=1e-6)
+
+
+def test_gbce_by_hand(data):
+    """With every item but the positive as a negative, the share of samples is n / (n - 1)."""
+    size = data.popularity.domain.size
+    _, rows, loss = first_step(data, size, "gBCE")
+    share = size / (size - 1)
+    power = share * (0.75 * (1 - 1 / share) + 1 / share)
+    queries, table = rows.queries.double(), rows.table.weight.double()
+    total = 0.0
+    for query, positive in zip(queries, rows.positives):
+        chances = torch.sigmoid(table @ query)
+        others = [item for item in range(1, size + 1) if item != positive]
+        total -= power * chances[positive].log() + (1 - chances[others]).log().sum()
+    expected = total / len(queries) / (size + 1)
+    torch.testing.assert_close(loss(rows).double(), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_nearest_items_by_hand():
+    """3 is in three sessions, 4 and 6 in two, 5 in one; 4 shares two of them with 3."""
+    sessions = [np.array(ids) for ids in ([3, 4], [4, 3, 5], [6], [3, 6])]
+    near = nearest_items(sessions, IdDomain(3, 7), 3)
+    assert near.tolist() == [[0] * 3] * 3 + [[4, 5, 6], [3, 5, 0], [4, 3, 0], [3, 0, 0], [0] * 3]
+
+
+def test_hard_negatives_are_not_the_user_s_own(data, monkeypatch):
+    asked = []
+
+    class Loss(torch.nn.Module):
+        def forward(self, queries, positives, table, hard_negative_ids):
+            asked.append(hard_negative_ids)
+            return queries.sum()
+
+    monkeypatch.setattr(negative_rows, "SampledSoftmaxLoss", lambda _: Loss())
+    _, rows, loss = first_step(data, 8, "measured and hard, corrected")
+    loss(rows)
+    near = nearest_items(data.train, data.popularity.domain, negative_rows.HARD)
+    place = 0
+    for ids in data.train[:20]:
+        for positive in ids[1:]:
+            expected = [item if item not in ids else 0 for item in near[positive]]
+            assert asked[0][place].tolist() == expected
+            place += 1
+    assert place == len(asked[0])
+
+
+def test_the_cross_entropy_counts_items_alone(data):
+    model = sasrec(data.popularity.domain.cardinality).eval()
+    queries, positives = data.test
+    losses = []
+    for ids, positive in zip(queries, positives):
+        if positive:
+            query = model(torch.from_numpy(ids), torch.tensor([len(ids)]))[0]
+            losses.append(-torch.log_softmax(model.items.weight[1:] @ query, 0)[positive - 1])
+    assert 0 < len(losses) < len(positives)
+    assert cross_entropy(model, data) == pytest.approx(torch.stack(losses).mean().item(), rel=1e-5)
+
+
+def run(row, seed, gains, **more):
+    return {"row": row, "samples": 0, "seed": seed, "gains": gains, **more}
+
+
+def test_differences_are_paired_by_seed_and_query():
+    runs = [
+        run("full softmax", 1, [1.0, 0.0, 0.5, 0.0], epochs=3),
+        run("full softmax", 2, [1.0, 0.0, 0.0, 0.0], epochs=5),
+        run("other", 1, [0.0, 0.0, 0.5, 0.0], epochs=1),
+        run("other", 3, [1.0, 1.0, 1.0, 1.0], epochs=1),  # no full softmax of this seed
+        run("untrained", None, [1.0, 1.0, 0.0, 0.0]),
+    ]
+    full, other, untrained = comparison_report.summary(runs)
+    assert "difference" not in full and full["seeds"] == [1, 2]
+    assert other["difference"]["ndcg@10"] == pytest.approx([-0.25, 0.25])
+    assert other["difference"]["recall@10"] == pytest.approx([-0.25, 0.25])
+    of_query = np.mean([[0, 1, -0.5, 0], [0, 1, 0, 0]], axis=0)
+    expected = np.mean(of_query), np.std(of_query, ddof=1) / 2
+    assert untrained["difference"]["ndcg@10"] == pytest.approx(expected)
+    assert untrained["seeds"] == []
+
+
+def test_an_interrupted_comparison_goes_on(tmp_path):
+    """A file that is there is not made again, one that is missing is, and the table says so."""
+    rng = np.random.default_rng(5)
+    lines = (" ".join(map(str, [user, *rng.integers(1, 30, 6)])) for user in range(40))
+    (tmp_path / "toy.txt").write_text("\n".join(lines))
+    command = [sys.executable, str(ROOT / "workflows" / "compare_negatives.py"), "--data"]
+    command += [str(tmp_path / "toy.txt"), "--output", str(tmp_path / "out"), "--num-sampled", "5"]
+    command += ["--rows", "full softmax", "measured, corrected", "--epochs", "1", "--seeds", "1"]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    made = tmp_path / "out" / "runs"
+    made.mkdir(parents=True)
+    kept = run("popularity", None, [0.25] * 40, data="toy", items=29, sequences=40)
+    (made / "toy-popularity.json").write_text(json.dumps(kept))
+    found = subprocess.run(command, env=env, check=True, capture_output=True, text=True)
+    assert json.loads((made / "toy-popularity.json").read_text()) == kept
+    assert "popularity" not in found.stdout.split("###")[0]
+    assert found.stdout.count("run ") == 3 and "Not run yet" not in found.stdout
+    result = json.loads((tmp_path / "out" / "compare_negatives.json").read_text())["toy"]
+    assert [row["row"] for row in result["rows"]] == [
+        "popularity",
+        "item kNN",
+        "full softmax",
+        "measured, corrected",
+    ]
+    assert (tmp_path / "out" / "compare_negatives.png").stat().st_size > 10_000
+    for file in made.glob("*measured*"):
+        file.unlink()
+    names = ["popularity", "item kNN", "full softmax"]
+    text = comparison_report.write_report(tmp_path / "out", names, ["toy: measured"])
+    assert text.endswith("Not run yet:\n\n- toy: measured")

@@ -1,0 +1,188 @@
+"""Compares negatives, corrected and not, by recall on popular and on rare items.
+
+Each row of the table is a way of training: the full softmax, or negatives of one kind at one
+strength of the logQ correction. All rows of a data set train the same model, from the same initial
+weights and in the same order of batches for a seed, until the recall of the held-out queries no
+longer rises. Popularity and item kNN, which need no training, stand first.
+
+Folders of preprocess.py train the retrieval model of train_torch.py on sessions. Text files with
+lines of `user item item item` train a SASRec and leave each user's last item out. Every item of the
+catalog is ranked, but for those of the query.
+
+Each run is a process of its own and writes one file under `--output`/runs. A run whose file exists
+is not made again, so an interrupted comparison goes on where it stopped, and several commands with
+other seeds or rows may share a folder. The table has a line for each run that is still to be made.
+
+Writes `compare_negatives.json`, `.md` and `.png` under `--output`.
+"""
+
+import argparse
+import json
+import re
+import sys
+import warnings
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Dict, Iterator, NamedTuple, Optional, Sequence
+
+warnings.filterwarnings("ignore")
+
+from comparison_report import write_report
+from flags import local_path, made, positive, seed_number, whole
+
+from merlin_popsampler import PopSamplerError
+
+BASELINES = ("popularity", "item kNN")
+K = 10
+"""Length of the recommended list."""
+
+
+class Run(NamedTuple):
+    """Names one run: a row of the table on one data set.
+
+    Attributes:
+      data: folder or file.
+      row: a name in `negative_rows.TRAINED`, or in `BASELINES`.
+      samples: negatives of a batch; 0 for rows that they do not change.
+      seed: None for rows without training.
+    """
+
+    data: Path
+    row: str
+    samples: int
+    seed: Optional[int]
+
+    @property
+    def name(self) -> str:
+        """A title of this run."""
+        samples = f", K = {self.samples}" if self.samples else ""
+        seed = "" if self.seed is None else f", seed {self.seed}"
+        return f"{self.data.resolve().stem}: {self.row}{samples}{seed}"
+
+    def file(self, output: Path) -> Path:
+        """The file of this run's results."""
+        return output / "runs" / (re.sub("[^0-9A-Za-z]+", "-", self.name) + ".json")
+
+
+def runs_of(args: argparse.Namespace) -> Iterator[Run]:
+    """Yields the runs that the flags ask for."""
+    from negative_rows import WITHOUT_SAMPLES
+
+    for data in args.data:
+        for row in BASELINES:
+            yield Run(data, row, 0, None)
+        for seed in range(args.seed, args.seed + args.seeds):
+            for row in args.rows:
+                for samples in [0] if row in WITHOUT_SAMPLES else args.num_sampled:
+                    yield Run(data, row, samples, seed)
+
+
+def make(run: Run, options: argparse.Namespace) -> Dict[str, Any]:
+    """Trains and measures one run, in a process of its own."""
+    import numpy as np
+    import torch
+    from baselines import item_knn_scorer, popularity_scorer
+    from comparison_data import read_data
+    from comparison_training import cross_entropy, train
+    from evaluate import bands_of, gains_of, means_by_band
+    from models_torch import model_scorer
+
+    torch.set_num_threads(options.threads)
+    data = read_data(run.data)
+    domain = data.popularity.domain
+    found: Dict[str, Any] = {}
+    before = memory_mb("VmRSS")
+    if run.seed is None:
+        is_knn = run.row == "item kNN"
+        score = item_knn_scorer(data.train, domain) if is_knn else popularity_scorer(domain)
+    else:
+        model, found = train(data, run.row, run.samples, run.seed, options)
+        found["peak_mb"] = memory_mb("VmHWM") - before
+        found["cross_entropy"] = cross_entropy(model, data)
+        score = model_scorer(model)
+    queries, positives = data.test
+    seen = np.zeros(domain.cardinality, bool)
+    gains = gains_of(score, queries, positives, domain, K, seen=seen, name=run.row)
+    bands = bands_of(data.train, domain)[positives]
+    return {
+        **run._asdict(),
+        "data": data.name,
+        **means_by_band(gains, bands, K),
+        f"coverage@{K}": float(seen.sum() / domain.size),
+        "items": domain.size,
+        "sequences": len(data.train),
+        **found,
+        "gains": [round(float(gain), 4) for gain in gains],
+    }
+
+
+def memory_mb(field: str) -> int:
+    """Returns a field of Linux's status of this process, such as VmHWM, in MB."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(field):
+            return round(int(line.split()[1]) / 1024)
+    raise LookupError(field)
+
+
+def write_run(run: Run, args: argparse.Namespace) -> None:
+    """Makes a run in a new process and writes its file, whole or not at all."""
+    file = run.file(args.output)
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        found = pool.submit(make, run, args).result()
+    partial = file.with_suffix(".partial")
+    partial.write_text(json.dumps(found) + "\n")
+    partial.replace(file)
+
+
+def compare(args: argparse.Namespace) -> None:
+    """Makes the runs that have no file yet, and writes the report after each."""
+    made(args.output / "runs")
+    asked = list(runs_of(args))
+    for number, run in enumerate(asked, 1):
+        if not run.file(args.output).exists():
+            print(f"run {number} of {len(asked)}: {run.name}", flush=True)
+            write_run(run, args)
+            report(asked, args.output)
+    print(report(asked, args.output))
+
+
+def report(asked: Sequence[Run], output: Path) -> str:
+    """Writes the report of the runs that are made, and returns its table."""
+    from negative_rows import TRAINED
+
+    missing = [run.name for run in asked if not run.file(output).exists()]
+    return write_report(output, [*BASELINES, *TRAINED], missing)
+
+
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+    from negative_rows import SMALL, TRAINED
+
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--data", type=local_path, nargs="+", required=True, help="folders of preprocess.py, files")
+    add("--output", type=local_path, required=True, help="folder of the runs and the table")
+    add("--rows", nargs="+", choices=list(TRAINED), default=SMALL, help="rows to train %(default)s")
+    add("--num-sampled", type=whole(2), nargs="+", default=[256], help="of a batch %(default)s")
+    add("--seed", type=seed_number, default=1, help="first seed [%(default)s]")
+    add("--seeds", type=whole(1), default=3, help="number of seeds [%(default)s]")
+    add("--epochs", type=whole(1), default=1000, help="most epochs of a run [%(default)s]")
+    add("--minutes", type=positive, default=60, help="most minutes of a run [%(default)s]")
+    add("--batch-size", type=whole(1), default=2048, help="items of a batch, about [%(default)s]")
+    add("--dim", type=whole(1), default=64, help="width of the item vectors [%(default)s]")
+    add("--learning-rate", type=positive, default=3e-3, help="initial rate of Adam [%(default)s]")
+    add("--threads", type=whole(1), default=1, help="of a run's process [%(default)s]")
+    return parser.parse_args(argv)
+
+
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    try:
+        compare(parse_args(argv))
+    except PopSamplerError as error:
+        sys.exit(f"compare_negatives.py: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""Reads what compare_negatives.py compares on: sequences, held-out positives, and popularity."""
+
+import re
+from pathlib import Path
+from typing import List, NamedTuple, Tuple
+
+import numpy as np
+from evaluate import Array, leave_last_out
+from splits import MOST_HELD_OUT, last_to_train, read_sessions
+
+from merlin_popsampler import PopSamplerError, PopularityMetadata, popularity_from, read_popularity
+
+Split = Tuple[List[Array], Array]
+"""Queries, a list of int64 id arrays, and their positives, int64 `[queries]`."""
+
+
+class ComparisonData(NamedTuple):
+    """Holds one data set, with ids in frequency order.
+
+    Attributes:
+      name: shown in tables.
+      train: ids of the sequences that train, oldest first, two or more each.
+      valid: queries and positives by which training stops.
+      test: queries and positives that are reported. A positive that training never saw is 0.
+      popularity: ids and counts of the training.
+      ordered: whether the order of a sequence tells what comes next.
+    """
+
+    name: str
+    train: List[Array]
+    valid: Split
+    test: Split
+    popularity: PopularityMetadata
+    ordered: bool
+
+
+def read_data(path: Path) -> ComparisonData:
+    """Reads a folder that preprocess.py wrote, or a text file of `read_sequences`."""
+    return _sessions(path) if path.is_dir() else read_sequences(path)
+
+
+def _sessions(folder: Path) -> ComparisonData:
+    from merlin.io import Dataset
+
+    until = last_to_train(folder / "train")
+    train = read_sessions(folder / "train", until=until)
+    popularity = read_popularity(Dataset(str(folder / "train" / "*.parquet"), engine="parquet"))
+    least = popularity.domain.min_id
+    real = [ids[ids >= least] for ids in train]
+    return ComparisonData(
+        folder.resolve().name,
+        [ids for ids in real if len(ids) > 1],
+        leave_last_out(read_sessions(folder / "train", after=until)),
+        leave_last_out(read_sessions(folder / "valid")),
+        popularity,
+        ordered=False,
+    )
+
+
+def read_sequences(file: Path) -> ComparisonData:
+    """Reads lines of a user and the user's items, oldest first: `user item item item`.
+
+    The last item of each user is the positive of the test, and the one before it that of the
+    validation. The rest trains. Items get new ids by their number of occurrences in the training,
+    from 1. A later item that the training lacks has no id and becomes 0.
+
+    Raises:
+      PopSamplerError: a line that holds anything but whole numbers, or no user with four items.
+    """
+    users = [ids for ids in _lines(file) if len(ids) > 3]  # two train, one validates, one tests
+    if not users:
+        raise PopSamplerError(
+            f"Expected users with four or more items in {file}. Received: none. Write one user a "
+            "line, first the user and then the items, oldest first, with blanks between them."
+        )
+    items, codes = np.unique(np.concatenate(users), return_inverse=True)
+    ends = np.cumsum([len(ids) for ids in users])
+    trains = np.ones(len(codes), bool)
+    trains[ends - 1] = trains[ends - 2] = False
+    counts = np.bincount(codes[trains], minlength=len(items))
+    order = np.argsort(-counts, kind="stable")
+    seen = int(np.sum(counts > 0))
+    new = np.zeros(len(items), np.int64)
+    new[order[:seen]] = np.arange(1, seen + 1)
+    sequences = np.split(new[codes], ends[:-1])
+    counted = popularity_from(np.concatenate([[0], counts[order[:seen]]]), reserved_ids=[0])
+    return ComparisonData(
+        file.stem,
+        [ids[:-2] for ids in sequences],
+        _some(leave_last_out([_known(ids[:-1]) for ids in sequences])),
+        leave_last_out([_known(ids) for ids in sequences]),
+        counted[0],
+        ordered=True,
+    )
+
+
+def _known(ids: Array) -> Array:
+    """Leaves out the items of a query that have no id; the positive stays."""
+    return np.concatenate([ids[:-1][ids[:-1] > 0], ids[-1:]])
+
+
+def _some(split: Split) -> Split:
+    """The same queries at every call, as many as the programs hold out."""
+    queries, positives = split
+    chosen = np.random.default_rng(17).permutation(len(queries))[:MOST_HELD_OUT]
+    return [queries[row] for row in chosen], positives[chosen]
+
+
+def _lines(file: Path) -> List[Array]:
+    lines = file.read_text().splitlines()
+    wrong = [line for line in lines if not re.fullmatch(r"[0-9 \t]*", line)]
+    if wrong:
+        raise PopSamplerError(
+            f"Expected lines of whole numbers in {file}. Received: {wrong[0][:60]!r}. "
+            "Number the users and items, and separate them by blanks."
+        )
+    return [np.array(line.split()[1:], dtype=np.int64) for line in lines]
