@@ -16,8 +16,7 @@ WORKERS ?= 2
 export WORKERS
 PYTEST = -m pytest -n $(WORKERS) --dist loadfile
 
-TORCH_TESTS = tests/torch_ tests/messages tests/workflows/test_train_torch.py tests/workflows/test_refits_torch.py \
-  tests/workflows/test_compare_negatives.py
+TORCH_TESTS = tests/torch_ tests/messages tests/workflows/test_train_torch.py tests/workflows/test_refits_torch.py
 
 # `make venv test` on a machine whose Python is 3.13 runs the rest.
 PY313_TESTS = tests/compat tests/ops/test_golden_fit.py tests/contract/test_processors.py tests/tf_/test_golden.py \
@@ -123,6 +122,10 @@ peers: venv-lint ## the recipes of docs/recipes.md, in an environment of each li
 
 crashes: venv ## kill, fail and disturb fits, saves and loads at every call to the file system (an hour)
 	.venv/bin/python -m tests.support.crashes $(ARGS)
+
+faults: venv venv-torch ## put each deliberate fault into a copy: do its tests notice? ARGS=core for some
+	.venv/bin/python -m tests.support.faults $(ARGS)
+	.venv-torch/bin/python -m tests.support.faults $(ARGS)
 
 mutants: venv-mutants ## do the tests of contract and core notice changed code? out/mutants/report.md
 	.venv-mutants/bin/python tools/mutants.py --workers $(WORKERS) --output $(OUT)/mutants $(ARGS)

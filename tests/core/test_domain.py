@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from merlin_popsampler.core.domain import MAX_LEGAL_ID, IdDomain
+from merlin_popsampler.core.domain import MAX_LEGAL_ID, IdDomain, MappedIds
 from merlin_popsampler.errors import PopSamplerError
 
 
@@ -19,6 +19,12 @@ def test_ranks_and_ids_are_each_others_inverse():
     assert domain.rank(ids).tolist() == list(range(8))
     assert domain.id(domain.rank(ids)).tolist() == ids.tolist()
     assert (domain.rank(3), domain.id(7)) == (0, 10)
+
+
+@pytest.mark.parametrize("items", [IdDomain(3, 5), MappedIds([5, 3, 4])], ids=["range", "list"])
+def test_both_ends_stand_for_items_and_nothing_beyond(items):
+    ids = np.array([-1, 0, 2, 3, 4, 5, 6, 99])
+    assert items.contains(ids).tolist() == [False] * 3 + [True] * 3 + [False] * 2
 
 
 def test_equal_ranges_are_one_key():
