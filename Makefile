@@ -89,11 +89,12 @@ hooks: venv-lint ## run the linters at every commit
 	.venv-lint/bin/pre-commit install
 
 benchmark: venv ## every script of benchmarks/ but those below, one after the other; tables under out/
-	@for script in $$(grep -l __main__ benchmarks/*.py | grep -v -e scale -e _torch); do \
+	@for script in $$(grep -l __main__ benchmarks/*.py | grep -v -e scale -e crossover -e _torch); do \
 	  echo "== $$script"; .venv/bin/python $$script --output $(OUT)/benchmarks $(ARGS) || exit 1; done
 
-benchmark-torch: venv-torch ## that of PyTorch's side
+benchmark-torch: venv-torch ## those of PyTorch's side
 	.venv-torch/bin/python benchmarks/sampling_torch.py --output $(OUT)/benchmarks $(ARGS)
+	.venv-torch/bin/python benchmarks/crossover.py --output $(OUT)/benchmarks
 
 scale: venv ## fits and requests of 10 million rows beside Categorify's; ARGS="--sizes 1e8x1e7" for more
 	.venv/bin/python benchmarks/scale.py --output $(OUT)/benchmarks $(ARGS)
