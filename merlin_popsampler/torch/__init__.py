@@ -6,6 +6,7 @@ The code interprets the tables of `core`, and builds none of its own. It may imp
 
 from .all_items import AllItems
 from .logits import contrastive_logits
+from .monitor import SamplingMonitor
 from .negatives import InBatch, Mixture
 from .refit import warm_start
 from .sampled_softmax import SampledSoftmaxLoss
@@ -17,6 +18,7 @@ __all__ = [
     "Mixture",
     "PopularityBasedSampler",
     "SampledSoftmaxLoss",
+    "SamplingMonitor",
     "contrastive_logits",
     "warm_start",
 ]

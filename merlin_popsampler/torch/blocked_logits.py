@@ -64,8 +64,8 @@ class _LogSums(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
     def forward(query: torch.Tensor, vectors: torch.Tensor, *others: Any) -> torch.Tensor:
         sums = None
-        for part in _parts(query, vectors):
-            block = _block(query, vectors, part, *others).logsumexp(1)
+        for part in parts_of(query, vectors):
+            block = block_of(query, vectors, part, *others).logsumexp(1)
             sums = block if sums is None else torch.logaddexp(sums, block)
         return sums
 
@@ -79,14 +79,14 @@ class _LogSums(torch.autograd.Function):  # type: ignore[misc]
         query, vectors, *others, sums = ctx.saved_tensors
         of_query, of_vectors = torch.zeros_like(query), []
         with full_precision(query):
-            for part in _parts(query, vectors):
-                probs = (_block(query, vectors, part, *others) - sums[:, None]).exp()
+            for part in parts_of(query, vectors):
+                probs = (block_of(query, vectors, part, *others) - sums[:, None]).exp()
                 of_query = of_query + (probs @ vectors[part]) * gradient[:, None]
                 of_vectors.append(probs.T @ (query * gradient[:, None]))
         return (of_query, torch.cat(of_vectors), *(None for _ in others))
 
 
-def _block(
+def block_of(
     query: torch.Tensor,
     vectors: torch.Tensor,
     part: slice,
@@ -101,6 +101,7 @@ def _block(
     return scores - torch.where(masked, -MASKED, discount[part])
 
 
-def _parts(query: torch.Tensor, vectors: torch.Tensor) -> Any:
+def parts_of(query: torch.Tensor, vectors: torch.Tensor) -> Any:
+    """Returns the slices of the negatives that are the blocks."""
     width = max(BLOCK_BYTES // (4 * max(len(query), 1)), 1)
     return [slice(first, first + width) for first in range(0, len(vectors), width)]

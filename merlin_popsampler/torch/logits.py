@@ -104,16 +104,16 @@ def positive_logits(
 ) -> torch.Tensor:
     """Computes the logits of the positives, float32 `[rows]`, of queries divided by temperature."""
     logits = (query * clip_finite(positive.vectors)).sum(1)
-    return logits - _log(positive.counts, logq_strength) if correct_positive else logits
+    return logits - log_counts(positive.counts, logq_strength) if correct_positive else logits
 
 
 def discounts(negative: Candidates, domain: Any, logq_strength: float) -> torch.Tensor:
     """Computes what is subtracted from scores, float32 `[num_sampled]`; huge for other ids."""
-    discount = _log(negative.counts, logq_strength)
+    discount = log_counts(negative.counts, logq_strength)
     return torch.where(domain.contains(negative.ids), discount, -MASKED)
 
 
-def _log(counts: torch.Tensor, logq_strength: float) -> torch.Tensor:
+def log_counts(counts: torch.Tensor, logq_strength: float) -> torch.Tensor:
     """Returns the logarithms of expected counts; 0, no correction, for a count of 0."""
     return logq_strength * torch.where(counts <= 0.0, 1.0, counts).log()
 

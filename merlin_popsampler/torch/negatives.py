@@ -19,6 +19,7 @@ from .expected_counts import ExpectedCountsOnDevice
 from .ids import as_dense_ids
 from .inverse_cdf import Edges
 from .mapped_ids import MappedIdsOnDevice
+from .rank_group import JoinedRows, RankGroup
 from .sampler import PopularityBasedSampler
 
 Source = Union[PopularityBasedSampler, "InBatch"]
@@ -30,15 +31,28 @@ class InBatch(torch.nn.Module):  # type: ignore[misc]
     They occur as often as in the data, so only the measured distribution gives their expected
     counts. Among the other `rows - 1` rows, id d is expected `(rows - 1) p(d)` times.
 
+    With `gather`, a training step takes the positives of all ranks, also of ranks with more, fewer
+    or no rows. Then `rows` counts those of all ranks, and a loss with reduction="mean" is the mean
+    over them. Under DistributedDataParallel or FSDP, loss and gradients are those of one process
+    with the joined batch, if samplers share their draws (`share_across_replicas=True`). Vectors
+    have gradients on the rank that made them, so every rank must run the forward and the backward
+    pass. Evaluation and `torch.no_grad` do not communicate.
+
     Args:
       max_id: last id that stands for an item, inclusive.
       min_id: first id that stands for an item, inclusive.
       distribution: the measured distribution of the data, `distributions.Empirical` undistorted, or
         its configuration.
       item_ids: integers `[items]`, the id of each rank, if ids are not in frequency order.
+      gather: whether the positives are those of all ranks of `torch.distributed`.
+      process_group: the ranks that `gather` joins; None is all ranks.
+
+    Attributes:
+      ranks: the `RankGroup` that is gathered, or None.
 
     Raises:
-      PopSamplerError: another distribution, or a distribution over other ids.
+      PopSamplerError: another distribution, a distribution over other ids, or a process group
+        without `gather`.
 
     Examples:
       >>> import numpy as np
@@ -54,6 +68,8 @@ class InBatch(torch.nn.Module):  # type: ignore[misc]
         *,
         distribution: DistributionLike,
         item_ids: Any = None,
+        gather: bool = False,
+        process_group: Any = None,
     ) -> None:
         super().__init__()
         domain = id_domain(min_id, max_id, item_ids)
@@ -62,33 +78,44 @@ class InBatch(torch.nn.Module):  # type: ignore[misc]
         table = build_expected_counts(self.distribution, 1, unique=False)
         self._edges = Edges(self.distribution.segments)
         self._one_draw = ExpectedCountsOnDevice(table, self._edges, outside=0.0)
+        if process_group is not None and not gather:
+            raise PopSamplerError(
+                "Expected a process_group of ranks whose positives are gathered. Received: one, "
+                f"and gather={gather!r}. Pass gather=True with it, or leave it out."
+            )
+        self.ranks = RankGroup(process_group) if gather else None
 
     @classmethod
-    def from_schema(cls, schema: Any, column: Optional[str] = None) -> "InBatch":
+    def from_schema(cls, schema: Any, column: Optional[str] = None, **settings: Any) -> "InBatch":
         """Makes the in-batch negatives of a data set.
 
         Args:
           schema: see `PopularityBasedSampler.from_schema`.
           column: name of the item-id column; None finds it by its tag.
+          **settings: `gather` and `process_group`.
 
         Raises:
           SchemaError: see `read_popularity`; or the schema has no measured steps.
         """
         found = sampler_kwargs_from_schema(schema, column, 1.0, {"distribution": Empirical.name})
-        return cls(found["max_id"], found["min_id"], distribution=found["distribution"])
+        arguments = {name: found[name] for name in ("max_id", "min_id", "distribution")}
+        return cls(**arguments, **settings)
 
     @classmethod
-    def from_counts(cls, counts: Any, *, reserved_ids: Iterable[int] = ()) -> "InBatch":
+    def from_counts(
+        cls, counts: Any, *, reserved_ids: Iterable[int] = (), **settings: Any
+    ) -> "InBatch":
         """Makes the in-batch negatives of data whose items are counted, ids in any order.
 
         Args:
           counts: occurrences by integer id; see `popularity_from` for the forms.
           reserved_ids: ids that do not stand for an item, such as padding.
+          **settings: `gather` and `process_group`.
 
         Raises:
           PopSamplerError: what `popularity_from` raises.
         """
-        return cls(**sampler_kwargs_from_counts(counts, reserved_ids, 1.0, {}))
+        return cls(**sampler_kwargs_from_counts(counts, reserved_ids, 1.0, settings))
 
     def expected_count(self, ids: Any, rows: Any) -> torch.Tensor:
         """Returns how often ids are expected among the other rows of a batch.
@@ -117,7 +144,8 @@ class Draw(NamedTuple):
 
     Attributes:
       sampled_ids: int64 `[k]`, the draws of the samplers.
-      ids: int64 `[n]`, the positives of the batch, if they are negatives, then `sampled_ids`.
+      ids: int64 `[n]`, the positives of the batch, if they are negatives, then `sampled_ids`. The
+        batch is that of all ranks if they are gathered.
       counts: float32 `[n]`, expected counts of `ids`.
       true_counts: float32 `[rows]`, expected counts of the positives.
     """
@@ -190,14 +218,23 @@ class Mixture(torch.nn.Module):  # type: ignore[misc]
         """
         return self._with_batch([s.expected_count(ids) for s in self.samplers], ids, rows)
 
-    def draw(self, true_ids: torch.Tensor, sampled_values: Any = None) -> Draw:
+    def draw(
+        self,
+        true_ids: torch.Tensor,
+        sampled_values: Any = None,
+        joined: Optional[JoinedRows] = None,
+    ) -> Draw:
         """Draws the negatives of a batch, or takes those that are given.
 
         Args:
           true_ids: int64 `[rows]`.
           sampled_values: None, or a pair of `checked_values`: ids of the samplers, with their
             expected counts over all samplers.
+          joined: the rows of all ranks, if they are one batch.
         """
+        own = slice(0, len(true_ids))
+        if joined is not None:
+            true_ids, own = joined.join(true_ids), joined.own
         rows, here = self.domain.contains(true_ids).sum(), len(true_ids)
         if sampled_values is None:
             sampled_ids = self.sample_ids()
@@ -212,8 +249,8 @@ class Mixture(torch.nn.Module):  # type: ignore[misc]
                 ]
             )
         if self.in_batch is None:
-            return Draw(sampled_ids, sampled_ids, counts[here:], counts[:here])
-        return Draw(sampled_ids, torch.cat([true_ids, sampled_ids]), counts, counts[:here])
+            return Draw(sampled_ids, sampled_ids, counts[here:], counts[own])
+        return Draw(sampled_ids, torch.cat([true_ids, sampled_ids]), counts, counts[own])
 
     def checked_values(self, sampled_values: Any, device: torch.device) -> Tuple[Any, Any]:
         """Checks draws from outside: int64 and float32 `[sum of max_num_samples]`.

@@ -3,7 +3,6 @@
 from typing import Any, NamedTuple, Optional, Tuple
 
 import torch
-from torch import distributed
 
 from merlin_popsampler.core.checks import fraction, positive_number
 from merlin_popsampler.errors import PopSamplerError
@@ -16,6 +15,8 @@ from .ids import as_dense_ids, dense
 from .item_table import catalog_vectors, checked_table, look_up
 from .logits import Candidates, contrastive_logits, cross_entropy, scale_by_temperature
 from .negatives import as_mixture
+from .observation import Observation, step_numbers
+from .rank_group import RankGroup
 from .whole_catalog import score_catalog
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -61,7 +62,8 @@ class SampledSoftmaxLoss(torch.nn.Module):  # type: ignore[misc]
         FSDP. By default the gradient is the mean of the ranks' means, in which rows of a rank with
         few rows weigh more. Each training step counts the rows in one all-reduce, in which every
         rank must take part, also a rank without items. The mean of the ranks' losses is then the
-        loss. Evaluation and `torch.no_grad` do not communicate.
+        loss. Evaluation and `torch.no_grad` do not communicate. With `InBatch(gather=True)` the
+        mean is over the rows of the gathered ranks anyway.
 
     Raises:
       PopSamplerError: another reduction, or one that `across_ranks` does not support; a temperature
@@ -107,6 +109,8 @@ class SampledSoftmaxLoss(torch.nn.Module):  # type: ignore[misc]
         )
         self.reduction = reduction
         self.across_ranks = bool(across_ranks)
+        # Set by a SamplingMonitor.
+        self.observation: Optional[Observation] = None
 
     def forward(
         self,
@@ -189,14 +193,21 @@ class SampledSoftmaxLoss(torch.nn.Module):  # type: ignore[misc]
 
     def _divisor(self, counting: torch.Tensor) -> torch.Tensor:
         """Returns the divisor of the sum of this rank's losses for a mean."""
-        rows = counting.sum()
-        # A rank that evaluates or logs alone must not wait for other ranks.
-        if not (self.across_ranks and self.training and torch.is_grad_enabled()):
+        rows, ranks = counting.sum(), self._gathered_ranks()
+        if self.across_ranks and self._communicates():
+            ranks = RankGroup()
+        if ranks is None:
             return rows.clamp(min=1)
-        if not (distributed.is_available() and distributed.is_initialized()):
-            return rows.clamp(min=1)
-        distributed.all_reduce(rows)
-        return rows.clamp(min=1) / distributed.get_world_size()
+        return ranks.add_up(rows).clamp(min=1) / ranks.size
+
+    def _gathered_ranks(self) -> Optional[RankGroup]:
+        """Returns the ranks whose positives are negatives of this rank's rows."""
+        in_batch = getattr(self.negatives, "in_batch", None)
+        return None if in_batch is None or not self._communicates() else in_batch.ranks
+
+    def _communicates(self) -> bool:
+        """Whether all ranks run this call: one that evaluates or logs alone must not wait."""
+        return bool(self.training and torch.is_grad_enabled())
 
     def _checked(
         self, queries: torch.Tensor, true_ids: Any, item_table: Any, excluded_ids: Any
@@ -222,7 +233,10 @@ class SampledSoftmaxLoss(torch.nn.Module):  # type: ignore[misc]
         self, batch: Batch, hard_lists: Optional[IdLists], sampled_values: Any
     ) -> torch.Tensor:
         domain, excluded = self.negatives.domain, batch.excluded
-        draw = self.negatives.draw(batch.ids, sampled_values)
+        ranks, joined = self._gathered_ranks(), None
+        if ranks is not None:
+            joined = ranks.joined_rows(len(batch.ids), batch.ids.device)
+        draw = self.negatives.draw(batch.ids, sampled_values, joined)
         ids = [batch.safe_ids, draw.sampled_ids]
         if hard_lists is not None:
             hard = hard_negatives(hard_lists, batch.safe_ids, domain, excluded)
@@ -233,14 +247,20 @@ class SampledSoftmaxLoss(torch.nn.Module):  # type: ignore[misc]
         if self.negatives.in_batch is not None:
             # A mask does not remove a NaN.
             own = torch.where(batch.has_item[:, None], vectors[0], 0.0)
+            if joined is not None:
+                own = joined.join(own.to(torch.float32))
             negative = torch.cat([own, negative])
+        positive = Candidates(vectors[0], batch.ids, draw.true_counts)
+        candidates = Candidates(negative, draw.ids, draw.counts)
+        if self.observation is not None:
+            self._observe(self.observation, batch, positive, candidates, excluded)
         logits_of = (
             blocked_logits if is_large(len(batch.ids), len(draw.ids)) else contrastive_logits
         )
         logits = logits_of(
             batch.queries,
-            Candidates(vectors[0], batch.ids, draw.true_counts),
-            Candidates(negative, draw.ids, draw.counts),
+            positive,
+            candidates,
             domain,
             self.temperature,
             excluded,
@@ -251,6 +271,29 @@ class SampledSoftmaxLoss(torch.nn.Module):  # type: ignore[misc]
             return cross_entropy(*logits)
         hard_sums = hard_log_sums(batch.queries, hard, vectors[2], self.temperature)
         return cross_entropy(*logits, hard_sums)
+
+    def _observe(
+        self,
+        observation: Observation,
+        batch: Batch,
+        positive: Candidates,
+        negative: Candidates,
+        excluded: Optional[IdLists],
+    ) -> None:
+        observation.note(negative.ids, self.negatives.domain)
+        if observation.due:
+            observation.numbers = step_numbers(
+                batch.queries,
+                positive,
+                negative,
+                batch.has_item,
+                self.negatives.domain,
+                self.temperature,
+                excluded,
+                self.correct_positive,
+                self.logq_strength,
+                self.negatives.in_batch is not None,
+            )
 
     def _ranked(self, batch: Batch) -> Tuple[torch.Tensor, torch.Tensor]:
         vectors, domain = catalog_vectors(batch.table), self.negatives.domain

@@ -19,6 +19,7 @@ from .expected_counts import ExpectedCountsOnDevice
 from .ids import as_dense_ids
 from .inverse_cdf import Edges
 from .mapped_ids import MappedIdsOnDevice
+from .rank_group import rank_to_draw_as
 from .ranks import make_draws
 from .stream import Stream
 
@@ -59,6 +60,8 @@ class PopularityBasedSampler(CatalogSampler, torch.nn.Module):  # type: ignore[m
         needs its steps, see `from_schema`.
       share_across_replicas: whether all ranks of `torch.distributed` draw the same ids, or
         different ids.
+      process_group: the ranks that draw the same ids with `share_across_replicas`, such as a
+        tensor-parallel group; other groups draw other ids. None is all ranks.
       item_ids: integers `[items]`, the id of each rank, if ids are not in frequency order. `min_id`
         and `max_id` are the smallest and the largest. `from_counts` passes them.
 
@@ -83,6 +86,7 @@ class PopularityBasedSampler(CatalogSampler, torch.nn.Module):  # type: ignore[m
         unique: bool = True,
         distribution: DistributionLike = "log_uniform",
         share_across_replicas: bool = False,
+        process_group: Any = None,
         item_ids: Any = None,
     ) -> None:
         super().__init__()
@@ -92,6 +96,7 @@ class PopularityBasedSampler(CatalogSampler, torch.nn.Module):  # type: ignore[m
         self.item_id_feature_name = item_id_feature_name
         self.unique = bool(unique)
         self.share_across_replicas = bool(share_across_replicas)
+        self._rank = rank_to_draw_as(self.share_across_replicas, process_group)
         self.stream = Stream(validate_seed(seed))
         self._edges = Edges(self.distribution.segments)
         self._one_draw = ExpectedCountsOnDevice(
@@ -124,7 +129,7 @@ class PopularityBasedSampler(CatalogSampler, torch.nn.Module):  # type: ignore[m
     def sample_ids(self) -> torch.Tensor:
         """Draws the next batch, int64 `[max_num_samples]`, ids from `min_id` to `max_id`."""
         self._device()
-        place = self.stream.next_place(self.share_across_replicas)
+        place = self.stream.next_place(self._rank)
         ids: torch.Tensor = self.domain.id(self._draws(*place))
         return ids
 
@@ -212,8 +217,6 @@ class PopularityBasedSampler(CatalogSampler, torch.nn.Module):  # type: ignore[m
         device: torch.device = self.stream.device
         return device
 
-    # Compilers cannot trace a move, so they run this once before they see the tensors.
-    @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
     def _follow(self) -> None:
         stream = self.stream
         device = stream.device
@@ -222,6 +225,11 @@ class PopularityBasedSampler(CatalogSampler, torch.nn.Module):  # type: ignore[m
             own = (stream, self._edges, self._one_draw, self._draws, self._expected_counts, *mapped)
             for part in own:  # not what a subclass adds: its parameters would be erased
                 part.to_empty(device=device)  # which makes each anew, or moves it
+
+    # Compilers cannot trace a move, so they run this once before they see the tensors. This is what
+    # `torch.compiler.assume_constant_result` sets. To call it would load PyTorch's compiler, which
+    # takes as long as PyTorch itself.
+    _follow._dynamo_marked_constant = True  # type: ignore[attr-defined]  # noqa: SLF001
 
     def __prepare_scriptable__(self) -> None:
         raise PopSamplerError(

@@ -49,11 +49,11 @@ class Stream(torch.nn.Module):  # type: ignore[misc]
         device: torch.device = self._anchor.device
         return device
 
-    def next_place(self, shared: bool) -> Tuple[torch.Tensor, torch.Tensor]:
+    def next_place(self, rank: Optional[int]) -> Tuple[torch.Tensor, torch.Tensor]:
         """Takes the next batch from the stream, and returns its key and position.
 
         Args:
-          shared: whether all ranks draw the same ids, or different streams.
+          rank: the rank whose ids are drawn; None is that of the process.
 
         Returns:
           Two int64 scalars on the stream's device.
@@ -64,7 +64,7 @@ class Stream(torch.nn.Module):  # type: ignore[misc]
         take = torch.ops.merlin_popsampler.take
         if _is_exporting():  # an export rejects changes of tensors that are not buffers
             take = torch.ops.merlin_popsampler.take_exported
-        place = take(self.state, lanes, self.seed is not None, shared, self._rank_of_maker, 1)
+        place = take(self.state, lanes, self.seed is not None, rank, self._rank_of_maker, 1)
         position, _, key = place.unbind()
         return key, position
 
@@ -133,7 +133,7 @@ def _take(
     state: torch.Tensor,
     _lanes: torch.Tensor,
     seeded: bool,
-    shared: bool,
+    rank: Optional[int],
     rank_of_maker: Optional[int],
     count: int,
 ) -> torch.Tensor:
@@ -143,7 +143,7 @@ def _take(
       state: `[position, unseeded, key]`, which is advanced.
       _lanes: used only by `vmap`; see `next_place`.
       seeded: whether the stream has a seed.
-      shared: whether all ranks draw the same ids.
+      rank: the rank whose ids are drawn; None is that of the process.
       rank_of_maker: rank of the process that pickled the stream.
       count: number of batches to take.
 
@@ -159,7 +159,7 @@ def _take(
             state[1].zero_()
         place = state.clone()
         state[0].add_(count)
-    bits = 0 if shared else own_bits(_rank(rank_of_maker if worker else None))
+    bits = own_bits(_rank(rank_of_maker if worker else None) if rank is None else rank)
     if worker is not None:
         bits ^= worker_bits(worker.seed)
     if bits:
@@ -183,7 +183,7 @@ def _take_in_lanes(
     state: torch.Tensor,
     lanes: torch.Tensor,
     seeded: bool,
-    shared: bool,
+    rank: Optional[int],
     rank_of_maker: Optional[int],
     count: int,
 ) -> Tuple[torch.Tensor, int]:
@@ -192,14 +192,14 @@ def _take_in_lanes(
     if in_dims[1] is not None:
         lanes = lanes.movedim(in_dims[1], 0)[0]
     take = torch.ops.merlin_popsampler.take
-    first = take(state, lanes, seeded, shared, rank_of_maker, count * size)
+    first = take(state, lanes, seeded, rank, rank_of_maker, count * size)
     steps = torch.arange(size, device=first.device)[:, None] * count
     return first + torch.nn.functional.pad(steps, (0, 2)), 0
 
 
 def _define(name: str, state: str, **settings: Any) -> None:
     name = f"merlin_popsampler::{name}"
-    schema = f"({state}, Tensor lanes, bool seeded, bool shared, int? maker, int count) -> Tensor"
+    schema = f"({state}, Tensor lanes, bool seeded, int? rank, int? maker, int count) -> Tensor"
     torch.library.define(name, schema, **settings)
     torch.library.impl(name, "default", _take)
     torch.library.register_fake(name, lambda state, *_: torch.empty_like(state))

@@ -3,6 +3,7 @@
 import copy
 
 import torch
+from torch import distributed
 
 from merlin_popsampler import IdMap
 from merlin_popsampler.core.domain import IdDomain
@@ -12,6 +13,7 @@ from merlin_popsampler.torch import (
     Mixture,
     PopularityBasedSampler,
     SampledSoftmaxLoss,
+    SamplingMonitor,
     warm_start,
 )
 from tests.support.messages import Entry
@@ -20,8 +22,14 @@ from tests.support.sharded import one_rank, sharded_by_its_owner
 IDS, PAIRS, QUERIES = torch.tensor([3, 4]), torch.tensor([[3, 4], [5, 0]]), torch.zeros(2, 2)
 
 
-def sampler():
-    return PopularityBasedSampler(14, 3, 5, 17)
+def sampler(**settings):
+    return PopularityBasedSampler(14, 3, 5, 17, **settings)
+
+
+def in_group(make):
+    """What is made with a process group."""
+    with one_rank():
+        return make(distributed.new_group([0]))
 
 
 def jagged():
@@ -287,6 +295,45 @@ TABLE = {
             "leave it out where nothing is sampled",
             lambda _: losses(sampled_values=IDS),
             [lambda _: losses(sampled_values=drawn(Mixture(sampler()))), lambda _: losses()],
+        ),
+        Entry(
+            "Pass gather=True with it",
+            lambda _: in_group(lambda group: InBatch.from_counts(NEW, process_group=group)),
+            [
+                lambda _: in_group(
+                    lambda group: InBatch.from_counts(NEW, gather=True, process_group=group)
+                ),
+                lambda _: InBatch.from_counts(NEW),
+            ],
+        ),
+    ],
+    "torch.monitor": [
+        Entry(
+            "with AllItems there is nothing to monitor",
+            lambda _: SamplingMonitor(torch.nn.CrossEntropyLoss()),
+            [lambda _: SamplingMonitor(SampledSoftmaxLoss(sampler()))],
+        ),
+    ],
+    "torch.rank_group": [
+        Entry(
+            "Pass share_across_replicas=True with it",
+            lambda _: in_group(lambda group: sampler(process_group=group)),
+            [
+                lambda _: in_group(
+                    lambda group: sampler(share_across_replicas=True, process_group=group)
+                ),
+                lambda _: sampler(),
+            ],
+        ),
+        Entry(
+            "returned on a rank of `ranks`, or None for all",
+            lambda _: InBatch.from_counts(NEW, gather=True, process_group=[0]),
+            [
+                lambda _: in_group(
+                    lambda group: InBatch.from_counts(NEW, gather=True, process_group=group)
+                ),
+                lambda _: InBatch.from_counts(NEW, gather=True),
+            ],
         ),
     ],
     "torch.sampler": [

@@ -53,3 +53,58 @@ def run_two_workers(code: str) -> List[Any]:
     """
     answers: List[Any] = json.loads(run_python(_WORKERS + code).splitlines()[-1])
     return answers
+
+
+_RANK = """
+import json, os, sys
+import torch
+from torch import distributed
+
+rank = int(sys.argv[1])
+torch.set_num_threads(1)
+
+
+def join_ranks():
+    store = "file://" + os.path.abspath("store")
+    distributed.init_process_group("gloo", init_method=store, rank=rank, world_size=2)
+
+
+"""
+
+
+def run_two_ranks(code: str, folder: Path, join: bool = True) -> List[Any]:
+    """What two processes of `torch.distributed` leave in `answer`, as JSON.
+
+    The program finds `json`, `os`, `torch`, `distributed`, and its `rank`. With `join=False` it
+    calls `join_ranks()` itself.
+    """
+    start = "join_ranks()\n" if join else ""
+    end = (
+        '\nopen(f"answer{rank}.json", "w").write(json.dumps(answer))\n'
+        "distributed.destroy_process_group()\n"
+    )
+    (folder / "ranks.py").write_text(_RANK + start + code + end, encoding="utf-8")
+    env = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "CUDA_VISIBLE_DEVICES": "-1",
+        "OMP_NUM_THREADS": "1",
+        "GLOO_SOCKET_IFNAME": "lo",
+    }
+    ranks = [
+        subprocess.Popen(
+            [sys.executable, "ranks.py", str(rank)],
+            env=env,
+            cwd=folder,
+            text=True,
+            stderr=subprocess.PIPE,
+        )
+        for rank in range(2)
+    ]
+    try:
+        errors = [rank.communicate(timeout=220)[1] for rank in ranks]
+    finally:
+        for rank in ranks:
+            rank.kill()
+    assert all(rank.returncode == 0 for rank in ranks), [error[-4000:] for error in errors]
+    return [json.loads((folder / f"answer{rank}.json").read_text()) for rank in range(2)]

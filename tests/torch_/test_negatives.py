@@ -47,7 +47,7 @@ def numbers():
 class CorrectedApart(Mixture):
     """The wrong expected count: each candidate at that of its own source."""
 
-    def draw(self, true_ids, sampled_values=None):
+    def draw(self, true_ids, sampled_values=None, joined=None):
         first = sorted(self.sources, key=lambda source: not isinstance(source, InBatch))
         parts = [Mixture([source]).draw(true_ids) for source in first]
         names = ("sampled_ids", "ids", "counts")

@@ -17,7 +17,7 @@ from torch import distributed
 from torch.nn import functional
 
 from merlin_popsampler.torch import PopularityBasedSampler, SampledSoftmaxLoss
-from tests.support.processes import run_python
+from tests.support.processes import run_python, run_two_ranks
 
 
 def sampler(seed=17, num=20, **settings):
@@ -205,9 +205,6 @@ def test_threads_draw_different_batches(compiled):
 # ------------------------------------------------------------------ ranks
 
 RANKS = """
-import json, os, sys
-import torch
-from torch import distributed
 from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
 from merlin_popsampler.torch import PopularityBasedSampler as P, SampledSoftmaxLoss
 
@@ -279,46 +276,25 @@ class Model(torch.nn.Module):
         return self.loss(queries, ids, self.items)
 
 
-if __name__ == "__main__":
-    rank = int(sys.argv[1])
-    compiled = torch.compile(P(402, 3, 20, 17).sample_ids, fullgraph=True, backend="eager")
-    answer = {"before": [compiled().tolist()]}
-    distributed.init_process_group(
-        "gloo", init_method="file://" + os.path.abspath("store"), rank=rank, world_size=2
-    )
-    answer["after"] = [compiled().tolist()]
-    answer["workers"] = batches()
-    answer["sharded"] = [sharded()]
-    answer["means"] = {
-        "across": gradients((16, 1), across_ranks=True),
-        "one alone": gradients((17, 0), across_ranks=True),
-        "none": gradients((0, 0), across_ranks=True),
-        "compiled": gradients((16, 1), compiled=True, across_ranks=True),
-        "own": gradients((16, 1)),
-    }
-    with open(f"answer{rank}.json", "w") as file:
-        json.dump(answer, file)
-    distributed.destroy_process_group()
-"""
-
-STARTER = """
-import os, subprocess, sys
-env = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-ranks = [subprocess.Popen([sys.executable, "ranks.py", str(rank)], env=env, text=True,
-                          stderr=subprocess.PIPE) for rank in range(2)]
-errors = [rank.communicate(timeout=220)[1] for rank in ranks]
-assert all(rank.returncode == 0 for rank in ranks), errors
+compiled = torch.compile(P(402, 3, 20, 17).sample_ids, fullgraph=True, backend="eager")
+answer = {"before": [compiled().tolist()]}
+join_ranks()
+answer["after"] = [compiled().tolist()]
+answer["workers"] = batches()
+answer["sharded"] = [sharded()]
+answer["means"] = {
+    "across": gradients((16, 1), across_ranks=True),
+    "one alone": gradients((17, 0), across_ranks=True),
+    "none": gradients((0, 0), across_ranks=True),
+    "compiled": gradients((16, 1), compiled=True, across_ranks=True),
+    "own": gradients((16, 1)),
+}
 """
 
 
 @pytest.fixture(scope="module")
 def of_ranks(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("ranks")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        (folder / "ranks.py").write_text(RANKS)
-        run_python(STARTER)
-    return [json.loads((folder / f"answer{rank}.json").read_text()) for rank in range(2)]
+    return run_two_ranks(RANKS, tmp_path_factory.mktemp("ranks"), join=False)
 
 
 def test_ranks_that_begin_after_the_compilation(of_ranks):

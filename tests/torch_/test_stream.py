@@ -2,7 +2,6 @@
 
 import copy
 import io
-import json
 import pickle
 
 import numpy as np
@@ -12,7 +11,7 @@ import torch
 from merlin_popsampler.core.stream_keys import own_bits, seed_key, signed
 from merlin_popsampler.distributions import LogUniform
 from merlin_popsampler.torch import PopularityBasedSampler
-from tests.support.processes import run_python
+from tests.support.processes import run_two_ranks
 from tests.support.torch_draws import batch_of, make_draws
 
 
@@ -145,25 +144,7 @@ def test_a_copy_has_a_stream_of_its_own():
 
 
 RANKS = """
-import json, os, subprocess, sys, tempfile
-import torch
-from torch import distributed
 from merlin_popsampler.torch import PopularityBasedSampler as P
-
-if "PLACE" not in os.environ:
-    with tempfile.TemporaryDirectory() as folder:
-        env = {**os.environ, "STORE": "file://" + folder + "/store", "OMP_NUM_THREADS": "1",
-               "GLOO_SOCKET_IFNAME": "lo"}
-        ranks = [subprocess.Popen([sys.executable, __file__], env={**env, "PLACE": str(rank)},
-                                  text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-                 for rank in range(2)]
-        answers = [rank.communicate(timeout=200) for rank in ranks]
-    assert all(rank.returncode == 0 for rank in ranks), answers
-    print(json.dumps([json.loads(out.splitlines()[-1]) for out, _ in answers]))
-    sys.exit()
-
-rank = int(os.environ["PLACE"])
-distributed.init_process_group("gloo", init_method=os.environ["STORE"], rank=rank, world_size=2)
 
 
 class Model(torch.nn.Module):
@@ -188,14 +169,12 @@ def run(**settings):
 
 answer = {"own": run(seed=17), "shared": run(seed=17, share_across_replicas=True),
           "unseeded": run(seed=None)}
-print(json.dumps(answer))
-distributed.destroy_process_group()
 """
 
 
-def test_ranks_draw_their_own_ids_from_one_stream():
+def test_ranks_draw_their_own_ids_from_one_stream(tmp_path):
     """Two processes under DistributedDataParallel, which gives all ranks the buffers of rank 0."""
-    first, second = json.loads(run_python(RANKS).splitlines()[-1])
+    first, second = run_two_ranks(RANKS, tmp_path)
     for kind in ("own", "unseeded"):
         drawn = first[kind]["batches"] + second[kind]["batches"]
         assert len({tuple(ids) for ids in drawn}) == 6

@@ -1,0 +1,94 @@
+"""Names and defines the numbers that show how well samples estimate the full softmax."""
+
+from typing import Any, Dict
+
+import numpy as np
+
+from .checks import whole_number
+
+ACCIDENTAL_HITS = "sampling/accidental_hits"
+EFFECTIVE_SAMPLES = "sampling/effective_samples"
+LARGEST_CORRECTION = "sampling/largest_correction"
+ROWS_WITHOUT_ITEM = "sampling/rows_without_item"
+STEP_NUMBERS = (ACCIDENTAL_HITS, EFFECTIVE_SAMPLES, LARGEST_CORRECTION, ROWS_WITHOUT_ITEM)
+"""The numbers of one training step, in the order in which frameworks compute them."""
+SHARE_DRAWN = "sampling/share_drawn"
+"""Share of the catalog that was a candidate since the monitor began, from 0 to 1."""
+FULL_LOSS = "sampling/full_loss"
+"""Mean cross-entropy of the full softmax over a held-out batch, in nats."""
+SAMPLED_LOSS = "sampling/sampled_loss"
+"""Estimate of `FULL_LOSS` by samples: fully corrected, but for the positive, which is certain."""
+
+EVERY = 100
+"""Default number of training steps from one computation of the numbers to the next."""
+MOST_ITEMS = 10**8
+"""Largest catalog of which it is noted what was drawn, one byte for each item."""
+
+
+def step_numbers(logits: Any, hits: Any, corrections: Any, has_item: Any) -> Dict[str, float]:
+    """Computes the numbers of one step, the reference of every framework.
+
+    Args:
+      logits: floats `[rows, n]`, corrected logits of the candidates; masked ones are -inf.
+      hits: bool `[rows, n]`, candidates that are the row's positive or excluded, without the
+        row's own entry among in-batch negatives.
+      corrections: floats of any shape, logarithms of the expected counts that are subtracted.
+      has_item: bool `[rows]`, whether a row counts.
+
+    Returns:
+      By name: `ACCIDENTAL_HITS`, the mean number of hits in a row that counts.
+      `EFFECTIVE_SAMPLES`, the mean of `(sum of w)^2 / sum of w^2` over these rows, where w are the
+      exponentials of the logits: from 1, where one candidate decides, to n; 0
+      without candidates. `LARGEST_CORRECTION`,
+      the largest absolute correction, in nats. `ROWS_WITHOUT_ITEM`, a number of rows. Means over
+      no rows are NaN.
+
+    Examples:
+      >>> logits = np.log([[1.0, 1.0, 1e-30], [4.0, 2.0, 1.0], [1.0, 1.0, 1.0]])
+      >>> hits = np.array([[False, False, True], [False] * 3, [True] * 3])
+      >>> numbers = step_numbers(logits, hits, [0.5, -2.0], np.array([True, True, False]))
+      >>> [round(numbers[name], 2) for name in STEP_NUMBERS]
+      [0.5, 2.17, 2.0, 1.0]
+
+    References:
+      Kong 1992, "A note on importance sampling using standardized weights".
+    """
+    weights = np.exp(np.asarray(logits, np.float64)[has_item])
+    squares = (weights**2).sum(1)
+    effective = weights.sum(1) ** 2 / np.where(squares > 0.0, squares, 1.0)
+    rows = int(np.sum(has_item))
+    return {
+        ACCIDENTAL_HITS: float(hits[has_item].sum(1).mean()) if rows else np.nan,
+        EFFECTIVE_SAMPLES: float(effective.mean()) if rows else np.nan,
+        LARGEST_CORRECTION: float(np.abs(corrections).max()),
+        ROWS_WITHOUT_ITEM: float(len(has_item) - rows),
+    }
+
+
+def steps_between(every: Any) -> int:
+    """Returns the number of steps from one computation to the next.
+
+    Raises:
+      PopSamplerError: the number is not a whole number from 1 on.
+
+    Examples:
+      >>> steps_between(100)
+      100
+    """
+    return whole_number(
+        "every", every, 1, f"Pass {EVERY} to compute numbers at each {EVERY}th step."
+    )
+
+
+def noted_items(size: int) -> int:
+    """Returns the number of items of a catalog, if it can be noted which were drawn.
+
+    Raises:
+      PopSamplerError: the catalog has more than `MOST_ITEMS` items.
+
+    Examples:
+      >>> noted_items(1000)
+      1000
+    """
+    advice = "Pass share_drawn=False: the other numbers need no memory for each item."
+    return whole_number("the number of items whose draws are noted", size, 1, advice, MOST_ITEMS)

@@ -1,0 +1,152 @@
+"""Reports how well the samples of a loss estimate the full softmax, while a model trains."""
+
+from contextlib import contextmanager
+from typing import Any, Callable, Dict, Iterator, Optional, Sequence
+
+import torch
+
+from merlin_popsampler.core.sampling_numbers import (
+    EVERY,
+    FULL_LOSS,
+    SAMPLED_LOSS,
+    noted_items,
+    steps_between,
+)
+from merlin_popsampler.errors import PopSamplerError
+
+from .all_items import AllItems
+from .observation import Observation
+from .sampled_softmax import SampledSoftmaxLoss
+
+
+class SamplingMonitor:
+    """Reports the numbers of `core.sampling_numbers`: of training steps, and of held-out rows.
+
+    Call `step()` after each training step and `end_epoch()` after each epoch. In Lightning, pass
+    the monitor to `Trainer(callbacks=[...])`, which calls it and logs the numbers. The numbers are
+    those of this rank. Between two computations a step only notes what was drawn.
+
+    Args:
+      loss: the `SampledSoftmaxLoss` that trains, with samples.
+      every: number of training steps from one computation to the next, from the first step on.
+      held_out: None, or a function without arguments that returns the arguments of the loss for a
+        held-out batch: queries, true ids, item table and, if there are any, excluded ids.
+      writer: None, or an object with `add_scalar(name, value, step)`, such as TensorBoard's
+        `SummaryWriter`.
+      share_drawn: whether to note which items were candidates: one byte for each item.
+
+    Raises:
+      PopSamplerError: another loss, or `AllItems`; `every` below 1; a catalog of more than 1e8
+        items with `share_drawn`.
+
+    Examples:
+      >>> from merlin_popsampler.torch import PopularityBasedSampler
+      >>> sampler = PopularityBasedSampler(max_id=1002, min_id=3, max_num_samples=100, seed=7)
+      >>> loss, items = SampledSoftmaxLoss(sampler), torch.nn.Embedding(1003, 16)
+      >>> monitor = SamplingMonitor(loss, every=2)
+      >>> for step in range(3):
+      ...     loss(torch.randn(2, 16), torch.tensor([3, 900]), items).backward()
+      ...     print(sorted(monitor.step())[:2])
+      ['sampling/accidental_hits', 'sampling/effective_samples']
+      []
+      ['sampling/accidental_hits', 'sampling/effective_samples']
+    """
+
+    state_key = "SamplingMonitor"
+    """The name of the monitor's state in a checkpoint of Lightning."""
+
+    def __init__(
+        self,
+        loss: Any,
+        *,
+        every: int = EVERY,
+        held_out: Optional[Callable[[], Sequence[Any]]] = None,
+        writer: Any = None,
+        share_drawn: bool = True,
+    ) -> None:
+        if not isinstance(loss, SampledSoftmaxLoss) or isinstance(loss.negatives, AllItems):
+            negatives = getattr(loss, "negatives", loss)
+            raise PopSamplerError(
+                "Expected a SampledSoftmaxLoss with samples, of the model that trains. Received: "
+                f"{type(loss).__name__} of {type(negatives).__name__}. Pass the loss module "
+                "itself; with AllItems there is nothing to monitor."
+            )
+        self.loss, self.held_out, self.writer = loss, held_out, writer
+        self.every, self.steps = steps_between(every), 0
+        size = loss.negatives.domain.size
+        self.observation = Observation(noted_items(size) if share_drawn else None)
+        loss.observation = self.observation
+
+    def step(self) -> Dict[str, float]:
+        """Counts a training step, and returns its numbers by name, or {} between computations."""
+        found = self.observation.read() if self.observation.due else {}
+        self.steps += 1
+        self.observation.due = self.steps % self.every == 0
+        self._write(found)
+        return found
+
+    def end_epoch(self) -> Dict[str, float]:
+        """Returns the full and the sampled loss of the held-out batch by name, or {} without one.
+
+        The samples are the next ones of the stream, which is put back.
+        """
+        if self.held_out is None:
+            return {}
+        arguments, loss = self.held_out(), self.loss
+        estimate = SampledSoftmaxLoss(
+            loss.negatives, loss.temperature, correct_positive=False, reduction="none"
+        )
+        with torch.no_grad():
+            losses, ranks = loss.evaluate(*arguments)
+            with _streams_put_back(loss):
+                sampled = estimate(*arguments)
+        rows = ranks >= 0
+        found = {FULL_LOSS: losses[rows].mean().item(), SAMPLED_LOSS: sampled[rows].mean().item()}
+        self._write(found)
+        return found
+
+    def _write(self, found: Dict[str, float]) -> None:
+        if self.writer is not None:
+            for name, value in found.items():
+                self.writer.add_scalar(name, value, self.steps)
+
+    # The hooks of Lightning's callbacks, which is not imported: either of its packages may run.
+
+    def on_train_batch_end(self, _: Any, module: Any, *__: Any, **___: Any) -> None:
+        """Logs the numbers of a step in Lightning."""
+        module.log_dict(self.step())
+
+    def on_train_epoch_end(self, _: Any, module: Any) -> None:
+        """Logs the losses of the held-out batch in Lightning."""
+        module.log_dict(self.end_epoch())
+
+    def state_dict(self) -> Dict[str, int]:
+        """Returns the number of steps, for a checkpoint."""
+        return {"steps": self.steps}
+
+    def load_state_dict(self, state: Dict[str, int]) -> None:
+        """Continues to count from a checkpoint."""
+        self.steps = state["steps"]
+        self.observation.due = self.steps % self.every == 0
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        """Returns the other hooks of Lightning's callbacks, which do nothing."""
+        if name.startswith("on_") or name in ("setup", "teardown"):
+            return _nothing
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+
+def _nothing(*_: Any, **__: Any) -> None:
+    """Does nothing."""
+
+
+@contextmanager
+def _streams_put_back(loss: SampledSoftmaxLoss) -> Iterator[None]:
+    """Restores the streams of a loss, so that its monitor does not change what it trains on."""
+    states = [sampler.stream.state for sampler in loss.negatives.samplers]
+    saved = [state.clone() for state in states]
+    try:
+        yield
+    finally:
+        for state, before in zip(states, saved):
+            state.copy_(before)
