@@ -21,10 +21,10 @@ MODULES = [
 
 FRAMEWORKS = [
     ("tensorflow", f"merlin_popsampler.tf.{name}")
-    for name in ("logits", "metrics", "negatives", "sampled_softmax", "sampler")
+    for name in ("logits", "metrics", "monitor", "negatives", "sampled_softmax", "sampler")
 ] + [
     ("torch", f"merlin_popsampler.torch.{name}")
-    for name in ("logits", "negatives", "sampled_softmax", "sampler")
+    for name in ("logits", "monitor", "negatives", "sampled_softmax", "sampler")
 ]
 
 

@@ -6,6 +6,7 @@ Models is in `merlin_models`.
 """
 
 from .logits import contrastive_logits
+from .monitor import SamplingMonitor
 from .negatives import InBatch, Mixture
 from .refit import warm_start
 from .sampled_softmax import SampledSoftmax
@@ -16,6 +17,7 @@ __all__ = [
     "Mixture",
     "PopularityBasedSampler",
     "SampledSoftmax",
+    "SamplingMonitor",
     "contrastive_logits",
     "warm_start",
 ]

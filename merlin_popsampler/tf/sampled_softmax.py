@@ -83,6 +83,7 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
         )
         self.top_k = whole_number("top_k", top_k, 1, "Pass how many of the best items count.")
         self._item_table: Any = None
+        self.observation: Any = None  # set by a SamplingMonitor
         self._cross_entropy = NanMean(name="cross_entropy")
         self._recall = NanMean(name=f"recall_at_{self.top_k}")
 
@@ -197,13 +198,27 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
         positive, negative = self.negatives.candidates(
             ids, look_up(table, safe_ids), partial(look_up, table), sampled_values
         )
+        left_out = join(excluded_ids, hard_negative_ids)
+        if self.observation is not None and not tf.distribute.in_cross_replica_context():
+            self.observation.add(
+                queries,
+                positive,
+                negative,
+                counting,
+                domain,
+                temperature=self.temperature,
+                excluded_ids=left_out,
+                correct_positive=self.correct_positive,
+                logq_strength=self.logq_strength,
+                in_batch=self.negatives.in_batch is not None,
+            )
         logits = contrastive_logits(
             queries,
             positive,
             negative,
             domain,
             self.temperature,
-            join(excluded_ids, hard_negative_ids),
+            left_out,
             self.correct_positive,
             self.logq_strength,
         )

@@ -11,6 +11,7 @@ from merlin_popsampler.core.id_map import (
     checked_id_maps,
     checked_new_items,
 )
+from merlin_popsampler.core.sampling_numbers import steps_between
 from merlin_popsampler.distributions import (
     Empirical,
     LogUniform,
@@ -18,6 +19,7 @@ from merlin_popsampler.distributions import (
     Segments,
     register_distribution,
 )
+from merlin_popsampler.tf import SampledSoftmax, SamplingMonitor
 from merlin_popsampler.tf.sampler import PopularityBasedSampler
 from tests.messages.things import schema
 from tests.support.messages import Entry
@@ -29,6 +31,18 @@ SAME = IdMap(range(4), ITEMS, ITEMS)
 GONE = IdMap([0, 1, -1, -1], ITEMS, ITEMS)
 
 TABLE = {
+    "core.sampling_numbers": [
+        Entry(
+            "to compute numbers at each",
+            lambda _: steps_between(0),
+            [lambda _: steps_between(100)],
+        ),
+        Entry(
+            "Pass share_drawn=False",
+            lambda _: SamplingMonitor(SampledSoftmax(LARGE)),
+            [lambda _: SamplingMonitor(SampledSoftmax(LARGE), share_drawn=False)],
+        ),
+    ],
     "core.checks": [
         Entry(
             "to be a whole number",

@@ -15,6 +15,7 @@ from merlin_popsampler.core.domain import IdDomain
 from merlin_popsampler.tf.logits import one_positive_a_row
 from merlin_popsampler.tf.merlin_interfaces import check_no_squeeze
 from merlin_popsampler.tf.merlin_models.item_features import ItemFeatures, required
+from merlin_popsampler.tf.monitor import SamplingMonitor
 from merlin_popsampler.tf.negatives import InBatch, Mixture
 from merlin_popsampler.tf.ranks import draw_ranks
 from merlin_popsampler.tf.sampled_softmax import SampledSoftmax
@@ -242,6 +243,13 @@ TABLE = {
             "the checksum of item_ids",
             lambda _: sampler(item_ids={"size": 9, "checksum": 0}),
             [lambda _: restored()],
+        ),
+    ],
+    "tf.monitor": [
+        Entry(
+            "without samples there is nothing to monitor",
+            lambda _: SamplingMonitor(tf.keras.layers.Dense(3)),
+            [lambda _: SamplingMonitor(SampledSoftmax(sampler()))],
         ),
     ],
     "tf.sampled_softmax": [

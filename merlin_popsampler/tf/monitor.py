@@ -1,0 +1,150 @@
+"""Reports how well the samples of a loss layer estimate the full softmax, during `fit`."""
+
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from merlin_popsampler.core.sampling_numbers import (
+    EVERY,
+    FULL_LOSS,
+    SAMPLED_LOSS,
+    noted_items,
+    steps_between,
+)
+from merlin_popsampler.errors import PopSamplerError
+
+from .negatives import Mixture
+from .observation import Observation
+from .sampled_softmax import SampledSoftmax
+from .stream import tf_variable
+
+
+class SamplingMonitor(tf.keras.callbacks.Callback):  # type: ignore[misc]
+    """Reports the numbers of `core.sampling_numbers`: of training steps, and of held-out rows.
+
+    It is a callback for `fit`. The logs of an epoch, and so `History` and later callbacks such as
+    `TensorBoard`, get the mean of each number over the steps that computed it. Under a strategy of
+    several replicas, the numbers are those of the first one.
+
+    Args:
+      layer: the `SampledSoftmax` layer that trains, with samples. Make the monitor under the
+        strategy of the layer, and before the first step.
+      every: number of training steps from one computation to the next, from the first step on.
+      held_out: None, or a function without arguments that returns arguments of the layer for a
+        held-out batch: queries, true ids and, if they are used, item table and excluded ids.
+      writer: None, or a `tf.summary` writer for the numbers of single steps.
+      share_drawn: whether to note which items were candidates: one byte for each item.
+
+    Raises:
+      PopSamplerError: another layer, or one without samples; `every` below 1; a catalog of more
+        than 1e8 items with `share_drawn`.
+
+    Examples:
+      >>> from merlin_popsampler.tf import PopularityBasedSampler
+      >>> layer = SampledSoftmax(PopularityBasedSampler(102, 3, 20, 7))
+      >>> users, items = tf.keras.Input([], dtype="int64"), tf.keras.Input([], dtype="int64")
+      >>> queries = tf.keras.layers.Embedding(50, 8)(users)
+      >>> losses = layer(queries, items, tf.keras.layers.Embedding(103, 8))
+      >>> model = tf.keras.Model([users, items], losses)
+      >>> model.compile("adam", loss=lambda _, losses: losses)
+      >>> ids = np.arange(50)
+      >>> monitor = SamplingMonitor(layer)
+      >>> history = model.fit([ids, ids + 3], ids, verbose=0, callbacks=[monitor]).history
+      >>> sorted(name for name in history if "effective" in name)
+      ['sampling/effective_samples']
+    """
+
+    _supports_tf_logs = True  # Keras 2 converts the logs of every step otherwise
+
+    def __init__(
+        self,
+        layer: Any,
+        *,
+        every: int = EVERY,
+        held_out: Optional[Callable[[], Sequence[Any]]] = None,
+        writer: Any = None,
+        share_drawn: bool = True,
+    ) -> None:
+        super().__init__()
+        negatives = getattr(layer, "negatives", layer)
+        if not isinstance(layer, SampledSoftmax) or not isinstance(negatives, Mixture):
+            raise PopSamplerError(
+                "Expected a SampledSoftmax layer with samples, of the model that trains. Received: "
+                f"{type(layer).__name__} of {type(negatives).__name__}. Pass the layer itself; "
+                "without samples there is nothing to monitor."
+            )
+        self.layer, self.held_out, self.writer = layer, held_out, writer
+        self.every, self.steps = steps_between(every), 0
+        size = negatives.domain.size
+        self.observation = Observation(self.every, noted_items(size) if share_drawn else None)
+        layer.observation = self.observation
+        self._found: List[Dict[str, float]] = []
+        self._steps_before_epoch = 0
+
+    def set_model(self, model: Any) -> None:
+        """Lets Keras trace the training step again, with this monitor."""
+        super().set_model(model)
+        model.train_function = None
+
+    def on_epoch_begin(self, *_: Any) -> None:
+        """Begins the means of an epoch."""
+        self._found, self._steps_before_epoch = [], self.steps
+
+    def on_train_batch_end(self, batch: int, *_: Any) -> None:
+        """Reads the numbers after each step that computed them."""
+        before, self.steps = self.steps, self._steps_before_epoch + batch + 1
+        # Keras may have run several steps, `steps_per_execution`.
+        if -(-before // self.every) < -(-self.steps // self.every):
+            self._found.append(self.observation.read())
+            self._write(self._found[-1])
+
+    def on_epoch_end(self, _: int, logs: Any = None) -> None:
+        """Adds the means of the epoch, and the losses of the held-out batch, to its logs."""
+        names = self._found[0] if self._found else {}
+        found = {name: float(np.mean([each[name] for each in self._found])) for name in names}
+        losses = self.held_out_losses()
+        self._write(losses)
+        if logs is not None:
+            logs.update(found, **losses)
+
+    def held_out_losses(self) -> Dict[str, float]:
+        """Returns the full and the sampled loss of the held-out batch, or {} without one.
+
+        The samples are the next ones of the stream, which is put back.
+        """
+        if self.held_out is None:
+            return {}
+        arguments, layer = self.held_out(), self.layer
+        with _estimating(layer):
+            # A mean of Keras is that over the rows with an item, in training alone.
+            sampled = tf.reduce_mean(partial(layer.call, training=True)(*arguments))
+            losses = partial(layer.call, training=False)(*arguments)
+        ids = tf.reshape(tf.cast(arguments[1], tf.int64), [-1])
+        full = tf.reduce_mean(tf.boolean_mask(losses, layer.negatives.domain.contains(ids)))
+        return {FULL_LOSS: float(full), SAMPLED_LOSS: float(sampled)}
+
+    def _write(self, found: Dict[str, float]) -> None:
+        if self.writer is not None:
+            with self.writer.as_default(step=self.steps):
+                for name, value in found.items():
+                    tf.summary.scalar(name, value)
+
+
+@contextmanager
+def _estimating(layer: SampledSoftmax) -> Iterator[None]:
+    """Lets a layer estimate the full loss, unobserved, and restores its settings and streams."""
+    names = ("observation", "correct_positive", "logq_strength")
+    settings = {name: getattr(layer, name) for name in names}
+    streams = [tf_variable(each._stream) for each in layer.negatives.samplers]  # noqa: SLF001
+    saved = [stream.numpy() for stream in streams]
+    layer.observation, layer.correct_positive, layer.logq_strength = None, False, 1.0
+    try:
+        yield
+    finally:
+        for name, value in settings.items():
+            setattr(layer, name, value)
+        for stream, before in zip(streams, saved):
+            stream.assign(before)

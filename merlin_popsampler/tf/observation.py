@@ -1,0 +1,125 @@
+"""Computes the numbers of a training step that a `SamplingMonitor` reports, inside the step."""
+
+from functools import partial
+from typing import Any, Dict, Optional
+
+import tensorflow as tf
+
+from merlin_popsampler.core.sampling_numbers import SHARE_DRAWN, STEP_NUMBERS
+from merlin_popsampler.core.scores import MASKED
+
+from .id_lists import IdLists
+from .logits import Candidates, accidental_hits, contrastive_logits
+
+BYTES = 2**24
+"""Of a large batch, as many rows are observed as have logits of 16 MB."""
+
+
+class Observation:
+    """Holds what a layer leaves for its monitor, in variables that Keras neither sees nor saves.
+
+    Args:
+      every: number of training steps from one computation to the next.
+      items: number of items whose draws are noted, or None.
+
+    Attributes:
+      numbers: float32 `[4]`, of the last step that computed them; see `step_numbers`.
+      drawn: bool `[items + 1]`, the ranks that were candidates; the last entry has no meaning.
+    """
+
+    def __init__(self, every: int, items: Optional[int]) -> None:
+        variable = partial(
+            tf.Variable,
+            trainable=False,
+            synchronization=tf.VariableSynchronization.ON_READ,
+            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+        )
+        self.every = every
+        self.numbers = variable(tf.fill([len(STEP_NUMBERS)], float("nan")))
+        self.drawn = None if items is None else variable(tf.zeros([items + 1], tf.bool))
+        self._steps = variable(tf.constant(0, tf.int64))
+
+    def add(
+        self,
+        queries: tf.Tensor,
+        positive: Candidates,
+        negative: Candidates,
+        counting: tf.Tensor,
+        domain: Any,
+        **settings: Any,
+    ) -> None:
+        """Notes the candidates of a step, and computes its numbers if they are due.
+
+        Args:
+          queries: floats `[rows, dim]`.
+          positive: of each row.
+          negative: the candidates that all rows share.
+          counting: bool `[rows]`, whether a row has an item.
+          domain: the ids that stand for an item.
+          **settings: see `step_numbers`.
+        """
+        if self.drawn is not None:
+            ids = tf.cast(negative.ids, tf.int64)
+            outside = int(self.drawn.shape[0]) - 1
+            ranks = tf.where(domain.contains(ids), domain.rank(ids), outside)
+            tf.raw_ops.ResourceScatterUpdate(
+                resource=self.drawn.handle, indices=ranks, updates=tf.ones_like(ranks, tf.bool)
+            )
+        queries, *parts = tf.nest.map_structure(tf.stop_gradient, (queries, *positive, *negative))
+        candidates = Candidates(*parts[:3]), Candidates(*parts[3:])
+        compute = partial(step_numbers, queries, *candidates, counting, domain, **settings)
+        due = tf.equal(self._steps % self.every, 0)
+        self._steps.assign_add(1)
+        self.numbers.assign(tf.cond(due, compute, self.numbers.read_value))
+
+    def read(self) -> Dict[str, float]:
+        """Returns the numbers by name."""
+        found = dict(zip(STEP_NUMBERS, (float(value) for value in self.numbers.numpy())))
+        if self.drawn is not None:
+            found[SHARE_DRAWN] = float(self.drawn.numpy()[:-1].mean())
+        return found
+
+
+def step_numbers(
+    queries: tf.Tensor,
+    positive: Candidates,
+    negative: Candidates,
+    counting: tf.Tensor,
+    domain: Any,
+    temperature: float,
+    excluded_ids: Optional[IdLists],
+    correct_positive: bool,
+    logq_strength: float,
+    in_batch: bool,
+) -> tf.Tensor:
+    """Computes the numbers of `core.sampling_numbers.step_numbers`: float32 `[4]`, in that order.
+
+    Most arguments are those of `contrastive_logits`. `counting`, bool `[rows]`, tells which rows
+    have an item, and `in_batch` whether the candidates contain each row's own positive.
+    """
+    corrections = [_corrections(negative.counts, domain.contains(negative.ids))]
+    if correct_positive:
+        corrections.append(_corrections(positive.counts, counting))
+    largest = logq_strength * tf.reduce_max(tf.concat([*corrections, [0.0]], 0))
+    without = tf.reduce_sum(tf.cast(~counting, tf.float32))
+
+    rows = tf.maximum(BYTES // (4 * tf.maximum(tf.size(negative.ids), 1)), 1)
+    rows = tf.minimum(rows, tf.size(counting))
+    queries, counting, *parts = (each[:rows] for each in (queries, counting, *positive))
+    if excluded_ids is not None:
+        inside = excluded_ids.rows < rows
+        ids = tf.where(inside, excluded_ids.ids, -1)
+        excluded_ids = IdLists(ids, tf.where(inside, excluded_ids.rows, 0))
+    arguments = (Candidates(*parts), negative, domain, temperature, excluded_ids)
+    logits = contrastive_logits(queries, *arguments, correct_positive, logq_strength)[1]
+    hits = accidental_hits(parts[1], negative.ids, excluded_ids)
+    hits = tf.reduce_sum(tf.cast(hits, tf.float32), 1) - float(in_batch)
+    sums, squares = (tf.reduce_logsumexp(each, 1) for each in (logits, 2.0 * logits))
+    effective = tf.where(sums > 0.5 * MASKED, tf.exp(2.0 * sums - squares), 0.0)
+    means = [tf.reduce_mean(tf.boolean_mask(each, counting)) for each in (hits, effective)]
+    return tf.stack([*means, largest, without])
+
+
+def _corrections(counts: tf.Tensor, counting: tf.Tensor) -> tf.Tensor:
+    """Returns absolute logarithms of expected counts; 0 where they do not count."""
+    return tf.abs(tf.math.log(tf.where(counting & (counts > 0.0), counts, 1.0)))
