@@ -3,7 +3,7 @@
 SHELL := bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv venv-py313 venv-keras3 venv-torch venv-lint venv-docs venv-mutants demo refit-demo notebook test test-py313 test-keras3 test-torch lint format hooks benchmark benchmark-torch scale docs wheel release-check conformance installs compare-demo peers crashes mutants clean
+.PHONY: help venv venv-py313 venv-keras3 venv-torch venv-lint venv-docs venv-mutants demo refit-demo notebook test test-py313 test-keras3 test-torch lint format hooks lock benchmark benchmark-torch scale docs wheel release-check conformance installs compare-demo peers crashes mutants clean
 
 export PYTHON
 # Much here starts many processes, and each would compile anew whatever it imports.
@@ -42,7 +42,7 @@ venv-keras3: ## .venv-keras3: TensorFlow 2.20, Keras 3, NVTabular
 venv-torch: ## .venv-torch: PyTorch 2.15, NVTabular, no TensorFlow
 	@tools/venv.sh torch
 
-venv-lint: ## .venv-lint: ruff, mypy, vermin, pre-commit
+venv-lint: ## .venv-lint: ruff, mypy, vermin, import-linter, pre-commit, twine
 	@tools/venv.sh lint
 
 venv-docs: ## .venv-docs: mkdocs
@@ -87,6 +87,9 @@ format: venv-lint ## rewrite the sources as ruff wants them
 
 hooks: venv-lint ## run the linters at every commit
 	.venv-lint/bin/pre-commit install
+
+lock: venv-lint ## compile constraints/*.txt from constraints/*.in; ARGS=--upgrade for newer versions
+	.venv-lint/bin/python tools/lock.py $(ARGS)
 
 benchmark: venv ## every script of benchmarks/ but those below, one after the other; tables under out/
 	@for script in $$(grep -l __main__ benchmarks/*.py | grep -v -e scale -e crossover -e _torch); do \

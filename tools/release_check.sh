@@ -27,15 +27,15 @@ wheel=$(echo "$work"/dist/*.whl)
 archive=$(echo "$work"/dist/*.tar.gz)
 
 printf '%s\n' "$(basename "$archive"), $(basename "$wheel")"
+# The metadata, and the readme as the index will show it.
+"$root/.venv-lint/bin/twine" check --strict "$archive" "$wheel"
 "$python" - "$archive" "$wheel" <<'PYTHON'
 import re
 import sys
 import tarfile
 import zipfile
 
-from packaging.metadata import Metadata
-
-archive, wheel = tarfile.open(sys.argv[1]), zipfile.ZipFile(sys.argv[2])
+archive, inside = tarfile.open(sys.argv[1]), zipfile.ZipFile(sys.argv[2]).namelist()
 root = archive.getnames()[0].split("/")[0]
 
 
@@ -43,19 +43,11 @@ def archived(name):
     return archive.extractfile(f"{root}/{name}").read().decode()
 
 
-inside = wheel.namelist()
-(described,) = (name for name in inside if name.endswith(".dist-info/METADATA"))
-# Both raise what is wrong with a field.
-ours = Metadata.from_email(wheel.read(described), validate=True)
-theirs = Metadata.from_email(archived("PKG-INFO"), validate=True)
 version = re.search(r'^__version__ = "(.+)"$', archived("merlin_popsampler/__init__.py"), re.M)[1]
 newest = re.search(r"^## \[(.+?)\]", archived("CHANGELOG.md"), re.M)[1]
 checks = {
-    f"__version__ {version} is the wheel's": version == str(ours.version),
-    "and the source archive's": version == str(theirs.version),
+    f"both files have __version__, {version}": all(f"-{version}" in path for path in sys.argv[1:]),
     f"the changelog begins with [{newest}]": newest in ("Unreleased", version),
-    "the readme is the description": ours.description.strip() == archived("README.md").strip(),
-    "which is Markdown": ours.description_content_type == "text/markdown",
     "typed": "merlin_popsampler/py.typed" in inside,
     "the licence is inside": any(name.endswith("LICENSE") for name in inside),
     "nothing else is inside": len({name.split("/")[0] for name in inside}) == 2,
