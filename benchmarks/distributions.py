@@ -22,9 +22,9 @@ import numpy as np
 import tensorflow as tf
 from timing import calls_for, checksum, race
 
+from merlin_popsampler.core.draws import Draws, make_draws
 from merlin_popsampler.core.expected_counts import ExpectedCounts, build_expected_counts
 from merlin_popsampler.distributions import (
-    Distribution,
     Empirical,
     LogUniform,
     PopularityCurve,
@@ -44,16 +44,12 @@ def zipf_counts(size: int) -> Any:
     return np.maximum(1e3 * size / 10 * ranks**-1.1, 1.0).astype(np.int64)
 
 
-def draw(
-    distribution: Distribution, num_sampled: int, unique: bool, position: tf.Tensor
-) -> tf.Tensor:
-    return checksum(draw_ranks(distribution, 3, position, num_sampled, unique))
+def draw(draws: Draws, position: tf.Tensor) -> tf.Tensor:
+    return checksum(draw_ranks(draws, 3, position))
 
 
-def draw_with_counts(
-    distribution: Distribution, table: ExpectedCounts, unique: bool, position: tf.Tensor
-) -> tf.Tensor:
-    ranks = draw_ranks(distribution, 3, position, table.num_sampled, unique)
+def draw_with_counts(draws: Draws, table: ExpectedCounts, position: tf.Tensor) -> tf.Tensor:
+    ranks = draw_ranks(draws, 3, position)
     return checksum(ranks, expected_count(table, ranks))
 
 
@@ -92,6 +88,7 @@ def compare(size: int, num_sampled: int, unique: bool, rounds: int) -> Dict[str,
     began = time.perf_counter()
     steps = PopularityCurve.from_counts(counts)
     distribution = Empirical(steps)
+    draws = make_draws(distribution, num_sampled, unique)
     table = build_expected_counts(distribution, num_sampled, unique)
     built = 1e3 * (time.perf_counter() - began)
     distributions = {
@@ -100,7 +97,7 @@ def compare(size: int, num_sampled: int, unique: bool, rounds: int) -> Dict[str,
         "uniform": Uniform(size),
     }
     timed = {
-        name: partial(draw, distribution, num_sampled, unique)
+        name: partial(draw, make_draws(distribution, num_sampled, unique))
         for name, distribution in distributions.items()
     }
     small = size <= TABLE_LIMIT
@@ -118,7 +115,7 @@ def compare(size: int, num_sampled: int, unique: bool, rounds: int) -> Dict[str,
         if small
         else None,
         "construction_ms": built,
-        "state_bytes": state_bytes(partial(draw_with_counts, distribution, table, unique)),
+        "state_bytes": state_bytes(partial(draw_with_counts, draws, table)),
         "op_state_bytes": state_bytes(timed[OP]) if small else None,
     }
 

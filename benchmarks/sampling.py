@@ -26,6 +26,7 @@ import tensorflow as tf
 from timing import calls_for, checksum, compiled, race
 
 from merlin_popsampler.core.distributions import LogUniform
+from merlin_popsampler.core.draws import make_draws
 from merlin_popsampler.core.expected_counts import build_expected_counts
 from merlin_popsampler.tf.expected_counts import expected_count
 from merlin_popsampler.tf.ranks import draw_ranks
@@ -44,16 +45,17 @@ def tf_op(size: int, num_sampled: int) -> Step:
 
 
 def draw_step(size: int, num_sampled: int) -> Step:
-    distribution = LogUniform(size)
-    return lambda i: checksum(draw_ranks(distribution, 3, i, num_sampled))
+    draws = make_draws(LogUniform(size), num_sampled)
+    return lambda i: checksum(draw_ranks(draws, 3, i))
 
 
 def expected_count_step(size: int, num_sampled: int) -> Step:
     distribution = LogUniform(size)
+    draws = make_draws(distribution, num_sampled)
     table = build_expected_counts(distribution, num_sampled, unique=True)
 
     def step(i: tf.Tensor) -> tf.Tensor:
-        ranks = draw_ranks(distribution, 3, i, num_sampled)
+        ranks = draw_ranks(draws, 3, i)
         return checksum(ranks, expected_count(table, ranks))
 
     return step
@@ -176,10 +178,8 @@ def saved_bytes(size: int) -> int:
 def training_step(num_sampled: int, rounds: int) -> Dict[str, Any]:
     """A step of sampled softmax with plain SGD on both tables, ours against the op's sample."""
     size = 10**5
-    distribution, table = (
-        LogUniform(size),
-        build_expected_counts(LogUniform(size), num_sampled, unique=True),
-    )
+    draws = make_draws(LogUniform(size), num_sampled)
+    table = build_expected_counts(LogUniform(size), num_sampled, unique=True)
     items, users = (tf.Variable(tf.random.normal([size, DIM], stddev=0.1)) for _ in range(2))
     biases, ids = tf.zeros([size]), positives(size)
 
@@ -198,7 +198,7 @@ def training_step(num_sampled: int, rounds: int) -> Dict[str, Any]:
         return step
 
     def ours(i: tf.Tensor) -> Any:
-        ranks = draw_ranks(distribution, 3, i, num_sampled)
+        ranks = draw_ranks(draws, 3, i)
         true_count = expected_count(table, ids)
         return ranks, true_count, expected_count(table, ranks)
 

@@ -26,6 +26,7 @@ FRAMEWORKS = [
     ("torch", f"merlin_popsampler.torch.{name}")
     for name in ("logits", "monitor", "negatives", "sampled_softmax", "sampler")
 ]
+OPERATORS = ["frequency_categorify", "frequency_order"]
 
 
 def examples(module) -> int:
@@ -44,6 +45,17 @@ def test_docstring_examples(name):
 def test_examples_of_frameworks(framework, name):
     pytest.importorskip(framework)
     result = doctest.testmod(import_module(name), optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert result.failed == 0
+    assert result.attempted > 0
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_examples_of_operators(name, tmp_path, monkeypatch):
+    """In an empty folder, since `out_path` is the working directory by default."""
+    pytest.importorskip("nvtabular")
+    monkeypatch.chdir(tmp_path)
+    module = import_module(f"merlin_popsampler.ops.{name}")
+    result = doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE)
     assert result.failed == 0
     assert result.attempted > 0
 

@@ -1,4 +1,4 @@
-"""What a report is about, read from wherever it lies: a contract, its counts and its keys.
+"""Reads what a report needs: the contract of a column, its counts and its keys.
 
 Reports start often and last seconds. What they need is read as plain data, so that neither
 NVTabular nor TensorFlow is loaded, and pandas only where there are counts or keys to read.
@@ -28,7 +28,7 @@ _WORKFLOW = "workflow.pkl"
 
 @dataclass(frozen=True)
 class ColumnReport:
-    """A column's contract, and its counts and keys where they are known.
+    """Holds a column's contract, and its counts and keys if they are known.
 
     Args:
       name: of the column, or of its vocabulary.
@@ -83,7 +83,7 @@ class ColumnReport:
 def read_column_report(
     path: str, column: Optional[str] = None, counts_path: Optional[str] = None
 ) -> ColumnReport:
-    """The item column of a data set, a schema file, a saved workflow, or an operator's `out_path`.
+    """Reads the item column of a data set, a schema file, a saved workflow or an `out_path`.
 
     A saved workflow's schema is a pickle, which takes NVTabular to read. It is asked only where its
     vocabularies do not answer: where there are several and none is named, or none with a contract.
@@ -117,7 +117,7 @@ def read_column_report(
 
 
 def _schema_in(path: str) -> Optional[PlainSchema]:
-    """The schema of a file, or of a data set's folder; None where there is none."""
+    """Reads the schema of a file, or of a data set's folder; None if there is none."""
     for candidate in schema_files(path):
         if filesystem.is_file(candidate):
             return read_schema_file(candidate)
@@ -125,7 +125,7 @@ def _schema_in(path: str) -> Optional[PlainSchema]:
 
 
 def _schema_of_workflow(path: str, names: List[str]) -> Any:
-    """The output schema of a saved workflow."""
+    """Reads the output schema of a saved workflow."""
     if _WORKFLOW not in filesystem.names_in(path):
         raise SchemaError(
             "Expected a data set's folder, a schema.pbtxt or schema.json, a saved workflow, or an "
@@ -143,7 +143,7 @@ def _schema_of_workflow(path: str, names: List[str]) -> Any:
 
 
 def _name_meant(path: str, names: List[str], column: Optional[str]) -> str:
-    """Which of the columns that were fitted is meant; "" where a workflow's schema has to tell."""
+    """Selects one of the fitted columns; "" if only the workflow's schema can tell."""
     if (column or len(names)) in (1, *names):
         return column or names[0]
     if names and _WORKFLOW not in filesystem.names_in(path):
@@ -157,7 +157,7 @@ def _name_meant(path: str, names: List[str], column: Optional[str]) -> str:
 def _column(
     name: str, metadata: PopularityMetadata, fits: FitHistory, counts_path: Optional[str]
 ) -> ColumnReport:
-    """The column, its counts read and checked."""
+    """Returns the report of a column, with its counts read and checked."""
     if counts_path is not None:
         counts = counts_file.counts_of(filesystem.read_table(counts_path), counts_path)
     elif fits.last is not None:
@@ -176,7 +176,7 @@ def _column(
 
 
 def _encoders_ids(ids: Ints, order: Optional[FitArtifact]) -> Ints:
-    """The ids that an encoder gave to what consecutive ids stand for now."""
+    """Returns the ids that the encoder gave to the items of consecutive new ids."""
     if order is None or artifact.MAP not in order.files or not len(ids):
         return ids
     table = order.table(artifact.MAP)
@@ -188,7 +188,7 @@ def _encoders_ids(ids: Ints, order: Optional[FitArtifact]) -> Ints:
 
 
 def _rows(frame: "pd.DataFrame", ids: Ints) -> "Optional[pd.DataFrame]":
-    """The rows of an encoder's keys that have these ids; None where one has none.
+    """Returns the rows of an encoder's keys that have these ids; None if an id has no row.
 
     The ids are the frame's index. Keys that are numbered from 0, as given vocabularies may be, are
     shifted by their encoder: their index tells no ids.

@@ -1,4 +1,4 @@
-"""Command line: `python -m merlin_popsampler inspect PATH`, `... compare OLD NEW`.
+"""Runs the command line: `python -m merlin_popsampler inspect PATH`, `... compare OLD NEW`.
 
 Exit codes: 0 all is well; 1 `inspect` found ids out of order, or `compare` more drift than allowed;
 2 something could not be read, or went wrong.
@@ -16,7 +16,7 @@ from merlin_popsampler.errors import PopSamplerError
 
 from . import inspect
 from .column_report import read_column_report
-from .inspect import Rows
+from .inspect import ReportLines
 from .terminal import finish, printable, say
 
 FINE, FOUND, FAILED = 0, 1, 2
@@ -64,26 +64,26 @@ def _compare(args: argparse.Namespace) -> int:
     return FOUND if found["drifted"] else FINE
 
 
-def _report(found: Dict[str, Any], rows: Rows, as_json: bool) -> None:
+def _report(found: Dict[str, Any], rows: ReportLines, as_json: bool) -> None:
     say(json.dumps(found, indent=2) if as_json else _as_table(rows), sys.stdout)
 
 
 def _as_note(message: Any, *_: Any, **__: Any) -> None:
-    """A warning without the line of code that raised it."""
+    """Prints a warning without the line of code that raised it."""
     say(f"note: {message}", sys.stderr)
 
 
-def _as_table(rows: Rows) -> str:
+def _as_table(rows: ReportLines) -> str:
     width = max(len(printable(name)) for name, _ in rows)
-    shown = [
+    values = [
         (printable(name), f"{value:.4f}" if isinstance(value, float) else printable(value))
         for name, value in rows
     ]
-    return "\n".join(f"{name:<{width}}  {value}" for name, value in shown)
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in values)
 
 
 def _total_variation(text: str) -> float:
-    """The type of --max-tv: no drift is greater than NaN, and none is greater than 1."""
+    """Parses `--max-tv`. NaN is refused, since no drift would exceed it."""
     try:
         value = float(text)
     except ValueError:
@@ -97,7 +97,7 @@ def _total_variation(text: str) -> float:
 
 
 def _number_of_draws(text: str) -> int:
-    """The type of --num-sampled, also where nothing is drawn."""
+    """Parses `--num-sampled`, also for reports that draw nothing."""
     try:
         value = int(text)
     except ValueError:

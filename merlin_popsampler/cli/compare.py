@@ -1,4 +1,4 @@
-"""`compare`: how far the popularity of new data has moved from that of the old."""
+"""Compares the popularity of new data with that of old data, for the command `compare`."""
 
 from typing import Any, Dict, Optional
 
@@ -10,7 +10,7 @@ from merlin_popsampler.core.segments import Floats, Ints
 from merlin_popsampler.errors import PopSamplerError
 
 from .column_report import ColumnReport
-from .inspect import Rows, draws_of_a_batch
+from .inspect import ReportLines, resolve_num_sampled
 
 FACTOR = 2.0
 """Expected counts that differ by more than this factor are called off."""
@@ -23,7 +23,7 @@ _BANDS = (("top_1_percent", 0.01), ("next_9_percent", 0.1), ("other_90_percent",
 def drift(
     old: ColumnReport, new: ColumnReport, num_sampled: Optional[int] = None
 ) -> Dict[str, Any]:
-    """How far the popularity of NEW has moved from OLD, which a model may still be trained on.
+    """Measures how far popularity has moved from OLD, which a model may still use, to NEW.
 
     With keys and counts on both sides, items are matched by key; without, the curves are compared
     rank by rank, which gives `tv` alone.
@@ -32,7 +32,7 @@ def drift(
       old: what is in use.
       new: the same of newer data.
       num_sampled: unique draws of a batch, of which the expected counts are compared; None for
-        what `draws_of_a_batch` makes of the smaller catalog.
+        what `resolve_num_sampled` makes of the smaller catalog.
 
     Returns:
       `matched_by` ("key" or "rank"), `tv` (total variation, over the items of either),
@@ -56,7 +56,7 @@ def drift(
             share[: len(counts)] = counts / counts.sum()
         return {"matched_by": "rank", "tv": float(np.abs(shares[0] - shares[1]).sum() / 2)}
     sides = _by_key(old, "old"), _by_key(new, "new")
-    draws = draws_of_a_batch(num_sampled, min(map(len, sides)))
+    draws = resolve_num_sampled(num_sampled, min(map(len, sides)))
     matched = _matched(*sides)
     both = matched[matched["old"].notna() & matched["new"].notna()]
     old_share, new_share = (
@@ -77,7 +77,7 @@ def drift(
     }
 
 
-def rows(found: Dict[str, Any]) -> Rows:
+def rows(found: Dict[str, Any]) -> ReportLines:
     """Returns the lines of the table that is printed: their names, and what they say."""
     return [
         *(
@@ -93,7 +93,7 @@ def rows(found: Dict[str, Any]) -> Rows:
 
 
 def _by_key(column: ColumnReport, side: str) -> pd.DataFrame:
-    """Keys, counts and ranks of one side's items."""
+    """Returns the keys, counts and ranks of one side's items."""
     frame = pd.DataFrame(column.keys)
     frame.columns = pd.Index([f"key_{i}" for i in range(frame.shape[1])])
     counts = column.item_counts
@@ -101,7 +101,7 @@ def _by_key(column: ColumnReport, side: str) -> pd.DataFrame:
 
 
 def _matched(old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
-    """One row for each key of either side."""
+    """Joins both sides by key: one row for each key of either side."""
     keys = [name for name in old.columns if name.startswith("key_")]
     try:
         return old.merge(new, on=keys, how="outer")
@@ -113,7 +113,7 @@ def _matched(old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
 
 
 def _moved(old: ColumnReport, new: ColumnReport, both: pd.DataFrame) -> Dict[str, Any]:
-    """Shares of the items of both sides that have another id now."""
+    """Returns shares of the items of both sides whose id has changed."""
     ranks = [both[f"rank_{side}"].to_numpy(np.int64) for side in ("old", "new")]
     ids = [side.metadata.domain.id(rank) for side, rank in zip((old, new), ranks)]
     moved = ids[0] != ids[1]
@@ -128,14 +128,14 @@ def _moved(old: ColumnReport, new: ColumnReport, both: pd.DataFrame) -> Dict[str
 
 
 def _mean(values: Any) -> Optional[float]:
-    """A mean, or None (JSON knows no NaN) where there is nothing to take it of."""
+    """Returns a mean, or None for no values, since JSON has no NaN."""
     return float(np.mean(values)) if len(values) else None
 
 
 def _expected_counts_off(
     old: ColumnReport, new: ColumnReport, both: pd.DataFrame, num_sampled: int
 ) -> Dict[str, Any]:
-    """Items of both sides whose expected counts differ too much, and the worst of them."""
+    """Finds items of both sides whose expected counts differ too much, and names the worst."""
     expected_counts = both.filter(like="key_").assign(
         old=_expected_counts(old, both["rank_old"].to_numpy(np.int64), num_sampled),
         new=_expected_counts(new, both["rank_new"].to_numpy(np.int64), num_sampled),
@@ -157,7 +157,9 @@ def _expected_counts(column: ColumnReport, ranks: Ints, num_sampled: int) -> Flo
 
 
 def _spearman(old: Any, new: Any) -> float:
-    """Rank correlation, ties at their mean rank; 1 where there is nothing to correlate."""
+    """Returns the rank correlation, with ties at their mean rank; 1 if there is nothing to
+    correlate.
+    """
     ranks = [side.rank().to_numpy() for side in (old, new)]
     if len(old) < 2 or min(np.ptp(rank) for rank in ranks) == 0:
         return 1.0

@@ -1,4 +1,4 @@
-"""`inspect`: reports a schema's item ids, and how well the distributions fit their counts."""
+"""Reports a schema's item ids, and how well the distributions fit their counts."""
 
 from dataclasses import asdict
 from typing import Any, Dict, List, Optional, Tuple
@@ -17,13 +17,13 @@ SHARE = 10
 counts near 1 for any distribution, so a comparison would be empty.
 """
 
-Rows = List[Tuple[str, Any]]
+ReportLines = List[Tuple[str, Any]]
 HEAD_SHARE = 0.01
 """The top of the catalog whose share of the interactions is reported."""
 
 
 def summary(column: ColumnReport) -> Dict[str, Any]:
-    """The contract and the fit as plain values.
+    """Returns the contract and the fit of the distributions as plain values.
 
     Shares are of interactions: `top_share` that of the most frequent 1 % of the items, and where
     the counts are known `reserved_share` that of padding, null and unknown keys by id. There,
@@ -54,8 +54,8 @@ def summary(column: ColumnReport) -> Dict[str, Any]:
     return result
 
 
-def rows(found: Dict[str, Any]) -> Rows:
-    """Returns the lines of the table that is printed: their names, and what they say."""
+def rows(found: Dict[str, Any]) -> ReportLines:
+    """Returns the lines of the printed table, as names and values."""
     lines = {
         "column": found["column"],
         "item ids": f"{found['min_id']} to {found['max_id']} ({found['items']:,} items)",
@@ -89,8 +89,8 @@ def _reserved_name(reserved_id: int) -> str:
     return names[reserved_id] if reserved_id < FIRST_OOV_ID else f"unknown {reserved_id}"
 
 
-def draws_of_a_batch(wanted: Optional[int], size: int) -> int:
-    """The number of distinct draws, from 1 to the number of items.
+def resolve_num_sampled(wanted: Optional[int], size: int) -> int:
+    """Returns the number of distinct draws of a batch, from 1 to the number of items.
 
     Args:
       wanted: what the caller asked for; None for a number that means something.

@@ -13,7 +13,7 @@ from merlin_popsampler.errors import PopSamplerError
 from merlin_popsampler.store import filesystem
 
 from .column_report import ColumnReport
-from .inspect import draws_of_a_batch
+from .inspect import resolve_num_sampled
 from .terminal import printable
 
 Distributions = List[Tuple[str, Distribution]]
@@ -24,13 +24,13 @@ _LONGEST = 40
 
 
 def plot(column: ColumnReport, path: str, num_sampled: Optional[int] = None) -> None:
-    """Writes the picture of `drawn`.
+    """Writes the picture of a column's popularity to a file.
 
     Args:
       column: a column in frequency order, of at least one item.
       path: of the picture, on any file system; its ending names the format.
       num_sampled: draws of the batch whose expected counts are shown; None for what
-        `draws_of_a_batch` makes of the catalog.
+        `resolve_num_sampled` makes of the catalog.
 
     Raises:
       PopSamplerError: no item, ids out of order, more draws than items, an ending or a folder that
@@ -48,7 +48,7 @@ def plot(column: ColumnReport, path: str, num_sampled: Optional[int] = None) -> 
 
 
 def drawn(column: ColumnReport, num_sampled: Optional[int] = None) -> Any:
-    """The figure: rank and frequency on the left, expected counts on the right, on log-log axes.
+    """Draws the figure: frequency by rank on the left, expected counts on the right, both log-log.
 
     For an assumed order, it shows only the distributions.
     """
@@ -56,7 +56,7 @@ def drawn(column: ColumnReport, num_sampled: Optional[int] = None) -> Any:
 
     distributions = _distributions_of(column)
     size = column.metadata.domain.size
-    num_sampled = draws_of_a_batch(num_sampled, size)
+    num_sampled = resolve_num_sampled(num_sampled, size)
     ranks = np.unique(np.geomspace(1, size, _POINTS).round().astype(np.int64)) - 1
     figure = Figure(figsize=(11, 4.4))
     axes = figure.subplots(1, 2)
@@ -94,7 +94,7 @@ def _distributions_of(column: ColumnReport) -> Distributions:
 
 
 def _draw_data(axes: Any, column: ColumnReport, ranks: Any, num_sampled: int) -> None:
-    """Shares, and the inclusion probabilities that follow from the counts themselves."""
+    """Draws measured shares, and the inclusion probabilities that follow from the counts."""
     counts = column.item_counts
     exact = Empirical(
         PopularityCurve.from_counts(counts.round().astype(np.int64), max_steps=len(counts))

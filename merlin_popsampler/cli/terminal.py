@@ -1,4 +1,4 @@
-"""Text for people: on a terminal, in a pipe, in a picture."""
+"""Makes text safe to print on a terminal, in a pipe or in a picture."""
 
 import os
 from typing import Any, Optional, TextIO
@@ -38,7 +38,7 @@ def say(text: str, stream: Optional[TextIO]) -> None:
 
 
 def finish(stream: Optional[TextIO]) -> None:
-    """Sends what was written to a stream by other means, as `say` does."""
+    """Flushes a stream that other code has written to, with the error handling of `say`."""
     _write("", stream)
 
 

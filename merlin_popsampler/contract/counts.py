@@ -7,7 +7,7 @@ from typing import Any, Iterable, NamedTuple, NoReturn, Tuple
 
 import numpy as np
 
-from merlin_popsampler.core.checks import shown
+from merlin_popsampler.core.checks import truncate_repr
 from merlin_popsampler.core.domain import MAX_LEGAL_ID
 from merlin_popsampler.core.popularity_curve import MAX_STEPS
 from merlin_popsampler.core.segments import Ints
@@ -177,7 +177,7 @@ def _columns(counts: Any) -> Tuple[Any, Any]:
     if hasattr(counts, "flatten") and hasattr(counts, "field"):  # pyarrow.compute.value_counts
         return counts.field("values"), counts.field("counts")
     if names:
-        _refuse(counts, f"{len(names)} columns, {shown(names)}")
+        _refuse(counts, f"{len(names)} columns, {truncate_repr(names)}")
     return None, counts
 
 
@@ -187,7 +187,7 @@ def _columns_of_indexed(counts: Any) -> Tuple[Any, Any]:
         return counts.index, counts
     width = counts.shape[1]
     if width not in (1, 2):
-        _refuse(counts, f"{width} columns, {shown(list(counts.columns))}")
+        _refuse(counts, f"{width} columns, {truncate_repr(list(counts.columns))}")
     return counts.iloc[:, 0] if width == 2 else counts.index, counts.iloc[:, -1]
 
 
@@ -207,14 +207,14 @@ def _whole(values: Any, name: str, largest: int) -> Ints:
     array = _as_numpy(values)
     if array.ndim == 1 and not array.size:
         return np.zeros(0, np.int64)
-    received = shown(array.ravel()[:5].tolist())
+    received = truncate_repr(array.ravel()[:5].tolist())
     if array.ndim == 1 and array.dtype.kind in "iuf":
         outside = ~((array >= 0) & (array <= largest))
         if array.dtype.kind == "f":
             outside |= array != np.floor(array)
         if not outside.any():
             return np.asarray(array, np.int64)
-        received = f"{shown(array[outside][:5].tolist())} among them"
+        received = f"{truncate_repr(array[outside][:5].tolist())} among them"
     advice = f"Pass {_FORMS}."
     if array.dtype.kind in "SU" or any(isinstance(value, (str, bytes)) for value in array.flat):
         advice = "Encode strings as integers first: FrequencyCategorify does, by frequency."

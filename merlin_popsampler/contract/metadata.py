@@ -6,7 +6,7 @@ from typing import Any, Dict, Iterator, Mapping, Optional, Tuple
 
 import numpy as np
 
-from merlin_popsampler.core.checks import is_number, shown
+from merlin_popsampler.core.checks import is_number, truncate_repr
 from merlin_popsampler.core.distributions import (
     Distribution,
     Empirical,
@@ -266,7 +266,7 @@ def _check_total(total: Any, metadata: PopularityMetadata) -> None:
 
 def _unexpected(name: str, expected: str, received: Any) -> str:
     return (
-        f"Expected {name} of {PROPERTY!r} to be {expected}. Received: {shown(received)}. "
+        f"Expected {name} of {PROPERTY!r} to be {expected}. Received: {truncate_repr(received)}. "
         "Write the data set anew with this version of merlin_popsampler."
     )
 

@@ -9,7 +9,7 @@ import sys
 import warnings
 from typing import TYPE_CHECKING, Any, List, Mapping, Optional
 
-from merlin_popsampler.core.checks import shown, whole_number
+from merlin_popsampler.core.checks import truncate_repr, whole_number
 from merlin_popsampler.core.domain import FIRST_OOV_ID, IdDomain
 from merlin_popsampler.errors import PopSamplerError, SchemaError
 
@@ -248,7 +248,7 @@ def _domain(column: "ColumnSchema") -> Mapping[str, Any]:
     if not isinstance(domain, Mapping):
         raise SchemaError(
             f"Column {column.name!r}: expected the property 'domain' to be a dict. "
-            f"Received: {shown(domain)}. Fit the workflow that wrote the schema anew."
+            f"Received: {truncate_repr(domain)}. Fit the workflow that wrote the schema anew."
         )
     return domain
 

@@ -1,7 +1,7 @@
 """Computes inclusion probabilities of distinct draws from the arrival times of ids.
 
 Ids arrive at independent exponential times, and the first K ids to arrive are the sample. This is
-the race of successive sampling, see `expected_counts.inclusion_probability`.
+successive sampling, see `expected_counts.inclusion_probability`.
 """
 
 import math
@@ -25,7 +25,7 @@ _PANEL: Tuple[Floats, Floats] = _legendre.leggauss(12)
 _erfc = np.frompyfunc(math.erfc, 1, 1)
 
 
-class Race:
+class ArrivalTimes:
     """Integrates the distribution of the number of arrivals over time.
 
     Args:
@@ -34,8 +34,8 @@ class Race:
       num_sampled: K, the number of distinct ids of a batch.
 
     Examples:
-      >>> race = Race(np.array([0.5, 0.25]), np.array([1.0, 2.0]), num_sampled=2)
-      >>> race.inclusion(np.array([0.5, 0.25])).round(6).tolist()
+      >>> times = ArrivalTimes(np.array([0.5, 0.25]), np.array([1.0, 2.0]), num_sampled=2)
+      >>> times.inclusion(np.array([0.5, 0.25])).round(6).tolist()
       [0.833333, 0.583333]
     """
 

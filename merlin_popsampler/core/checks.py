@@ -40,7 +40,8 @@ def whole_number(
     if number is None or number < at_least or (at_most is not None and number > at_most):
         limits = f">= {at_least}" + ("" if at_most is None else f" and <= {at_most}")
         raise PopSamplerError(
-            f"Expected {name} to be a whole number {limits}. Received: {shown(value)}. {advice}"
+            f"Expected {name} to be a whole number {limits}. Received: {truncate_repr(value)}. "
+            f"{advice}"
         )
     return number
 
@@ -72,7 +73,8 @@ def positive_number(name: str, value: Any, advice: str) -> float:
     """
     if not (is_number(value) and 0.0 < value < np.inf):
         raise PopSamplerError(
-            f"Expected {name} to be a finite number above 0. Received: {shown(value)}. {advice}"
+            f"Expected {name} to be a finite number above 0. Received: {truncate_repr(value)}. "
+            f"{advice}"
         )
     return float(value)
 
@@ -89,7 +91,8 @@ def fraction(name: str, value: Any, advice: str) -> float:
     """
     if not (is_number(value) and 0.0 <= value <= 1.0):
         raise PopSamplerError(
-            f"Expected {name} to be a number from 0 to 1. Received: {shown(value)}. {advice}"
+            f"Expected {name} to be a number from 0 to 1. Received: {truncate_repr(value)}. "
+            f"{advice}"
         )
     return float(value)
 
@@ -150,7 +153,8 @@ def frozen_array(name: str, values: Any, dtype: Any) -> Any:
     if not fine:
         kind = "whole numbers of 64 bits" if dtype is np.int64 else "numbers"
         raise PopSamplerError(
-            f"Expected {name} to be {kind}. Received: {shown(values)}. Pass a flat list of them."
+            f"Expected {name} to be {kind}. Received: {truncate_repr(values)}. "
+            "Pass a flat list of them."
         )
     array.setflags(write=False)
     return array
@@ -181,11 +185,11 @@ def batch_size(name: str, value: Any, size: int, unique: bool) -> int:
     return number
 
 
-def shown(value: Any) -> str:
+def truncate_repr(value: Any) -> str:
     """Returns the `repr` of a value for a message, truncated after 60 characters.
 
     Examples:
-      >>> shown("item")
+      >>> truncate_repr("item")
       "'item'"
     """
     # NumPy 2 writes np.float64(0.5) for 0.5.

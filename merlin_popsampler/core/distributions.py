@@ -12,7 +12,7 @@ import numpy as np
 
 from merlin_popsampler.errors import PopSamplerError
 
-from .checks import catalog_size, is_number, shown
+from .checks import catalog_size, is_number, truncate_repr
 from .domain import IdDomain
 from .popularity_curve import PopularityCurve
 from .segments import Floats, Ints, Segments
@@ -122,7 +122,7 @@ class Distribution(ABC):
 
     @cached_property
     def _identity(self) -> str:
-        """Returns the configuration as text, the key under which traces look distributions up."""
+        """Returns the configuration as text, by which distributions are compared."""
         return repr(sorted(self.get_config().items()))
 
     def __eq__(self, other: object) -> bool:
@@ -216,7 +216,8 @@ class Empirical(Distribution):
         size = catalog_size(steps.size)
         if not (is_number(distortion) and 0.0 <= distortion < np.inf):
             raise PopSamplerError(
-                f"Expected distortion >= 0. Received: {shown(distortion)}. Take 1.0 (as counted), "
+                f"Expected distortion >= 0. Received: {truncate_repr(distortion)}. "
+                "Take 1.0 (as counted), "
                 "0.75 (word2vec) or 0.0 (uniform)."
             )
         self.steps = steps

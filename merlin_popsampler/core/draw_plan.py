@@ -4,7 +4,6 @@ Most draws repeat frequent ranks. So a plan may decide the first ranks, the head
 draw only from the ranks behind it, the tail.
 """
 
-import functools
 import math
 from dataclasses import dataclass
 from typing import Callable, Tuple
@@ -23,8 +22,6 @@ _WORTH = 2500
 """Minimum saving in draws that makes a separate pass over the head worthwhile."""
 _STEADY = 1000
 """Minimum number of draws of the tail, so that the bounds below hold for their arrival time."""
-_RACE = 0.75
-"""Share of the catalog above which arrival times of all ranks are cheaper than draws."""
 PROPOSALS = 8
 """Proposals for a gamma variate, three uniforms each; nearly every proposal is accepted."""
 _MOST = 2**31 - 1
@@ -62,7 +59,6 @@ class DrawPlan:
         return self.head + self.tail + self.draws
 
 
-@functools.lru_cache(maxsize=256)
 def plan_draws(distribution: Distribution, num_sampled: int) -> DrawPlan:
     """Returns the cheaper of two plans: plain draws, or a head that is decided one by one.
 
@@ -95,17 +91,6 @@ def plan_draws(distribution: Distribution, num_sampled: int) -> DrawPlan:
             "Pass unique=False, or draw fewer by a flatter distribution."
         )
     return plan
-
-
-def prefers_race(distribution: Distribution, num_sampled: int) -> bool:
-    """Tests whether arrival times of the whole catalog cost less than draws.
-
-    Examples:
-      >>> from merlin_popsampler.core.distributions import LogUniform
-      >>> prefers_race(LogUniform(100), 90), prefers_race(LogUniform(10**6), 90)
-      (True, False)
-    """
-    return plan_draws(distribution, num_sampled).length > _RACE * distribution.size
 
 
 class _Curve:

@@ -10,7 +10,7 @@ from typing import Any, Optional
 import numpy as np
 import numpy.typing as npt
 
-from .arrivals import Race
+from .arrivals import ArrivalTimes
 from .checks import batch_size
 from .distributions import Distribution
 from .segments import Ints, Segments
@@ -199,7 +199,7 @@ def inclusion_probability(distribution: Distribution, num_sampled: int, probs: A
 
     References:
       Hajek (1981), Sampling from a Finite Population (successive sampling).
-      Rosen (1972), Asymptotic theory for successive sampling, section 2 (the race).
+      Rosen (1972), Asymptotic theory for successive sampling, section 2.
     """
     num_sampled = batch_size("num_sampled", num_sampled, distribution.size, unique=True)
     targets = np.asarray(probs, np.float64)
@@ -211,15 +211,15 @@ def inclusion_probability(distribution: Distribution, num_sampled: int, probs: A
     if nodes[0] == nodes[-1]:
         return np.full(targets.shape, num_sampled / distribution.size)
     order = np.argsort(-nodes, kind="stable")
-    race = Race(nodes[order], multiplicities[order], num_sampled)
-    distinct, place = np.unique(targets, return_inverse=True)
+    times = ArrivalTimes(nodes[order], multiplicities[order], num_sampled)
+    distinct, index = np.unique(targets, return_inverse=True)
     expected_counts = (
-        race.inclusion(distinct) if len(distinct) <= _FEW else _thinned(race, distinct)
+        times.inclusion(distinct) if len(distinct) <= _FEW else _thinned(times, distinct)
     )
-    return np.asarray(expected_counts[place.reshape(targets.shape)])
+    return np.asarray(expected_counts[index.reshape(targets.shape)])
 
 
-def _thinned(race: Race, probs: Floats) -> Floats:
+def _thinned(times: ArrivalTimes, probs: Floats) -> Floats:
     """Interpolates inclusion probabilities of many rising `probs`, from four in each bin of log p.
 
     The knots are probabilities of the distribution, since the integral is defined only for those.
@@ -235,7 +235,7 @@ def _thinned(race: Race, probs: Floats) -> Floats:
     knots = np.minimum(np.stack((first, second, third, last)), last)
     asked = np.unique(knots)
     ratios = np.full(len(probs), np.nan)
-    ratios[asked] = np.log(race.inclusion(probs[asked]) / probs[asked])
+    ratios[asked] = np.log(times.inclusion(probs[asked]) / probs[asked])
     rest = np.flatnonzero(np.isnan(ratios))  # in bins of five or more, whose four knots differ
     own = knots[:, np.searchsorted(starts, rest, side="right") - 1]
     total = np.zeros(len(rest))

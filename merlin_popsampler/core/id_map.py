@@ -8,7 +8,7 @@ import numpy as np
 
 from merlin_popsampler.errors import PopSamplerError
 
-from .checks import frozen_array, shown
+from .checks import frozen_array, truncate_repr
 from .domain import FIRST_OOV_ID, IdDomain
 from .segments import Ints
 
@@ -56,7 +56,7 @@ class IdMap:
         if beyond or np.bincount(ids + 1)[1:].max(initial=0) > 1:
             raise PopSamplerError(
                 f"Expected new_ids from -1 to {self.new.max_id}, each from one old id. Received: "
-                f"{shown(ids.tolist())}. Pass -1 for ids that are gone."
+                f"{truncate_repr(ids.tolist())}. Pass -1 for ids that are gone."
             )
         object.__setattr__(self, "new_ids", ids)
 
@@ -157,7 +157,8 @@ def checked_id_maps(id_maps: Any) -> Dict[str, Any]:
     if not fine:
         raise PopSamplerError(
             "Expected id maps by name, {'item_id': id_map(old, new)}, where None leaves a table as "
-            f"the new model has it. Received: {shown(id_maps)}. Name each table that has a row for "
+            f"the new model has it. Received: {truncate_repr(id_maps)}. "
+            "Name each table that has a row for "
             "each id."
         )
     return dict(id_maps)
@@ -172,7 +173,8 @@ def checked_new_items(new_items: Any) -> Any:
     if new_items in NEW_ITEMS or callable(new_items):
         return new_items
     raise PopSamplerError(
-        f"Expected new_items in {NEW_ITEMS}, or an initializer. Received: {shown(new_items)}. "
+        f"Expected new_items in {NEW_ITEMS}, or an initializer. "
+        f"Received: {truncate_repr(new_items)}. "
         "Take 'mean' for the mean of the rows that both fits have."
     )
 

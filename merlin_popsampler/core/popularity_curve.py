@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from merlin_popsampler.errors import FrequencyOrderError, PopSamplerError, SchemaError
 
-from .checks import frozen_array, shown, whole_number
+from .checks import frozen_array, truncate_repr, whole_number
 from .domain import MAX_LEGAL_ID, IdDomain
 
 MAX_STEPS = 256
@@ -181,14 +181,14 @@ class PopularityCurve:
             *steps, end = text.split(",")
             after = domain.id(domain.size)
             if end != str(after):
-                raise PopSamplerError(f"an end at {shown(end)} instead of {after}")
+                raise PopSamplerError(f"an end at {truncate_repr(end)} instead of {after}")
             pairs = np.array([step.split(":") for step in steps]).astype(np.int64)
             return cls(domain.rank(pairs[:, 0]), pairs[:, 1], domain.size)
         except (ValueError, OverflowError) as error:
             raise SchemaError(
                 'Expected steps "first id:count of the whole step,...,first id after them" that '
                 f"fall from id {domain.min_id} to id {domain.max_id}. "
-                f"Received: {shown(text)} ({error}) "
+                f"Received: {truncate_repr(text)} ({error}) "
                 "Run the preprocessing workflow again and do not edit its schema."
             ) from None
 

@@ -41,8 +41,8 @@ def sum_nodes(size: int) -> Tuple[Floats, Floats]:
     start = head
     while start < size:
         stop = 2 * start if size > 3 * start else size
-        places, weights = _gauss_sum(stop - start)
-        ranks.append(start + places)
+        offsets, weights = _gauss_sum(stop - start)
+        ranks.append(start + offsets)
         multiplicities.append(weights)
         start = stop
     return np.concatenate(ranks), np.concatenate(multiplicities)

@@ -6,57 +6,54 @@ them to this module by exact equality. The statistics of the draws are tested he
 References:
   J. Hajek, "Sampling from a Finite Population" (1981), chapter 9: successive sampling.
   P. S. Efraimidis, P. G. Spirakis, "Weighted random sampling with a reservoir", Information
-  Processing Letters 97 (2006), section 2: the race of arrival times.
+  Processing Letters 97 (2006), section 2: arrival times.
 """
 
 import numpy as np
 
 from .distributions import Distribution
-from .draw_plan import PROPOSALS, DrawPlan, plan_draws, prefers_race
+from .draw_plan import PROPOSALS
+from .draws import Draws
 from .philox import random_uniforms
 from .segments import Floats, Ints
-from .tables import InverseTable, inverse_table
+from .tables import InverseTable
 
 
-def draw_ranks(
-    distribution: Distribution, key: int, position: int, num_sampled: int, unique: bool = True
-) -> Ints:
+def draw_ranks(draws: Draws, key: int, position: int) -> Ints:
     """Draws the ranks of one batch.
 
     Args:
-      distribution: the proposal distribution over ranks `[0, distribution.size)`.
-      key: of the stream, an integer of 64 bits, signed or not.
-      position: number of the batch in the stream, likewise.
-      num_sampled: number of ranks; at most `distribution.size` if they are unique.
-      unique: whether to return the first distinct draws (successive sampling) or independent ones.
+      draws: the algorithm and its constants.
+      key: key of the stream, an integer of 64 bits, signed or not.
+      position: number of the batch in the stream, an integer as `key`.
 
     Returns:
       int64 `[num_sampled]`, in the order of the draws.
 
     Examples:
       >>> from merlin_popsampler.core.distributions import LogUniform
-      >>> draw_ranks(LogUniform(400), 17, 3, 7).tolist()
+      >>> from merlin_popsampler.core.draws import make_draws
+      >>> draw_ranks(make_draws(LogUniform(400), 7), 17, 3).tolist()
       [327, 212, 0, 148, 176, 60, 117]
-      >>> draw_ranks(LogUniform(400), 17, 3, 7, unique=False).tolist()
+      >>> draw_ranks(make_draws(LogUniform(400), 7, unique=False), 17, 3).tolist()
       [327, 212, 0, 148, 0, 0, 176]
     """
-    if not unique or num_sampled == 1:
-        return to_ranks(inverse_table(distribution), random_uniforms(key, position, num_sampled))
-    if prefers_race(distribution, num_sampled):
-        return race(distribution, random_uniforms(key, position, distribution.size), num_sampled)
-    plan = plan_draws(distribution, num_sampled)
-    return first_distinct(sequence(distribution, plan, key, position), num_sampled)
+    if draws.by_arrival_times:
+        uniforms = random_uniforms(key, position, draws.distribution.size)
+        return earliest_arrivals(draws.distribution, uniforms, draws.num_sampled)
+    ranks = sequence(draws, key, position)
+    return first_distinct(ranks, draws.num_sampled) if draws.distinct else ranks
 
 
-def sequence(distribution: Distribution, plan: DrawPlan, key: int, position: int) -> Ints:
-    """Draws the ranks whose first distinct ones are a batch: int64 `[plan.length]`.
+def sequence(draws: Draws, key: int, position: int) -> Ints:
+    """Draws the ranks that are a batch, or whose first distinct ones are: int64 `[plan.length]`.
 
-    Without a head these are plain draws. With one, the tail is drawn first, `plan.tail` times. Then
-    each rank of the head has arrived by the time of the last of these draws, or not; a rank that
-    has not arrived is replaced by the first draw, which changes nothing. Arrivals are memoryless,
-    so the draws that follow come from the whole distribution.
+    Without a head, these are plain draws. With a head, the tail is drawn first, `plan.tail` times.
+    Then each rank of the head has arrived by the time of the last of these draws, or not. A rank
+    that has not arrived is replaced by the first draw, which changes nothing. Arrivals are
+    memoryless, so the draws that follow come from the whole distribution.
     """
-    table = inverse_table(distribution, plan.head)
+    table, plan = draws.table, draws.plan
     if not plan.head:
         return to_ranks(table, random_uniforms(key, position, plan.draws))
     lengths = [3 * PROPOSALS, plan.tail, plan.head, plan.draws]
@@ -65,11 +62,11 @@ def sequence(distribution: Distribution, plan: DrawPlan, key: int, position: int
     tail = to_ranks(table, for_tail, behind=True)
     time = gamma(plan.tail, for_time) / (1.0 - plan.head_mass)
     head = np.arange(plan.head)
-    arrived = for_head >= np.exp(-time * distribution.prob(head))
+    arrived = for_head >= np.exp(-time * draws.distribution.prob(head))
     return np.concatenate([tail, np.where(arrived, head, tail[0]), to_ranks(table, for_rest)])
 
 
-def race(distribution: Distribution, uniforms: Floats, num_sampled: int) -> Ints:
+def earliest_arrivals(distribution: Distribution, uniforms: Floats, num_sampled: int) -> Ints:
     """Draws the ranks that arrive first, rank i at an exponential time of rate p_i."""
     times = -np.log(1.0 - uniforms) / distribution.probs()
     earliest: Ints = np.argsort(times, kind="stable")[:num_sampled]

@@ -3,7 +3,6 @@
 They are built in float64. Each framework has one interpreter of them.
 """
 
-import functools
 from dataclasses import dataclass
 from typing import Optional, Tuple
 
@@ -70,7 +69,6 @@ class InverseTable:
     head_mass: float = 0.0
 
 
-@functools.lru_cache(maxsize=256)
 def inverse_table(distribution: Distribution, head: int = 0) -> InverseTable:
     """Builds the table of a distribution, for draws from all ranks and from those behind a head.
 

@@ -19,7 +19,8 @@ _LEAST = {"num_buckets": 1, "max_size": 0, "freq_threshold": 0, "split_out": 1, 
 
 
 def checked_option(option: str, value: Any) -> Any:
-    """An option's value, or values by column, as Python integers; None stands for the default.
+    """Checks an option's value, or its values by column. Returns Python integers, or None for the
+    default.
 
     Raises:
       PopSamplerError: a value that is not a whole number, or too small.
@@ -37,7 +38,7 @@ def _checked(option: str, value: Any, of_column: str = "") -> Any:
 
 
 class PerColumn(Dict[str, Any]):
-    """An option by column; a column that is not named has the default."""
+    """Maps columns to values of an option; a column that is not named has the default."""
 
     def __init__(self, named: Dict[str, Any], default: Any) -> None:
         super().__init__(named)
@@ -51,7 +52,7 @@ class PerColumn(Dict[str, Any]):
 
 
 def option_of(operator: Any, option: str, name: str, columns: Tuple[str, ...]) -> Any:
-    """The value of an operator's option for one vocabulary.
+    """Returns the value of an operator's option for one vocabulary.
 
     Args:
       operator: holds the option as an attribute, one value or one by column.

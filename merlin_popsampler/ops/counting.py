@@ -29,7 +29,7 @@ from .keys.kinds import EXACT, KeyType, canonical, merged, widened
 
 @dataclass(frozen=True)
 class Counts:
-    """Occurrences of keys of one group, in all of the data or in a part.
+    """Holds how often each key of a group occurs, in all of the data or in a part.
 
     Args:
       keys: Arrow arrays of the key columns, canonical; each combination once, in no particular
@@ -45,13 +45,13 @@ class Counts:
     rows: Mapping[str, ColumnSummary]
 
     def __len__(self) -> int:
-        """Number of keys."""
+        """Returns the number of keys."""
         return len(self.sizes)
 
-    def take(self, places: Ints) -> "Counts":
-        """The keys at these places, as arrays of their own."""
-        keys = [part.take(pa.array(places)) for part in self.keys]
-        return Counts(keys, self.sizes[places], self.kinds, self.rows)
+    def take(self, indices: Ints) -> "Counts":
+        """Returns the counts at these positions, as arrays of their own."""
+        keys = [part.take(pa.array(indices)) for part in self.keys]
+        return Counts(keys, self.sizes[indices], self.kinds, self.rows)
 
     @property
     def nulls(self) -> int:
@@ -65,7 +65,7 @@ def count_keys(
     split_every: Mapping[str, int],
     split_out: Mapping[str, int],
 ) -> Dict[str, List[Any]]:
-    """Delayed `Counts` of each group's buckets, by its name, in one pass over the data.
+    """Builds delayed `Counts` of each bucket of each group, by name, in one pass over the data.
 
     Partitions are counted on their device, also on a GPU. The results are moved to the host, so
     that one implementation merges counts and keys.
@@ -92,7 +92,7 @@ def count_keys(
 
 
 def add(parts: Sequence[Counts], group: KeyGroup) -> Counts:
-    """The counts of all parts together.
+    """Adds up the counts of all parts.
 
     Raises:
       PopSamplerError: keys of several kinds, or that no dtype holds together.
@@ -107,22 +107,22 @@ def add(parts: Sequence[Counts], group: KeyGroup) -> Counts:
 def joined(
     parts: Sequence[Counts], kinds: Sequence[Optional[KeyType]], columns: Sequence[str]
 ) -> Tuple[List[pa.Array], Ints]:
-    """Keys in the dtypes of merged kinds, and sizes, one part's after the other's."""
+    """Concatenates the keys of all parts, in the dtypes of the merged types, and their sizes."""
     keys = []
-    for place, (kind, column) in enumerate(zip(kinds, columns)):
-        own = [part.kinds[place] for part in parts]
-        arrays = in_one_type([part.keys[place] for part in parts], own, kind, column)
+    for number, (kind, column) in enumerate(zip(kinds, columns)):
+        own = [part.kinds[number] for part in parts]
+        arrays = in_one_type([part.keys[number] for part in parts], own, kind, column)
         keys.append(pa.concat_arrays(arrays))
     return keys, np.concatenate([part.sizes for part in parts])
 
 
 def merged_kinds(parts: Sequence[Counts], columns: Sequence[str]) -> Tuple[Optional[KeyType], ...]:
-    """The kind of each key column in all parts together."""
-    return tuple(_merged_kind(parts, place, column) for place, column in enumerate(columns))
+    """Merges the types of all parts, for each key column."""
+    return tuple(_merged_kind(parts, number, column) for number, column in enumerate(columns))
 
 
 def all_rows(parts: Sequence[Counts], group: KeyGroup) -> Dict[str, ColumnSummary]:
-    """What was seen of each column in all parts, which are in order."""
+    """Merges the summaries of all parts, which are in order, for each column."""
     told = [
         (column, [part.rows[column] for part in parts if column in part.rows])
         for column in group.columns
@@ -131,7 +131,7 @@ def all_rows(parts: Sequence[Counts], group: KeyGroup) -> Dict[str, ColumnSummar
 
 
 def _sum_of(parts: List[Any], group: KeyGroup, split_every: int) -> Any:
-    """Delayed sum of delayed counts, as a tree."""
+    """Builds the delayed sum of delayed counts, as a tree."""
     width = max(2, split_every)
     while len(parts) > 1:
         pieces = [parts[start : start + width] for start in range(0, len(parts), width)]
@@ -146,7 +146,7 @@ def _count_partition(
 
 
 def _in_buckets(counts: Counts, number: int) -> List[Counts]:
-    """The counts of each bucket of keys."""
+    """Splits counts by the hash bucket of their keys."""
     if number == 1:
         return [counts]
     buckets = counting_buckets(counts.keys, number)
@@ -157,7 +157,7 @@ def _in_buckets(counts: Counts, number: int) -> List[Counts]:
 
 
 def _count(df: Any, group: KeyGroup) -> Counts:
-    """Counts of one partition, column by column where columns are pooled."""
+    """Counts one partition, column by column if columns are pooled."""
     alone = group.joint or len(group.columns) == 1
     together = [(column,) for column in group.columns] if alone else [group.columns]
     counted = [_count_rows(df, columns, group) for columns in together]
@@ -165,12 +165,15 @@ def _count(df: Any, group: KeyGroup) -> Counts:
 
 
 def _count_rows(df: Any, columns: Tuple[str, ...], group: KeyGroup) -> Counts:
-    """Counts of one column or combination; nulls go first, since they make floats of integers."""
+    """Counts one column or combination.
+
+    Nulls are removed first, since they turn integers into floats.
+    """
     df = plain_frame(df, columns)
-    shown = [is_list(df[column]) for column in columns]
-    keys = key_columns(df, columns, any(shown))
-    keys, places = distinct_objects(keys)
-    sizes = None if places is None else np.bincount(places)
+    lists = [is_list(df[column]) for column in columns]
+    keys = key_columns(df, columns, any(lists))
+    keys, index = distinct_objects(keys)
+    sizes = None if index is None else np.bincount(index)
     missing = [part.isna() for part in keys]
     floating = [bool(of.any()) and not _masked(part) for part, of in zip(keys, missing)]
     dtypes = [frozenset([str(part.dtype)] if len(part) else ()) for part in keys]
@@ -182,13 +185,13 @@ def _count_rows(df: Any, columns: Tuple[str, ...], group: KeyGroup) -> Counts:
     convert = canonical if len(columns) == 1 else _canonical_part
     plain, kinds = zip(*(convert(part, key) for part, key in zip(keys, group.keys)))
     large = [kind is not None and _large(part) for part, kind in zip(plain, kinds)]
-    found = zip(columns, [nulls] + [0] * len(columns), shown, floating, large, dtypes)
+    found = zip(columns, [nulls] + [0] * len(columns), lists, floating, large, dtypes)
     rows = {column: ColumnSummary(*seen) for column, *seen in found}
     return Counts(*_distinct(plain, sizes, kinds, group.keys), kinds, rows)
 
 
 def _canonical_part(keys: Any, column: str) -> Tuple[Any, Optional[KeyType]]:
-    """Canonical keys and their kind; nulls, as a part of a combination may be, stay in place."""
+    """Converts one column of a combination to canonical keys and their type; nulls stay."""
     null = keys.isna()
     if bool(null.all()):
         return keys.astype(object), None
@@ -215,7 +218,7 @@ def _distinct(
     kinds: Sequence[Optional[KeyType]],
     columns: Sequence[str],
 ) -> Tuple[List[pa.Array], Ints]:
-    """Distinct rows of canonical keys with the number of each, on the host.
+    """Counts distinct rows of canonical keys, and moves them to the host.
 
     Args:
       keys: a series for each key column.
@@ -225,7 +228,7 @@ def _distinct(
     """
     if dispatch.is_cpu_object(keys[0]):
         return totals([to_arrow(*part) for part in zip(keys, kinds, columns)], sizes)
-    frame, names = keys[0].to_frame("0"), [str(place) for place in range(len(keys))]
+    frame, names = keys[0].to_frame("0"), [str(number) for number in range(len(keys))]
     for name, part in zip(names[1:], keys[1:]):
         frame[name] = part
     sizes = frame.groupby(names, dropna=False, sort=False).size().rename("size").reset_index()
@@ -234,7 +237,7 @@ def _distinct(
     return arrays, host["size"].to_numpy(np.int64)
 
 
-def _merged_kind(parts: Sequence[Counts], place: int, column: str) -> Optional[KeyType]:
-    kind = merged((part.kinds[place] for part in parts), column)
-    nulls = any(part.kinds[place] is None and len(part) for part in parts)
+def _merged_kind(parts: Sequence[Counts], number: int, column: str) -> Optional[KeyType]:
+    kind = merged((part.kinds[number] for part in parts), column)
+    nulls = any(part.kinds[number] is None and len(part) for part in parts)
     return kind.with_nulls() if kind is not None and nulls else kind

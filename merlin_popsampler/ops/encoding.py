@@ -24,7 +24,7 @@ from .vocabulary import Vocabulary
 
 
 def encode(df: Any, group: KeyGroup, columns: Any, vocabulary: Vocabulary, dtype: Any) -> Any:
-    """Ids of the keys of a data frame's rows.
+    """Encodes the keys of a data frame's rows as ids.
 
     Args:
       df: pandas or cuDF frame, of any index, empty frames included.
@@ -44,22 +44,22 @@ def encode(df: Any, group: KeyGroup, columns: Any, vocabulary: Vocabulary, dtype
     """
     df = plain_frame(df, columns)
     lists = [bool(is_list(df[column], of)) for column, of in _fitted_lists(columns, vocabulary)]
-    keys, places = distinct_objects([elements(df[column], all(lists)) for column in columns])
+    keys, index = distinct_objects([elements(df[column], all(lists)) for column in columns])
     ids = _ids(keys, group, vocabulary, dtype)
-    ids = ids if places is None else ids[places]
+    ids = ids if index is None else ids[index]
     return as_lists(df[columns[0]], ids, dtype) if all(lists) else ids
 
 
 def _fitted_lists(
     columns: Sequence[str], vocabulary: Vocabulary
 ) -> Iterator[Tuple[str, Optional[bool]]]:
-    """Each column, and whether it held lists in the fit; columns that are combined never do."""
+    """Yields each column, and whether it held lists in the fit; combined columns never do."""
     combined = len(columns) > 1
     return ((column, False if combined else vocabulary.is_list.get(column)) for column in columns)
 
 
 def _ids(keys: Sequence[Any], group: KeyGroup, vocabulary: Vocabulary, dtype: Any) -> Any:
-    """Ids of keys, one series for each key column."""
+    """Encodes keys, one series for each key column; a row of nulls gets the id of nulls."""
     null = all_null([part.isna() for part in keys])
     known = ~null.values
     ids = _full(len(null), NULL_ID, keys[0]).astype(dtype)
@@ -70,7 +70,7 @@ def _ids(keys: Sequence[Any], group: KeyGroup, vocabulary: Vocabulary, dtype: An
 
 
 def _lookup(keys: Sequence[Any], group: KeyGroup, vocabulary: Vocabulary) -> Any:
-    """Ids of keys of which none is null altogether."""
+    """Encodes keys of which no row is null in all columns."""
     possible: Optional[Any] = None
     convert = cast if len(keys) == 1 else _cast_part
     plain = []
@@ -81,11 +81,11 @@ def _lookup(keys: Sequence[Any], group: KeyGroup, vocabulary: Vocabulary) -> Any
             possible = exact if possible is None else possible & exact
     domain = vocabulary.metadata.domain
     if domain.size:
-        places = positions(plain, vocabulary, group.keys)
+        found_at = positions(plain, vocabulary, group.keys)
     else:
-        places = _full(len(keys[0]), -1, keys[0])
-    ids = domain.id(places)
-    unknown = places < 0
+        found_at = _full(len(keys[0]), -1, keys[0])
+    ids = domain.id(found_at)
+    unknown = found_at < 0
     if possible is not None:
         unknown |= ~possible.values
     if bool(unknown.any()):
@@ -98,7 +98,7 @@ def _lookup(keys: Sequence[Any], group: KeyGroup, vocabulary: Vocabulary) -> Any
 
 
 def _cast_part(keys: Any, kind: Optional[KeyType], column: str) -> Tuple[Any, Any]:
-    """As `cast`, of a part of a combination, in which nulls may stand next to keys."""
+    """Casts one column of a combination, see `cast`; nulls may stand next to keys."""
     null = keys.isna()
     if kind is None:  # the vocabulary knows nothing but nulls here
         return without(keys.astype(object), ~null), null
@@ -111,5 +111,8 @@ def _cast_part(keys: Any, kind: Optional[KeyType], column: str) -> Tuple[Any, An
 
 
 def _full(size: int, value: int, like: Any) -> Any:
-    """An int64 array of the library of `like` (dispatch has no such function without cuDF)."""
+    """Builds an int64 array of one value, in the library of `like`.
+
+    Without cuDF, Merlin's dispatch has no such function.
+    """
     return dispatch.arange(size, like_df=like, dtype="int64") * 0 + value

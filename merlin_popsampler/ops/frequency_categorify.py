@@ -1,4 +1,4 @@
-"""Categorify with ids that are sorted by decreasing frequency, and a schema that says so."""
+"""Defines a Categorify whose ids are sorted by decreasing frequency, as its schema records."""
 
 import warnings
 from inspect import signature
@@ -29,7 +29,7 @@ from .vocabulary import Vocabulary, VocabularyOptions, stage
 
 
 class FrequencyCategorify(StoredOperator, Categorify):  # type: ignore[misc]
-    """A drop-in `nvtabular.ops.Categorify` whose ids are sorted by (count desc, key asc).
+    """Replaces `nvtabular.ops.Categorify`, with ids sorted by (count descending, key ascending).
 
     The same data gets the same ids on any processor, in any partitioning, with any `split_out`.
     `max_size` and `freq_threshold` truncate the sorted keys. The schema of each encoded column
@@ -53,7 +53,16 @@ class FrequencyCategorify(StoredOperator, Categorify):  # type: ignore[misc]
         stays in use. From `set_storage_path` and `transform`: files that are not the fit's.
 
     Examples:
-      `["item_id"] >> FrequencyCategorify(freq_threshold=5) >> TagAsItemID()`
+      >>> import pandas as pd
+      >>> from merlin.io import Dataset
+      >>> from nvtabular import Workflow
+      >>> sales = pd.DataFrame({"item": ["tea", "rice", "milk", "rice", "rice", "tea"]})
+      >>> workflow = Workflow(["item"] >> FrequencyCategorify())
+      >>> ids = workflow.fit_transform(Dataset(sales, cpu=True)).compute()["item"]
+      >>> ids.tolist()
+      [4, 3, 5, 3, 3, 4]
+      >>> workflow.output_schema["item"].properties["popularity"]["max_id"]
+      5
     """
 
     subfolder = artifact.CATEGORIES
@@ -92,7 +101,9 @@ class FrequencyCategorify(StoredOperator, Categorify):  # type: ignore[misc]
                 setattr(self, option, PerColumn(getattr(self, option), default))
 
     def fit(self, col_selector: Any, ddf: Any) -> Any:
-        """Delayed counting, ordering and staging of every column's or group's vocabulary."""
+        """Builds the delayed counting, ordering and writing of the vocabulary of each column or
+        group.
+        """
         groups = self._groups(col_selector)
         self._check_still_joint(groups)
         layouts = {group.name: self._layout(group) for group in groups}
@@ -112,7 +123,7 @@ class FrequencyCategorify(StoredOperator, Categorify):  # type: ignore[misc]
         )
 
     def clear(self) -> None:
-        """Begins anew; what was fitted serves until the next fit has come to its end."""
+        """Starts a new fit; the previous fit stays in use until the new one is complete."""
         Categorify.clear(self)
         StoredOperator.clear(self)
 
@@ -126,7 +137,8 @@ class FrequencyCategorify(StoredOperator, Categorify):  # type: ignore[misc]
         return encoded
 
     def inference_initialize(self, columns: Any, inference_config: Any) -> None:
-        """None: a server encodes with `transform`, and gives the ids that the model learned from.
+        """Returns None, so that a server encodes with `transform`, and gets the ids of the
+        training.
 
         Categorify's own encoder for servers takes the keys of each request for those of the
         vocabulary, of any type (2.5 for 2), and knows neither several buckets of unknown
@@ -134,7 +146,7 @@ class FrequencyCategorify(StoredOperator, Categorify):  # type: ignore[misc]
         """
 
     def get_embedding_sizes(self, columns: Sequence[str]) -> Dict[str, Tuple[int, int]]:
-        """Rows (`max_id + 1`) and a width for the embedding table of each vocabulary."""
+        """Returns the rows (`max_id + 1`) and a width for the embedding table of each column."""
         sizes = {}
         for name in columns:
             if name in self._fresh:
@@ -147,17 +159,17 @@ class FrequencyCategorify(StoredOperator, Categorify):  # type: ignore[misc]
     def compute_output_schema(
         self, input_schema: Schema, col_selector: Any, prev_output_schema: Optional[Schema] = None
     ) -> Schema:
-        """Categorify's schema, where joint vocabularies have their names before the fit, too."""
+        """Returns Categorify's schema; joint vocabularies have their names before the fit, too."""
         self._lists = frozenset(column.name for column in input_schema if column.is_list)
         self._note_joint(self._groups(col_selector))
         return super().compute_output_schema(input_schema, col_selector, prev_output_schema)
 
     def compute_column_schema(self, col_name: str, input_schema: Schema) -> ColumnSchema:
-        """Categorify's schema of a column, which keeps the ids' dtype."""
+        """Returns Categorify's schema of a column, which keeps the dtype of the ids."""
         return IdColumn.of(super().compute_column_schema(col_name, input_schema))
 
     def _compute_properties(self, col_schema: ColumnSchema, input_schema: Schema) -> ColumnSchema:
-        """Categorify's properties, right for joint groups too, and the popularity."""
+        """Adds the popularity to Categorify's properties, and corrects those of joint groups."""
         column = col_schema.name
         name = self.storage_name.get(column, column)
         col_schema = super()._compute_properties(col_schema, input_schema)
@@ -174,7 +186,10 @@ class FrequencyCategorify(StoredOperator, Categorify):  # type: ignore[misc]
         return with_popularity(col_schema, self._fresh[name].metadata)
 
     def _compute_shape(self, col_schema: ColumnSchema, input_schema: Schema) -> ColumnSchema:
-        """Of lists where lists were fitted: the data set's schema goes by one row, maybe a null."""
+        """Gives columns of lists the shape of lists, if the fit has seen lists.
+
+        Merlin infers the shape from one row, which may be null.
+        """
         col_schema = super()._compute_shape(col_schema, input_schema)
         column = col_schema.name
         found = self._fresh.get(self.storage_name.get(column, column))
@@ -183,7 +198,7 @@ class FrequencyCategorify(StoredOperator, Categorify):  # type: ignore[misc]
         return col_schema.with_shape(DefaultShapes.LIST)
 
     def _groups(self, col_selector: Any) -> List[KeyGroup]:
-        """The vocabularies that a selection asks for."""
+        """Returns the vocabularies that a selection of columns needs."""
         groups = []
         for names in col_selector.grouped_names:
             columns = (names,) if isinstance(names, str) else tuple(names)
@@ -202,7 +217,7 @@ class FrequencyCategorify(StoredOperator, Categorify):  # type: ignore[misc]
         return groups
 
     def _check_still_joint(self, groups: Iterable[KeyGroup]) -> None:
-        """Refuses to tear apart what was fitted jointly."""
+        """Raises an error for separate columns that the last fit encoded jointly."""
         single = [group.name for group in groups if not group.joint]
         torn = [name for name in single if self.storage_name.get(name, name) != name]
         if torn:
@@ -219,7 +234,7 @@ class FrequencyCategorify(StoredOperator, Categorify):  # type: ignore[misc]
                 self.storage_name.update(dict.fromkeys(group.columns, group.name))
 
     def _group_of(self, name: str, columns: Tuple[str, ...]) -> KeyGroup:
-        """The group whose vocabulary encodes an output column."""
+        """Returns the group whose vocabulary encodes an output column."""
         if len(columns) > 1:
             return KeyGroup(name, columns, joint=False)
         storage = self.storage_name.get(name, name) if self.encode_type == "joint" else name
@@ -241,7 +256,7 @@ class FrequencyCategorify(StoredOperator, Categorify):  # type: ignore[misc]
         return layout
 
     def _columns_of(self, name: str) -> Tuple[str, ...]:
-        """Columns of a joint vocabulary; the name itself for any other."""
+        """Returns the columns of a joint vocabulary, or the name itself for any other."""
         joint = [column for column, storage in self.storage_name.items() if storage == name]
         return tuple(joint) or (name,)
 
@@ -267,7 +282,7 @@ class FrequencyCategorify(StoredOperator, Categorify):  # type: ignore[misc]
             )
 
     def _copy(self, fits: Dict[str, Vocabulary]) -> None:
-        """For those who read Categorify's files."""
+        """Copies the vocabularies for programs that read Categorify's files."""
         for root in {found.folder.root for found in fits.values()}:
             with self._beside(root) as folder:
                 export_categorify_files(fits, folder)
@@ -288,7 +303,7 @@ def _check_name(column: str) -> None:
 
 
 def _is_integer(dtype: Any) -> bool:
-    """Whether it is a dtype of NumPy's integers; pandas' nullable ones are not."""
+    """Tests whether this is a NumPy dtype of integers; pandas' nullable dtypes are not."""
     try:
         return np.dtype(dtype).kind in "iu"
     except TypeError:

@@ -1,4 +1,4 @@
-"""The operator that proves, refuses or makes the frequency order of ids of any origin."""
+"""Defines the operator that checks or establishes the frequency order of existing ids."""
 
 import warnings
 from typing import Any, Dict, Optional, Sequence
@@ -105,7 +105,7 @@ class FrequencyOrder(StoredOperator, StatOperator):  # type: ignore[misc]
         self._init_files()
 
     def fit(self, col_selector: Any, ddf: Any) -> Any:
-        """Delayed counting, or nothing in mode "vocabulary"."""
+        """Builds the delayed counting, or nothing in mode "vocabulary"."""
         if self.mode == "vocabulary":
             return dask.delayed({})
         groups = self._id_groups.of(col_selector.names)
@@ -128,12 +128,12 @@ class FrequencyOrder(StoredOperator, StatOperator):  # type: ignore[misc]
         )
 
     def clear(self) -> None:
-        """Begins anew; what was fitted serves until the next fit has come to its end."""
+        """Starts a new fit; the previous fit stays in use until the new one is complete."""
         super().clear()
         self._possible = {}
 
     def transform(self, col_selector: Any, df: Any) -> Any:
-        """The frame as it is, or with new ids where the fit remapped them.
+        """Returns the frame, with new ids if the fit remapped them.
 
         Raises:
           FrequencyOrderError: values that cannot be ids of the encoder.
@@ -159,7 +159,7 @@ class FrequencyOrder(StoredOperator, StatOperator):  # type: ignore[misc]
     def compute_output_schema(
         self, input_schema: Schema, col_selector: Any, prev_output_schema: Optional[Schema] = None
     ) -> Schema:
-        """Categorify's properties, with the popularity, and without a cat_path that lies.
+        """Adds the popularity to the schema, and removes a `cat_path` that would decode old ids.
 
         Before the fit, the schema tells which columns share a vocabulary; after it, whether the
         ids that passed can be those that the encoder made.
@@ -183,7 +183,7 @@ class FrequencyOrder(StoredOperator, StatOperator):  # type: ignore[misc]
         return super().compute_output_schema(input_schema, col_selector, prev_output_schema)
 
     def compute_column_schema(self, col_name: str, input_schema: Schema) -> ColumnSchema:
-        """The schema of a column, which keeps the ids' dtype."""
+        """Returns the schema of a column, which keeps the dtype of the ids."""
         return IdColumn.of(super().compute_column_schema(col_name, input_schema))
 
     def _compute_properties(self, col_schema: ColumnSchema, input_schema: Schema) -> ColumnSchema:
@@ -199,7 +199,7 @@ class FrequencyOrder(StoredOperator, StatOperator):  # type: ignore[misc]
         return with_popularity(_with_room(col_schema, name, order.metadata), order.metadata)
 
     def _audited(self, col_schema: ColumnSchema) -> ColumnSchema:
-        """The column with the popularity that its encoder's own counts prove."""
+        """Returns the column with the popularity that its encoder's own counts prove."""
         path = col_schema.properties.get("cat_path")
         if path is None:  # before the encoder's fit, or for a column that has none
             return col_schema
@@ -235,7 +235,7 @@ class FrequencyOrder(StoredOperator, StatOperator):  # type: ignore[misc]
         warnings.warn(message, stacklevel=2)
 
     def _check_unchanged(self, column: ColumnSchema) -> None:
-        """Once after a fit: the encoder gave what passed."""
+        """Checks once after a fit that the encoder can have produced the ids that were counted."""
         name = self._id_groups.name_of(column.name)
         if name not in self._unproven or name not in self._fresh:
             return
@@ -253,7 +253,7 @@ class FrequencyOrder(StoredOperator, StatOperator):  # type: ignore[misc]
 def _with_room(
     col_schema: ColumnSchema, vocabulary: str, metadata: PopularityMetadata
 ) -> ColumnSchema:
-    """The column with a domain that holds every id, where it has none or one too small."""
+    """Returns the column with a domain that holds every id, if its own is missing or too small."""
     domain = col_schema.properties.get("domain") or {"name": vocabulary}
     largest = domain.get("max")
     if not metadata.domain.cardinality or (largest is not None and largest >= metadata.max_id):

@@ -1,4 +1,4 @@
-"""The schema of a column of ids, as both operators give it."""
+"""Defines the schema of a column of ids, for both operators."""
 
 from typing import Any, Optional
 
@@ -6,7 +6,7 @@ from merlin.schema import ColumnSchema
 
 
 class IdColumn(ColumnSchema):  # type: ignore[misc]
-    """A `ColumnSchema` that keeps its dtype where a partition has lists, but no ids in them.
+    """Keeps the dtype of a column of lists if a partition has lists, but no ids in them.
 
     Merlin takes the dtype of lists from the first id of each partition, while it fits. Where there
     is none, it asks for the dtype `None`, and fails at a plain `ColumnSchema`.
@@ -14,7 +14,7 @@ class IdColumn(ColumnSchema):  # type: ignore[misc]
 
     @classmethod
     def of(cls, column: ColumnSchema) -> "IdColumn":
-        """The same schema as an `IdColumn`."""
+        """Converts a schema of a column to an `IdColumn`."""
         return cls(
             column.name, column.tags, column.properties, column.dtype, dims=column.shape.as_tuple
         )
@@ -22,11 +22,11 @@ class IdColumn(ColumnSchema):  # type: ignore[misc]
     def with_dtype(
         self, dtype: Any, is_list: Optional[bool] = None, is_ragged: Optional[bool] = None
     ) -> ColumnSchema:
-        """A copy with this dtype; the schema itself for None."""
+        """Returns a copy with this dtype, or the schema itself if the dtype is None."""
         return self if dtype is None else super().with_dtype(dtype, is_list, is_ragged)
 
     def __eq__(self, other: object) -> bool:
-        """Whether the fields are the same, whichever of the two classes `other` has."""
+        """Compares the fields; `other` may be of either class."""
         return isinstance(other, ColumnSchema) and vars(self) == vars(other)
 
     __hash__ = ColumnSchema.__hash__

@@ -1,4 +1,4 @@
-"""The order of ids that were counted, and the map that puts ids in order."""
+"""Checks the order of counted ids, and builds the map that sorts them."""
 
 from dataclasses import dataclass, replace
 from typing import Any, Mapping, Tuple
@@ -9,7 +9,7 @@ from merlin.core import dispatch
 from merlin.io.worker import get_worker_cache
 
 from merlin_popsampler.contract.metadata import PopularityMetadata
-from merlin_popsampler.core.checks import shown
+from merlin_popsampler.core.checks import truncate_repr
 from merlin_popsampler.core.run_lengths import RunLengths
 from merlin_popsampler.core.segments import Ints
 from merlin_popsampler.errors import FrequencyOrderError
@@ -26,7 +26,7 @@ LARGEST_ID = 10**9
 
 @dataclass(frozen=True)
 class Order(FitArtifact):
-    """What was found out about the ids of one column or group.
+    """Holds the result of a fit for the ids of one column or group.
 
     Args:
       metadata: of the ids that leave the operator.
@@ -49,7 +49,7 @@ class Order(FitArtifact):
 
 @dataclass(frozen=True)
 class PossibleIds:
-    """The ids of a column that can be met after the fit.
+    """Describes the ids that a column can hold after the fit.
 
     Args:
       largest: last id that the column's encoder gives.
@@ -63,7 +63,7 @@ class PossibleIds:
 def measure(
     counts: Counts, name: str, reserved: int, remap: bool, steps: int, folder: FitFolder
 ) -> Tuple[str, Order]:
-    """Order of counted ids, with its files in the fit's folder.
+    """Checks the order of counted ids, and writes the files of the fit.
 
     Raises:
       FrequencyOrderError: values that are not ids, or, if an encoder reserves ids, partitions that
@@ -103,7 +103,7 @@ def measure(
 
 
 def passed_counts(order: Order) -> Ints:
-    """Counts of the ids as they came in, int64 `[last id that was seen + 1]`."""
+    """Returns the counts of the ids before any map, int64 `[last id that was seen + 1]`."""
     counts = counts_file.read_counts(order)
     if not order.remaps:
         return counts
@@ -114,7 +114,7 @@ def passed_counts(order: Order) -> Ints:
 
 
 def _check_dtypes(counts: Counts) -> None:
-    """Refuses ids of which an encoder cannot have made every partition."""
+    """Raises an error if partitions differ in the dtype of their ids, which no encoder produces."""
     for column, rows in counts.rows.items():
         if len(rows.dtypes) > 1:
             raise FrequencyOrderError(
@@ -124,7 +124,7 @@ def _check_dtypes(counts: Counts) -> None:
 
 
 def _dense_counts(counts: Counts, name: str, reserved: int) -> Ints:
-    """Counts of the ids from 0 to the last item that was seen, int64."""
+    """Returns the counts of the ids from 0 to the last item that was seen, int64."""
     ids = counts.keys[0].to_pandas()
     problem = f"{counts.nulls} nulls" if counts.nulls else _problem_of(ids, LARGEST_ID)
     if problem:
@@ -148,7 +148,7 @@ def _uncounted(counts: Ints, min_id: int) -> str:
 
 
 def violation_of(counts: Ints, min_id: int) -> str:
-    """The first place where counts rise, unseen ids counted as seen once; "" if they never do."""
+    """Describes the first rise of the counts, unseen ids counted once; "" if they never rise."""
     known = np.maximum(counts, 1)
     rises = np.flatnonzero(known[1:] > known[:-1])
     if not len(rises):
@@ -161,7 +161,7 @@ def violation_of(counts: Ints, min_id: int) -> str:
 
 
 def checked(ids: Any, possible: PossibleIds) -> Tuple[Any, bool]:
-    """The ids of a column, one for each row or list element, and whether its rows are lists.
+    """Checks ids. Returns one for each row or list element, and whether the rows are lists.
 
     Args:
       ids: the column.
@@ -190,7 +190,7 @@ def checked(ids: Any, possible: PossibleIds) -> Tuple[Any, bool]:
 
 
 def remapped(ids: Any, order: Order, possible: PossibleIds) -> Any:
-    """New ids of a column of ids or of lists of ids, in its dtype; ids off the map stay.
+    """Replaces ids, or ids in lists, by their new ids, in the same dtype; ids outside the map stay.
 
     Args:
       ids: the column.
@@ -225,7 +225,7 @@ def _problem_of(ids: Any, largest: int) -> str:
     if not len(ids):
         return ""
     if getattr(ids.dtype, "kind", "O") not in "iu":
-        return f"{ids.dtype} values, such as {shown(ids.iloc[0])}"
+        return f"{ids.dtype} values, such as {truncate_repr(ids.iloc[0])}"
     first, last = int(ids.values.min()), int(ids.values.max())
     if not 0 <= first <= last <= largest:
         return f"values from {first} to {last}"
@@ -233,7 +233,9 @@ def _problem_of(ids: Any, largest: int) -> str:
 
 
 def _map_table(order: Order, like: Any) -> Any:
-    """New ids of consecutive old ids, in the memory where `like` is, read once per worker."""
+    """Returns the new ids of consecutive old ids, on the device of `like`; each worker reads them
+    once.
+    """
     name = (order.digest(artifact.MAP), type(like).__module__)
     with get_worker_cache("frequency_order") as cache:
         if name not in cache:

@@ -38,7 +38,7 @@ class IndexCache:
         os.register_at_fork(after_in_child=self._renew_lock)
 
     def get(self, name: Hashable, make: Callable[[], KeyIndex], cost: int, budget: int) -> KeyIndex:
-        """The index of a name, made where there is none.
+        """Returns the index of a name, and builds it if it is not cached.
 
         Args:
           name: that no other index ever had.
@@ -55,7 +55,7 @@ class IndexCache:
             return self._held[name][0]
 
     def clear(self) -> None:
-        """Forgets all of them."""
+        """Removes all indexes."""
         with self._lock:
             self._held.clear()
 
@@ -94,20 +94,20 @@ def positions(keys: Sequence[Any], vocabulary: Vocabulary, columns: Sequence[str
 
 
 def part_by_part(keys: Sequence[Any], vocabulary: Vocabulary, columns: Sequence[str]) -> Ints:
-    """As `positions`, with one part of the vocabulary in memory; the most frequent keys first."""
-    places = np.full(len(keys[0]), -1)
-    missing, first = np.arange(len(places)), 0
+    """Returns `positions` with one part of the vocabulary in memory, frequent keys first."""
+    found_at = np.full(len(keys[0]), -1)
+    missing, first = np.arange(len(found_at)), 0
     for part in _parts(vocabulary, columns):
         found = KeyIndex(part).positions([column.iloc[missing] for column in keys])
-        places[missing] = np.where(found < 0, -1, first + found)
+        found_at[missing] = np.where(found < 0, -1, first + found)
         missing, first = missing[found < 0], first + len(part)
         if not len(missing):
             break
-    return places
+    return found_at
 
 
 def joined(keys: Sequence[Any], vocabulary: Vocabulary, columns: Sequence[str]) -> Any:
-    """As `positions`, by a join with a table that is read once; cuDF has no index to keep."""
+    """Returns `positions` by a join with a table that is read once, since cuDF has no index."""
     names = [f"key {number}" for number in range(len(keys))]  # any other name may be that of a key
     name = (vocabulary.digest(artifact.UNIQUE), *columns, type(keys[0]).__module__)
     with get_worker_cache("cats") as cache:
@@ -116,7 +116,7 @@ def joined(keys: Sequence[Any], vocabulary: Vocabulary, columns: Sequence[str]) 
             parts = [reader(io.BytesIO(part)) for part in vocabulary.read(artifact.UNIQUE)]
             table = dispatch.concat(parts)[list(columns)].reset_index(drop=True)
             table.columns = names
-            table["place"] = dispatch.arange(len(table), like_df=table, dtype="int64")
+            table["position"] = dispatch.arange(len(table), like_df=table, dtype="int64")
             cache[name] = table
         table = cache[name]
     frame = type(table)(dict(zip(names, (part.reset_index(drop=True) for part in keys))))
@@ -124,11 +124,11 @@ def joined(keys: Sequence[Any], vocabulary: Vocabulary, columns: Sequence[str]) 
     merged = frame.merge(table, on=names, how="left")
     if not merged["row"].is_monotonic_increasing:
         merged = merged.sort_values("row")
-    return merged["place"].fillna(-1).astype("int64").values
+    return merged["position"].fillna(-1).astype("int64").values
 
 
 def _parts(vocabulary: Vocabulary, columns: Sequence[str]) -> Iterator[pa.Table]:
-    """The key columns of a vocabulary's parts, in the order of the ids.
+    """Yields the key columns of each part of a vocabulary, in the order of the ids.
 
     Raises:
       PopSamplerError: the files are not those that were fitted.

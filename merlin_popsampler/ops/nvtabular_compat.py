@@ -1,4 +1,4 @@
-"""What this package relies on inside NVTabular, checked once, with a clear message."""
+"""Imports what this package needs of NVTabular, and checks it once, with a clear message."""
 
 from merlin_popsampler.core.domain import FIRST_OOV_ID, NULL_ID, PADDING_ID
 from merlin_popsampler.errors import PopSamplerError
@@ -26,6 +26,6 @@ if _FOUND != (PADDING_ID, NULL_ID, FIRST_OOV_ID):
 
 
 def embedding_width(rows: int) -> int:
-    """NVTabular's rule of thumb for the width of an embedding table of so many rows."""
+    """Returns NVTabular's rule of thumb for the width of an embedding table of so many rows."""
     width: int = _categorify._emb_sz_rule(rows)[1]  # noqa: SLF001 - it has no public name
     return width

@@ -1,4 +1,4 @@
-"""The order of keys by (occurrences descending, key ascending), made of counted buckets of keys.
+"""Sorts counted keys by (occurrences descending, key ascending), bucket by bucket.
 
 One bucket is sorted directly. Several buckets are merged by sample sort: each bucket is sorted, and
 keys of a sample split it into ranges. The same range of all buckets is sorted in one task, which
@@ -26,7 +26,7 @@ SortKey = Tuple[Any, ...]
 
 @dataclass(frozen=True)
 class Splits:
-    """What all ranges have in common.
+    """Holds what all ranges have in common.
 
     Args:
       rows: between ranges, the first of the next.
@@ -40,7 +40,7 @@ class Splits:
 
 
 def ranked(buckets: Sequence[Any], group: KeyGroup) -> Tuple[Any, List[Any]]:
-    """Delayed `Splits`, and delayed `Counts` of consecutive ranges of the order, from the first on.
+    """Builds delayed `Splits`, and delayed `Counts` of consecutive ranges of the order.
 
     Args:
       buckets: delayed `Counts`, without a key in common.
@@ -57,7 +57,7 @@ def ranked(buckets: Sequence[Any], group: KeyGroup) -> Tuple[Any, List[Any]]:
 
 
 def by_frequency(counts: Counts) -> Counts:
-    """The same, sorted: a total order, as keys are unique, and the same on any processor.
+    """Sorts counts by frequency: a total order, since keys are distinct, on any processor.
 
     Strings are compared by code point, and nulls come first.
     """
@@ -66,13 +66,13 @@ def by_frequency(counts: Counts) -> Counts:
 
 
 def _sampled(counts: Counts) -> Counts:
-    """Keys at regular places of a sorted bucket."""
+    """Takes keys at regular positions of a sorted bucket."""
     number = min(len(counts), _SAMPLE)
     return counts.take(np.arange(number) * len(counts) // max(number, 1))
 
 
 def _splits(samples: Sequence[Counts], group: KeyGroup) -> Splits:
-    """The keys at which ranges of about one length begin.
+    """Selects the keys at which ranges of about equal length begin.
 
     Raises:
       PopSamplerError: keys of several kinds.
@@ -88,24 +88,24 @@ def _splits(samples: Sequence[Counts], group: KeyGroup) -> Splits:
 
 
 def _partition(ordered: Counts, splits: Splits, number: int) -> List[Counts]:
-    """What a sorted bucket holds of each range."""
+    """Splits a sorted bucket into the ranges."""
     if number == 1:
         return [ordered]
     rows = _SortKeys(ordered)
     stops = [bisect_left(rows, cut) for cut in splits.rows] or [0] * (number - 1)
     bounds = [0, *stops, len(ordered)]
-    return [ordered.take(np.arange(*bounds[place : place + 2])) for place in range(number)]
+    return [ordered.take(np.arange(*bounds[index : index + 2])) for index in range(number)]
 
 
 def _range(parts: Sequence[Counts], splits: Splits, group: KeyGroup) -> Counts:
-    """The sorted keys of several sorted parts."""
+    """Merges several sorted parts of a range."""
     keys, sizes = joined(parts, splits.kinds, group.keys)
     together = Counts(keys, sizes, splits.kinds, {})
     return together if len(parts) == 1 else by_frequency(together)
 
 
 class _SortKeys(Sequence[SortKey]):
-    """Counts as a sequence of rows, made one by one."""
+    """Presents counts as a sequence of rows, which are built one by one."""
 
     def __init__(self, counts: Counts) -> None:
         self._counts = counts
@@ -113,6 +113,6 @@ class _SortKeys(Sequence[SortKey]):
     def __len__(self) -> int:
         return len(self._counts)
 
-    def __getitem__(self, place: Any) -> SortKey:
-        keys = (part[place].as_py() for part in self._counts.keys)
-        return (-int(self._counts.sizes[place]), *((key is not None, key) for key in keys))
+    def __getitem__(self, index: Any) -> SortKey:
+        keys = (part[index].as_py() for part in self._counts.keys)
+        return (-int(self._counts.sizes[index]), *((key is not None, key) for key in keys))

@@ -18,7 +18,7 @@ _MANY = 10
 
 
 class StoredOperator:
-    """Mixin of an NVTabular StatOperator that keeps files under `out_path`.
+    """Adds the files of a fit, under `out_path`, to an NVTabular StatOperator (a mixin).
 
     Each fit writes a folder of its own, which is never changed once it is complete. So a fit that
     fails, another operator and another process harm nothing. The operator encodes by its last fit;
@@ -40,7 +40,7 @@ class StoredOperator:
         self._init_own()
 
     def _init_own(self) -> None:
-        """What belongs to this object alone, and not to its copies."""
+        """Creates the state that belongs to this object, and not to its copies."""
         self._before: Dict[str, Any] = {}
         self._under_way: Dict[FitFolder, List[str]] = {}
         self._written: List[FitFolder] = []
@@ -56,7 +56,7 @@ class StoredOperator:
         self._init_own()
 
     def _begin(self, names: List[str]) -> FitFolder:
-        """The folder for a fit of vocabularies of these names.
+        """Creates the folder for a fit of vocabularies of these names.
 
         Raises:
           PopSamplerError: two of them have one name, or the folder cannot be made.
@@ -73,14 +73,14 @@ class StoredOperator:
         return folder
 
     def _new_folder(self, root: str, names: List[str]) -> FitFolder:
-        """A folder below a root that is removed unless it is completed."""
+        """Creates a folder below a root, which is removed unless it is completed."""
         locations.remove_abandoned(root, self.subfolder, _in_use())
         folder = locations.new_folder(root, self.subfolder)
         self._under_way[folder] = names
         return folder
 
     def fit_finalize(self, stats: Dict[str, Any]) -> None:
-        """Completes the folder of a fit, and takes it in use, once all is known to be right."""
+        """Checks the results of a fit, completes its folder, and takes it into use."""
         try:
             for name, found in stats.items():
                 self._check(name, found)
@@ -99,13 +99,13 @@ class StoredOperator:
         self._remove_older()
 
     def clear(self) -> None:
-        """Begins anew: what was fitted serves until the next fit has come to its end."""
+        """Starts a new fit; the previous fit stays in use until the new one is complete."""
         _give_up(self._under_way, os.getpid())
         self._before = self.fits
         self._stale = set(self.fits)
 
     def set_storage_path(self, new_path: Any, copy: bool = False) -> None:
-        """Reads the fit from another place, where `Workflow.save` copies it to.
+        """Reads the fit from another folder, to which `Workflow.save` copies it.
 
         Args:
           new_path: a saved workflow's folder.
@@ -134,7 +134,7 @@ class StoredOperator:
         self._use(fits)
 
     def folders_in_use(self) -> Set[FitFolder]:
-        """What this operator reads, writes, or will read again if its fit fails."""
+        """Returns the folders that this operator reads, writes, or reads if its fit fails."""
         fitted = (*self.fits.values(), *self._before.values())
         return {found.folder for found in fitted} | set(self._under_way)
 
@@ -144,7 +144,7 @@ class StoredOperator:
         return {name: found for name, found in self.fits.items() if name not in self._stale}
 
     def _check(self, name: str, found: Any) -> None:
-        """Raises where what a fit found must not be taken in use."""
+        """Raises an error if a result must not be taken into use."""
 
     def _copy(self, fits: Dict[str, Any]) -> None:
         """Copies files for programs that read Categorify's files."""
@@ -154,7 +154,7 @@ class StoredOperator:
 
     @contextmanager
     def _beside(self, root: str) -> Iterator[FitFolder]:
-        """A folder to write in what is moved to its place below a root once it is whole."""
+        """Yields a folder to write to, whose complete files are then moved below a root."""
         folder = self._new_folder(root, [])
         try:
             yield folder
@@ -163,7 +163,7 @@ class StoredOperator:
             artifact.remove(folder)
 
     def _withdraw(self) -> None:
-        """Takes back what was fitted since `clear`; the earlier fit serves."""
+        """Removes what was fitted since `clear`, and returns to the previous fit."""
         fresh = {found.folder for found in self._fresh.values()}.intersection(self._written)
         self._use(self._before)
         self._stale = set(self.fits)
@@ -189,7 +189,7 @@ class StoredOperator:
 
 
 def _give_up(under_way: Dict[FitFolder, List[str]], process: int) -> None:
-    """Removes the folders of fits that will not be completed, unless a fork says so."""
+    """Removes the folders of unfinished fits, except in a forked process."""
     while under_way and os.getpid() == process:
         folder, _ = under_way.popitem()
         artifact.remove(folder)
@@ -200,5 +200,5 @@ _LIVE: "weakref.WeakSet[StoredOperator]" = weakref.WeakSet()
 
 
 def _in_use() -> Set[FitFolder]:
-    """Folders that some operator of this process needs."""
+    """Returns the folders that operators of this process need."""
     return {folder for operator in list(_LIVE) for folder in operator.folders_in_use()}

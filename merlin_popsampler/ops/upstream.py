@@ -1,4 +1,4 @@
-"""The encoder that made a column's ids, and the columns that share its vocabulary.
+"""Finds the encoder of a column's ids, and the columns that share its vocabulary.
 
 Both are read from the schema, before and after the fit.
 """
@@ -33,7 +33,7 @@ UNLIMITED = 2**40
 
 @dataclass(frozen=True)
 class Encoder:
-    """What is known of a column's encoder before it is fitted.
+    """Describes a column's encoder before it is fitted.
 
     Args:
       vocabulary: name of its vocabulary, which jointly encoded columns share; the column's own
@@ -49,7 +49,7 @@ class Encoder:
 
 
 def encoder_of(column: ColumnSchema) -> Encoder:
-    """The encoder of an input column, from the schema before the fit."""
+    """Returns the encoder of an input column, from the schema before the fit."""
     reserved = reserved_ids(column)
     name = (column.properties.get("domain") or {}).get("name") if reserved else None
     cat_path = column.properties.get("cat_path")
@@ -57,7 +57,7 @@ def encoder_of(column: ColumnSchema) -> Encoder:
 
 
 def most_times(column: ColumnSchema, encoder: Encoder, columns: int) -> Optional[Ints]:
-    """How often each id may pass a node after the encoder, from the schema after the fit.
+    """Returns how often each id may occur after the encoder, from the schema after the fit.
 
     Args:
       column: one of the columns that are counted together there.
@@ -81,7 +81,7 @@ def most_times(column: ColumnSchema, encoder: Encoder, columns: int) -> Optional
 
 
 def last_id(column: ColumnSchema, encoder: Encoder, most: Optional[Ints], seen: int) -> int:
-    """The last id that the encoder gives, or any id where no encoder is known.
+    """Returns the last id of the encoder, or the largest possible id if the encoder is not known.
 
     Args:
       column: its schema after the fit.
@@ -96,7 +96,7 @@ def last_id(column: ColumnSchema, encoder: Encoder, most: Optional[Ints], seen: 
 
 
 def check_unchanged(column: str, passed: Ints, most: Ints) -> None:
-    """Refuses ids that the encoder cannot have given.
+    """Raises an error for ids that the encoder cannot have produced.
 
     Args:
       column: its name, for the message.
@@ -122,7 +122,7 @@ def check_unchanged(column: str, passed: Ints, most: Ints) -> None:
 
 
 def _counts(column: ColumnSchema, encoder: Encoder) -> Optional[Ints]:
-    """What the encoder counted, from the files of its vocabulary."""
+    """Reads the encoder's counts from the files of its vocabulary."""
     path = column.properties.get("cat_path")
     if path is None or not filesystem.exists(path):
         return None
@@ -137,7 +137,7 @@ def _counts(column: ColumnSchema, encoder: Encoder) -> Optional[Ints]:
 
 
 def _stock_reserved(column: ColumnSchema, encoder: Encoder) -> Ints:
-    """Bounds for Categorify's own reserved ids; it miscounts the unknown keys of some fits."""
+    """Bounds the counts of Categorify's reserved ids, since it miscounts some unknown keys."""
     cut = column.properties.get("max_size") or column.properties.get("freq_threshold")
     most = np.full(encoder.reserved, UNLIMITED)
     most[PADDING_ID] = 0
@@ -150,7 +150,7 @@ def _stock_reserved(column: ColumnSchema, encoder: Encoder) -> Ints:
 
 @dataclass(frozen=True)
 class IdGroups:
-    """Columns of one vocabulary, as their encoder or the user names them.
+    """Groups the columns of one vocabulary, as their encoder or the user names them.
 
     Args:
       asked: groups that the user names; all other columns go by their encoder.
@@ -161,7 +161,7 @@ class IdGroups:
     encoders: Dict[str, Encoder] = field(default_factory=dict)
 
     def of(self, columns: Sequence[str]) -> List[KeyGroup]:
-        """The groups of some columns, each column in one.
+        """Returns the groups of some columns; each column is in one group.
 
         Raises:
           PopSamplerError: groups that were asked for of other columns, or with one twice.
@@ -181,7 +181,7 @@ class IdGroups:
         return [KeyGroup(name, tuple(group), len(group) > 1) for name, group in groups]
 
     def name_of(self, column: str) -> str:
-        """Of the column's group: what was asked for, or the vocabulary that it shares."""
+        """Returns the name of the column's group: the user's, or that of the shared vocabulary."""
         for group in self.asked:
             if column in group:
                 return "_".join(group)
@@ -190,12 +190,12 @@ class IdGroups:
         return encoder.vocabulary if encoder and len(sharing) > 1 else column
 
     def reserved(self, group: KeyGroup) -> int:
-        """Number of reserved ids, from 0 on."""
+        """Returns the number of reserved ids, from 0 on."""
         known = [column for column in group.columns if column in self.encoders]
         return max((self.encoders[column].reserved for column in known), default=0)
 
     def check_paths(self, schema: Schema, fits: Mapping[str, Any]) -> None:
-        """Whether the groups were right, from the schema after the fit.
+        """Checks by the schema after the fit that the groups were right.
 
         Args:
           schema: of the columns.
@@ -257,7 +257,7 @@ class IdGroups:
 
 
 def _rest_of_name(column: ColumnSchema, names: Sequence[str]) -> List[str]:
-    """What the name of a vocabulary of stock Categorify, `a_b`, holds beyond these columns' names.
+    """Removes column names from the name of a vocabulary of stock Categorify, such as `a_b`.
 
     Its schema does not list the columns. A vocabulary whose name does not hold the column's was
     encoded under another name, and may be of one column.
@@ -272,5 +272,5 @@ def _rest_of_name(column: ColumnSchema, names: Sequence[str]) -> List[str]:
 
 
 def _part(name: str) -> str:
-    """A pattern: the name between what may separate names."""
+    """Returns a pattern for a name between separators."""
     return rf"(^|[\W_]){re.escape(name)}(?=[\W_]|$)"

@@ -27,7 +27,7 @@ from .ordering import Splits, ranked
 
 @dataclass(frozen=True)
 class VocabularyOptions:
-    """What a vocabulary keeps of the keys that were counted.
+    """Selects which of the counted keys a vocabulary keeps.
 
     Args:
       num_buckets: out-of-vocabulary ids, `>= 1`.
@@ -51,7 +51,7 @@ class VocabularyOptions:
 
 @dataclass(frozen=True)
 class Vocabulary(FitArtifact):
-    """What an operator knows of the vocabulary that it fitted: all that is needed to encode.
+    """Describes a fitted vocabulary: its files, its key types and its popularity.
 
     Args:
       kinds: of its key columns; None where no key was seen.
@@ -66,7 +66,7 @@ class Vocabulary(FitArtifact):
 
 @dataclass(frozen=True)
 class Part:
-    """What became of one range of the keys.
+    """Describes one range of a vocabulary after it was written.
 
     Args:
       files: of the keys that were kept. unknown: occurrences of the remaining keys, by
@@ -82,7 +82,7 @@ class Part:
 def stage(
     buckets: Sequence[Any], group: KeyGroup, options: VocabularyOptions, folder: FitFolder
 ) -> Any:
-    """Delayed `Vocabulary`: orders and truncates counted keys, and writes its three files.
+    """Builds a delayed `Vocabulary`: sorts and truncates counted keys, and writes its three files.
 
     Args:
       buckets: delayed `Counts` of the group's keys, `options.split_out` of them.
@@ -155,14 +155,14 @@ def _runs(counts: Counts) -> RunLengths:
 
 
 def _kept(runs: Sequence[RunLengths], options: VocabularyOptions) -> int:
-    """How many keys the vocabulary keeps, of those of all ranges."""
+    """Returns how many of the keys of all ranges the vocabulary keeps."""
     sizes = RunLengths.joined(runs)
     kept = int(sizes.lengths[sizes.sizes >= options.freq_threshold].sum())
     return min(kept, options.max_size - options.min_id) if options.max_size else kept
 
 
 def _bucket_sizes(removed: Counts, num_buckets: int) -> Ints:
-    """Occurrences that each out-of-vocabulary id stands for, int64 `[num_buckets]`."""
+    """Counts the occurrences of each out-of-vocabulary id, int64 `[num_buckets]`."""
     sizes = np.zeros(num_buckets, np.int64)
     if num_buckets == 1 or not len(removed):
         sizes[0] = removed.sizes.sum()
@@ -173,7 +173,7 @@ def _bucket_sizes(removed: Counts, num_buckets: int) -> Ints:
 
 
 def _numbered(keys: pa.Table, first: int) -> pa.Table:
-    """Keys with their ids as the index that pandas, and all that reads these files, finds."""
+    """Adds the ids of keys as the index that pandas, and other readers of these files, find."""
     frame = keys.slice(0, 1).to_pandas()
     described = json.loads(pa.Schema.from_pandas(frame).metadata[b"pandas"])
     described["index_columns"][0].update(start=first, stop=first + keys.num_rows)

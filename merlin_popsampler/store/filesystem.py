@@ -70,17 +70,17 @@ def put(path: str, contents: Iterable[Tuple[str, bytes]], staging: str) -> None:
     """
     fs, local = _filesystem(path)
     renames = isinstance(fs, LocalFileSystem)
-    place = f"{staging}/{os.path.basename(local)}" if renames else path
-    remove(place)
+    target = f"{staging}/{os.path.basename(local)}" if renames else path
+    remove(target)
     for name, content in contents:
-        write_bytes(f"{place}/{name}".rstrip("/"), content)
+        write_bytes(f"{target}/{name}".rstrip("/"), content)
     if renames:
         fs.makedirs(os.path.dirname(local), exist_ok=True)
         try:
-            os.replace(place, local)
+            os.replace(target, local)
         except OSError:  # the folder is not empty, or a file is in its place
             remove(path)
-            os.replace(place, local)
+            os.replace(target, local)
 
 
 def read_bytes(path: str) -> bytes:

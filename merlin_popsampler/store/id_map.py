@@ -57,9 +57,9 @@ def id_map(old: Any, new: Any, column: Optional[str] = None) -> IdMap:
             if len(missing) == 0:
                 continue
             rows = asked if len(missing) == len(ids) else asked.take(missing)
-            places = positions(rows, known, before.history.name)
-            found = places >= 0
-            new_ids[ids[missing[found]]] = later_ids[places[found]]
+            index = positions(rows, known, before.history.name)
+            found = index >= 0
+            new_ids[ids[missing[found]]] = later_ids[index[found]]
     return IdMap(new_ids, before.domain, now.domain)
 
 

@@ -45,17 +45,17 @@ def positions(asked: "pa.Table", known: "pa.Table", column: str) -> Ints:
             f"Column {column!r}: expected keys of as many columns in both fits. Received: "
             f"{asked.column_names} and {known.column_names}. Compare two fits of the same columns."
         )
-    found, places = (np.zeros(len(table), np.int64) for table in (asked, known))
+    found, wanted = (np.zeros(len(table), np.int64) for table in (asked, known))
     for ours, theirs in zip(asked.columns, known.columns):
         one, other = _in_one_type(ours, theirs, column)
         if known.num_columns == 1:
             return _index_in(one, other)
         distinct = other.unique()
         found = _pairs(found, _index_in(one, distinct), len(distinct))
-        places = _pairs(places, _index_in(other, distinct), len(distinct))
-        numbers = np.unique(places)  # small ones, so that the next pairs do not overflow
-        found, places = _index_in(found, numbers), _index_in(places, numbers)
-    return _index_in(found, places)
+        wanted = _pairs(wanted, _index_in(other, distinct), len(distinct))
+        numbers = np.unique(wanted)  # small ones, so that the next pairs do not overflow
+        found, wanted = _index_in(found, numbers), _index_in(wanted, numbers)
+    return _index_in(found, wanted)
 
 
 def _pairs(first: Ints, second: Ints, size: int) -> Ints:
@@ -68,8 +68,8 @@ def _index_in(asked: Any, known: Any) -> Ints:
     import pyarrow.compute as pc
 
     asked, known = (pa.array(x) if isinstance(x, np.ndarray) else x for x in (asked, known))
-    places = pc.index_in(asked, value_set=known).fill_null(-1)
-    found: Ints = places.to_numpy().astype(np.int64)
+    index = pc.index_in(asked, value_set=known).fill_null(-1)
+    found: Ints = index.to_numpy().astype(np.int64)
     return found
 
 

@@ -123,8 +123,8 @@ def saved(name: str, fitted: AnyFitted, staging: FitFolder) -> AnyFitted:
       PopSamplerError: the files are not those of the fit; nothing is copied.
     """
     manifest = manifest_of({name: fitted})
-    place = f"{_SAVED}/{filesystem.digest_of(manifest[1])}"
-    target = replace(fitted, folder=FitFolder(staging.root, place))
+    name = f"{_SAVED}/{filesystem.digest_of(manifest[1])}"
+    target = replace(fitted, folder=FitFolder(staging.root, name))
     if not _whole(target, *manifest):
         filesystem.put(target.folder.path, chain(fitted.contents(), [manifest]), staging.path)
         target.check_files()  # another process may have removed files

@@ -54,13 +54,13 @@ def first_distinct_sort(draws: tf.Tensor, num_sampled: int) -> tf.Tensor:
     draws = completed(draws, num_sampled)
     length = draws.shape[0]
     bits = max(1, (length - 1).bit_length())
-    places = tf.range(length, dtype=tf.int64)
-    keys = tf.sort(tf.bitwise.left_shift(tf.cast(draws, tf.int64), np.int64(bits)) + places)
+    indices = tf.range(length, dtype=tf.int64)
+    keys = tf.sort(tf.bitwise.left_shift(tf.cast(draws, tf.int64), np.int64(bits)) + indices)
     values = tf.bitwise.right_shift(keys, np.int64(bits))
     is_first = tf.concat([[True], tf.not_equal(values[1:], values[:-1])], 0)
-    places = tf.bitwise.bitwise_and(keys, np.int64((1 << bits) - 1))
+    indices = tf.bitwise.bitwise_and(keys, np.int64((1 << bits) - 1))
     # Positions of first occurrences, earliest first; then all other positions.
-    order = tf.where(is_first, places, places + length)
+    order = tf.where(is_first, indices, indices + length)
     earliest = -tf.math.top_k(-order, num_sampled, sorted=True).values
     return tf.gather(draws, earliest)
 
@@ -88,7 +88,7 @@ def _hashed(draws: tf.Tensor, num_sampled: int) -> Tuple[tf.Tensor, tf.Tensor]:
     """
     length = draws.shape[0]
     bits = (2 * length - 1).bit_length()
-    places = tf.range(length, dtype=tf.int32)
+    indices = tf.range(length, dtype=tf.int32)
     values = tf.cast(draws, tf.uint64)
     low = tf.cast(tf.bitwise.bitwise_and(values, np.uint64(2**bits - 1)), tf.int32)
 
@@ -97,9 +97,9 @@ def _hashed(draws: tf.Tensor, num_sampled: int) -> Tuple[tf.Tensor, tf.Tensor]:
         high = tf.cast(tf.bitwise.right_shift(values * odd, np.uint64(64 - bits)), tf.int32)
         slot = tf.where(open_, tf.where(tf.equal(number, 0), low, high), 2**bits)
         table = tf.fill([2**bits + 1], np.int32(length))
-        winners = tf.gather(tf.tensor_scatter_nd_min(table, slot[:, None], places), slot)
+        winners = tf.gather(tf.tensor_scatter_nd_min(table, slot[:, None], indices), slot)
         settled = open_ & tf.equal(tf.gather(draws, tf.minimum(winners, length - 1)), draws)
-        return number + 1, open_ & ~settled, first | (settled & tf.equal(winners, places))
+        return number + 1, open_ & ~settled, first | (settled & tf.equal(winners, indices))
 
     everywhere = tf.fill([length], True)
     _, _, first = tf.while_loop(

@@ -52,12 +52,12 @@ def among(lists: IdLists, ids: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
     memory for rows x listed x ids.
     """
     ordered = tf.sort(ids)
-    place = tf.minimum(tf.searchsorted(ordered, lists.ids), tf.size(ordered) - 1)
-    found = tf.cast(tf.equal(tf.gather(ordered, place), lists.ids), tf.int32)
-    index, shape = tf.stack([lists.rows, place], 1), tf.stack([rows, tf.size(ordered)])
-    # Repeats of an id share the place of the first.
-    places = tf.searchsorted(ordered, ids)
-    return tf.gather(tf.scatter_nd(index, found, shape), places, axis=1) > 0
+    column = tf.minimum(tf.searchsorted(ordered, lists.ids), tf.size(ordered) - 1)
+    found = tf.cast(tf.equal(tf.gather(ordered, column), lists.ids), tf.int32)
+    marked, shape = tf.stack([lists.rows, column], 1), tf.stack([rows, tf.size(ordered)])
+    # Repeats of an id share the column of the first.
+    columns = tf.searchsorted(ordered, ids)
+    return tf.gather(tf.scatter_nd(marked, found, shape), columns, axis=1) > 0
 
 
 def first_in_row(lists: IdLists, cardinality: int) -> tf.Tensor:
@@ -69,9 +69,9 @@ def first_in_row(lists: IdLists, cardinality: int) -> tf.Tensor:
     """
     inside = (lists.ids >= 0) & (lists.ids < cardinality)
     keys = tf.where(inside, tf.cast(lists.rows, tf.int64) * cardinality + lists.ids, -1)
-    place, positions = tf.searchsorted(tf.sort(keys), keys), tf.range(tf.size(keys))
-    earliest = tf.math.unsorted_segment_min(positions, place, tf.size(keys))
-    return tf.equal(tf.gather(earliest, place), positions)
+    first, positions = tf.searchsorted(tf.sort(keys), keys), tf.range(tf.size(keys))
+    earliest = tf.math.unsorted_segment_min(positions, first, tf.size(keys))
+    return tf.equal(tf.gather(earliest, first), positions)
 
 
 def flat(ids: Any) -> Tuple[tf.Tensor, tf.Tensor]:

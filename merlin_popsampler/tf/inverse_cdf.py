@@ -5,26 +5,24 @@ from typing import Callable
 import numpy as np
 import tensorflow as tf
 
-from merlin_popsampler.core.distributions import Distribution
 from merlin_popsampler.core.segments import Ints, Segments
-from merlin_popsampler.core.tables import InverseTable, Line, inverse_table
+from merlin_popsampler.core.tables import InverseTable, Line
 
 InverseCDF = Callable[[tf.Tensor, bool], tf.Tensor]
 """Maps float64 uniforms in [0, 1), and whether the head is left out, to ranks."""
 
 
-def inverse(distribution: Distribution, integer: tf.DType = tf.int64, head: int = 0) -> InverseCDF:
-    """Builds the function that maps uniforms to ranks, all of them or those behind a head.
+def inverse(table: InverseTable, integer: tf.DType = tf.int64) -> InverseCDF:
+    """Builds the function that maps uniforms to ranks, all of them or those behind the head.
 
-    It creates the constants once for all calls.
+    The table stays in NumPy until this function makes tensors of it. Each graph needs constants of
+    its own, and a tensor of the constructor would be an input that a SavedModel has to track.
 
     Args:
-      distribution: the distribution of one draw.
+      table: the constants of the map.
       integer: dtype of the ranks: int64, or int32 if the catalog is small enough. On a GPU, use
         int64, since TensorFlow computes int32 on the host.
-      head: first rank behind the head; see `inverse_table`.
     """
-    table = inverse_table(distribution, head)
     last = float(table.size - 1)
     if table.shift is not None:
         real = _exponential(table)

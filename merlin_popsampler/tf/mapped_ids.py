@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Mapping, Optional, Union
 import numpy as np
 import tensorflow as tf
 
-from merlin_popsampler.core.checks import shown, whole_number
+from merlin_popsampler.core.checks import truncate_repr, whole_number
 from merlin_popsampler.core.domain import IdDomain, MappedIds, id_domain
 from merlin_popsampler.errors import PopSamplerError
 
@@ -43,7 +43,7 @@ def add_domain(
     if set(item_ids) != _CONFIG:
         raise PopSamplerError(
             "Expected item_ids to be a flat list, the id of each rank. Received: a mapping with "
-            f"{shown(sorted(map(str, item_ids)))}. Build the sampler with from_counts."
+            f"{truncate_repr(sorted(map(str, item_ids)))}. Build the sampler with from_counts."
         )
     domain, advice = IdDomain(min_id, max_id), "Take the configuration as get_config gave it."
     size = whole_number("the number of item_ids", item_ids["size"], 1, advice, domain.cardinality)

@@ -131,11 +131,11 @@ def _slots_of(optimizer: Any, variable: Any) -> Dict[str, Any]:
                 own[name] = optimizer.get_slot(variable, name)
         return own
     index = _index(optimizer)
-    place = index.get(optimizer._var_key(variable))  # noqa: SLF001
-    if place is None:
+    position = index.get(optimizer._var_key(variable))  # noqa: SLF001
+    if position is None:
         return {}
     return {
-        name.strip("_"): values[place]
+        name.strip("_"): values[position]
         for name, values in vars(optimizer).items()
         if isinstance(values, (list, tuple)) and _are_slots(name, values, len(index))
     }

@@ -11,9 +11,8 @@ from merlin_popsampler.contract.sampler_settings import (
     resolve_distribution,
     validate_seed,
 )
-from merlin_popsampler.core.checks import batch_size
 from merlin_popsampler.core.domain import IdDomain
-from merlin_popsampler.core.draw_plan import plan_draws
+from merlin_popsampler.core.draws import make_draws
 from merlin_popsampler.core.expected_counts import ExpectedCounts, build_expected_counts
 from merlin_popsampler.core.tables import probs_by_id
 
@@ -111,9 +110,8 @@ class PopularityBasedSampler(CatalogSampler, tf.keras.layers.Layer):  # type: ig
         Raises:
           PopSamplerError: the number is out of range, or takes too many random numbers.
         """
-        num = batch_size("max_num_samples", value, self.distribution.size, self.unique)
-        if self.unique and num > 1:
-            plan_draws(self.distribution, num)  # refuses; traces find it made
+        draws = make_draws(self.distribution, value, self.unique)
+        num = draws.num_sampled
         table = build_expected_counts(self.distribution, num, self.unique)
         if self._traced and num != self._max_num_samples:
             warnings.warn(
@@ -121,7 +119,7 @@ class PopularityBasedSampler(CatalogSampler, tf.keras.layers.Layer):  # type: ig
                 f"{self._max_num_samples}: compile the model again.",
                 stacklevel=2,
             )
-        self._max_num_samples, self._table = num, table
+        self._max_num_samples, self._draws, self._table = num, draws, table
 
     def sample_ids(self) -> tf.Tensor:
         """Draws the next batch, int64 `[max_num_samples]`, ids from `min_id` to `max_id`.
@@ -134,11 +132,10 @@ class PopularityBasedSampler(CatalogSampler, tf.keras.layers.Layer):  # type: ig
         key = self._first_key
         if key is None:
             key = self.__dict__["_first_key"] = stream.first_key(self.seed)
-        place = stream.next_position(
+        key_and_position = stream.next_position(
             self._stream, key, self.share_across_replicas, self.seed is None
         )
-        ranks = draw_ranks(self.distribution, *place, self._max_num_samples, self.unique)
-        return self.domain.id(ranks)
+        return self.domain.id(draw_ranks(self._draws, *key_and_position))
 
     def expected_count(self, ids: Any) -> tf.Tensor:
         """Returns how often each id is expected in a batch of draws.

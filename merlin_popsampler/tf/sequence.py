@@ -14,19 +14,15 @@ from typing import Any, Callable
 import numpy as np
 import tensorflow as tf
 
-from merlin_popsampler.core.distributions import Distribution
-from merlin_popsampler.core.draw_plan import PROPOSALS, DrawPlan
+from merlin_popsampler.core.draw_plan import PROPOSALS
+from merlin_popsampler.core.draws import Draws
 from merlin_popsampler.core.philox import MANTISSA
 
 from .inverse_cdf import head_probs, inverse
 
 
 def sequence(
-    distribution: Distribution,
-    key: Any,
-    position: Any,
-    plan: DrawPlan,
-    integer: tf.DType = tf.int64,
+    draws: Draws, key: Any, position: Any, integer: tf.DType = tf.int64
 ) -> Callable[[int], tf.Tensor]:
     """Builds a function that draws ranks, whose first K distinct ones are a batch.
 
@@ -42,22 +38,22 @@ def sequence(
     the draws.
 
     Args:
-      distribution: the distribution of one draw.
+      draws: the plan of the sequence and its constants.
       key: key of the stream.
       position: position in the stream.
-      plan: lengths of the parts.
       integer: dtype of the ranks: int64, or int32 if the catalog is small enough.
 
     Returns:
       A function from the length of the last part, `plan.few` or `plan.draws`, to integers
       `[plan.head + plan.tail + length]`. The shorter sequence is a prefix of the longer one.
     """
-    ranks = inverse(distribution, integer, plan.head)
+    plan, ranks = draws.plan, inverse(draws.table, integer)
     if not plan.head:
         return lambda last: ranks(uniforms(key, position, last), False)
-    head, rates = tf.range(plan.head, dtype=integer), head_probs(distribution.segments, plan.head)
+    head = tf.range(plan.head, dtype=integer)
+    rates = head_probs(draws.distribution.segments, plan.head)
 
-    def draws(last: int) -> tf.Tensor:
+    def with_head(last: int) -> tf.Tensor:
         lengths = [3 * PROPOSALS, plan.tail, plan.head, last]
         u = tf.split(uniforms(key, position, sum(lengths)), lengths)
         time = _gamma(plan.tail, u[0]) / (1.0 - plan.head_mass)
@@ -65,7 +61,7 @@ def sequence(
         arrived = u[2] >= tf.exp(-time * rates)
         return tf.concat([tail, tf.where(arrived, head, tail[0]), ranks(u[3], False)], 0)
 
-    return draws
+    return with_head
 
 
 def _gamma(shape: int, u: tf.Tensor) -> tf.Tensor:

@@ -71,10 +71,10 @@ def among(lists: IdLists, ids: torch.Tensor, rows: int) -> torch.Tensor:
     """
     ordered = ids.sort().values
     width = len(ordered)
-    place = torch.searchsorted(ordered, lists.ids.contiguous()).clamp(max=width - 1)
-    found = (ordered[place] == lists.ids).to(torch.int32)
-    marked = found.new_zeros(rows * width).index_add(0, lists.rows * width + place, found)
-    # Repeats of an id share the place of the first.
+    index = torch.searchsorted(ordered, lists.ids.contiguous()).clamp(max=width - 1)
+    found = (ordered[index] == lists.ids).to(torch.int32)
+    marked = found.new_zeros(rows * width).index_add(0, lists.rows * width + index, found)
+    # Repeats of an id share the index of the first.
     return marked.view(rows, width)[:, torch.searchsorted(ordered, ids)] > 0
 
 

@@ -3,9 +3,8 @@
 import numpy as np
 import torch
 
-from merlin_popsampler.core.distributions import Distribution
 from merlin_popsampler.core.segments import Segments
-from merlin_popsampler.core.tables import Line, inverse_table
+from merlin_popsampler.core.tables import InverseTable, Line
 
 from .constants import Constants
 
@@ -14,13 +13,11 @@ class InverseCDF(Constants):
     """Maps uniforms to ranks of the whole distribution, or to those behind a head.
 
     Args:
-      distribution: the distribution of one draw.
-      head: first rank behind the head; see `inverse_table`.
+      table: the constants of the map.
     """
 
-    def __init__(self, distribution: Distribution, head: int = 0) -> None:
+    def __init__(self, table: InverseTable) -> None:
         super().__init__()
-        table = inverse_table(distribution, head)
         self.table = table
         self._last_of_head = float(np.nextafter(table.head_columns, 0.0))
         if table.cuts is not None:
@@ -99,7 +96,7 @@ class Edges(Constants):
 class HeadProbs(Constants):
     """Computes the probabilities of the ranks `[0, count)` in one draw, float64 `[count]`.
 
-    They are computed for each batch, since for the race their number is that of the catalog.
+    They are computed for each batch, since arrival times need those of the whole catalog.
     """
 
     def __init__(self, segments: Segments, count: int, edges: Edges) -> None:

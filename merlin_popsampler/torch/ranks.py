@@ -2,74 +2,62 @@
 
 A batch of distinct draws is the first K distinct ranks of one sequence. The sequence consists of
 independent draws, or, if that takes fewer random numbers, of a head and draws. If the sequence
-would be about as long as the catalog, the race is used instead. It draws an exponential arrival
-time for every rank, and takes the K earliest, with the same distribution. Shapes are fixed, and the
+would be about as long as the catalog, an exponential arrival time is drawn for every rank instead,
+and the K earliest ranks are the batch, with the same distribution. Shapes are fixed, and the
 host never waits for the device.
 
 References:
   P. S. Efraimidis, P. G. Spirakis, "Weighted random sampling with a reservoir", Information
-  Processing Letters 97 (2006), section 2: the race.
+  Processing Letters 97 (2006), section 2: arrival times.
 """
 
 import math
 
 import torch
 
-from merlin_popsampler.core.checks import batch_size
-from merlin_popsampler.core.distributions import Distribution
-from merlin_popsampler.core.draw_plan import PROPOSALS, plan_draws, prefers_race
+from merlin_popsampler.core.draw_plan import PROPOSALS
+from merlin_popsampler.core.draws import Draws
 
 from .inverse_cdf import Edges, HeadProbs, InverseCDF
 from .philox import uniforms
 
 
-def make_draws(
-    distribution: Distribution, num_sampled: int, unique: bool, edges: Edges
-) -> torch.nn.Module:
+def draws_on_device(draws: Draws, edges: Edges) -> torch.nn.Module:
     """Builds the module that draws a batch of ranks.
 
     Args:
-      distribution: the distribution of one draw.
-      num_sampled: number of ranks; at most `distribution.size` if `unique`.
-      unique: whether the ranks are distinct (successive sampling) or independent.
+      draws: the algorithm and its constants.
       edges: the edges of the distribution's segments.
 
     Returns:
       A module. Its call takes key and position, int64 scalars on its device, and returns int64
       `[num_sampled]` in `[0, distribution.size)`. Equal keys and positions give equal draws.
       Different positions give independent draws.
-
-    Raises:
-      PopSamplerError: `num_sampled` is not a whole number in this range, or takes too many random
-        numbers.
     """
-    num_sampled = batch_size("max_num_samples", num_sampled, distribution.size, unique)
-    if not unique or num_sampled == 1:
-        return Independent(distribution, num_sampled)
-    return (Race if prefers_race(distribution, num_sampled) else FirstDistinct)(
-        distribution, num_sampled, edges
-    )
+    if not draws.distinct:
+        return Independent(draws)
+    return (EarliestArrivals if draws.by_arrival_times else FirstDistinct)(draws, edges)
 
 
 class Independent(torch.nn.Module):  # type: ignore[misc]
     """Draws independent ranks, which may repeat."""
 
-    def __init__(self, distribution: Distribution, num_sampled: int) -> None:
+    def __init__(self, draws: Draws) -> None:
         super().__init__()
-        self.num_sampled = num_sampled
-        self.inverse = InverseCDF(distribution)
+        self.num_sampled = draws.num_sampled
+        self.inverse = InverseCDF(draws.table)
 
     def forward(self, key: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
         return self.inverse(uniforms(key, position, self.num_sampled))
 
 
-class Race(torch.nn.Module):  # type: ignore[misc]
+class EarliestArrivals(torch.nn.Module):  # type: ignore[misc]
     """Draws an exponential time of rate p_i for each rank i, and returns the earliest ranks."""
 
-    def __init__(self, distribution: Distribution, num_sampled: int, edges: Edges) -> None:
+    def __init__(self, draws: Draws, edges: Edges) -> None:
         super().__init__()
-        self.num_sampled, self.size = num_sampled, distribution.size
-        self.rates = HeadProbs(distribution.segments, distribution.size, edges)
+        self.num_sampled, self.size = draws.num_sampled, draws.distribution.size
+        self.rates = HeadProbs(draws.distribution.segments, self.size, edges)
 
     def forward(self, key: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
         times = -torch.log(1.0 - uniforms(key, position, self.size)) / self.rates(key.device)
@@ -91,12 +79,11 @@ class FirstDistinct(torch.nn.Module):  # type: ignore[misc]
     the draws.
     """
 
-    def __init__(self, distribution: Distribution, num_sampled: int, edges: Edges) -> None:
+    def __init__(self, draws: Draws, edges: Edges) -> None:
         super().__init__()
-        self.num_sampled = num_sampled
-        self.plan = plan_draws(distribution, num_sampled)
-        self.inverse = InverseCDF(distribution, self.plan.head)
-        self.rates = HeadProbs(distribution.segments, self.plan.head, edges)
+        self.num_sampled, self.plan = draws.num_sampled, draws.plan
+        self.inverse = InverseCDF(draws.table)
+        self.rates = HeadProbs(draws.distribution.segments, self.plan.head, edges)
 
     def forward(self, key: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
         return first_distinct(self._sequence(key, position), self.num_sampled)
@@ -120,11 +107,11 @@ def first_distinct(draws: torch.Tensor, num_sampled: int) -> torch.Tensor:
     The first ranks of the catalog complete a sequence with too few distinct values.
     """
     draws = torch.cat([draws, torch.arange(num_sampled, device=draws.device)])
-    values, places = torch.sort(draws, stable=True)
+    values, indices = torch.sort(draws, stable=True)
     # Integers, since compiled code scatters bools one by one.
     changes = torch.ones_like(values)
     changes[1:] = values[1:] != values[:-1]
-    is_first = torch.empty_like(values).scatter(0, places, changes)
+    is_first = torch.empty_like(values).scatter(0, indices, changes)
     # Repeated values are scattered to index 0, and surplus first occurrences to the last index.
     order = (is_first.cumsum(0) * is_first).clamp(max=num_sampled + 1)
     return draws.new_empty(num_sampled + 2).scatter(0, order, draws)[1:-1]

@@ -11,6 +11,7 @@ from merlin_popsampler.contract.sampler_settings import (
     validate_seed,
 )
 from merlin_popsampler.core.domain import IdDomain, MappedIds, id_domain
+from merlin_popsampler.core.draws import make_draws
 from merlin_popsampler.core.expected_counts import build_expected_counts
 from merlin_popsampler.core.tables import probs_by_id
 from merlin_popsampler.errors import PopSamplerError
@@ -20,7 +21,7 @@ from .ids import as_dense_ids
 from .inverse_cdf import Edges
 from .mapped_ids import MappedIdsOnDevice
 from .rank_group import rank_to_draw_as
-from .ranks import make_draws
+from .ranks import draws_on_device
 from .stream import Stream
 
 
@@ -113,13 +114,14 @@ class PopularityBasedSampler(CatalogSampler, torch.nn.Module):  # type: ignore[m
         Raises:
           PopSamplerError: the number is out of range, or takes too many random numbers.
         """
-        draws = make_draws(self.distribution, value, self.unique, self._edges)
+        draws = make_draws(self.distribution, value, self.unique)
         expected_counts = ExpectedCountsOnDevice(
             build_expected_counts(self.distribution, draws.num_sampled, self.unique), self._edges
         )
         self._max_num_samples = draws.num_sampled
         device = self.stream.device
-        self._draws, self._expected_counts = draws.to(device), expected_counts.to(device)
+        self._draws = draws_on_device(draws, self._edges).to(device)
+        self._expected_counts = expected_counts.to(device)
 
     @property
     def seed(self) -> Optional[int]:
@@ -129,8 +131,8 @@ class PopularityBasedSampler(CatalogSampler, torch.nn.Module):  # type: ignore[m
     def sample_ids(self) -> torch.Tensor:
         """Draws the next batch, int64 `[max_num_samples]`, ids from `min_id` to `max_id`."""
         self._device()
-        place = self.stream.next_place(self._rank)
-        ids: torch.Tensor = self.domain.id(self._draws(*place))
+        key_and_position = self.stream.next_position(self._rank)
+        ids: torch.Tensor = self.domain.id(self._draws(*key_and_position))
         return ids
 
     def expected_count(self, ids: Any) -> torch.Tensor:

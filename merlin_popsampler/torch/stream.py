@@ -49,7 +49,7 @@ class Stream(torch.nn.Module):  # type: ignore[misc]
         device: torch.device = self._anchor.device
         return device
 
-    def next_place(self, rank: Optional[int]) -> Tuple[torch.Tensor, torch.Tensor]:
+    def next_position(self, rank: Optional[int]) -> Tuple[torch.Tensor, torch.Tensor]:
         """Takes the next batch from the stream, and returns its key and position.
 
         Args:
@@ -64,8 +64,8 @@ class Stream(torch.nn.Module):  # type: ignore[misc]
         take = torch.ops.merlin_popsampler.take
         if _is_exporting():  # an export rejects changes of tensors that are not buffers
             take = torch.ops.merlin_popsampler.take_exported
-        place = take(self.state, lanes, self.seed is not None, rank, self._rank_of_maker, 1)
-        position, _, key = place.unbind()
+        taken = take(self.state, lanes, self.seed is not None, rank, self._rank_of_maker, 1)
+        position, _, key = taken.unbind()
         return key, position
 
     def get_extra_state(self) -> torch.Tensor:
@@ -141,7 +141,7 @@ def _take(
 
     Args:
       state: `[position, unseeded, key]`, which is advanced.
-      _lanes: used only by `vmap`; see `next_place`.
+      _lanes: used only by `vmap`; see `next_position`.
       seeded: whether the stream has a seed.
       rank: the rank whose ids are drawn; None is that of the process.
       rank_of_maker: rank of the process that pickled the stream.
@@ -157,14 +157,14 @@ def _take(
         if not seeded:
             state[2].add_(state[1], alpha=seed_key(torch.initial_seed()))
             state[1].zero_()
-        place = state.clone()
+        taken = state.clone()
         state[0].add_(count)
     bits = own_bits(_rank(rank_of_maker if worker else None) if rank is None else rank)
     if worker is not None:
         bits ^= worker_bits(worker.seed)
     if bits:
-        place[2].bitwise_xor_(signed(bits))
-    return place
+        taken[2].bitwise_xor_(signed(bits))
+    return taken
 
 
 def _detach(state: torch.Tensor, seeded: bool) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from merlin_popsampler import PopSamplerError
 from merlin_popsampler.cli.column_report import read_column_report
-from merlin_popsampler.cli.inspect import draws_of_a_batch, summary
+from merlin_popsampler.cli.inspect import resolve_num_sampled, summary
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -32,11 +32,11 @@ def test_the_schema_alone_knows_the_curve(old):
     [(1, 1), (19, 1), (20, 2), (1000, 100), (9999, 999), (10_000, 1000), (10**9, 1000)],
 )
 def test_a_tenth_of_the_items_up_to_a_thousand(size, draws):
-    assert draws_of_a_batch(None, size) == draws
+    assert resolve_num_sampled(None, size) == draws
 
 
 def test_what_was_asked_for_up_to_all_items():
-    assert [draws_of_a_batch(wanted, 7) for wanted in (1, 7)] == [1, 7]
+    assert [resolve_num_sampled(wanted, 7) for wanted in (1, 7)] == [1, 7]
     for wanted in (0, 8):
         with pytest.raises(PopSamplerError, match="--num-sampled"):
-            draws_of_a_batch(wanted, 7)
+            resolve_num_sampled(wanted, 7)

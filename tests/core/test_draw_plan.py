@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from merlin_popsampler.core.distributions import Empirical, LogUniform, Uniform
-from merlin_popsampler.core.draw_plan import plan_draws, prefers_race
+from merlin_popsampler.core.draw_plan import plan_draws
 from merlin_popsampler.core.popularity_curve import PopularityCurve
 from merlin_popsampler.errors import PopSamplerError
 
@@ -44,13 +44,12 @@ def steep(heads, tail, distortion):
 
 @pytest.mark.parametrize("distortion", [1.5, 3.5])
 @pytest.mark.parametrize("num_sampled", [2, 5, 6, 100, 2000, 100_004])
-def test_ids_that_practically_never_arrive_are_raced(distortion, num_sampled):
+def test_ids_that_practically_never_arrive_take_too_many_draws(distortion, num_sampled):
     distribution = steep(5, 10**5, distortion)
     assert plan_draws(distribution, num_sampled).length > distribution.size
-    assert prefers_race(distribution, num_sampled)
 
 
-def test_what_neither_draws_nor_a_race_can_do_is_refused():
+def test_what_neither_draws_nor_arrival_times_can_do_is_refused():
     distribution = steep(5, 3 * 10**9, 3.5)
     for num_sampled in (6, 10**6):
         with pytest.raises(PopSamplerError, match=f"{num_sampled} distinct ids.*unique=False"):
@@ -58,7 +57,6 @@ def test_what_neither_draws_nor_a_race_can_do_is_refused():
     with pytest.raises(PopSamplerError, match="distinct ids"):
         plan_draws(Uniform(2**31), 2**31)
     assert plan_draws(Uniform(2**40), 10**6).length < 2 * 10**6
-    assert prefers_race(LogUniform(10**6), 10**6)
 
 
 @pytest.mark.parametrize(
@@ -96,14 +94,3 @@ def _draws_needed(distribution, num_sampled, rng):
 def test_no_head_where_its_time_would_be_too_uncertain():
     """The head holds nearly all of the mass: few draws of the tail would tell the time."""
     assert plan_draws(FLAT_HEAD, 5900).head == 0
-
-
-@pytest.mark.parametrize("distribution", [LogUniform(400), Uniform(400), LogUniform(2), Uniform(1)])
-def test_a_large_part_of_the_catalog_is_raced(distribution):
-    assert prefers_race(distribution, distribution.size)
-    assert prefers_race(distribution, max(1, distribution.size * 7 // 8))
-
-
-def test_a_small_part_is_not():
-    assert not prefers_race(LogUniform(10**6), 100_000)
-    assert not prefers_race(Uniform(400), 100)

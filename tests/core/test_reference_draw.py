@@ -9,10 +9,12 @@ from scipy import stats
 
 from merlin_popsampler.core import reference_draw
 from merlin_popsampler.core.distributions import Empirical, LogUniform, Uniform
-from merlin_popsampler.core.draw_plan import DrawPlan, plan_draws
+from merlin_popsampler.core.draw_plan import DrawPlan
+from merlin_popsampler.core.draws import Draws, make_draws
 from merlin_popsampler.core.expected_counts import inclusion_probability
 from merlin_popsampler.core.popularity_curve import PopularityCurve
-from merlin_popsampler.core.reference_draw import draw_ranks, first_distinct, race, sequence
+from merlin_popsampler.core.reference_draw import draw_ranks, first_distinct
+from merlin_popsampler.core.tables import inverse_table
 from tests.support import golden_draws
 from tests.support import statistics_checks as checks
 from tests.support.distribution_examples import DISTRIBUTIONS, LARGE
@@ -24,21 +26,19 @@ FALLING = Empirical(PopularityCurve.from_counts([9, 9, 4, 2, 2, 1]))
 
 def batches_of(distribution, num_sampled, count, key=11):
     """`count` consecutive batches of unique ranks, `[count, num_sampled]`."""
-    return np.stack([draw_ranks(distribution, key, i, num_sampled) for i in range(count)])
+    draws = make_draws(distribution, num_sampled)
+    return np.stack([draw_ranks(draws, key, i) for i in range(count)])
 
 
-def by_plan(plan):
-    """A way of drawing unique ranks: by a plan made by hand."""
-
-    def draw(distribution, position, num_sampled):
-        return first_distinct(sequence(distribution, plan, 11, position), num_sampled)
-
-    return draw
+def independent(distribution, num_sampled):
+    """One batch of independent ranks."""
+    return draw_ranks(make_draws(distribution, num_sampled, unique=False), 5, 0)
 
 
-def by_race(distribution, position, num_sampled):
-    uniforms = reference_draw.random_uniforms(11, position, distribution.size)
-    return race(distribution, uniforms, num_sampled)
+def by_plan(distribution, num_sampled, plan, by_arrival_times=False):
+    """Draws of unique ranks by a plan made by hand."""
+    table = inverse_table(distribution, plan.head)
+    return Draws(distribution, num_sampled, plan, table, True, by_arrival_times)
 
 
 PLAIN = DrawPlan(0, 0.0, 0, 120, 120)
@@ -48,7 +48,7 @@ PLAIN = DrawPlan(0, 0.0, 0, 120, 120)
 def test_golden_draws(case):
     name, num_sampled, kind = case.split()
     distribution = golden_draws.DISTRIBUTIONS[name]
-    ranks = draw_ranks(distribution, 17, 3, int(num_sampled), unique=kind == "unique")
+    ranks = draw_ranks(make_draws(distribution, int(num_sampled), kind == "unique"), 17, 3)
     assert ranks[:8].tolist() == golden_draws.GOLDEN[case]["first"]
     digest = hashlib.sha256(ranks.astype("<i8").tobytes()).hexdigest()
     assert digest == golden_draws.GOLDEN[case]["sha256"]
@@ -60,7 +60,7 @@ def test_golden_draws(case):
 @pytest.mark.parametrize("name", sorted(DISTRIBUTIONS))
 def test_independent_draws_follow_the_distribution(name):
     distribution = DISTRIBUTIONS[name]
-    ranks = draw_ranks(distribution, 5, 0, 400_000, unique=False)
+    ranks = independent(distribution, 400_000)
     assert checks.follows(ranks, distribution.probs())
 
 
@@ -68,25 +68,25 @@ def test_independent_draws_follow_the_distribution(name):
 def test_the_check_refuses_wrong_distributions(wrong, rng):
     ranks = checks.draw(checks.WRONG_DISTRIBUTIONS[wrong](30), 400_000, rng)
     assert not checks.follows(ranks, checks.log_uniform(30))
-    right = draw_ranks(LogUniform(30), 5, 0, 400_000, unique=False)
+    right = independent(LogUniform(30), 400_000)
     assert checks.follows(right, checks.log_uniform(30))
     assert not checks.follows(right, checks.WRONG_DISTRIBUTIONS[wrong](30))
 
 
 @pytest.mark.parametrize("distribution", [LogUniform(8), LogUniform(32), Uniform(32)], ids=repr)
 def test_every_rank_of_a_small_catalog_is_drawn(distribution):
-    ranks = draw_ranks(distribution, 5, 0, 20_000, unique=False)
+    ranks = independent(distribution, 20_000)
     assert set(ranks) == set(range(distribution.size))
 
 
 @pytest.mark.parametrize("size", [10**8, 10**9, 2**31 + 5])
 def test_the_tail_of_huge_catalogs(size):
     """Octave by octave, evenly inside the last one, and no gaps between neighbours."""
-    ranks = draw_ranks(LogUniform(size), 5, 0, 1_000_000, unique=False)
+    ranks = independent(LogUniform(size), 1_000_000)
     assert checks.covers_octaves(ranks, size)
     assert checks.reaches_odd_and_even(ranks, above=size // 2)
     assert checks.collides_seldom(ranks, size // 2, size)
-    shorter = draw_ranks(LogUniform(size - size // 20), 5, 0, 1_000_000, unique=False)
+    shorter = independent(LogUniform(size - size // 20), 1_000_000)
     assert not checks.covers_octaves(shorter, size)
 
 
@@ -101,13 +101,13 @@ def test_single_precision_uniforms_are_refused(size, rng):
 # ------------------------------------------------------------------ unique
 
 
-@pytest.mark.parametrize("draw", [by_plan(PLAIN), by_race], ids=["draws", "race"])
+@pytest.mark.parametrize("by_arrival_times", [False, True])
 @pytest.mark.parametrize("size, num_sampled", [(4, 2), (5, 3), (6, 5)])
-def test_ordered_samples_against_enumeration(draw, size, num_sampled):
+def test_ordered_samples_against_enumeration(by_arrival_times, size, num_sampled):
     """Not the sets alone: the order of arrival is that of successive sampling too."""
     chances = dict(enumerate_sequences(log_uniform_probs(size), num_sampled))
-    distribution = LogUniform(size)
-    found = Counter(tuple(draw(distribution, i, num_sampled).tolist()) for i in range(8000))
+    drawn = by_plan(LogUniform(size), num_sampled, PLAIN, by_arrival_times)
+    found = Counter(tuple(draw_ranks(drawn, 11, i).tolist()) for i in range(8000))
     names = sorted(chances)
     assert set(found) <= set(names)
     draws = np.repeat(np.arange(len(names)), [found[name] for name in names])
@@ -124,10 +124,10 @@ def test_a_separate_head_against_enumeration(distribution, head, tail):
     """Every set of 4 of 6 ranks is as frequent as successive sampling makes it."""
     tail = min(tail, 4 - head)
     plan = DrawPlan(head, float(distribution.probs()[:head].sum()), tail, 120, 120)
-    draw, chances = by_plan(plan), Counter()
+    drawn, chances = by_plan(distribution, 4, plan), Counter()
     for ranks, chance in enumerate_sequences(distribution.probs(), 4):
         chances[frozenset(ranks)] += chance
-    found = Counter(frozenset(draw(distribution, i, 4).tolist()) for i in range(8000))
+    found = Counter(frozenset(draw_ranks(drawn, 11, i).tolist()) for i in range(8000))
     names = sorted(chances, key=sorted)
     draws = np.repeat(np.arange(len(names)), [found[name] for name in names])
     assert len(draws) == 8000
@@ -139,7 +139,8 @@ def test_enumeration_refuses_a_head_at_a_fixed_time(monkeypatch):
     monkeypatch.setattr(reference_draw, "gamma", lambda shape, _: float(shape))
     distribution = LogUniform(6)
     plan = DrawPlan(3, float(distribution.probs()[:3].sum()), 1, 120, 120)
-    batches = np.stack([by_plan(plan)(distribution, i, 4) for i in range(20_000)])
+    drawn = by_plan(distribution, 4, plan)
+    batches = np.stack([draw_ranks(drawn, 11, i) for i in range(20_000)])
     assert not checks.includes(batches, enumerate_inclusion(distribution.probs(), 4))
 
 
@@ -180,12 +181,10 @@ def test_inclusion_with_a_head_as_planned(name, monkeypatch):
         "log_uniform": LogUniform(3000),
         "empirical": Empirical(PopularityCurve.from_counts(10**6 // np.arange(1, 3001), 60)),
     }[name]
-    plan_draws.cache_clear()
-    plan = plan_draws(distribution, 500)
+    plan = make_draws(distribution, 500).plan
     assert plan.head > 10
     assert plan.length < 3000
     batches = batches_of(distribution, 500, 1500)
-    plan_draws.cache_clear()
     assert checks.includes(batches, inclusion_probability(distribution, 500, distribution.probs()))
 
 
@@ -195,7 +194,7 @@ def test_inclusion_with_a_head_as_planned(name, monkeypatch):
 def test_a_planned_head_at_full_size(distribution):
     """Expected counts over the whole catalog, in bands of ranks: the right sum in every one."""
     num, batches = 12_000, 40
-    assert plan_draws(distribution, num).head
+    assert make_draws(distribution, num).plan.head
     chance = inclusion_probability(distribution, num, distribution.probs())
     ranks = batches_of(distribution, num, batches).ravel()
     edges = np.unique(np.geomspace(1, distribution.size + 1, 40).astype(np.int64)) - 1
@@ -221,7 +220,7 @@ def test_rare_ids_are_drawn_where_they_must_be(name):
 def test_rare_ids_of_a_long_catalog(unique):
     """A head of ten, a middle of a thousand at 1e-9 of it, a tail at 1e-18."""
     steps = PopularityCurve.from_counts([10**9] * 10 + [10**6] * 1000 + [10**3] * 10**5, 256)
-    ranks = draw_ranks(Empirical(steps, 3.0), 5, 0, 500, unique)
+    ranks = draw_ranks(make_draws(Empirical(steps, 3.0), 500, unique), 5, 0)
     head, middle = np.sum(ranks < 10), np.sum((ranks >= 10) & (ranks < 1010))
     assert (head, middle) == ((10, 490) if unique else (500, 0))
 
@@ -229,7 +228,7 @@ def test_rare_ids_of_a_long_catalog(unique):
 @pytest.mark.parametrize("name", sorted(DISTRIBUTIONS))
 @pytest.mark.parametrize("num_sampled", [1, 2, 40, 399, 400])
 def test_exactly_so_many_distinct_ranks(name, num_sampled):
-    ranks = draw_ranks(DISTRIBUTIONS[name], 5, 0, num_sampled)
+    ranks = draw_ranks(make_draws(DISTRIBUTIONS[name], num_sampled), 5, 0)
     assert len(set(ranks)) == len(ranks) == num_sampled
     assert ranks.dtype == np.int64
     assert ranks.min() >= 0 and ranks.max() < 400

@@ -49,11 +49,6 @@ def test_uniforms_become_ranks_in_proportion(name, head_segment, behind):
     assert np.abs(counts - probs).max() < 2 * (1 + len(distribution.segments.starts)) / len(GRID)
 
 
-def test_tables_are_made_once_for_equal_distributions():
-    assert inverse_table(LogUniform(77), 3) is inverse_table(LogUniform(77), 3)
-    assert inverse_table(LogUniform(77), 3) is not inverse_table(LogUniform(78), 3)
-
-
 def test_a_table_of_256_segments_is_short():
     distribution = Empirical(
         PopularityCurve.from_counts((1e9 / np.arange(1, 10**6)).astype(np.int64))

@@ -2,7 +2,7 @@
 
 from merlin_popsampler.cli.column_report import read_column_report
 from merlin_popsampler.cli.compare import drift
-from merlin_popsampler.cli.inspect import draws_of_a_batch
+from merlin_popsampler.cli.inspect import resolve_num_sampled
 from merlin_popsampler.cli.pictures import plot
 from tests.messages.things import data
 from tests.support.messages import Entry
@@ -18,8 +18,8 @@ TABLE = {
     "cli.inspect": [
         Entry(
             "Pass fewer, or leave it out",
-            lambda _: draws_of_a_batch(4, 3),
-            [lambda _: draws_of_a_batch(3, 3), lambda _: draws_of_a_batch(None, 3)],
+            lambda _: resolve_num_sampled(4, 3),
+            [lambda _: resolve_num_sampled(3, 3), lambda _: resolve_num_sampled(None, 3)],
         ),
     ],
     "cli.compare": [

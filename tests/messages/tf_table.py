@@ -17,10 +17,10 @@ from merlin_popsampler.tf.merlin_interfaces import check_no_squeeze
 from merlin_popsampler.tf.merlin_models.item_features import ItemFeatures, required
 from merlin_popsampler.tf.monitor import SamplingMonitor
 from merlin_popsampler.tf.negatives import InBatch, Mixture
-from merlin_popsampler.tf.ranks import draw_ranks
 from merlin_popsampler.tf.sampled_softmax import SampledSoftmax
 from merlin_popsampler.tf.sampler import PopularityBasedSampler
 from tests.messages.things import schema
+from tests.support.draws import draw_ranks
 from tests.support.item_tables import frame_of, schema_of, table_of
 from tests.support.messages import Entry
 

@@ -1,8 +1,30 @@
 """Batches of draws, many at once, and how many a sampler has drawn."""
 
+import functools
+from dataclasses import replace
+
 import tensorflow as tf
 
-from merlin_popsampler.tf.ranks import draw_ranks
+from merlin_popsampler.core.draws import make_draws
+from merlin_popsampler.tf import ranks
+
+ARRIVALS = "arrival times"
+"""Forces arrival times, as the names of TensorFlow's algorithms force a sequence."""
+
+
+@functools.lru_cache(maxsize=None)
+def _draws(distribution, num_sampled, unique, algorithm):
+    draws = make_draws(distribution, num_sampled, unique)
+    if algorithm == "auto":
+        return draws
+    return replace(draws, by_arrival_times=algorithm == ARRIVALS)
+
+
+def draw_ranks(distribution, key, position, num_sampled, unique=True, algorithm="auto"):
+    """A batch of a distribution, int64 `[num_sampled]`."""
+    draws = _draws(distribution, num_sampled, unique, algorithm)
+    algorithm = "auto" if algorithm == ARRIVALS else algorithm
+    return ranks.draw_ranks(draws, key, position, algorithm)
 
 
 def batches_of(distribution, num_sampled, count, algorithm, unique=True, key=11):

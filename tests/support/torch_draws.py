@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from merlin_popsampler.core import draws
 from merlin_popsampler.torch import ranks
 from merlin_popsampler.torch.inverse_cdf import Edges
 from tests.support.golden_samplers import BATCHES
@@ -12,22 +13,23 @@ TRUE_IDS = torch.tensor([[3, 4], [402, 0]])
 
 def make_draws(distribution, num_sampled, unique):
     """The module that a sampler draws by."""
-    return ranks.make_draws(distribution, num_sampled, unique, Edges(distribution.segments))
+    description = draws.make_draws(distribution, num_sampled, unique)
+    return ranks.draws_on_device(description, Edges(distribution.segments))
 
 
 def way(kind, distribution, num_sampled):
     """A module of one of the classes that draw distinct ranks."""
-    return kind(distribution, num_sampled, Edges(distribution.segments))
+    return kind(draws.make_draws(distribution, num_sampled), Edges(distribution.segments))
 
 
-def batches_of(draws, count, key=11):
+def batches_of(module, count, key=11):
     """`count` consecutive batches of a module of `ranks`, `[count, num_sampled]`."""
     positions = torch.arange(count)
-    return torch.vmap(draws, in_dims=(None, 0))(torch.tensor(key), positions).numpy()
+    return torch.vmap(module, in_dims=(None, 0))(torch.tensor(key), positions).numpy()
 
 
-def batch_of(draws, key=5, position=0):
-    return draws(torch.tensor(key), torch.tensor(position)).numpy()
+def batch_of(module, key=5, position=0):
+    return module(torch.tensor(key), torch.tensor(position)).numpy()
 
 
 def drawn_by(function, batches=BATCHES, device="cpu"):

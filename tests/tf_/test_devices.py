@@ -9,8 +9,8 @@ from merlin_popsampler.core.distributions import Empirical, LogUniform, Uniform
 from merlin_popsampler.core.expected_counts import build_expected_counts
 from merlin_popsampler.core.popularity_curve import PopularityCurve
 from merlin_popsampler.tf.expected_counts import expected_count
-from merlin_popsampler.tf.ranks import draw_ranks
 from merlin_popsampler.tf.sampler import PopularityBasedSampler
+from tests.support.draws import ARRIVALS, draw_ranks
 
 DISTRIBUTIONS = {
     "log_uniform": LogUniform(10**6),
@@ -110,7 +110,7 @@ def _is_type(op, name):
 @pytest.mark.parametrize("name", sorted(DISTRIBUTIONS))
 @pytest.mark.parametrize(
     "num_sampled, unique, algorithm",
-    [(500, True, "sort"), (20_000, True, "sort"), (500, True, "race"), (500, False, "auto")],
+    [(500, True, "sort"), (20_000, True, "sort"), (500, True, ARRIVALS), (500, False, "auto")],
 )
 def test_every_op_runs_on_a_gpu(name, num_sampled, unique, algorithm):
     distribution = LARGE[name] if num_sampled > 500 else DISTRIBUTIONS[name]
@@ -148,9 +148,9 @@ def test_taking_a_batch_from_the_stream_runs_on_a_gpu(seed):
 
 
 @pytest.mark.parametrize("name", sorted(DISTRIBUTIONS))
-@pytest.mark.parametrize("algorithm", ["auto", "sort", "race"])
+@pytest.mark.parametrize("algorithm", ["auto", "sort", ARRIVALS])
 def test_compiles_under_xla(name, algorithm):
-    distribution = DISTRIBUTIONS[name] if algorithm != "race" else LogUniform(2000)
+    distribution = DISTRIBUTIONS[name] if algorithm != ARRIVALS else LogUniform(2000)
     step, signature = whole_sampler(distribution, 500, True, algorithm)
     compiled = tf.function(step, input_signature=signature, jit_compile=True)
     arguments = (

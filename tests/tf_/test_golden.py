@@ -7,9 +7,9 @@ import pytest
 import tensorflow as tf
 
 from merlin_popsampler.tf.logits import Candidates, contrastive_logits, cross_entropy
-from merlin_popsampler.tf.ranks import draw_ranks
 from merlin_popsampler.tf.sampler import PopularityBasedSampler
 from tests.support import golden_loss
+from tests.support.draws import draw_ranks
 from tests.support.golden_draws import DISTRIBUTIONS, GOLDEN
 from tests.support.golden_samplers import BATCHES, CASES, sampler_of, summary
 from tests.support.golden_samplers import GOLDEN as GOLDEN_SAMPLERS

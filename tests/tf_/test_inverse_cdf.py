@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from merlin_popsampler.core.distributions import Empirical, LogUniform, Uniform
 from merlin_popsampler.core.popularity_curve import PopularityCurve
+from merlin_popsampler.core.tables import inverse_table
 from merlin_popsampler.tf.inverse_cdf import head_probs, inverse, segment
 from tests.support import distribution_examples
 
@@ -30,7 +31,7 @@ def test_the_share_of_uniforms_of_every_rank(name, steps_of_head):
     head = min(steps_of_head, distribution.size - 1)
     if isinstance(distribution, Empirical):
         head = int(distribution.segments.starts[min(steps_of_head, len(distribution.steps) - 1)])
-    ranks = inverse(distribution, head=head)
+    ranks = inverse(inverse_table(distribution, head))
     for behind in (False, True):
         counts = np.bincount(ranks(tf.constant(GRID), behind), minlength=distribution.size)
         probs = distribution.probs()
@@ -49,7 +50,8 @@ def test_the_share_of_uniforms_of_every_rank(name, steps_of_head):
 @pytest.mark.parametrize("head", [0, 9])
 def test_the_ends_of_the_uniforms(uniform, distribution, head):
     for behind in (False, True):
-        rank = int(inverse(distribution, head=head)(tf.constant([uniform], tf.float64), behind)[0])
+        ranks = inverse(inverse_table(distribution, head))
+        rank = int(ranks(tf.constant([uniform], tf.float64), behind)[0])
         first = head if behind else 0
         assert first <= rank < distribution.size
         if not isinstance(distribution, Empirical):  # whose columns are in no order
@@ -58,7 +60,8 @@ def test_the_ends_of_the_uniforms(uniform, distribution, head):
 
 @pytest.mark.parametrize("name", sorted(DISTRIBUTIONS))
 def test_integers_of_both_widths(name):
-    narrow, wide = (inverse(DISTRIBUTIONS[name], dtype) for dtype in (tf.int32, tf.int64))
+    table = inverse_table(DISTRIBUTIONS[name])
+    narrow, wide = (inverse(table, dtype) for dtype in (tf.int32, tf.int64))
     uniforms = tf.constant(GRID[::999])
     assert narrow(uniforms, False).dtype == tf.int32
     assert wide(uniforms, False).dtype == tf.int64

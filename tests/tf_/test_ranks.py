@@ -1,5 +1,7 @@
 """TensorFlow draws the ranks of `core.reference_draw`, in every algorithm, mode and trace."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -7,21 +9,19 @@ import tensorflow as tf
 from merlin_popsampler import PopSamplerError
 from merlin_popsampler.core import reference_draw
 from merlin_popsampler.core.distributions import LogUniform
-from merlin_popsampler.tf.ranks import draw_ranks
+from merlin_popsampler.core.draws import make_draws
 from tests.support.distribution_examples import DISTRIBUTIONS, LARGE
-from tests.support.draws import batches_of
+from tests.support.draws import ARRIVALS, batches_of, draw_ranks
 from tests.support.expected_count_checks import STEEP, steep
 
 DISTINCT = ("host", "sort", "hash")
-ALGORITHMS = (*DISTINCT, "race")
+ALGORITHMS = (*DISTINCT, ARRIVALS)
 
 
-def expected(distribution, num_sampled, count, unique=True):
+def expected(distribution, num_sampled, count, unique=True, **changes):
     """`count` consecutive batches of the reference."""
-    return [
-        reference_draw.draw_ranks(distribution, 11, i, num_sampled, unique).tolist()
-        for i in range(count)
-    ]
+    draws = replace(make_draws(distribution, num_sampled, unique), **changes)
+    return [reference_draw.draw_ranks(draws, 11, i).tolist() for i in range(count)]
 
 
 @pytest.mark.parametrize("unique", [False, True])
@@ -35,14 +35,12 @@ def test_batches_are_the_reference(name, num_sampled, unique):
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("name", ["log_uniform", "empirical"])
-def test_each_algorithm_is_the_reference(algorithm, name, monkeypatch):
+def test_each_algorithm_is_the_reference(algorithm, name):
     """Each is asked for by itself, whatever the plan prefers."""
     distribution = DISTRIBUTIONS[name]
-    monkeypatch.setattr(reference_draw, "prefers_race", lambda *_: algorithm == "race")
-    found = batches_of(distribution, 40, 30, algorithm)
-    assert found.tolist() == expected(distribution, 40, 30)
-    monkeypatch.setattr(reference_draw, "prefers_race", lambda *_: algorithm != "race")
-    assert found.tolist() != expected(distribution, 40, 30)
+    found = batches_of(distribution, 40, 30, algorithm).tolist()
+    assert found == expected(distribution, 40, 30, by_arrival_times=algorithm == ARRIVALS)
+    assert found != expected(distribution, 40, 30, by_arrival_times=algorithm != ARRIVALS)
 
 
 @pytest.mark.parametrize("name", STEEP)
@@ -58,10 +56,10 @@ def test_batches_of_steep_distributions_are_the_reference(name):
 
 @pytest.mark.parametrize("name", sorted(DISTRIBUTIONS))
 @pytest.mark.parametrize("num_sampled", [7, 60, 12_000])
-def test_the_same_ranks_in_every_algorithm_and_mode(name, num_sampled, monkeypatch):
+def test_the_same_ranks_in_every_algorithm_and_mode(name, num_sampled):
     distribution = DISTRIBUTIONS[name] if num_sampled < 100 else LARGE[name]
-    monkeypatch.setattr(reference_draw, "prefers_race", lambda *_: False)
-    ranks = reference_draw.draw_ranks(distribution, 5, 9, num_sampled).tolist()
+    draws = replace(make_draws(distribution, num_sampled), by_arrival_times=False)
+    ranks = reference_draw.draw_ranks(draws, 5, 9).tolist()
     position = tf.constant(9, tf.int64)
     for algorithm in DISTINCT:
 
@@ -75,7 +73,7 @@ def test_the_same_ranks_in_every_algorithm_and_mode(name, num_sampled, monkeypat
 
 
 @pytest.mark.parametrize("unique, num_sampled", [(False, 50), (True, 390)])
-def test_independent_draws_and_races_compile(unique, num_sampled):
+def test_independent_draws_and_arrival_times_compile(unique, num_sampled):
     def traced(place):
         return draw_ranks(DISTRIBUTIONS["empirical"], 5, place, num_sampled, unique)
 

@@ -14,9 +14,8 @@ tf = pytest.importorskip("tensorflow")
 
 from merlin_popsampler.distributions import LogUniform
 from merlin_popsampler.tf import stream
-from merlin_popsampler.tf.ranks import draw_ranks
 from merlin_popsampler.tf.sampler import PopularityBasedSampler
-from tests.support.draws import batches_drawn
+from tests.support.draws import batches_drawn, draw_ranks
 from tests.support.processes import run_python, run_two_workers
 
 ROOT = Path(__file__).parents[2]

@@ -9,7 +9,7 @@ import pytest
 tf = pytest.importorskip("tensorflow")
 
 from merlin_popsampler.core.expected_counts import build_expected_counts
-from merlin_popsampler.tf.ranks import draw_ranks
+from tests.support.draws import draw_ranks
 from tests.support.tails import (
     FEWEST,
     TAILS,

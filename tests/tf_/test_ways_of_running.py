@@ -10,7 +10,7 @@ tf = pytest.importorskip("tensorflow")
 from merlin_popsampler import PopSamplerError
 from merlin_popsampler.tf.sampled_softmax import SampledSoftmax
 from merlin_popsampler.tf.sampler import PopularityBasedSampler
-from tests.support.draws import batches_drawn, many_batches
+from tests.support.draws import ARRIVALS, batches_drawn, draw_ranks, many_batches
 from tests.support.processes import run_python
 
 
@@ -83,10 +83,9 @@ def test_a_session_draws_a_new_batch_at_each_step():
     np.testing.assert_allclose(found, sampler().expected_count([0, 3, 402, 500]), rtol=1e-6)
 
 
-@pytest.mark.parametrize("algorithm", ["host", "sort", "hash", "race"])
+@pytest.mark.parametrize("algorithm", ["host", "sort", "hash", ARRIVALS])
 def test_every_algorithm_in_a_session(algorithm):
     from merlin_popsampler.distributions import LogUniform
-    from merlin_popsampler.tf.ranks import draw_ranks
 
     expected = draw_ranks(LogUniform(400), 5, 9, 60, algorithm=algorithm).numpy().tolist()
     with tf.Graph().as_default():

@@ -6,6 +6,7 @@ import torch
 
 from merlin_popsampler.core.distributions import Empirical, LogUniform, Uniform
 from merlin_popsampler.core.popularity_curve import PopularityCurve
+from merlin_popsampler.core.tables import inverse_table
 from merlin_popsampler.torch.inverse_cdf import Edges, HeadProbs, InverseCDF
 from tests.support import distribution_examples
 
@@ -31,7 +32,7 @@ def test_the_share_of_uniforms_of_every_rank(name, steps_of_head):
     head = min(steps_of_head, distribution.size - 1)
     if isinstance(distribution, Empirical):
         head = int(distribution.segments.starts[min(steps_of_head, len(distribution.steps) - 1)])
-    ranks = InverseCDF(distribution, head=head)
+    ranks = InverseCDF(inverse_table(distribution, head))
     for behind in (False, True):
         counts = np.bincount(ranks(GRID, behind), minlength=distribution.size)
         probs = distribution.probs()
@@ -51,7 +52,7 @@ def test_the_share_of_uniforms_of_every_rank(name, steps_of_head):
 def test_the_ends_of_the_uniforms(uniform, name, head):
     distribution = HUGE[name]
     for behind in (False, True):
-        (rank,) = InverseCDF(distribution, head)(
+        (rank,) = InverseCDF(inverse_table(distribution, head))(
             torch.tensor([uniform], dtype=torch.float64), behind
         ).tolist()
         first = head if behind else 0

@@ -1,5 +1,7 @@
 """PyTorch draws the ranks of `core.reference_draw`, in every way of drawing."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,18 +10,17 @@ from merlin_popsampler import PopSamplerError
 from merlin_popsampler.core import reference_draw
 from merlin_popsampler.core.distributions import LogUniform
 from merlin_popsampler.core.draw_plan import plan_draws
-from merlin_popsampler.torch.ranks import FirstDistinct, Race, first_distinct, gamma
+from merlin_popsampler.core.draws import make_draws as describe_draws
+from merlin_popsampler.torch.ranks import EarliestArrivals, FirstDistinct, first_distinct, gamma
 from tests.support.distribution_examples import DISTRIBUTIONS, LARGE
 from tests.support.expected_count_checks import STEEP, steep
 from tests.support.torch_draws import batch_of, batches_of, make_draws, way
 
 
-def expected(distribution, num_sampled, count, unique=True):
+def expected(distribution, num_sampled, count, unique=True, **changes):
     """`count` consecutive batches of the reference."""
-    return [
-        reference_draw.draw_ranks(distribution, 11, i, num_sampled, unique).tolist()
-        for i in range(count)
-    ]
+    draws = replace(describe_draws(distribution, num_sampled, unique), **changes)
+    return [reference_draw.draw_ranks(draws, 11, i).tolist() for i in range(count)]
 
 
 @pytest.mark.parametrize("unique", [False, True])
@@ -41,15 +42,14 @@ def test_batches_of_large_catalogs_are_the_reference(name, num_sampled):
     assert batches_of(draws, 2).tolist() == expected(LARGE[name], num_sampled, 2)
 
 
-@pytest.mark.parametrize("kind", [FirstDistinct, Race])
-def test_each_way_is_the_reference(kind, monkeypatch):
+@pytest.mark.parametrize("kind", [FirstDistinct, EarliestArrivals])
+def test_each_way_is_the_reference(kind):
     """Each is asked for by itself, whatever the plan prefers."""
     distribution = DISTRIBUTIONS["empirical"]
-    monkeypatch.setattr(reference_draw, "prefers_race", lambda *_: kind is Race)
-    found = batches_of(way(kind, distribution, 40), 20)
-    assert found.tolist() == expected(distribution, 40, 20)
-    monkeypatch.setattr(reference_draw, "prefers_race", lambda *_: kind is not Race)
-    assert found.tolist() != expected(distribution, 40, 20)
+    found = batches_of(way(kind, distribution, 40), 20).tolist()
+    by_arrival_times = kind is EarliestArrivals
+    assert found == expected(distribution, 40, 20, by_arrival_times=by_arrival_times)
+    assert found != expected(distribution, 40, 20, by_arrival_times=not by_arrival_times)
 
 
 @pytest.mark.parametrize("name", STEEP)

@@ -19,7 +19,7 @@ _TYPES = {"string": pa.large_string(), "bytes": pa.large_binary()}
 
 
 def to_arrow(keys: pd.Series, kind: Optional[KeyType], column: str) -> pa.Array:
-    """Canonical keys of a kind, None for nulls alone, as an array.
+    """Converts canonical keys to an Arrow array; their type is None if all are null.
 
     Raises:
       PopSamplerError: keys that no file holds.
@@ -44,7 +44,7 @@ def in_one_type(
     kind: Optional[KeyType],
     column: str,
 ) -> List[pa.Array]:
-    """Arrays of keys in the type that holds all of them.
+    """Casts arrays of keys to the type that holds all of them.
 
     Args:
       keys: the arrays.
@@ -65,7 +65,7 @@ def in_one_type(
 
 
 def totals(keys: Sequence[pa.Array], sizes: Optional[Ints] = None) -> Tuple[List[pa.Array], Ints]:
-    """Distinct rows of keys, in no particular order, and what is counted of each.
+    """Returns distinct rows of keys, in no particular order, and the total count of each.
 
     Args:
       keys: an array for each key column.
@@ -91,7 +91,7 @@ def totals(keys: Sequence[pa.Array], sizes: Optional[Ints] = None) -> Tuple[List
 
 
 def ascending(keys: Sequence[pa.Array]) -> Ints:
-    """Places of the rows in ascending order: nulls first, then strings by code point."""
+    """Sorts rows, and returns their positions: nulls first, then strings by code point."""
     if len(keys) == 1 and _is_number(keys[0]):
         return np.argsort(keys[0].to_numpy(), kind="stable")
     named = {str(number): _sortable(part) for number, part in enumerate(keys)}
@@ -100,18 +100,18 @@ def ascending(keys: Sequence[pa.Array]) -> Ints:
         sort_keys=[(name, "ascending") for name in named],
         null_placement="at_start",
     )
-    places: Ints = order.to_numpy().astype(np.int64)
-    return places
+    rows: Ints = order.to_numpy().astype(np.int64)
+    return rows
 
 
 def _is_number(keys: pa.Array) -> bool:
-    """Whether they are numbers without nulls, which NumPy reads where they are."""
+    """Tests whether keys are numbers without nulls, which NumPy reads without a copy."""
     numeric = pa.types.is_integer(keys.type) or pa.types.is_floating(keys.type)
     return bool(numeric) and not keys.null_count
 
 
 def _number_totals(keys: Any, sizes: Optional[Ints]) -> Tuple[List[pa.Array], Ints]:
-    """Totals of numbers in ascending order: a stable sort merges parts that are so already."""
+    """Counts numbers in ascending order; a stable sort merges sorted parts fast."""
     if sizes is None:
         distinct, counts = np.unique(keys, return_counts=True)
         return [pa.array(distinct)], counts
@@ -123,7 +123,9 @@ def _number_totals(keys: Any, sizes: Optional[Ints]) -> Tuple[List[pa.Array], In
 
 
 def _coded(keys: pa.Array) -> Tuple[Ints, pa.Array]:
-    """Each key's place in an array of distinct keys, and that array; a null's is its length."""
+    """Returns each key's index in an array of distinct keys, and that array; a null's is its
+    length.
+    """
     if pa.types.is_null(keys.type):
         return np.zeros(len(keys), np.int64), keys.slice(0, 0)
     coded = keys.dictionary_encode()
@@ -132,7 +134,7 @@ def _coded(keys: pa.Array) -> Tuple[Ints, pa.Array]:
 
 
 def _sortable(keys: pa.Array) -> pa.Array:
-    """Keys as something of their order that Arrow sorts."""
+    """Casts keys to a type of the same order that Arrow can sort."""
     if pa.types.is_null(keys.type):
         return keys.cast(pa.int8())
     return keys.cast(pa.int64()) if pa.types.is_duration(keys.type) else keys
@@ -143,7 +145,7 @@ def _widened(keys: pa.Array, kind: KeyType, column: str) -> pa.Array:
 
 
 def _common_type(types: Set[pa.DataType], column: str) -> pa.DataType:
-    """The type of keys of one kind; decimals have one for each number of digits."""
+    """Returns the type that holds all keys; decimals have a type for each number of digits."""
     known = {found for found in types if not pa.types.is_null(found)}
     if len(known) < 2:
         return known.pop() if known else pa.null()
@@ -155,7 +157,7 @@ def _common_type(types: Set[pa.DataType], column: str) -> pa.DataType:
 
 
 def hash_buckets(keys: Sequence[Any], num_buckets: int) -> Any:
-    """Out-of-vocabulary bucket of each row, `[0, num_buckets)`: a function of its key alone.
+    """Returns the out-of-vocabulary bucket of each row, `[0, num_buckets)`, by its key alone.
 
     Args:
       keys: series of one length, one for each key column, in the dtypes of the vocabulary's kinds.

@@ -24,7 +24,7 @@ _SAMPLE = 10_000
 
 @dataclass(frozen=True)
 class KeyGroup:
-    """Columns that share one vocabulary.
+    """Names the columns that share one vocabulary.
 
     Args:
       name: the vocabulary's name in Categorify's files (its "storage name").
@@ -48,7 +48,7 @@ class KeyGroup:
 
 @dataclass(frozen=True)
 class ColumnSummary:
-    """What was seen of the rows of one column, in all of the data or in a part.
+    """Summarizes the rows of one column, in all of the data or in a part.
 
     Args:
       nulls: rows, or list elements, without a key (for a combination: of its first column).
@@ -65,12 +65,12 @@ class ColumnSummary:
     dtypes: FrozenSet[str]
 
     def as_lists(self) -> "ColumnSummary":
-        """The same of a column of lists of which no row is more than a null."""
+        """Returns the summary of a column of lists of which each row is null."""
         return replace(self, nulls=0, is_list=True)
 
 
 def merged_rows(parts: Sequence[ColumnSummary], column: str) -> ColumnSummary:
-    """What all parts together show, given in their order.
+    """Merges the summaries of all parts, which are in order.
 
     A null row counts as a null key in a column of single keys, and as an empty list in a column of
     lists; the part that it lies in need not tell which it is.
@@ -79,10 +79,10 @@ def merged_rows(parts: Sequence[ColumnSummary], column: str) -> ColumnSummary:
       PopSamplerError: lists and single keys, or integers that would be rounded if they lay in one
         part with the nulls.
     """
-    shown = {part.is_list for part in parts} - {None}
-    if len(shown) > 1:
+    kinds = {part.is_list for part in parts} - {None}
+    if len(kinds) > 1:
         raise _lists_and_keys(column)
-    lists = shown.pop() if shown else None
+    lists = kinds.pop() if kinds else None
     dtypes = frozenset(dtype for part in parts for dtype in part.dtypes)
     parts = [part for part in parts if part.is_list or not lists]
     floating, large = any(part.floating for part in parts), any(part.large for part in parts)
@@ -92,7 +92,7 @@ def merged_rows(parts: Sequence[ColumnSummary], column: str) -> ColumnSummary:
 
 
 def is_list(series: Any, of_column: Optional[bool] = None) -> Optional[bool]:
-    """Whether the rows of a column are lists; None where rows are missing or null, so none says.
+    """Tests whether the rows of a column are lists; returns None if no row is known or not null.
 
     Args:
       series: the column, or a part of it.
@@ -102,16 +102,16 @@ def is_list(series: Any, of_column: Optional[bool] = None) -> Optional[bool]:
       PopSamplerError: lists of other than one key in a column of single keys, or single keys in a
         column of lists.
     """
-    shown = _shown_lists(series)
-    if shown is None or of_column is None:
-        return of_column if shown is None else shown
-    if shown != of_column and not (shown and _hold_one_each(series)):
+    lists_here = _shown_lists(series)
+    if lists_here is None or of_column is None:
+        return of_column if lists_here is None else lists_here
+    if lists_here != of_column and not (lists_here and _hold_one_each(series)):
         raise _lists_and_keys(series.name)
-    return shown
+    return lists_here
 
 
 def plain_frame(df: Any, columns: Sequence[str]) -> Any:
-    """A frame whose columns hold their values one by one: not sparse, and lists as objects."""
+    """Returns a frame with plain columns: not sparse, and lists as objects."""
     changed = {}
     for column in columns:
         series = df[column]
@@ -124,7 +124,7 @@ def plain_frame(df: Any, columns: Sequence[str]) -> Any:
 
 
 def key_columns(df: Any, columns: Sequence[str], lists: bool) -> List[Any]:
-    """The keys of columns as series of one index, one key a row or a list element.
+    """Returns the keys of columns as series of one index, one key for each row or list element.
 
     Raises:
       PopSamplerError: lists in several columns, or lists and single keys in one column.
@@ -138,8 +138,9 @@ def key_columns(df: Any, columns: Sequence[str], lists: bool) -> List[Any]:
 
 
 def elements(series: Any, lists: bool) -> Any:
-    """One value per row, or per list element, which have an index of their own; a null list holds
-    none.
+    """Returns one value for each row, or for each list element, with a new index.
+
+    A null list has no elements.
 
     Args:
       series: a column or a part of it.
@@ -188,19 +189,19 @@ def distinct_objects(keys: List[Any]) -> Tuple[List[Any], Optional[Ints]]:
     if not _are_shared(values):
         return keys, None
     addresses: Ints = np.ndarray(len(values), np.intp, values)
-    places, distinct = pd.factorize(addresses)
+    index, distinct = pd.factorize(addresses)
     row = np.empty(len(distinct), np.intp)
-    row[places] = np.arange(len(values))  # any that holds the object
-    return [pd.Series(values[row], dtype=object, name=first.name)], places
+    row[index] = np.arange(len(values))  # any that holds the object
+    return [pd.Series(values[row], dtype=object, name=first.name)], index
 
 
 def all_null(missing: Sequence[Any]) -> Any:
-    """Whether every key of a row is missing, from bool series, one for each key column."""
+    """Tests whether all keys of a row are missing, given a bool series for each key column."""
     return reduce(operator.and_, missing)
 
 
 def filled(keys: Any, null: Any) -> Any:
-    """Keys without nulls, which are made the first of the keys; there must be one."""
+    """Replaces nulls by the first key; there must be one."""
     keys = keys.copy()
     # Not by fillna or where: pandas guesses the dtype of objects anew there.
     keys[null] = keys[~null].iloc[0]
@@ -208,14 +209,14 @@ def filled(keys: Any, null: Any) -> Any:
 
 
 def without(keys: Any, null: Any) -> Any:
-    """Keys with nulls put where they belong."""
+    """Puts nulls back, at the rows of `null`."""
     keys = keys.copy()
     keys[null] = None
     return keys
 
 
 def as_lists(original: Any, ids: Any, dtype: Any) -> Any:
-    """Ids of list elements in the lists of the original column; a null list becomes empty."""
+    """Puts the ids of list elements into lists, as in the original; a null list becomes empty."""
     null = original.isna()
     if hasattr(original, "list"):
         return dispatch.encode_list_column(original, ids, dtype=dtype)
@@ -228,13 +229,19 @@ def as_lists(original: Any, ids: Any, dtype: Any) -> Any:
 
 
 def _are_shared(values: Any) -> bool:
-    """Whether many rows hold fewer objects; what a user's function made, mostly, none shares."""
+    """Tests whether many rows share few objects, by a sample.
+
+    Readers share them. Functions of the user mostly make an object for each row.
+    """
     sample = values[:: max(1, len(values) // _SAMPLE)]
     return len(values) >= _FEW and len(set(map(id, sample))) < 0.9 * len(sample)
 
 
 def _column_of(values: Any, column: Any) -> pd.Series:
-    """A series of these values; pandas rounds times of some units, and fails for other units."""
+    """Builds a series of these values.
+
+    pandas rounds times of some units, and fails for some, so this function converts times.
+    """
     if values.dtype.kind in "Mm":
         times = values.astype(f"{values.dtype.kind}8[ns]")
         if not np.array_equal(times.astype(values.dtype), values, equal_nan=True):
@@ -253,7 +260,7 @@ def _lists_and_keys(column: Any) -> PopSamplerError:
 
 
 def _hold_one_each(series: Any) -> bool:
-    """Whether every row is a list of one, as Merlin makes of a server's array `[rows, 1]`."""
+    """Tests whether each row is a list of one, as Merlin converts a server's array `[rows, 1]`."""
     if hasattr(series, "list"):
         return bool((series.list.len() == 1).all())
     rows = series.values
@@ -261,7 +268,7 @@ def _hold_one_each(series: Any) -> bool:
 
 
 def _shown_lists(series: Any) -> Optional[bool]:
-    """What the first row that is not null shows; a GPU's column says it by its dtype."""
+    """Tests whether the first row that is not null is a list; on a GPU, the dtype shows it."""
     if hasattr(series, "list"):
         return True
     first = series.iloc[:1]

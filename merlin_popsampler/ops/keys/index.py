@@ -20,8 +20,8 @@ _CHUNK = 2**20
 class KeyIndex:
     """Finds keys, or combinations of keys, in a list of distinct ones.
 
-    A combination is found column by column: its place among those of the columns before, and the
-    place of its next key among that column's, are one whole number, which is found in turn.
+    A combination is found column by column: its position in the columns before and the
+    position of its next key are combined to one integer, which is looked up in turn.
 
     It is probed once while it is made, since pandas builds its tables at the first request; from
     then on it is only read, by any number of threads.
@@ -36,43 +36,43 @@ class KeyIndex:
         self._pairs: List[pd.Index] = []
         frame = (keys if self._combined else keys.slice(0, 1)).to_pandas()
         parts = [frame[name] for name in frame.columns]
-        places = self._column_places(0, parts[0])
+        positions = self._column_positions(0, parts[0])
         for number, part in enumerate(parts[1:], 1):
-            pairs = self._paired(places, number, part)
+            pairs = self._paired(positions, number, part)
             self._pairs.append(pd.Index(pairs).unique())  # the last: of distinct rows, all
-            places = self._pairs[-1].get_indexer(pairs)
+            positions = self._pairs[-1].get_indexer(pairs)
         if len(frame):  # one key twice: where all are asked for, pandas 3 answers without a table
             self.positions([part.iloc[[0, 0]] for part in parts])
 
     def positions(self, keys: Sequence[pd.Series]) -> Ints:
-        """Place of each row in the list, int64; -1 for rows that are not there.
+        """Returns the position of each row in the list, int64; -1 for rows that are not in it.
 
         Args:
           keys: a series for each column of the list, in the dtypes that pandas has for these.
         """
-        places = self._column_places(0, keys[0])
+        positions = self._column_positions(0, keys[0])
         for number, pairs in enumerate(self._pairs, 1):
-            places = pairs.get_indexer(self._paired(places, number, keys[number]))
-        return places
+            positions = pairs.get_indexer(self._paired(positions, number, keys[number]))
+        return positions
 
-    def _column_places(self, number: int, keys: pd.Series) -> Ints:
-        """Places among a column's distinct keys; a null's comes after the last."""
+    def _column_positions(self, number: int, keys: pd.Series) -> Ints:
+        """Returns positions among a column's distinct keys; that of a null comes after the last."""
         column = self._columns[number]
-        places: Ints = column.get_indexer(_values(keys))
+        positions: Ints = column.get_indexer(_values(keys))
         if self._combined:
-            places[keys.isna().to_numpy()] = len(column)
-        return places
+            positions[keys.isna().to_numpy()] = len(column)
+        return positions
 
-    def _paired(self, places: Ints, number: int, keys: pd.Series) -> Ints:
-        """Places so far and those of the next column as one number each; -1 where one is."""
-        others = self._column_places(number, keys)
-        pairs = places * (len(self._columns[number]) + 1) + others
-        pairs[(places < 0) | (others < 0)] = -1
+    def _paired(self, positions: Ints, number: int, keys: pd.Series) -> Ints:
+        """Combines the positions so far with those in the next column; -1 if either is -1."""
+        others = self._column_positions(number, keys)
+        pairs = positions * (len(self._columns[number]) + 1) + others
+        pairs[(positions < 0) | (others < 0)] = -1
         return pairs
 
 
 def memory_of(keys: pa.Table) -> int:
-    """Bytes that an index of these keys takes at most."""
+    """Returns the bytes that an index of these keys takes at most."""
     memory: int = (2 * keys.num_columns - 1) * _TABLE_BYTES * keys.num_rows
     for part in keys:
         if not _is_plain(part.type):
@@ -81,7 +81,7 @@ def memory_of(keys: pa.Table) -> int:
 
 
 class _StringIndex:
-    """As a pandas index of strings or bytes: their hashes in one, themselves compact in Arrow."""
+    """Finds strings or bytes by their hashes, like a pandas index; the strings stay in Arrow."""
 
     def __init__(self, strings: pa.Array, hashes: pd.Index) -> None:
         self._strings = strings
@@ -92,18 +92,18 @@ class _StringIndex:
 
     def get_indexer(self, strings: pd.Index) -> Ints:
         asked = strings.to_numpy()
-        places: Ints = self._hashes.get_indexer(_hashes(asked))
-        found = np.flatnonzero(places >= 0)
+        positions: Ints = self._hashes.get_indexer(_hashes(asked))
+        found = np.flatnonzero(positions >= 0)
         if len(found) < len(asked):
             asked = asked[found]
         asked = pa.array(asked, self._strings.type, from_pandas=True)
-        same = pc.equal(self._strings.take(pa.array(places[found])), asked)
-        places[found[~same.fill_null(False).to_numpy(zero_copy_only=False)]] = -1
-        return places
+        same = pc.equal(self._strings.take(pa.array(positions[found])), asked)
+        positions[found[~same.fill_null(False).to_numpy(zero_copy_only=False)]] = -1
+        return positions
 
 
 def _column(keys: Any) -> Union[_StringIndex, pd.Index]:
-    """An index of distinct keys without nulls."""
+    """Builds an index of distinct keys without nulls."""
     if _is_string(keys.type):
         chunks = (keys.slice(start, _CHUNK) for start in range(0, len(keys), _CHUNK))
         found = [_hashes(chunk.to_pandas().to_numpy()) for chunk in chunks]
@@ -129,7 +129,7 @@ def _distinct(keys: Any) -> Any:
 
 
 def _one_chunk(strings: Any) -> pa.Array:
-    """Strings in one array, which may be larger than 2 GB."""
+    """Concatenates strings to one array, which may be larger than 2 GB."""
     text = pa.types.is_string(strings.type) or pa.types.is_large_string(strings.type)
     strings = strings.cast(pa.large_string() if text else pa.large_binary())
     return pa.concat_arrays(strings.chunks) if isinstance(strings, pa.ChunkedArray) else strings

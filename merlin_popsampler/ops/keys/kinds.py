@@ -1,4 +1,4 @@
-"""What type a column's keys have, and exact casts within a type family.
+"""Determines the type of a column's keys, and casts keys exactly within a type family.
 
 Keys of different families never compare equal and have no order.
 """
@@ -15,7 +15,7 @@ import pandas as pd
 from merlin.core import dispatch
 from pandas.api.types import infer_dtype
 
-from merlin_popsampler.core.checks import shown
+from merlin_popsampler.core.checks import truncate_repr
 from merlin_popsampler.errors import PopSamplerError
 
 _TYPES = (
@@ -69,7 +69,9 @@ EXACT = 2 ** (np.finfo(np.float64).nmant + 1)
 
 
 def plain_keys(keys: Any, column: str) -> Tuple[Any, str]:
-    """Keys without categories, extension types and time zones, and their family.
+    """Converts keys to plain values, without categories, extension types and time zones.
+
+    Returns the values and their type family.
 
     Args:
       keys: a series without nulls, and not empty.
@@ -101,7 +103,7 @@ def plain_keys(keys: Any, column: str) -> Tuple[Any, str]:
 
 
 def _family(keys: Any, column: str) -> str:
-    """The one family of these keys."""
+    """Returns the type family of all of these keys."""
     dtype = keys.dtype
     if getattr(dtype, "kind", "O") in _DTYPES:
         if dtype.kind == "f":
@@ -116,7 +118,7 @@ def _family(keys: Any, column: str) -> str:
 
 
 def _family_of_all(keys: Any, column: str) -> str:
-    """The one family of Python's objects."""
+    """Returns the type family of all of these Python objects."""
     # The types themselves: to infer_dtype a date and a datetime are two dates.
     types = set(map(type, keys.values))
     families = {_family_of_type(found, column) for found in types}
@@ -137,13 +139,13 @@ def _family_of_all(keys: Any, column: str) -> str:
 
 
 def _python_numbers(keys: Any) -> Any:
-    """Numbers as Python's own: NumPy compares a scalar with Python's integers as rounded floats."""
+    """Converts numbers to Python's, since NumPy scalars compare with large integers as floats."""
     values = [key.item() if isinstance(key, np.generic) else key for key in keys.values]
     return pd.Series(values, keys.index, object, keys.name)
 
 
 def _zones(keys: Any) -> Set[str]:
-    """Whether there are keys without and with a time zone, as a family's names tell it."""
+    """Returns suffixes of families: " with zone" for keys with a time zone, else ""."""
     zoned = keys.map(operator.attrgetter("tzinfo")).notna()
     return {" with zone" if zone else "" for zone in zoned.unique()}
 
@@ -159,7 +161,7 @@ def _family_of_type(found: type, column: str) -> str:
 
 
 def _check_floats(keys: Any, types: Set[type], column: str) -> None:
-    """Refuses infinities, and floats so large that different numbers have become one."""
+    """Raises an error for infinities, and for floats so large that integers are rounded."""
     narrow: Any = min((np.dtype(found) for found in types), key=lambda dtype: dtype.itemsize)
     bits = np.finfo(narrow).nmant + 1
     largest = keys.abs().max()
@@ -170,7 +172,7 @@ def _check_floats(keys: Any, types: Set[type], column: str) -> None:
 
 
 def several_families(column: str, families: Iterable[str]) -> PopSamplerError:
-    """The error for keys of several families in one column."""
+    """Builds the error for keys of several type families in one column."""
     error: PopSamplerError = PopSamplerError(
         f"Column {column!r}: expected all keys to have one type: values of different types cannot "
         f"be compared or ordered. Received: {' and '.join(sorted(families))}. Convert all of the "
@@ -180,7 +182,7 @@ def several_families(column: str, families: Iterable[str]) -> PopSamplerError:
 
 
 def inexact(column: str, received: str, bits: int = 53) -> PopSamplerError:
-    """The error for numbers that are, or elsewhere would be, rounded before we see them."""
+    """Builds the error for numbers that are rounded, or would be in other partitions."""
     error: PopSamplerError = PopSamplerError(
         f"Column {column!r}: expected floating-point keys (and integer columns with nulls, which "
         f"are read as floats) to be below 2**{bits}, so that they are exact. Received: {received}. "
@@ -190,7 +192,7 @@ def inexact(column: str, received: str, bits: int = 53) -> PopSamplerError:
 
 
 def _infinite(column: str, received: str) -> PopSamplerError:
-    """The error for an infinity: an overflow or a division by zero makes it of many numbers."""
+    """Builds the error for infinities, to which many different numbers overflow."""
     error: PopSamplerError = PopSamplerError(
         f"Column {column!r}: expected finite keys. Received: {received}, which does not stand for "
         "one number. Replace it by a key of your own, or by a null: "
@@ -204,7 +206,7 @@ def unusable(
     received: str,
     advice: str = "Convert the column to strings: column.astype('string').",
 ) -> PopSamplerError:
-    """The error for keys that are of no known kind, or that no file holds."""
+    """Builds the error for keys of an unknown type, or that no file can hold."""
     error: PopSamplerError = PopSamplerError(
         f"Column {column!r}: expected numbers, strings, bytes, bools, decimals, dates or times as "
         f"keys, or lists of these. Received: {received}. {advice}"
@@ -221,7 +223,7 @@ _WITH_NULLS = {"bool": "float64", "int64": "float64", "uint64": "float64"}
 
 @dataclass(frozen=True)
 class KeyType:
-    """What the keys of a column are.
+    """Describes the type of a column's keys.
 
     Keys of two families are never the same key. Keys of one family are the same where they are
     equal as values: 2 and 2.0, or one instant in two time zones.
@@ -241,12 +243,12 @@ class KeyType:
         return self.dtype not in _WITH_NULLS
 
     def with_nulls(self) -> "KeyType":
-        """The kind of these keys with nulls among them."""
+        """Returns the type that holds these keys and nulls."""
         return replace(self, dtype=_WITH_NULLS.get(self.dtype, self.dtype))
 
 
 def canonical(keys: Any, column: str) -> Tuple[Any, Optional[KeyType]]:
-    """Keys as plain values in the narrowest dtype, and what kind they are.
+    """Converts keys to plain values in the narrowest dtype, and returns them with their type.
 
     A column of integers with nulls arrives as floats from some readers, and as integers
     from other readers; the result is the same for both.
@@ -271,7 +273,7 @@ def canonical(keys: Any, column: str) -> Tuple[Any, Optional[KeyType]]:
 
 
 def merged(kinds: Iterable[Optional[KeyType]], column: str) -> Optional[KeyType]:
-    """The kind that holds the keys of all these kinds; None where there are no keys at all.
+    """Returns the type that holds the keys of all these types; None if there are no keys.
 
     Raises:
       PopSamplerError: kinds of two families.
@@ -284,7 +286,7 @@ def merged(kinds: Iterable[Optional[KeyType]], column: str) -> Optional[KeyType]
 
 
 def cast(keys: Any, kind: Optional[KeyType], column: str) -> Tuple[Any, Any]:
-    """Keys in the dtype of a kind, and which of them that dtype holds exactly.
+    """Casts keys to a type, and returns them with a mask of the keys that it holds exactly.
 
     Args:
       keys: a series without nulls, of any dtype.
@@ -306,14 +308,14 @@ def cast(keys: Any, kind: Optional[KeyType], column: str) -> Tuple[Any, Any]:
     if family != kind.family:
         raise PopSamplerError(
             f"Column {column!r}: expected keys of the vocabulary's kind, {kind.family}. "
-            f"Received: {family}, such as {shown(keys.iloc[0])}. "
+            f"Received: {family}, such as {truncate_repr(keys.iloc[0])}. "
             "Transform the kind of data that the workflow was fitted on."
         )
     return _exactly(plain, kind.dtype)
 
 
 def widened(keys: Any, kind: KeyType, column: str) -> Any:
-    """Canonical keys of one family in the dtype of their merged kind.
+    """Casts canonical keys to the dtype of their merged type.
 
     Raises:
       PopSamplerError: keys that the dtype does not hold exactly.
@@ -325,7 +327,7 @@ def widened(keys: Any, kind: KeyType, column: str) -> Any:
 
 
 def _decoded(key: bytes) -> str:
-    """A string's UTF-8; of other bytes a string that no vocabulary holds."""
+    """Decodes UTF-8; other bytes become a string that no vocabulary holds."""
     return key.decode(errors="surrogateescape")
 
 
@@ -338,7 +340,7 @@ def _narrowest(keys: Any, column: str) -> Any:
 
 
 def _exactly(keys: Any, dtype: str) -> Tuple[Any, Any]:
-    """Keys as this dtype, and which of them have kept their value; None for all of them."""
+    """Casts keys to a dtype. Returns which of them keep their value; None if all do."""
     if str(keys.dtype) == dtype:
         return keys, None
     held = keys

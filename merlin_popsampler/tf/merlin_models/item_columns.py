@@ -12,7 +12,7 @@ from urllib.parse import quote
 import numpy as np
 import tensorflow as tf
 
-from merlin_popsampler.core.checks import shown
+from merlin_popsampler.core.checks import truncate_repr
 from merlin_popsampler.core.domain import IdDomain, MappedIds
 from merlin_popsampler.core.segments import Ints
 from merlin_popsampler.errors import PopSamplerError
@@ -48,9 +48,9 @@ class Column(NamedTuple):
         starts = _take(self.splits, rows)
         lengths = _take(self.splits, rows + 1) - starts
         offsets = tf.concat([tf.zeros([1], tf.int64), tf.cumsum(lengths)], 0)
-        places = tf.repeat(starts - offsets[:-1], lengths) + tf.range(offsets[-1])
+        indices = tf.repeat(starts - offsets[:-1], lengths) + tf.range(offsets[-1])
         return {
-            f"{self.name}__values": _take(self.values, places),
+            f"{self.name}__values": _take(self.values, indices),
             f"{self.name}__offsets": offsets,
         }
 
@@ -62,13 +62,13 @@ class Column(NamedTuple):
         return Column(self.name, tf.zeros([0], dtype), tf.zeros([2], tf.int64))
 
 
-def _take(array: Array, places: tf.Tensor) -> tf.Tensor:
+def _take(array: Array, indices: tf.Tensor) -> tf.Tensor:
     if isinstance(array, tf.Tensor):
-        return tf.gather(array, places)
+        return tf.gather(array, indices)
     taken = tf.numpy_function(
-        lambda at: np.asarray(array[at]), [places], array.dtype, stateful=False
+        lambda at: np.asarray(array[at]), [indices], array.dtype, stateful=False
     )
-    taken.set_shape([*places.shape, *array.shape[1:]])
+    taken.set_shape([*indices.shape, *array.shape[1:]])
     return taken
 
 
@@ -177,7 +177,8 @@ def read_column(items: Any, id_name: str, column: Any, domain: AnyDomain) -> Col
     if values.dtype.kind not in "iufb":
         raise PopSamplerError(
             f"Column {column.name!r}: expected numbers, or lists of numbers. Received: "
-            f"{values.dtype}, such as {shown(values[0])}. Encode it in the workflow, or leave it "
+            f"{values.dtype}, such as {truncate_repr(values[0])}. "
+            "Encode it in the workflow, or leave it "
             "out: columns=[...]."
         )
     sizes = np.zeros(domain.size + 1, np.int64)

@@ -72,9 +72,9 @@ def ranked(losses: tf.Tensor, rank: tf.Tensor, num_items: int) -> tf.Tensor:
       log-probability of the positive, or `MASKED` if it is NaN. The other columns are above it for
       each item that ranks ahead, and below it otherwise.
     """
-    places = tf.range(min(num_items - 1, PLACES))
+    positions = tf.range(min(num_items - 1, PLACES))
     first = tf.where(tf.math.is_nan(losses), MASKED, -losses)[:, None]
-    others = tf.where(places[None, :] < rank[:, None], 1.0, 2.0 * first - 1.0)
+    others = tf.where(positions[None, :] < rank[:, None], 1.0, 2.0 * first - 1.0)
     outputs = tf.concat([first, others], 1)
     setattr(outputs, _LOSSES, losses)
     return outputs
