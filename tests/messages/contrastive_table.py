@@ -14,14 +14,6 @@ def output(to_call="item", negatives=None, **settings):
     return ContrastiveOutput(to_call, negatives or models.sampler(), **settings)
 
 
-def merlins(**settings):
-    import merlin.models.tf as mm
-
-    from tests.support.contrastive_models import ITEM
-
-    return mm.ContrastiveOutput(ITEM, "in-batch", **settings)
-
-
 def correction():
     import tensorflow as tf
     from merlin.models.tf.transforms.bias import PopularityLogitsCorrection
@@ -54,37 +46,14 @@ def with_tower(given=True, later=False):
 
 TABLE = {
     "tf.merlin_models.contrastive": [
-        Entry(
-            "Pass what scores are to be divided by",
-            lambda _: output(logits_temperature=0.0),
-            [lambda _: output(logits_temperature=0.1)],
-        ),
-        Entry(
-            "Pass 1.0 for the whole correction",
-            lambda _: output(logq_strength=2),
-            [lambda _: output(logq_strength=1.0)],
-        ),
-        Entry(
-            "Pass how many of the best items count",
-            lambda _: output(top_k=0),
-            [lambda _: output(top_k=1)],
-        ),
+        Entry("Pass 1.0 for the whole correction", lambda _: output(logq_strength=2)),
+        Entry("Pass how many of the best items count", lambda _: output(top_k=0)),
     ],
     "tf.merlin_models.contrastive_settings": [
-        Entry(
-            "since the loss corrects for the sampling",
-            lambda _: output(logq_sampling_correction=False),
-            [lambda _: output(), lambda _: merlins(logq_sampling_correction=False)],
-        ),
-        Entry(
-            "Expected evaluate_on to be one of",
-            lambda _: output(evaluate_on="all"),
-            [lambda _: output(evaluate_on="catalog")],
-        ),
+        Entry("Expected evaluate_on to be one of", lambda _: output(evaluate_on="all")),
         Entry(
             "which would correct a second time",
             lambda _: output(post=correction(), evaluate_on="candidates"),
-            [lambda _: output(evaluate_on="candidates")],
         ),
         Entry(
             "which computes scores block by block",
@@ -97,6 +66,6 @@ TABLE = {
             "Expected the item tower",
             lambda _: with_tower(given=False),
             [lambda _: with_tower(), lambda _: with_tower(given=False, later=True)],
-        ),
+        )
     ],
 }

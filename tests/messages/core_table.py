@@ -1,16 +1,10 @@
 """Messages of `core` and their advice, followed."""
 
 from merlin_popsampler import read_popularity
-from merlin_popsampler.core.checks import batch_size, fraction, positive_number, whole_number
+from merlin_popsampler.core.checks import batch_size, positive_number
 from merlin_popsampler.core.distributions import distance, distribution_from_config
-from merlin_popsampler.core.domain import IdDomain, MappedIds, id_domain
-from merlin_popsampler.core.id_map import (
-    IdMap,
-    check_rows,
-    check_same_shape,
-    checked_id_maps,
-    checked_new_items,
-)
+from merlin_popsampler.core.domain import IdDomain, id_domain
+from merlin_popsampler.core.id_map import IdMap, check_rows, check_same_shape
 from merlin_popsampler.core.sampling_numbers import steps_between
 from merlin_popsampler.distributions import (
     Empirical,
@@ -19,66 +13,25 @@ from merlin_popsampler.distributions import (
     Segments,
     register_distribution,
 )
-from merlin_popsampler.tf import SampledSoftmax, SamplingMonitor
 from merlin_popsampler.tf.sampler import PopularityBasedSampler
 from tests.messages.things import schema
 from tests.support.messages import Entry
 
 STEPS = PopularityCurve.from_counts([9, 4, 4, 1])
-LARGE = PopularityBasedSampler(2 * 10**9)
 ITEMS = IdDomain(2, 3)
 SAME = IdMap(range(4), ITEMS, ITEMS)
 GONE = IdMap([0, 1, -1, -1], ITEMS, ITEMS)
 
 TABLE = {
-    "core.sampling_numbers": [
-        Entry(
-            "to compute numbers at each",
-            lambda _: steps_between(0),
-            [lambda _: steps_between(100)],
-        ),
-        Entry(
-            "Pass share_drawn=False",
-            lambda _: SamplingMonitor(SampledSoftmax(LARGE)),
-            [lambda _: SamplingMonitor(SampledSoftmax(LARGE), share_drawn=False)],
-        ),
-    ],
+    "core.sampling_numbers": [Entry("to compute numbers at each", lambda _: steps_between(0))],
     "core.checks": [
-        Entry(
-            "to be a whole number",
-            lambda _: whole_number("x", 0.5, 0, "Pass a whole number."),
-            excepted="the advice is the caller's, an entry of its module",
-        ),
         Entry(
             "to be a finite number above 0",
             lambda _: positive_number("x", 0, "Pass 1.0."),
             excepted="the advice is the caller's, an entry of its module",
         ),
-        Entry(
-            "to be a number from 0 to 1",
-            lambda _: fraction("x", 2, "Pass 1.0."),
-            excepted="the advice is the caller's, an entry of its module",
-        ),
-        Entry(
-            "A distribution needs at least one item",
-            lambda _: LogUniform(0),
-            [lambda _: LogUniform(IdDomain(3, 6).size)],
-        ),
-        Entry(
-            "Ask for the ids that you need",
-            lambda _: LARGE.get_distribution_probs(),
-            [lambda _: LARGE.probability([2 * 10**9]), lambda _: LARGE.distribution.prob([7])],
-        ),
-        Entry(
-            "Pass a flat list of them",
-            lambda _: PopularityCurve(["first"], [5], 1),
-            [lambda _: PopularityCurve([0], [5], 1)],
-        ),
-        Entry(
-            "Take one, or more.",
-            lambda _: batch_size("num_sampled", 0, 12, unique=True),
-            [lambda _: batch_size("num_sampled", 1, 1, unique=True)],
-        ),
+        Entry("Pass a flat list of them", lambda _: PopularityCurve(["first"], [5], 1)),
+        Entry("Take one, or more.", lambda _: batch_size("num_sampled", 0, 12, unique=True)),
         Entry(
             "unique samples, the number of items",
             lambda _: PopularityBasedSampler(7, 3, max_num_samples=6),
@@ -89,64 +42,22 @@ TABLE = {
         ),
     ],
     "core.id_map": [
-        Entry(
-            "List the reserved ids too",
-            lambda _: IdMap([2, 3], ITEMS, ITEMS),
-            [lambda _: IdMap([0, 1, 2, 3], ITEMS, ITEMS), lambda _: GONE.old_ids],
-        ),
-        Entry(
-            "Pass -1 for ids that are gone",
-            lambda _: IdMap([0, 1, 2, 4], ITEMS, ITEMS),
-            [lambda _: IdMap([0, 1, 2, -1], ITEMS, ITEMS)],
-        ),
-        Entry(
-            "Pass new_items=",
-            lambda _: GONE.averaged("mean"),
-            [lambda _: SAME.averaged("mean"), lambda _: checked_new_items("as initialized")],
-        ),
-        Entry(
-            "Name each table that has a row for each id",
-            lambda _: checked_id_maps([SAME]),
-            [lambda _: checked_id_maps({"item_id": SAME, "features": None})],
-        ),
-        Entry(
-            "Take 'mean' for the mean",
-            lambda _: checked_new_items("zeros"),
-            [lambda _: checked_new_items("mean")],
-        ),
+        Entry("Pass new_items=", lambda _: GONE.averaged("mean")),
         Entry(
             "Make each model for the schema of its own fit",
             lambda _: check_rows("items", ((3, 8), (4, 8)), SAME),
-            [lambda _: check_rows("items", ((4, 8), (4, 8)), SAME)],
         ),
         Entry(
             "Add its name to the id maps",
             lambda _: check_same_shape("items", ((4, 8), (4, 8)), {"others": SAME}),
-            [lambda _: check_same_shape("items", ((4, 8), (4, 8)), {"items": None})],
         ),
     ],
     "core.domain": [
         Entry(
-            "Take it from the data set's schema",
-            lambda _: PopularityBasedSampler(max_id="7"),
-            [lambda folder: PopularityBasedSampler.from_schema(schema(folder), max_num_samples=2)],
-        ),
-        Entry(
-            "Expected min_id <= max_id",
-            lambda _: IdDomain(7, 3),
-            [lambda _: LogUniform(IdDomain(3, 7).size)],
-        ),
-        Entry(
-            "Pass the id of each rank, the most popular item first",
-            lambda _: MappedIds([[8, 3]]),
-            [lambda _: MappedIds([8, 3])],
-        ),
-        Entry("Pass each item once", lambda _: MappedIds([8, 8]), [lambda _: MappedIds([8, 3])]),
-        Entry(
             "Build the sampler with from_counts",
             lambda _: id_domain(0, 8, [8, 3]),
             [lambda _: id_domain(3, 8, [8, 3])],
-        ),
+        )
     ],
     "core.draw_plan": [
         Entry(
@@ -160,7 +71,7 @@ TABLE = {
                 ),
                 lambda _: PopularityBasedSampler(2**31 - 1, 0, 9, distribution="uniform"),
             ],
-        ),
+        )
     ],
     "core.distributions": [
         Entry(
@@ -171,17 +82,8 @@ TABLE = {
         Entry(
             "Choose another",
             lambda _: register_distribution(type("Mine", (LogUniform,), {"name": "uniform"})),
-            [lambda _: register_distribution(type("Mine", (LogUniform,), {"name": "mine"}))],
         ),
-        Entry(
-            "Expected distortion >= 0",
-            lambda _: Empirical(STEPS, -1.0),
-            [
-                lambda _: Empirical(STEPS, 1.0),
-                lambda _: Empirical(STEPS, 0.75),
-                lambda _: Empirical(STEPS, 0.0),
-            ],
-        ),
+        Entry("Expected distortion >= 0", lambda _: Empirical(STEPS, -1.0)),
         Entry(
             "Expected the steps of the empirical distribution",
             lambda _: PopularityBasedSampler(6, 3, 2, distribution="empirical"),
@@ -205,67 +107,32 @@ TABLE = {
             lambda _: distribution_from_config({"name": "uniform", "length": 4}),
             [lambda _: distribution_from_config(LogUniform(4).get_config())],
         ),
-        Entry(
-            "Pass one count per id, in id order",
-            lambda _: distance(LogUniform(3), [3, 2]),
-            [lambda _: distance(LogUniform(3), [3, 2, 1])],
-        ),
+        Entry("Pass one count per id, in id order", lambda _: distance(LogUniform(3), [3, 2])),
     ],
     "core.segments": [
         Entry(
             "Give the segments in the order of their ranks",
             lambda _: Segments([0, 2], [0.2, 0.8], 4),
-            [lambda _: Segments([0, 2], [0.8, 0.2], 4)],
-        ),
-        Entry(
-            "Take a flatter distribution",
-            lambda _: Empirical(PopularityCurve.from_counts([10**4, 1]), 20.0),
-            [lambda _: Empirical(PopularityCurve.from_counts([10**4, 1]), 1.0)],
-        ),
+        )
     ],
     "core.popularity_curve": [
-        Entry(
-            "It is the number of ids",
-            lambda _: PopularityCurve([0], [5], -1),
-            [lambda _: PopularityCurve([0], [5], 1)],
-        ),
-        Entry(
-            "Divide them by one number",
-            lambda _: PopularityCurve.from_counts([2**62, 2**62]),
-            [lambda _: PopularityCurve.from_counts([2**62 // 1024, 2**62 // 1024])],
-        ),
+        Entry("It is the number of ids", lambda _: PopularityCurve([0], [5], -1)),
+        Entry("Divide them by one number", lambda _: PopularityCurve.from_counts([2**62, 2**62])),
         Entry(
             "not a list of first id:count",
             excepted="the reason inside the message on steps that cannot be read",
         ),
-        Entry(
-            "an end at",
-            excepted="the reason inside the message on steps that cannot be read",
-        ),
+        Entry("an end at", excepted="the reason inside the message on steps that cannot be read"),
         Entry(
             "Build them with PopularityCurve.from_counts",
             lambda _: PopularityCurve([0, 1], [1, 5], 2),
             [lambda _: PopularityCurve.from_counts([5, 1])],
         ),
-        Entry(
-            "By default it is",
-            lambda _: PopularityCurve.from_counts([5, 1], max_steps=0),
-            [lambda _: PopularityCurve.from_counts([5, 1])],
-        ),
-        Entry(
-            "Run the preprocessing workflow again",
-            lambda _: PopularityCurve.parse("3:1,4:5,5", IdDomain(3, 4)),
-            [lambda folder: read_popularity(schema(folder)).curve],
-        ),
-        Entry(
-            "Pass the domain whose ids were counted",
-            lambda _: STEPS.to_text(IdDomain(3, 9)),
-            [lambda _: STEPS.to_text(IdDomain(3, 6))],
-        ),
+        Entry("By default it is", lambda _: PopularityCurve.from_counts([5, 1], max_steps=0)),
+        Entry("Pass the domain whose ids were counted", lambda _: STEPS.to_text(IdDomain(3, 9))),
         Entry(
             "Expected a flat list of whole counts",
             lambda _: PopularityCurve.from_counts([[5.5, 1.0]]),
-            [lambda _: PopularityCurve.from_counts([5, 1])],
         ),
         Entry(
             "Order the ids by frequency first",

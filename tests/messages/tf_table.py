@@ -1,8 +1,5 @@
 """Messages of `tf` and their advice, followed."""
 
-import warnings
-
-import numpy as np
 import pandas as pd
 import tensorflow as tf
 from merlin.io import Dataset
@@ -15,7 +12,6 @@ from merlin_popsampler.core.domain import IdDomain
 from merlin_popsampler.tf.logits import one_positive_a_row
 from merlin_popsampler.tf.merlin_interfaces import check_no_squeeze
 from merlin_popsampler.tf.merlin_models.item_features import ItemFeatures, required
-from merlin_popsampler.tf.monitor import SamplingMonitor
 from merlin_popsampler.tf.negatives import InBatch, Mixture
 from merlin_popsampler.tf.sampled_softmax import SampledSoftmax
 from merlin_popsampler.tf.sampler import PopularityBasedSampler
@@ -23,9 +19,6 @@ from tests.messages.things import schema
 from tests.support.draws import draw_ranks
 from tests.support.item_tables import frame_of, schema_of, table_of
 from tests.support.messages import Entry
-
-SPARSE = tf.sparse.from_dense(tf.constant([[3, 0], [4, 5]], tf.int64))
-RAGGED = tf.ragged.constant([[3], [4, 5]], dtype=tf.int64)
 
 
 def sampler(**settings):
@@ -46,8 +39,6 @@ def restored(weights=None):
 
 # Keras 3 takes tensors alone by position.
 IDS, PAIRS = tf.constant([3, 4]), tf.constant([[3, 4], [5, 0]])
-FOUR = tf.constant([[3, 4], [5, 0], [6, 7], [8, 9]])
-SOFTMAX = SampledSoftmax(sampler())
 
 
 def embedding():
@@ -60,10 +51,6 @@ def with_call(function):
             return function(super().call(inputs))
 
     return Changed(15, 2)
-
-
-def symbolic():
-    return tf.keras.Input([2]), tf.keras.Input([], dtype="int64")
 
 
 def losses(table, queries=None, true_ids=IDS, layer=None, excluded_ids=None, **arguments):
@@ -86,21 +73,6 @@ def inputs(name):
     return {"embeddings": tf.zeros([2, 3]), "metadata": {name: tf.constant([[3], [4]])}}
 
 
-def traced():
-    layer = sampler()
-    graph = tf.function(layer.sample_ids)
-    graph()
-    return layer
-
-
-def compiled_again():
-    layer = traced()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        layer.set_max_num_samples(3)
-    assert tf.function(layer.sample_ids)().shape == [3]
-
-
 ITEMS = frame_of(10)
 
 
@@ -117,12 +89,6 @@ def of_fits(ours, theirs):
     return ItemFeatures.from_dataset(items, schema_with(ours))
 
 
-def written(folder):
-    """A folder of the ten items."""
-    Dataset(ITEMS, cpu=True, schema=schema_with("a")).to_parquet(str(folder))
-    return folder
-
-
 def ten(frame=ITEMS, **options):
     """The table of ten items, ids 3 to 12."""
     return table_of(frame, 1, **{"domain": IdDomain(3, 12), **options})
@@ -132,58 +98,15 @@ def without_one(column):
     return ITEMS.assign(**{column: ITEMS[column].mask(ITEMS["item"] == 5)})
 
 
-def lists(length):
-    return ITEMS.assign(pair=[np.arange(length)] * len(ITEMS))
-
-
 TABLE = {
     "tf.ids": [
-        Entry(
-            "Cast whole numbers to int64",
-            lambda _: sampler().expected_count([3.0, 4.0]),
-            [lambda _: sampler().expected_count(tf.cast([3.0, 4.0], tf.int64))],
-        ),
-        Entry(
-            "Expected ids in a dense or a ragged tensor",
-            lambda _: sampler().expected_count(SPARSE),
-            [
-                lambda _: sampler().expected_count(tf.sparse.to_dense(SPARSE)),
-                lambda _: sampler().expected_count(SPARSE.values),
-            ],
-        ),
-        Entry(
-            "Pass integers of one type",
-            lambda _: sampler().expected_count([[3], [4, 5]]),
-            [
-                lambda _: sampler().expected_count([3, 4, 5]),
-                lambda _: sampler().expected_count(RAGGED),
-            ],
-        ),
+        Entry("Pass integers of one type", lambda _: sampler().expected_count([[3], [4, 5]]))
     ],
     "tf.item_table": [
-        Entry(
-            "Expected item vectors",
-            lambda _: losses(tf.zeros([14, 2])),
-            [lambda _: losses(tf.keras.layers.Embedding(sampler().max_id + 1, 2))],
-        ),
+        Entry("Expected item vectors", lambda _: losses(tf.zeros([14, 2]))),
         Entry(
             "Return a vector for each id",
             lambda _: losses(with_call(lambda vectors: vectors[None])),
-            [lambda _: losses(with_call(lambda vectors: -vectors))],
-        ),
-    ],
-    "tf.id_lists": [
-        Entry(
-            "Give each row its list",
-            lambda _: losses(embedding(), excluded_ids=FOUR[:, :1]),
-            [
-                lambda _: losses(embedding(), excluded_ids=PAIRS),
-                lambda _: losses(
-                    embedding(), tf.zeros([8, 2]), tf.fill([8], 3), None, tf.repeat(FOUR, 2, 0)
-                ),
-                lambda _: losses(embedding(), excluded_ids=IDS[:, None]),
-                lambda _: losses(embedding(), excluded_ids=IDS[None]),
-            ],
         ),
     ],
     "tf.negatives": [
@@ -207,18 +130,6 @@ TABLE = {
                 )
             ],
         ),
-        Entry(
-            "Expected sources over the same ids",
-            lambda _: Mixture([sampler(), sampler(max_id=15)]),
-            [
-                lambda folder: Mixture(
-                    [
-                        PopularityBasedSampler.from_schema(schema(folder), max_num_samples=num)
-                        for num in (1, 2)
-                    ]
-                )
-            ],
-        ),
     ],
     "tf.mapped_ids": [
         Entry(
@@ -234,49 +145,17 @@ TABLE = {
                 lambda _: mapped().sample_ids(),
             ],
         ),
-        Entry(
-            "the number of item_ids",
-            lambda _: sampler(item_ids={"size": 0, "checksum": 1}),
-            [lambda _: restored()],
-        ),
-        Entry(
-            "the checksum of item_ids",
-            lambda _: sampler(item_ids={"size": 9, "checksum": 0}),
-            [lambda _: restored()],
-        ),
-    ],
-    "tf.monitor": [
-        Entry(
-            "without samples there is nothing to monitor",
-            lambda _: SamplingMonitor(tf.keras.layers.Dense(3)),
-            [lambda _: SamplingMonitor(SampledSoftmax(sampler()))],
-        ),
     ],
     "tf.sampled_softmax": [
         Entry(
-            "Pass 1.0 for scores as they are",
-            lambda _: SampledSoftmax(sampler(), temperature=0),
-            [lambda _: SampledSoftmax(sampler(), temperature=1.0)],
+            "Pass 1.0 for scores as they are", lambda _: SampledSoftmax(sampler(), temperature=0)
         ),
         Entry(
             "Pass 1.0 for the whole correction",
             lambda _: SampledSoftmax(sampler(), logq_strength=2),
-            [lambda _: SampledSoftmax(sampler(), logq_strength=1.0)],
         ),
         Entry(
-            "Pass how many of the best items count",
-            lambda _: SampledSoftmax(sampler(), top_k=0),
-            [lambda _: SampledSoftmax(sampler(), top_k=20)],
-        ),
-        Entry(
-            "Expected an Embedding layer as item_table",
-            lambda _: losses(tf.Variable(tf.zeros([15, 2])), *symbolic()),
-            [lambda _: losses(tf.keras.layers.Embedding(14 + 1, 2), *symbolic())],
-        ),
-        Entry(
-            "Make a SampledSoftmax for each table",
-            lambda _: [losses(table, layer=SOFTMAX) for table in (embedding(), embedding())],
-            [lambda _: [losses(table) for table in (embedding(), embedding())]],
+            "Pass how many of the best items count", lambda _: SampledSoftmax(sampler(), top_k=0)
         ),
         Entry(
             "Expected one item a row",
@@ -286,60 +165,25 @@ TABLE = {
     ],
     "tf.merlin_interfaces": [
         Entry(
-            "Expected item_weights with at least",
-            lambda _: sampler().sample(tf.zeros([14, 3])),
-            [
-                lambda _: sampler().sample(tf.zeros([15, 3])),
-                lambda _: sampler(max_id=13).sample(tf.zeros([14, 3])),
-            ],
-        ),
-        Entry(
-            "Name the item id's column in item_id_feature_name",
-            lambda _: sampler()(inputs("product"), tf.zeros([15, 3])),
-            [
-                lambda _: sampler(item_id_feature_name="product")(
-                    inputs("product"), tf.zeros([15, 3])
-                )
-            ],
-        ),
-        Entry(
             "Expected at least 2 samples and 2 rows",
             lambda _: check_no_squeeze(tf.zeros([1, 3]), 5),
             [
                 lambda _: check_no_squeeze(tf.zeros([2, 3]), 2),
                 lambda _: sampler(max_num_samples=1).sample_ids(),
             ],
-        ),
+        )
     ],
     "tf.merlin_models.item_columns": [
-        Entry(
-            "to be read from files there",
-            lambda _: ten(max_bytes=100),
-            [lambda path: ten(max_bytes=100, folder=path), lambda _: ten(max_bytes=10_000)],
-        ),
-        Entry(
-            "Pass what the fitted workflow makes of the items",
-            lambda _: ten(ITEMS.assign(item=[*"abcdefghij"])),
-            [lambda _: ten(ITEMS.assign(item=np.arange(3, 13)))],
-        ),
+        Entry("to be read from files there", lambda _: ten(max_bytes=100)),
         Entry(
             "Encode the items by the workflow that encoded the training data",
             lambda _: ten(ITEMS.assign(item=ITEMS["item"] + 1)),
-            [lambda _: ten()],
         ),
-        Entry("Add rows for these items", lambda _: ten(ITEMS[:9]), [lambda _: ten()]),
+        Entry("Add rows for these items", lambda _: ten(ITEMS[:9])),
         Entry(
             "Keep one row of each item",
             lambda _: ten(pd.concat([ITEMS, ITEMS[:1]])),
             [lambda _: ten(pd.concat([ITEMS, ITEMS[:1]]).drop_duplicates(subset=["item"]))],
-        ),
-        Entry(
-            "Encode it in the workflow, or leave it out",
-            lambda _: ten(ITEMS.assign(color="red")),
-            [
-                lambda _: ten(ITEMS.assign(color=3)),
-                lambda _: ten(ITEMS.assign(color="red"), columns=["item", "price"]),
-            ],
         ),
         Entry(
             "Fill them in the workflow",
@@ -349,57 +193,18 @@ TABLE = {
                 lambda _: ten(without_one("color").fillna({"color": 1})),
             ],
         ),
-        Entry("Mend the schema's shape", lambda _: ten(lists(3)), [lambda _: ten(lists(2))]),
     ],
     "tf.merlin_models.item_features": [
-        Entry(
-            "Pass the folder that Dataset.to_parquet wrote",
-            ItemFeatures.from_dataset,
-            [lambda path: ItemFeatures.from_dataset(written(path)), lambda _: of_fits("a", "a")],
-        ),
-        Entry(
-            "take both from one fit",
-            lambda _: ten().check_serves(IdDomain(3, 13)),
-            [lambda _: ten().check_serves(sampler(max_id=12).domain)],
-        ),
         Entry(
             "pass them to set_item_features(table)",
             lambda _: required(None),
             [lambda _: required(ten()).features([3, 4])],
         ),
-        Entry(
-            "Put these into the item table",
-            lambda _: ten().select(["brand"]),
-            [
-                lambda _: ten(ITEMS.assign(price=ITEMS["color"])).select(["price"]),
-                lambda _: ten().select(ITEMS.columns),
-            ],
-        ),
+        Entry("Put these into the item table", lambda _: ten().select(["brand"])),
         Entry(
             "Transform the items with the workflow that wrote the schema",
             lambda _: of_fits("a", "b"),
-            [lambda _: of_fits("a", "a")],
         ),
     ],
-    "tf.ranks": [
-        Entry("Use 'auto'", lambda _: draw("alphabetical"), [lambda _: draw("auto")]),
-    ],
-    "tf.sampler": [
-        Entry(
-            "compile the model again",
-            lambda _: traced().set_max_num_samples(3),
-            [lambda _: compiled_again()],
-        ),
-    ],
-    "tf.stream": [
-        Entry(
-            "Set KERAS_BACKEND=tensorflow",
-            excepted="Keras 3 alone has other backends; tests/tf_/test_ways_of_running.py has it",
-        ),
-        Entry(
-            "Build the sampler inside the scope",
-            excepted="two devices take a process of their own; tests/tf_/test_ways_of_running.py "
-            "has it, and tests/tf_/test_stream.py what is built inside",
-        ),
-    ],
+    "tf.ranks": [Entry("Use 'auto'", lambda _: draw("alphabetical"))],
 }

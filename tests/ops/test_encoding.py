@@ -12,24 +12,31 @@ from merlin_popsampler import PopSamplerError
 from merlin_popsampler.ops import encoding, lookup
 from merlin_popsampler.ops.counting import count_keys
 from merlin_popsampler.ops.encoding import encode
+from merlin_popsampler.ops.keys import columns
 from merlin_popsampler.ops.keys.columns import KeyGroup, as_lists
 from merlin_popsampler.ops.vocabulary import VocabularyOptions, stage
 from merlin_popsampler.store import filesystem
 from merlin_popsampler.store.artifact import FitFolder
 from tests.support.workflow_helpers import expected_ids, forget_vocabularies
 
-pytestmark = pytest.mark.usefixtures("sharing")
+WAYS = [
+    ("index", False),
+    ("index", True),
+    ("part by part", False),
+    ("join", True),
+]
+"""How keys are looked up, and whether equal objects are found before that, which it cannot tell."""
 
-WAYS = ("index", "part by part", "join")
 
-
-@pytest.fixture(params=WAYS, autouse=True)
+@pytest.fixture(params=WAYS, autouse=True, ids=lambda way: way[0] + ", shared" * way[1])
 def way(request, monkeypatch):
     """Each way in which keys are looked up, the one on a GPU included, gives the same ids."""
-    if request.param == "join":
+    found, shared = request.param
+    monkeypatch.setattr(columns, "_are_shared", lambda values: shared)
+    if found == "join":
         monkeypatch.setattr(encoding, "positions", lookup.joined)
-    with dask.config.set({lookup.BUDGET: 0 if request.param == "part by part" else "1 GB"}):
-        yield request.param
+    with dask.config.set({lookup.BUDGET: 0 if found == "part by part" else "1 GB"}):
+        yield found
 
 
 ITEM = KeyGroup("item", ("item",), joint=False)

@@ -3,9 +3,10 @@
 import ast
 import re
 import warnings
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Sequence
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Set
 
 import merlin_popsampler
 from merlin_popsampler.errors import PopSamplerError
@@ -13,6 +14,8 @@ from merlin_popsampler.errors import PopSamplerError
 PACKAGE = Path(merlin_popsampler.__file__).parent
 OURS = ("PopSamplerError", "SchemaError", "FrequencyOrderError")
 _GAP = "{}"
+_TELLING = 14
+"""Characters in a row by which a test knows one message from all others."""
 
 
 @dataclass(frozen=True)
@@ -22,8 +25,9 @@ class Entry:
     Args:
       says: words of the message that no other message of its module has.
       provoke: raises it or warns of it; takes an empty folder. None where another test does.
-      cures: one for each way out that the message names; each gets on in a folder of its own.
-      excepted: why it is not provoked, or no way out tried, here.
+      cures: for advice that names an API, one for each way out that the message names; each gets
+        on in a folder of its own.
+      excepted: why it is not provoked here.
     """
 
     says: str
@@ -63,6 +67,45 @@ def modules_with_messages() -> Dict[str, List[str]]:
 def without_entry(messages: Sequence[str], entries: Sequence[Entry]) -> List[str]:
     """Messages that no entry speaks of."""
     return [text for text in messages if not any(entry.says in text for entry in entries)]
+
+
+def matched_by_tests(folder: Path) -> Set[str]:
+    """Messages of which a test holds some characters in a row that no other message has.
+
+    Args:
+      folder: of the tests; the tables in its `messages` are left out.
+    """
+    texts = {text for messages in modules_with_messages().values() for text in messages}
+    owners: Dict[str, Set[str]] = defaultdict(set)
+    for text in texts:
+        for piece in text.split(_GAP):
+            for window in _windows(piece):
+                owners[window].add(text)
+    telling = {window: text for window, (text, *others) in owners.items() if not others}
+    found = set()
+    for path in folder.rglob("*.py"):
+        if path.parent != folder / "messages":
+            for string in _strings(path.read_text(encoding="utf-8")):
+                found.update(telling[w] for w in _windows(string) if w in telling)
+    return found
+
+
+def _windows(text: str) -> Iterator[str]:
+    text = " ".join(text.split())
+    return (text[start : start + _TELLING] for start in range(len(text) - _TELLING + 1))
+
+
+def _strings(source: str) -> Iterator[str]:
+    """The strings of a program, docstrings left out, and regular expressions as plain text."""
+    nodes = list(ast.walk(ast.parse(source)))
+    documents = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+    for node in nodes:
+        if (
+            isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and id(node) not in documents
+        ):
+            yield node.value.replace("\\", "")
 
 
 def said(function: Callable[[Path], Any], folder: Path) -> List[str]:
