@@ -21,7 +21,15 @@ MODULES = [
 
 FRAMEWORKS = [
     ("tensorflow", f"merlin_popsampler.tf.{name}")
-    for name in ("logits", "metrics", "monitor", "negatives", "sampled_softmax", "sampler")
+    for name in (
+        "all_items",
+        "logits",
+        "metrics",
+        "monitor",
+        "negatives",
+        "sampled_softmax",
+        "sampler",
+    )
 ] + [
     ("torch", f"merlin_popsampler.torch.{name}")
     for name in ("logits", "monitor", "negatives", "sampled_softmax", "sampler")

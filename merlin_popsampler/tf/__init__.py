@@ -5,6 +5,7 @@ The code interprets the tables of `core`, and builds none of its own. It may imp
 Models is in `merlin_models`.
 """
 
+from .all_items import AllItems
 from .logits import contrastive_logits
 from .monitor import SamplingMonitor
 from .negatives import InBatch, Mixture
@@ -13,6 +14,7 @@ from .sampled_softmax import SampledSoftmax
 from .sampler import PopularityBasedSampler
 
 __all__ = [
+    "AllItems",
     "InBatch",
     "Mixture",
     "PopularityBasedSampler",

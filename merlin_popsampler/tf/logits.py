@@ -131,13 +131,24 @@ def corrected(
     logq_strength: float = 1.0,
 ) -> Tuple[tf.Tensor, tf.Tensor]:
     """Computes the logits of `contrastive_logits` from the result of `candidate_scores`."""
-    true_logits = scores.true
-    if correct_positive:
-        true_logits -= _log(positive.counts, logq_strength)
+    true_logits = scores.true - positive_discounts(positive, correct_positive, logq_strength)
     # Masked logits get a large negative offset: one pass forward, and no gradient work.
-    discount = _log(negative.counts, logq_strength)
-    discount = tf.where(domain.contains(negative.ids), discount, -MASKED)
+    discount = discounts(negative, domain, logq_strength)
     return true_logits, scores.negative - tf.where(scores.masked, -MASKED, discount)
+
+
+def discounts(negative: Candidates, domain: Any, logq_strength: float) -> tf.Tensor:
+    """Returns what is subtracted from the scores of candidates: float32 `[num_sampled]`."""
+    discount = _log(negative.counts, logq_strength)
+    return tf.where(domain.contains(negative.ids), discount, -MASKED)
+
+
+def positive_discounts(
+    positive: Candidates, correct_positive: bool, logq_strength: float
+) -> tf.Tensor:
+    """Returns what is subtracted from the scores of the positives: float32 `[rows]`."""
+    discount = _log(positive.counts, logq_strength)
+    return discount if correct_positive else tf.zeros_like(discount)
 
 
 def _log(counts: tf.Tensor, logq_strength: float) -> tf.Tensor:
@@ -158,10 +169,16 @@ def cross_entropy(
     Returns:
       float32 `[rows]`, in nats.
     """
-    others = tf.reduce_logsumexp(logits, 1)
+    return loss_of_sums(true_logits, tf.reduce_logsumexp(logits, 1), hard)
+
+
+def loss_of_sums(
+    true_logits: tf.Tensor, log_sums: tf.Tensor, hard: Optional[tf.Tensor] = None
+) -> tf.Tensor:
+    """Computes the loss of each row from the log-sums of its negatives; see `cross_entropy`."""
     if hard is not None:
-        others = tf.reduce_logsumexp(tf.stack([others, hard], 1), 1)
-    return tf.nn.softplus(others - true_logits)
+        log_sums = tf.reduce_logsumexp(tf.stack([log_sums, hard], 1), 1)
+    return tf.nn.softplus(log_sums - true_logits)
 
 
 def one_positive_a_row(query: tf.Tensor, true_ids: Any) -> Tuple[tf.Tensor, tf.Tensor, Any]:

@@ -4,6 +4,11 @@ from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Tupl
 
 import tensorflow as tf
 
+from merlin_popsampler.contract.negatives import (
+    domains_error,
+    sampled_values_error,
+    sources_error,
+)
 from merlin_popsampler.contract.sampler_settings import (
     DistributionLike,
     measured_distribution,
@@ -12,7 +17,6 @@ from merlin_popsampler.contract.sampler_settings import (
 )
 from merlin_popsampler.core.distributions import Empirical
 from merlin_popsampler.core.expected_counts import build_expected_counts
-from merlin_popsampler.errors import PopSamplerError
 
 from .expected_counts import expected_count
 from .ids import integers
@@ -196,13 +200,8 @@ class Mixture(tf.keras.layers.Layer):  # type: ignore[misc]
             ids, counts = tf.cast(integers(pair[0]), tf.int64), tf.cast(pair[1], tf.float32)
             if all(part.shape.is_compatible_with([num]) for part in (ids, counts)) and num:
                 return tf.ensure_shape(ids, [num]), tf.stop_gradient(tf.ensure_shape(counts, [num]))
-        received = [str(getattr(part, "shape", type(part).__name__)) for part in pair]
-        raise PopSamplerError(
-            f"Expected sampled_values as a pair of ids [{num}] and expected counts [{num}], what "
-            f"the samplers draw. Received: {type(sampled_values).__name__} of {received}. Pass "
-            "(ids, mixture.expected_count(ids, 0)) of ids = mixture.sample_ids(), or leave it out "
-            "where nothing is sampled."
-        )
+        shapes = [str(getattr(part, "shape", type(part).__name__)) for part in pair]
+        raise sampled_values_error(num, sampled_values, shapes)
 
     def candidates(
         self,
@@ -264,15 +263,10 @@ def _checked(sources: Any) -> List[Source]:
     kinds = [type(source).__name__ for source in checked]
     fine = all(isinstance(source, (PopularityBasedSampler, InBatch)) for source in checked)
     if not (checked and fine and kinds.count("InBatch") <= 1):
-        raise PopSamplerError(
-            "Expected one PopularityBasedSampler or more, and at most one InBatch, as sources of "
-            f"negatives. Received: {kinds}. Build each by its from_schema."
-        )
+        raise sources_error(kinds)
     domains = {source.domain for source in checked}
     if len(domains) > 1:
-        ranges = sorted(f"{each.size} from {each.min_id} to {each.max_id}" for each in domains)
-        raise PopSamplerError(
-            f"Expected sources over the same ids in the same order. Received: {', '.join(ranges)}. "
-            "Build all of them from one schema, or from the same counts."
+        raise domains_error(
+            sorted(f"{each.size} from {each.min_id} to {each.max_id}" for each in domains)
         )
     return checked

@@ -1,7 +1,7 @@
 """Defines a Keras layer that trains on sampled negatives and evaluates on all items."""
 
 from functools import partial
-from typing import Any, Dict, Optional
+from typing import Any, Dict, NamedTuple, Optional
 
 import tensorflow as tf
 
@@ -9,15 +9,39 @@ from merlin_popsampler.core.checks import fraction, positive_number, whole_numbe
 from merlin_popsampler.errors import PopSamplerError
 
 from . import stream
+from .all_items import AllItems
+from .blocked_logits import sampled_log_sums
 from .hard_negatives import hard_log_sums, hard_negatives
 from .id_lists import as_id_lists, join
 from .ids import integers, is_symbolic
 from .item_table import item_vectors, look_up, losses_kept
-from .logits import contrastive_logits, cross_entropy, row_weights
+from .logits import loss_of_sums, row_weights, scale_by_temperature
 from .metrics import NanMean
 from .negatives import as_mixture
 from .shared_layers import shareable
 from .whole_catalog import score_catalog
+
+
+class Batch(NamedTuple):
+    """Holds the checked arguments of a call.
+
+    Attributes:
+      queries: floats `[rows, dim]`, 0 where a row has no item.
+      ids: int64 `[rows]`, the positives.
+      safe_ids: int64 `[rows]`, the positives, and an item's id where a row has no item.
+      counting: bool `[rows]`, whether the positive stands for an item.
+      table: the result of `item_vectors`.
+      excluded: `IdLists`, or None.
+      hard: `IdLists` of hard negatives, or None.
+    """
+
+    queries: tf.Tensor
+    ids: tf.Tensor
+    safe_ids: tf.Tensor
+    counting: tf.Tensor
+    table: Any
+    excluded: Any
+    hard: Any
 
 
 @tf.keras.utils.register_keras_serializable(package="merlin_popsampler")
@@ -34,7 +58,8 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
     of ranks below `top_k`. So a model of equal scores, or of NaN, has the worst recall.
 
     Args:
-      negatives: a `PopularityBasedSampler`, an `InBatch`, a list of these, or a `Mixture`.
+      negatives: a `PopularityBasedSampler`, an `InBatch`, a list of these, a `Mixture`, or
+        `AllItems` for the full softmax.
       temperature: positive number; scores are divided by it.
       correct_positive: see `contrastive_logits`.
       logq_strength: from 0 to 1, the strength of the correction; see `contrastive_logits`.
@@ -73,7 +98,8 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
         stream.check_backend()
         # Losses are float32 under every policy, and Keras does not cast a table for a few rows.
         super().__init__(autocast=False, **{"dtype": "float32", **kwargs})
-        self.negatives = as_mixture(negatives)
+        is_full = isinstance(negatives, AllItems)
+        self.negatives = negatives if is_full else as_mixture(negatives)
         self.temperature = positive_number(
             "temperature", temperature, "Pass 1.0 for scores as they are."
         )
@@ -193,18 +219,28 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
             hard_negative_ids = as_id_lists("hard_negative_ids", hard_negative_ids, ids)
         if sampled_values is not None:
             sampled_values = self.negatives.checked_values(sampled_values)
+        batch = Batch(queries, ids, safe_ids, counting, table, excluded_ids, hard_negative_ids)
         if not training:
-            return self._evaluated(queries, safe_ids, table, excluded_ids, counting)
+            return self._evaluated(batch)
+        if isinstance(self.negatives, AllItems):
+            queries = scale_by_temperature(queries, self.temperature)
+            losses = self.negatives.losses(queries, safe_ids, table, excluded_ids)
+        else:
+            losses = self._sampled(batch, sampled_values)
+        return tf.where(counting, losses, 0.0) * row_weights(counting)
+
+    def _sampled(self, batch: Batch, sampled_values: Any) -> tf.Tensor:
+        domain, table = self.negatives.domain, batch.table
         positive, negative = self.negatives.candidates(
-            ids, look_up(table, safe_ids), partial(look_up, table), sampled_values
+            batch.ids, look_up(table, batch.safe_ids), partial(look_up, table), sampled_values
         )
-        left_out = join(excluded_ids, hard_negative_ids)
+        left_out = join(batch.excluded, batch.hard)
         if self.observation is not None and not tf.distribute.in_cross_replica_context():
             self.observation.add(
-                queries,
+                batch.queries,
                 positive,
                 negative,
-                counting,
+                batch.counting,
                 domain,
                 temperature=self.temperature,
                 excluded_ids=left_out,
@@ -212,8 +248,8 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
                 logq_strength=self.logq_strength,
                 in_batch=self.negatives.in_batch is not None,
             )
-        logits = contrastive_logits(
-            queries,
+        sums = sampled_log_sums(
+            batch.queries,
             positive,
             negative,
             domain,
@@ -222,25 +258,28 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
             self.correct_positive,
             self.logq_strength,
         )
-        sums = None
-        if hard_negative_ids is not None:
-            hard = hard_negatives(hard_negative_ids, safe_ids, domain, excluded_ids)
-            sums = hard_log_sums(queries, hard, look_up(table, hard.safe_ids), self.temperature)
-        losses = cross_entropy(*logits, hard=sums)
-        return tf.where(counting, losses, 0.0) * row_weights(counting)
+        if batch.hard is None:
+            return loss_of_sums(*sums)
+        hard = hard_negatives(batch.hard, batch.safe_ids, domain, batch.excluded)
+        vectors = look_up(table, hard.safe_ids)
+        hard_sums = hard_log_sums(batch.queries, hard, vectors, self.temperature)
+        return loss_of_sums(*sums, hard=hard_sums)
 
-    def _evaluated(
-        self, queries: Any, ids: Any, table: Any, excluded_ids: Any, counting: Any
-    ) -> tf.Tensor:
+    def _evaluated(self, batch: Batch) -> tf.Tensor:
         with losses_kept(self):
             losses, rank = score_catalog(
-                queries, ids, table, self.negatives.domain, self.temperature, excluded_ids
+                batch.queries,
+                batch.safe_ids,
+                batch.table,
+                self.negatives.domain,
+                self.temperature,
+                batch.excluded,
             )
         if not tf.distribute.in_cross_replica_context():  # where a model is built, not run
-            weights = tf.cast(counting, tf.float32)
+            weights = tf.cast(batch.counting, tf.float32)
             self._cross_entropy.update_state(losses, weights)
             self._recall.update_state(tf.cast(rank < self.top_k, tf.float32), weights)
-        return tf.where(counting, losses, 0.0)
+        return tf.where(batch.counting, losses, 0.0)
 
     def get_config(self) -> Dict[str, Any]:
         return {

@@ -7,6 +7,7 @@ import tensorflow as tf
 from merlin_popsampler.core.domain import IdDomain
 from merlin_popsampler.core.scores import BLOCK_BYTES, MASKED
 
+from .blocks import add_to_log_sums, block_size, over_blocks
 from .hits import count_ahead, own_scores, tie_threshold
 from .item_table import look_up
 from .logits import accidental_hits, clip_finite, scale_by_temperature
@@ -41,13 +42,12 @@ def score_catalog(
     true_vectors = tf.stop_gradient(clip_finite(look_up(item_vectors, true_ids)))
     true_scores = own_scores(query, true_vectors)
     threshold = tie_threshold(true_scores, query, true_vectors)
-    block = _block_of(query, domain.size)
+    block = block_size(query, domain.size, BLOCK_BYTES)
 
-    def score_block(first: tf.Tensor, log_sum: tf.Tensor, ahead: tf.Tensor) -> Tuple[Any, ...]:
-        # The last block ends with the catalog, and masks what the one before it has scored.
-        start = tf.minimum(first, domain.size - block)
-        ranks = tf.cast(start, tf.int64) + tf.range(tf.cast(block, tf.int64))
-        ids = domain.id(ranks)
+    def score_block(
+        start: tf.Tensor, seen: tf.Tensor, log_sum: tf.Tensor, ahead: tf.Tensor
+    ) -> Tuple[Any, ...]:
+        ids = domain.id(tf.cast(start, tf.int64) + tf.range(tf.cast(block, tf.int64)))
         # A slice copies less, where the ids of a block are consecutive.
         if isinstance(domain, IdDomain) and not callable(item_vectors):
             corner = [domain.id(start), 0]
@@ -55,25 +55,10 @@ def score_catalog(
         else:
             vectors = look_up(item_vectors, ids)
         scores = tf.matmul(query, clip_finite(tf.stop_gradient(vectors)), transpose_b=True)
-        masked = accidental_hits(true_ids, ids, excluded_ids)
-        masked |= (ranks < tf.cast(first, tf.int64))[None, :]
+        masked = accidental_hits(true_ids, ids, excluded_ids) | seen
         ahead += count_ahead(scores, threshold, ~masked)
-        scores = tf.where(masked, MASKED, scores)
-        largest = tf.maximum(log_sum, tf.reduce_max(scores, 1))
-        others = tf.reduce_sum(tf.exp(scores - largest[:, None]), 1)
-        log_sum = largest + tf.math.log(others + tf.exp(log_sum - largest))
-        return first + block, log_sum, ahead
+        return add_to_log_sums(log_sum, tf.where(masked, MASKED, scores)), ahead
 
-    start = (tf.constant(0), true_scores, tf.zeros_like(true_ids, tf.int32))
-    _, log_sum, ahead = tf.while_loop(
-        lambda first, *_: first < domain.size, score_block, start, parallel_iterations=1
-    )
+    start = (true_scores, tf.zeros_like(true_ids, tf.int32))
+    log_sum, ahead = over_blocks(domain.size, block, score_block, *start)
     return log_sum - true_scores, ahead
-
-
-def _block_of(query: tf.Tensor, size: int) -> Any:
-    """Items of a block, whose vectors and scores fit: a number where that of the rows is known."""
-    rows, dim = query.shape
-    if rows is not None:
-        return min(max(BLOCK_BYTES // (4 * max(rows, dim)), 1), size)
-    return tf.clip_by_value(BLOCK_BYTES // (4 * tf.maximum(tf.shape(query)[0], dim)), 1, size)

@@ -9,6 +9,7 @@ from merlin_popsampler.contract.metadata import PopularityMetadata
 from merlin_popsampler.contract.schema import with_popularity
 from merlin_popsampler.core.distributions import LogUniform
 from merlin_popsampler.core.domain import IdDomain
+from merlin_popsampler.tf.all_items import AllItems
 from merlin_popsampler.tf.logits import one_positive_a_row
 from merlin_popsampler.tf.merlin_interfaces import check_no_squeeze
 from merlin_popsampler.tf.merlin_models.item_features import ItemFeatures, required
@@ -64,6 +65,19 @@ def drawn(mixture):
     return ids, mixture.expected_count(ids, 0)
 
 
+def full():
+    return SampledSoftmax(AllItems(14, 3))
+
+
+def second_derivative(layer):
+    table = tf.Variable(tf.random.normal([15, 2]))
+    with tf.GradientTape() as outer:
+        with tf.GradientTape() as inner:
+            mean = tf.reduce_mean(losses(table, tf.ones([2, 2]), layer=layer))
+        gradient = tf.convert_to_tensor(inner.gradient(mean, table))
+    return outer.gradient(gradient, table)
+
+
 def draw(algorithm):
     seed = tf.constant(1, tf.uint64)
     return draw_ranks(LogUniform(12), seed, seed, 3, algorithm=algorithm)
@@ -109,7 +123,7 @@ TABLE = {
             lambda _: losses(with_call(lambda vectors: vectors[None])),
         ),
     ],
-    "tf.negatives": [
+    "contract.negatives": [
         Entry(
             "leave it out where nothing is sampled",
             lambda _: losses(embedding(), sampled_values=IDS),
@@ -129,6 +143,21 @@ TABLE = {
                     ]
                 )
             ],
+        ),
+        Entry(
+            "or pass a sampler as negatives",
+            lambda _: losses(embedding(), layer=full(), sampled_values=drawn(Mixture(sampler()))),
+            [
+                lambda _: losses(embedding(), layer=full()),
+                lambda _: losses(embedding(), sampled_values=drawn(Mixture(sampler()))),
+            ],
+        ),
+    ],
+    "tf.blocks": [
+        Entry(
+            "Take it of contrastive_logits",
+            lambda _: second_derivative(full()),
+            [lambda _: second_derivative(SampledSoftmax(sampler()))],
         ),
     ],
     "tf.mapped_ids": [

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from merlin_popsampler.core.domain import IdDomain
+from tests.support.loss_oracles import full_softmax
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "loss.json").read_text())
 """By case: logits, losses, and the gradients of the losses' weighted sum by query and table."""
@@ -28,3 +29,9 @@ CASES = {
     "positive uncorrected": {"correct_positive": False},
     "all": {"temperature": 0.3, "excluded_ids": EXCLUDED, "correct_positive": False},
 }
+
+
+def full_softmax_with_excluded():
+    """Losses at a temperature of 0.3, and gradients of their weighted sum, by NumPy."""
+    numbers = QUERY.astype(np.float32), TABLE.astype(np.float32)
+    return full_softmax(*numbers, TRUE_IDS, 0.3, EXCLUDED.tolist(), WEIGHTS)

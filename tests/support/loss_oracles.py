@@ -47,3 +47,25 @@ def ranked_by_hand(query, vectors, true_ids, temperature, excluded):
         losses.append(total - score[true_id])
         ranks.append(sum(not other < score[true_id] for other in others))
     return losses, ranks
+
+
+def full_softmax(query, vectors, true_ids, temperature=1.0, excluded=None, weights=1.0, first=3):
+    """The full softmax in float64: losses, and gradients of their weighted sum.
+
+    Args:
+      vectors: of the ids from 0 on; those from `first` on are items.
+      excluded: a list of ids for each row.
+    """
+    query, vectors = np.float64(query), np.float64(vectors)
+    true_ids, rows = np.asarray(true_ids), np.arange(len(query))
+    scores = query @ vectors.T / temperature
+    scores[:, :first] = -np.inf
+    for row, left_out in enumerate(excluded or []):
+        for item in left_out:
+            if first <= item < len(vectors) and item != true_ids[row]:
+                scores[row, item] = -np.inf
+    total = np.logaddexp.reduce(scores, 1)
+    slopes = np.exp(scores - total[:, None])
+    slopes[rows, true_ids] -= 1.0
+    slopes *= np.broadcast_to(weights, len(query))[:, None] / temperature
+    return total - scores[rows, true_ids], slopes @ vectors, slopes.T @ query

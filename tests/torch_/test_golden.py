@@ -2,9 +2,12 @@
 
 import hashlib
 
+import numpy as np
 import pytest
+import torch
 
-from merlin_popsampler.torch import PopularityBasedSampler
+from merlin_popsampler.torch import AllItems, PopularityBasedSampler, SampledSoftmaxLoss
+from tests.support import golden_loss
 from tests.support.golden_draws import DISTRIBUTIONS, GOLDEN
 from tests.support.golden_samplers import BATCHES, CASES, sampler_of, summary
 from tests.support.golden_samplers import GOLDEN as GOLDEN_SAMPLERS
@@ -49,3 +52,22 @@ for case in CASES:
 def test_golden_samplers_on_another_processor():
     """FAULTS 1: last bits change in NumPy's constants, and in PyTorch's exp and log."""
     run_on(levels()["oldest"], SAMPLERS, ATEN_CPU_CAPABILITY="default")
+
+
+def test_the_full_softmax_that_tensorflow_gives_as_well():
+    query, table, weights, true_ids, excluded = map(
+        torch.tensor,
+        (
+            *(np.float32(x) for x in (golden_loss.QUERY, golden_loss.TABLE, golden_loss.WEIGHTS)),
+            golden_loss.TRUE_IDS,
+            golden_loss.EXCLUDED,
+        ),
+    )
+    query.requires_grad_(), table.requires_grad_()
+    losses = SampledSoftmaxLoss(AllItems(12, 3), 0.3, reduction="none")(
+        query, true_ids, table, excluded
+    )
+    (losses * weights).sum().backward()
+    found = losses.detach(), query.grad, table.grad
+    for one, other in zip(found, golden_loss.full_softmax_with_excluded()):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)

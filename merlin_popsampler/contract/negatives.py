@@ -1,0 +1,64 @@
+"""Builds the errors of both frameworks for negatives that a loss cannot take."""
+
+from typing import Any, Sequence
+
+from merlin_popsampler.errors import PopSamplerError
+
+
+def sources_error(kinds: Sequence[str]) -> Any:
+    """Returns the error for objects that a `Mixture` cannot combine.
+
+    Args:
+      kinds: names of their types.
+
+    Examples:
+      >>> raise sources_error(["AllItems"])
+      Traceback (most recent call last):
+      merlin_popsampler.errors.PopSamplerError: Expected one PopularityBasedSampler or more, and at
+      most one InBatch, as sources of negatives. Received: ['AllItems']. Build each by its
+      from_schema or from_counts.
+    """
+    return PopSamplerError(
+        "Expected one PopularityBasedSampler or more, and at most one InBatch, as sources of "
+        f"negatives. Received: {list(kinds)}. Build each by its from_schema or from_counts."
+    )
+
+
+def domains_error(ranges: Sequence[str]) -> Any:
+    """Returns the error for sources over different ids, or ids of another order.
+
+    Args:
+      ranges: the ids of each source, such as "3 to 14".
+    """
+    return PopSamplerError(
+        f"Expected sources over the same ids, in the same order of popularity. Received: "
+        f"{', '.join(ranges)}. Build all of them from one schema, or from the same counts."
+    )
+
+
+def sampled_values_error(num: int, received: Any, shapes: Sequence[Any]) -> Any:
+    """Returns the error for `sampled_values` that the samplers cannot have drawn.
+
+    Args:
+      num: number of ids that the samplers draw.
+      received: what was passed.
+      shapes: shapes of its parts.
+    """
+    return PopSamplerError(
+        f"Expected sampled_values as a pair of ids [{num}] and expected counts [{num}], what "
+        f"the samplers draw. Received: {type(received).__name__} of {list(shapes)}. Pass "
+        "(ids, mixture.expected_count(ids, 0)) of ids = mixture.sample_ids(), or leave it out "
+        "where nothing is sampled."
+    )
+
+
+def nothing_sampled_error(received: Any) -> Any:
+    """Returns the error for `sampled_values` with `AllItems`.
+
+    Args:
+      received: what was passed.
+    """
+    return PopSamplerError(
+        "Expected no sampled_values with AllItems, since every item is in the sum. Received: "
+        f"{type(received).__name__}. Leave it out, or pass a sampler as negatives."
+    )

@@ -1,0 +1,127 @@
+"""Runs a loop over blocks of candidates, so that no matrix of their scores is held whole."""
+
+from typing import Any, Callable, Tuple
+
+import tensorflow as tf
+
+from merlin_popsampler.core.scores import MASKED
+from merlin_popsampler.errors import PopSamplerError
+
+from .id_lists import IdLists
+from .tracing import in_xla
+
+BLOCK_BYTES = 2**22
+"""Size of a block of scores in training, 4 MB, which fits into the cache of a processor."""
+
+
+def block_size(query: tf.Tensor, size: Any, num_bytes: int) -> Any:
+    """Returns how many candidates a block has, from 1 to `size`.
+
+    Args:
+      query: floats `[rows, dim]`.
+      size: number of candidates, an integer or a scalar.
+      num_bytes: memory for the vectors of a block, and for its scores.
+
+    Returns:
+      An integer if the shapes are known, else an int32 scalar.
+    """
+    rows, dim = query.shape
+    if rows is not None and isinstance(size, int):
+        return min(max(num_bytes // (4 * max(rows, dim)), 1), size)
+    widest = tf.maximum(num_bytes // (4 * tf.maximum(tf.shape(query)[0], dim)), 1)
+    return tf.minimum(widest, size)
+
+
+def over_blocks(size: Any, block: Any, step: Callable[..., Any], *state: Any) -> Tuple[Any, ...]:
+    """Runs a step for each block of candidates, one after the other.
+
+    All blocks have the same size, which XLA needs to know. So the last one ends with the
+    candidates, and begins with some that the block before has had.
+
+    Args:
+      size: number of candidates.
+      block: candidates of a block, at most `size`.
+      step: function from the first candidate of a block, a bool `[block]` that is true for those
+        that another block has had, and the state, to the next state.
+      *state: tensors.
+
+    Returns:
+      The last state.
+    """
+
+    def body(first: tf.Tensor, *state: Any) -> Tuple[Any, ...]:
+        start = tf.minimum(first, size - block)
+        return (first + block, *step(start, tf.range(block) < first - start, *state))
+
+    first = tf.constant(0)
+    result: Tuple[Any, ...] = tf.while_loop(
+        lambda first, *_: first < size, body, (first, *state), parallel_iterations=1
+    )
+    return result[1:]
+
+
+def add_to_log_sums(log_sums: tf.Tensor, scores: tf.Tensor) -> tf.Tensor:
+    """Adds scores `[rows, n]` to the logs of the sums of exponentials `[rows]`."""
+    largest = tf.maximum(log_sums, tf.reduce_max(scores, 1))
+    others = tf.reduce_sum(tf.exp(scores - largest[:, None]), 1)
+    return largest + tf.math.log(others + tf.exp(log_sums - largest))
+
+
+def in_order(positions: tf.Tensor, rows: tf.Tensor) -> IdLists:
+    """Sorts hits by their position, for `block_scores`.
+
+    Args:
+      positions: integers `[m]` among all candidates, negative for those that hit nothing.
+      rows: int32 `[m]`.
+    """
+    order = tf.argsort(positions)
+    return IdLists(tf.cast(tf.gather(positions, order), tf.int32), tf.gather(rows, order))
+
+
+def block_scores(
+    query: tf.Tensor, vectors: tf.Tensor, offset: tf.Tensor, start: tf.Tensor, hits: IdLists
+) -> tf.Tensor:
+    """Computes the scores of a block, and masks candidates that are not negatives of a row.
+
+    Only the hits are visited: a comparison of all pairs would take as long as the scores.
+
+    Args:
+      query: float32 `[rows, dim]`.
+      vectors: float32 `[n, dim]`, of the block.
+      offset: float32 `[n]`, what is added to the scores of each candidate.
+      start: the first candidate of the block.
+      hits: the result of `in_order`.
+
+    Returns:
+      float32 `[rows, n]`.
+    """
+    # TensorFlow makes one operation of a product and a bias.
+    scores = tf.nn.bias_add(tf.matmul(query, vectors, transpose_b=True), offset)
+    num = tf.size(offset)
+    if not in_xla():  # which needs to know how many there are
+        first, last = tf.unstack(tf.searchsorted(hits.ids, tf.stack([start, start + num])))
+        hits = IdLists(hits.ids[first:last], hits.rows[first:last])
+    columns = hits.ids - start
+    inside = (columns >= 0) & (columns < num)
+    index = tf.stack([hits.rows, tf.clip_by_value(columns, 0, num - 1)], 1)
+    return tf.tensor_scatter_nd_add(scores, index, tf.where(inside, MASKED, 0.0))
+
+
+@tf.custom_gradient  # type: ignore[untyped-decorator]
+def without_derivative(*tensors: tf.Tensor) -> Any:
+    """Returns gradients, and what they depend on, as tensors whose derivative is refused.
+
+    It would need all scores at once.
+
+    Raises:
+      PopSamplerError: a derivative of the result, when it is computed.
+    """
+
+    def refuse(*_: tf.Tensor) -> Any:
+        raise PopSamplerError(
+            "Expected first derivatives of a loss whose scores are computed in blocks. Received: "
+            "a second derivative. Take it of contrastive_logits, which holds all scores, or of a "
+            "smaller batch with a sampler as negatives."
+        )
+
+    return [tf.identity(each) for each in tensors], refuse
