@@ -29,6 +29,26 @@ def block():
     return tf.keras.layers.Activation("linear")
 
 
+def item():
+    from tests.support.contrastive_models import ITEM
+
+    return ITEM
+
+
+def all_items():
+    from merlin_popsampler.tf import AllItems
+
+    return AllItems(14, 3)
+
+
+def trained_without(name, targets=False):
+    """A step that excludes the ids of a column, of features or targets without a column."""
+    from tests.support.contrastive_models import with_lists
+
+    model, rows = with_lists(targets, without=name, excluded="shown")
+    return model.fit(rows, verbose=0)
+
+
 def with_tower(given=True, later=False):
     import tensorflow as tf
 
@@ -52,6 +72,11 @@ TABLE = {
     "tf.merlin_models.contrastive_settings": [
         Entry("Expected evaluate_on to be one of", lambda _: output(evaluate_on="all")),
         Entry(
+            "or sample the negatives",
+            lambda _: output(None, all_items(), schema=item()),
+            [lambda _: output(negatives=all_items()), lambda _: output(None, schema=item())],
+        ),
+        Entry(
             "which would correct a second time",
             lambda _: output(post=correction(), evaluate_on="candidates"),
         ),
@@ -59,6 +84,18 @@ TABLE = {
             "which computes scores block by block",
             lambda _: output(post=block()),
             [lambda _: output(post=block(), evaluate_on="candidates")],
+        ),
+    ],
+    "tf.merlin_models.batch_columns": [
+        Entry(
+            "Put the ids into a column",
+            lambda _: output(excluded=[3, 4]),
+            [lambda _: output(excluded="history")],
+        ),
+        Entry(
+            "or move it to a dict of targets",
+            lambda _: trained_without("shown"),
+            [lambda _: trained_without(None), lambda _: trained_without(None, targets=True)],
         ),
     ],
     "tf.merlin_models.item_tower": [

@@ -1,6 +1,6 @@
 """Twelve items with known counts, users who like some of them, and Merlin models that learn it."""
 
-from typing import Any, Optional, Tuple
+from typing import Any, Optional, Sequence, Tuple
 
 import merlin.models.tf as mm
 import numpy as np
@@ -104,6 +104,58 @@ def with_towers(
     settings = {"item_features": features(), "schema": ITEM, "candidate": tower, **settings}
     output = ContrastiveOutput(None, negatives or sampler(), **settings)
     return compiled(mm.TwoTowerModelV2(users_tower(), tower, outputs=output)), output
+
+
+LISTS = {"history": [[], [4, 14], [3], [5, 9, 9]], "shown": [[6, 7, 0], [8], [], [13, 3]]}
+"""Lists of ids, which repeat after four rows."""
+
+
+def rows_with_lists(targets: bool = False, without: Optional[str] = None) -> Tuple[Any, Schema]:
+    """Batches with the columns of `LISTS`, among features or targets, and the features' schema."""
+    names = [name for name in LISTS if name != without]
+    rows = frame()[["user", "item"]]
+    columns = [SCHEMA["user"], SCHEMA["item"]]
+    for name in names:
+        rows[name] = [np.array(LISTS[name][row % 4], np.int64) for row in range(len(rows))]
+        domain = {"domain": {"min": 0, "max": MAX_ID, "name": name}}
+        tags = [Tags.CATEGORICAL, Tags.LIST]
+        columns.append(ColumnSchema(name, tags, domain, np.int64, dims=(None, (0, None))))
+    schema = Schema(columns)
+
+    moved = ["item", *(names if targets else [])]
+    batches = mm.Loader(Dataset(rows, cpu=True, schema=schema), BATCH, shuffle=False)
+    return batches.map(ToTargets(moved)), schema.excluding_by_name(moved)
+
+
+class ToTargets:
+    """Moves columns of a batch to a dict of targets."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = names
+
+    def __call__(self, features: Any, _: Any) -> Any:
+        parts = ("", "__values", "__offsets")
+        moved = [f"{name}{part}" for name in self.names for part in parts]
+        return features, {name: features.pop(name) for name in moved if name in features}
+
+    def compute_output_schema(self, schema: Schema) -> Schema:
+        return Schema(
+            [
+                column.with_tags(Tags.TARGET) if column.name in self.names else column
+                for column in schema
+            ]
+        )
+
+
+def with_lists(
+    targets: bool = False, without: Optional[str] = None, negatives: Any = None, **settings: Any
+) -> Tuple[Any, Any]:
+    """A model whose items are rows of a table, and batches of `rows_with_lists`."""
+    tf.keras.utils.set_random_seed(17)
+    output = ContrastiveOutput(ITEM, negatives or sampler(), **settings)
+    rows, columns = rows_with_lists(targets, without)
+    model = mm.RetrievalModelV2(query=users_tower(), output=output, schema=columns)
+    return compiled(model), rows
 
 
 def compiled(model: Any, **settings: Any) -> Any:

@@ -1,6 +1,6 @@
 """Defines the contrastive output of Merlin Models with an exact logQ correction."""
 
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple, Union, cast
 
 import tensorflow as tf
 from merlin.models.tf.core.prediction import Prediction
@@ -9,20 +9,36 @@ from merlin.models.tf.outputs.base import DotProduct
 from merlin.models.utils.constants import MIN_FLOAT
 
 from merlin_popsampler.core.checks import fraction, positive_number, whole_number
+from merlin_popsampler.tf.all_items import AllItems
+from merlin_popsampler.tf.hard_negatives import hard_log_sums, hard_negatives
 from merlin_popsampler.tf.hits import count_ahead, own_scores, tie_threshold
+from merlin_popsampler.tf.id_lists import IdLists, join
 from merlin_popsampler.tf.ids import integers
 from merlin_popsampler.tf.item_table import losses_kept
-from merlin_popsampler.tf.logits import Candidates, candidate_scores, clip_finite, corrected
+from merlin_popsampler.tf.logits import (
+    Candidates,
+    candidate_scores,
+    clip_finite,
+    corrected,
+    scale_by_temperature,
+)
 from merlin_popsampler.tf.merlin_interfaces import check_item_weights
 from merlin_popsampler.tf.metrics import NanMean
 from merlin_popsampler.tf.negatives import Mixture
 from merlin_popsampler.tf.whole_catalog import score_catalog
 
+from .batch_columns import check_column_name, column_lists
 from .catalog_vectors import catalog_vectors
-from .contrastive_settings import check_evaluation, check_settings, negatives_of
+from .contrastive_settings import check_evaluation, check_negatives, check_settings, negatives_of
 from .evaluation_mean import EvaluationMean
 from .item_tower import ItemTower
-from .log_probabilities import CandidateCrossEntropy, log_probabilities, ranked, targets_of
+from .log_probabilities import (
+    CandidateCrossEntropy,
+    log_probabilities,
+    of_full_softmax,
+    ranked,
+    targets_of,
+)
 from .saving import is_saving
 
 
@@ -68,8 +84,8 @@ class ContrastiveOutput(contrastive.ContrastiveOutput):  # type: ignore[misc]
     Args:
       to_call: as in Merlin Models; None is `DotProduct()`.
       negative_samplers: a `PopularityBasedSampler`, an `InBatch`, "in-batch" for the `InBatch` of
-        the target's schema, a list of these, or a `Mixture`. The samplers of Merlin Models raise an
-        error, since they have no expected counts for this loss.
+        the target's schema, a list of these, a `Mixture`, or `AllItems`. The samplers of Merlin
+        Models raise an error, since they have no expected counts for this loss.
       target_name: as in Merlin Models.
       pre: as in Merlin Models.
       post: as in Merlin Models, on log-probabilities; only with `evaluate_on="candidates"`.
@@ -85,6 +101,12 @@ class ContrastiveOutput(contrastive.ContrastiveOutput):  # type: ignore[misc]
       logq_sampling_correction: fixed, since the logQ correction is always applied.
       correct_positive: see `contrastive_logits`.
       logq_strength: from 0 to 1, the strength of the correction; see `contrastive_logits`.
+      excluded: name of the column with ids that are not negatives of a row, its history for
+        example, also in an evaluation. It is a column of features or targets, with one id or a list
+        in each row.
+      hard_negatives: name of the column with hard negatives of each row, for training; see
+        `SampledSoftmax`. Log-probabilities have one column for all hard negatives of a row, the
+        last one. They are not ranked.
       candidate: the item tower, an `Encoder`. If the model creates it, as
         `MatrixFactorizationModelV2` does, pass it later by `set_candidate`.
       item_features: an `ItemFeatures` of the tower's features; None if it needs only the id.
@@ -105,7 +127,7 @@ class ContrastiveOutput(contrastive.ContrastiveOutput):  # type: ignore[misc]
       >>> model = mm.TwoTowerModelV2(query_tower, tower, outputs=output)
     """
 
-    negative_samplers: Mixture
+    negative_samplers: Union[Mixture, AllItems]
 
     def __init__(  # noqa: PLR0913, PLR0917 - the reference's signature
         self,
@@ -127,6 +149,8 @@ class ContrastiveOutput(contrastive.ContrastiveOutput):  # type: ignore[misc]
         *,
         correct_positive: bool = True,
         logq_strength: float = 1.0,
+        excluded: Optional[str] = None,
+        hard_negatives: Optional[str] = None,
         candidate: Any = None,
         item_features: Any = None,
         evaluate_on: str = "catalog",
@@ -157,6 +181,9 @@ class ContrastiveOutput(contrastive.ContrastiveOutput):  # type: ignore[misc]
         self.logq_strength = fraction(
             "logq_strength", logq_strength, "Pass 1.0 for the whole correction."
         )
+        check_column_name("excluded", excluded)
+        check_column_name("hard_negatives", hard_negatives)
+        self.excluded, self.hard_negatives = excluded, hard_negatives
         self.evaluate_on = evaluate_on
         self.top_k = whole_number("top_k", top_k, 1, "Pass how many of the best items count.")
         self.candidate, self._item_features = candidate, item_features
@@ -176,7 +203,9 @@ class ContrastiveOutput(contrastive.ContrastiveOutput):  # type: ignore[misc]
 
     def set_negative_samplers(self, negative_samplers: Any) -> None:
         """Changes the negatives, from the next trace on; see the class."""
-        self.negative_samplers = negatives_of(negative_samplers, self.col_schema)
+        negatives = negatives_of(negative_samplers, self.col_schema)
+        check_negatives(negatives, self.to_call)
+        self.negative_samplers = negatives
         self._wire()
 
     def set_candidate(self, candidate: Any) -> None:
@@ -218,27 +247,44 @@ class ContrastiveOutput(contrastive.ContrastiveOutput):  # type: ignore[misc]
         testing: bool = False,
     ) -> Prediction:
         """Computes log-probabilities of candidates, the positive first, and their targets."""
-        query = inputs[self.query_name] if isinstance(inputs, dict) else inputs
-        query = getattr(query, "flat_values", query)
-        ids = self._true_ids(features, targets)
-        counting = self.negative_samplers.domain.contains(ids)
+        given = inputs[self.query_name] if isinstance(inputs, dict) else inputs
+        query = getattr(given, "flat_values", given)
+        ids, domain = self._true_ids(features, targets), self.negative_samplers.domain
+        counting = domain.contains(ids)
         # A row without an item must not train, with any loss.
         query = tf.where(counting[:, None], query, tf.zeros_like(query))
-        if testing and self.evaluate_on == "catalog":
-            losses, rank = self._on_catalog(query, ids, counting)
-            outputs, stored = ranked(losses, rank, self.negative_samplers.domain.size), None
+        # A reserved id may be outside of the table.
+        safe_ids = tf.where(counting, ids, domain.min_id)
+        excluded = column_lists("excluded", self.excluded, given, ids, features, targets)
+        stored, rank = None, None
+        if testing and (self.evaluate_on == "catalog" or self._is_full):
+            losses, rank = self._on_catalog(query, safe_ids, excluded)
+            outputs = ranked(losses, rank, domain.size)
+            targets = targets_of(counting, outputs)
+        elif self._is_full:
+            losses = self._on_all_items(query, safe_ids, excluded)
+            outputs = of_full_softmax(losses)
             targets = targets_of(counting, outputs)
         else:
             positive, negative = self._candidates(inputs, ids, counting, training)
-            outputs, rank = self._on_candidates(query, positive, negative)
+            hard = None
+            if training and self.hard_negatives is not None:
+                batch = given, ids, features, targets
+                hard = column_lists("hard_negatives", self.hard_negatives, *batch)
+            outputs, rank = self._on_candidates(query, safe_ids, positive, negative, excluded, hard)
             losses = -outputs[:, 0]
             # For a NaN loss, the order of the columns would be a hit for Merlin's metrics.
             targets = targets_of(counting & ~tf.math.is_nan(losses), outputs)
             stored = negative.ids[:, None] if self.store_negative_ids else None
         weights = tf.cast(counting, tf.float32)
         self._cross_entropy.update_state(losses, weights)
-        self._recall.update_state(tf.cast(rank < self.top_k, tf.float32), weights)
+        if rank is not None:
+            self._recall.update_state(tf.cast(rank < self.top_k, tf.float32), weights)
         return Prediction(outputs, targets, negative_candidate_ids=stored)
+
+    @property
+    def _is_full(self) -> bool:
+        return isinstance(self.negative_samplers, AllItems)
 
     def _true_ids(self, features: Any, targets: Any) -> tf.Tensor:
         """Returns the positives, int64 `[rows]`; of ragged targets those that are not masked."""
@@ -255,7 +301,7 @@ class ContrastiveOutput(contrastive.ContrastiveOutput):  # type: ignore[misc]
         self, inputs: Any, ids: tf.Tensor, counting: tf.Tensor, training: bool
     ) -> Tuple[Candidates, Candidates]:
         """Returns each row's positive, and the negatives that all rows share."""
-        source = self.negative_samplers
+        source = cast("Mixture", self.negative_samplers)
         if self.has_candidate_weights:
             check_item_weights(self.to_call.embeddings, source.domain.cardinality)
             # A reserved id may be outside of the table.
@@ -272,21 +318,48 @@ class ContrastiveOutput(contrastive.ContrastiveOutput):  # type: ignore[misc]
         return source.candidates(ids, vectors, lambda ids: self._tower.encode(ids, training))
 
     def _on_candidates(
-        self, query: tf.Tensor, positive: Candidates, negative: Candidates
+        self,
+        query: tf.Tensor,
+        safe_ids: tf.Tensor,
+        positive: Candidates,
+        negative: Candidates,
+        excluded: Optional[IdLists],
+        hard_lists: Optional[IdLists],
     ) -> Tuple[tf.Tensor, tf.Tensor]:
         """Computes log-probabilities of positives, then of negatives, and the ranks."""
-        domain = self.negative_samplers.domain
-        scores = candidate_scores(query, positive, negative, self.logits_temperature)
+        domain, temperature = self.negative_samplers.domain, self.logits_temperature
+        masked = join(excluded, hard_lists)
+        scores = candidate_scores(query, positive, negative, temperature, masked)
         logits = corrected(
             scores, positive, negative, domain, self.correct_positive, self.logq_strength
         )
         own = clip_finite(positive.vectors)
         threshold = tie_threshold(own_scores(scores.query, own), scores.query, own)
         are_ranked = domain.contains(negative.ids) & ~scores.masked
-        return log_probabilities(*logits), count_ahead(scores.negative, threshold, are_ranked)
+        rank = count_ahead(scores.negative, threshold, are_ranked)
+        if hard_lists is None:
+            return log_probabilities(*logits), rank
+        hard = hard_negatives(hard_lists, safe_ids, domain, excluded)
+        vectors = self._vectors_in_training(hard.safe_ids)
+        return log_probabilities(*logits, hard_log_sums(query, hard, vectors, temperature)), rank
+
+    def _vectors_in_training(self, ids: tf.Tensor) -> tf.Tensor:
+        if self.has_candidate_weights:
+            return self.to_call.embedding_lookup(ids)
+        return self._tower.encode(ids, training=True)
+
+    def _on_all_items(
+        self, query: tf.Tensor, safe_ids: tf.Tensor, excluded: Optional[IdLists]
+    ) -> tf.Tensor:
+        """Computes the losses of the full softmax, with a gradient."""
+        negatives: Any = self.negative_samplers
+        check_negatives(negatives, self.to_call)
+        check_item_weights(self.to_call.embeddings, negatives.domain.cardinality)
+        query = scale_by_temperature(query, self.logits_temperature)
+        return negatives.losses(query, safe_ids, catalog_vectors(self.to_call), excluded)
 
     def _on_catalog(
-        self, query: tf.Tensor, ids: tf.Tensor, counting: tf.Tensor
+        self, query: tf.Tensor, safe_ids: tf.Tensor, excluded: Optional[IdLists]
     ) -> Tuple[tf.Tensor, tf.Tensor]:
         """Computes loss and rank of each positive among all items."""
         domain = self.negative_samplers.domain
@@ -295,9 +368,10 @@ class ContrastiveOutput(contrastive.ContrastiveOutput):  # type: ignore[misc]
             vectors = catalog_vectors(self.to_call)
         else:
             vectors = self._tower.catalog(query.shape[-1])
-        ids = tf.where(counting, ids, domain.min_id)
         with losses_kept(self):
-            return score_catalog(query, ids, vectors, domain, self.logits_temperature)
+            return score_catalog(
+                query, safe_ids, vectors, domain, self.logits_temperature, excluded
+            )
 
     def get_config(self) -> Dict[str, Any]:
         config = {
@@ -305,6 +379,8 @@ class ContrastiveOutput(contrastive.ContrastiveOutput):  # type: ignore[misc]
             "logits_temperature": self.logits_temperature,
             "correct_positive": self.correct_positive,
             "logq_strength": self.logq_strength,
+            "excluded": self.excluded,
+            "hard_negatives": self.hard_negatives,
             "evaluate_on": self.evaluate_on,
             "top_k": self.top_k,
         }

@@ -1,12 +1,14 @@
 """Checks the settings of a contrastive output that Merlin Models defines."""
 
-from typing import Any
+from typing import Any, Union
 
+from merlin.models.tf.outputs.base import DotProduct
 from merlin.models.tf.transforms.bias import PopularityLogitsCorrection
 from merlin.models.utils.constants import MIN_FLOAT
 from merlin.schema import ColumnSchema, Schema
 
 from merlin_popsampler.errors import PopSamplerError
+from merlin_popsampler.tf.all_items import AllItems
 from merlin_popsampler.tf.negatives import InBatch, Mixture, as_mixture
 
 EVALUATIONS = ("catalog", "candidates")
@@ -59,11 +61,30 @@ def check_evaluation(evaluate_on: str, post: Any) -> None:
         )
 
 
-def negatives_of(negative_samplers: Any, column: ColumnSchema) -> Mixture:
+def check_negatives(negatives: Any, to_call: Any) -> None:
+    """Raises an error for `AllItems` without an item table.
+
+    Args:
+      negatives: the result of `negatives_of`.
+      to_call: the object that scores.
+
+    Raises:
+      PopSamplerError: this.
+    """
+    if isinstance(negatives, AllItems) and isinstance(to_call, DotProduct):
+        raise PopSamplerError(
+            "Expected an item table with AllItems, since an item tower would have to encode the "
+            "whole catalog in each step. Received: DotProduct, the scores of two towers. Pass the "
+            "schema of the item id or an EmbeddingTable as to_call, or sample the negatives."
+        )
+
+
+def negatives_of(negative_samplers: Any, column: ColumnSchema) -> Union[Mixture, AllItems]:
     """Builds a `Mixture` of negatives; "in-batch" is the name of the column's `InBatch`.
 
     Args:
-      negative_samplers: a source of negatives, its name, a list of these, or a `Mixture`.
+      negative_samplers: a source of negatives, its name, a list of these, a `Mixture`, or
+        `AllItems`, which is returned as it is.
       column: schema of the item id.
 
     Raises:
@@ -74,6 +95,8 @@ def negatives_of(negative_samplers: Any, column: ColumnSchema) -> Mixture:
     def source(given: Any) -> Any:
         return InBatch.from_schema(Schema([column]), column.name) if given == "in-batch" else given
 
+    if isinstance(negative_samplers, AllItems):
+        return negative_samplers
     if isinstance(negative_samplers, (list, tuple)):
         return as_mixture([source(given) for given in negative_samplers])
     return as_mixture(source(negative_samplers))

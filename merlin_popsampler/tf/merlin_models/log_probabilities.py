@@ -4,7 +4,7 @@ Both get one matrix, whose first column is the positive. The target is 1 in that
 reserved id have no 1.
 """
 
-from typing import Any
+from typing import Any, Optional
 
 import tensorflow as tf
 
@@ -35,20 +35,41 @@ class CandidateCrossEntropy(tf.keras.losses.Loss):  # type: ignore[misc]
         return tf.where(counting, losses, 0.0) * row_weights(counting)
 
 
-def log_probabilities(true_logits: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+def log_probabilities(
+    true_logits: tf.Tensor, logits: tf.Tensor, hard: Optional[tf.Tensor] = None
+) -> tf.Tensor:
     """Computes log-probabilities of each row's candidates, the positive first.
 
     Args:
       true_logits: float32 `[rows]`, logits of the positives.
       logits: float32 `[rows, n]`, logits of the negatives.
+      hard: float32 `[rows]`, the `hard_log_sums` of the rows, if they have hard negatives.
 
     Returns:
-      float32 `[rows, 1 + n]`.
+      float32 `[rows, 1 + n]`, and with hard negatives a last column for all of them.
     """
-    losses = cross_entropy(true_logits, logits)
+    losses = cross_entropy(true_logits, logits, hard)
+    if hard is not None:
+        logits = tf.concat([logits, hard[:, None]], 1)
     outputs = tf.concat([-losses[:, None], logits - (losses + true_logits)[:, None]], 1)
     # Keras's softmax passes its logits to Keras's loss in the same way. A gradient through one
     # column of the matrix would be a matrix itself.
+    setattr(outputs, _LOSSES, losses)
+    return outputs
+
+
+def of_full_softmax(losses: tf.Tensor) -> tf.Tensor:
+    """Computes log-probabilities of each row's positive, and of all other items together.
+
+    Args:
+      losses: float32 `[rows]`, of the full softmax.
+
+    Returns:
+      float32 `[rows, 2]`.
+    """
+    others = -tf.math.expm1(-losses)
+    log_others = tf.math.log(tf.where(others > 0.0, others, 1.0))
+    outputs = tf.stack([-losses, tf.where(others > 0.0, log_others, MASKED)], 1)
     setattr(outputs, _LOSSES, losses)
     return outputs
 
