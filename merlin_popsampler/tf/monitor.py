@@ -89,11 +89,11 @@ class SamplingMonitor(tf.keras.callbacks.Callback):  # type: ignore[misc]
         super().set_model(model)
         model.train_function = None
 
-    def on_epoch_begin(self, *_: Any) -> None:
+    def on_epoch_begin(self, *_: Any, **__: Any) -> None:
         """Begins the means of an epoch."""
         self._found, self._steps_before_epoch = [], self.steps
 
-    def on_train_batch_end(self, batch: int, *_: Any) -> None:
+    def on_train_batch_end(self, batch: int, *_: Any, **__: Any) -> None:
         """Reads the numbers after each step that computed them."""
         before, self.steps = self.steps, self._steps_before_epoch + batch + 1
         # Keras may have run several steps, `steps_per_execution`.
@@ -101,7 +101,7 @@ class SamplingMonitor(tf.keras.callbacks.Callback):  # type: ignore[misc]
             self._found.append(self.observation.read())
             self._write(self._found[-1])
 
-    def on_epoch_end(self, _: int, logs: Any = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002 - Keras's name
         """Adds the means of the epoch, and the losses of the held-out batch, to its logs."""
         names = self._found[0] if self._found else {}
         found = {name: float(np.mean([each[name] for each in self._found])) for name in names}
