@@ -145,6 +145,11 @@ TABLE = {
             ],
         ),
         Entry(
+            "Expected sources over the same ids",
+            lambda _: Mixture([sampler(), sampler(max_id=15)]),
+            [lambda _: Mixture([sampler(), sampler(seed=3)])],
+        ),
+        Entry(
             "or pass a sampler as negatives",
             lambda _: losses(embedding(), layer=full(), sampled_values=drawn(Mixture(sampler()))),
             [
