@@ -12,6 +12,8 @@ from merlin_popsampler import contract, core
 MODULES = [
     "merlin_popsampler.distributions",
     "merlin_popsampler.errors",
+    "merlin_popsampler.compat",
+    "merlin_popsampler.compat.adaptation",
     *(
         module.name
         for folder in (core, contract)
@@ -34,6 +36,7 @@ FRAMEWORKS = [
     ("torch", f"merlin_popsampler.torch.{name}")
     for name in ("logits", "monitor", "negatives", "sampled_softmax", "sampler")
 ]
+FRAMEWORKS.append(("merlin.models", "merlin_popsampler.tf.merlin_models.item_features"))
 OPERATORS = ["frequency_categorify", "frequency_order"]
 
 

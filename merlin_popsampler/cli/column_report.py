@@ -176,7 +176,7 @@ def _column(
 
 
 def _encoders_ids(ids: Ints, order: Optional[FitArtifact]) -> Ints:
-    """Returns the ids that the encoder gave to the items of consecutive new ids."""
+    """Maps consecutive ids back to those of the encoder, if FrequencyOrder has remapped them."""
     if order is None or artifact.MAP not in order.files or not len(ids):
         return ids
     table = order.table(artifact.MAP)

@@ -18,6 +18,10 @@ class Adaptation:
       since: the first version of `used` that it fails with.
       before: the first version that does not need this change; None if there is none.
       apply: makes the change. Its docstring gives the reason.
+
+    Examples:
+      >>> Adaptation("merlin-core", "dask", since=(9999,), before=None, apply=print).is_needed()
+      False
     """
 
     user: str

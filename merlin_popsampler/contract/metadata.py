@@ -83,7 +83,8 @@ class PopularityMetadata:
         if self.steps is not None and self.curve.total > LARGEST_TOTAL:
             raise SchemaError(
                 f"Expected counts that sum to {LARGEST_TOTAL} at most, since schema files make "
-                f"floats of integers. Received: {self.curve.total}. Divide them by one number."
+                f"floats of integers. Received: {self.curve.total}. "
+                "Divide all of them by the same number."
             )
 
     def _kinds(self) -> Iterator[Tuple[str, str, bool]]:

@@ -248,7 +248,7 @@ def _clean(counts: Any) -> npt.NDArray[np.int64]:
     if total >= _TOO_MANY:
         raise PopSamplerError(
             f"Expected counts that sum to less than {_TOO_MANY}. Received: a sum of {total:.3g}. "
-            "Divide them by one number."
+            "Divide all of them by the same number."
         )
     if array.size and array.min() < 1:
         array = np.maximum(array, 1)

@@ -96,7 +96,7 @@ class FitArtifact:
             yield from zip(files, self.read(kind))
 
     def check_files(self) -> None:
-        """Reads all files to check their digests, see `read`."""
+        """Reads all files, and checks their digests; see `read`."""
         for _ in self.contents():
             pass
 

@@ -11,7 +11,6 @@ from merlin_popsampler.core.checks import truncate_repr, whole_number
 from merlin_popsampler.core.domain import IdDomain, MappedIds, id_domain
 from merlin_popsampler.errors import PopSamplerError
 
-from .ids import integers
 from .stream import tf_variable
 from .tracing import in_xla
 
@@ -99,7 +98,7 @@ class MappedIdsInWeights:
 
     def rank(self, ids: Any) -> tf.Tensor:
         """Maps ids to ranks, int64 of their shape; -1 for ids that are not items."""
-        ids = tf.cast(integers(ids), tf.int64)
+        ids = tf.cast(ids, tf.int64)
         inside = (ids >= 0) & (ids < self.cardinality)
         with tf.control_dependencies(self._checks()):
             after = tf.gather(tf_variable(self._ranks), tf.where(inside, ids, 0))

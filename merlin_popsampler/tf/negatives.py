@@ -173,12 +173,13 @@ class Mixture(tf.keras.layers.Layer):  # type: ignore[misc]
           float32 of the ids' shape, positive: 1.0, no correction, for ids that are never a
           negative.
         """
+        ids = integers(ids)
         counts = [sampler.expected_count(ids) for sampler in self.samplers]
         return self._with_batch(counts, ids, rows)
 
     def _with_batch(self, counts: List[tf.Tensor], ids: Any, rows: Any) -> tf.Tensor:
         """Returns counts over samplers, and over the batch if it is a source."""
-        outside = ~self.domain.contains(integers(ids))
+        outside = ~self.domain.contains(ids)
         in_batch = self.in_batch
         total = tf.add_n(
             [*counts, *([] if in_batch is None else [in_batch.expected_count(ids, rows)])]

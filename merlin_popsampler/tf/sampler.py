@@ -184,6 +184,7 @@ class PopularityBasedSampler(CatalogSampler, tf.keras.layers.Layer):  # type: ig
         return self(ids, answer=answer) if is_symbolic(ids) else self._answer_now(answer, ids)
 
     def _answer_now(self, answer: str, ids: Any) -> Any:
+        ids = integers(ids)
         if answer == "sampled_values":
             return self._draw_with_counts(ids)
         if answer == "probability":
@@ -192,7 +193,6 @@ class PopularityBasedSampler(CatalogSampler, tf.keras.layers.Layer):  # type: ig
 
     def _counts_of_ids(self, ids: Any, table: ExpectedCounts, outside: float) -> tf.Tensor:
         self._note_trace()
-        ids = integers(ids)
         if isinstance(ids, tf.RaggedTensor):
             return ids.with_flat_values(self._counts_of_ids(ids.flat_values, table, outside))
         return expected_count(table, self.domain.rank(tf.cast(ids, tf.int64)), outside)
@@ -203,7 +203,6 @@ class PopularityBasedSampler(CatalogSampler, tf.keras.layers.Layer):  # type: ig
             self.__dict__["_traced"] = True
 
     def _draw_with_counts(self, true_ids: Any) -> Tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        true_ids = integers(true_ids)
         if isinstance(true_ids, tf.RaggedTensor):
             sampled, true_counts, counts = self._draw_with_counts(true_ids.flat_values)
             return sampled, true_ids.with_flat_values(true_counts), counts

@@ -126,9 +126,9 @@ def _local(stream: Any, shared: bool) -> Any:
         several = tf.distribute.has_strategy() and len(strategy.extended.worker_devices) > 1
         if shared and several:
             raise PopSamplerError(
-                "Expected a sampler that is shared across replicas to be made under their "
-                "strategy, so that each has a copy of the stream. Received: one made outside of "
-                f"{type(strategy).__name__}.scope(). Build the sampler inside the scope."
+                "Expected a sampler with share_across_replicas=True to be built in the scope of "
+                "the strategy, where each replica gets a copy of its stream. Received: one built "
+                f"outside of {type(strategy).__name__}.scope(). Build the sampler inside the scope."
             )
         return variable
     if tf.distribute.get_replica_context() is None:

@@ -121,7 +121,7 @@ TABLE = {
             [lambda folder: build(schema(folder)), lambda folder: build(remapped(folder))],
         ),
         Entry("Fit the workflow on data that holds items", lambda folder: build(empty(folder))),
-        Entry("Divide them by one number", lambda _: measured(2**53)),
+        Entry("Divide all of them by the same number", lambda _: measured(2**53)),
         Entry(
             "Let FrequencyOrder count the ids first",
             lambda folder: quietly(read_popularity, stock_schema(folder)).to_dict(),

@@ -117,7 +117,10 @@ TABLE = {
     ],
     "core.popularity_curve": [
         Entry("It is the number of ids", lambda _: PopularityCurve([0], [5], -1)),
-        Entry("Divide them by one number", lambda _: PopularityCurve.from_counts([2**62, 2**62])),
+        Entry(
+            "Divide all of them by the same number",
+            lambda _: PopularityCurve.from_counts([2**62, 2**62]),
+        ),
         Entry(
             "not a list of first id:count",
             excepted="the reason inside the message on steps that cannot be read",

@@ -234,7 +234,7 @@ TABLE = {
             lambda _: required(None),
             [lambda _: required(ten()).features([3, 4])],
         ),
-        Entry("Put these into the item table", lambda _: ten().select(["brand"])),
+        Entry("Add these columns to the item table", lambda _: ten().select(["brand"])),
         Entry(
             "Transform the items with the workflow that wrote the schema",
             lambda _: of_fits("a", "b"),

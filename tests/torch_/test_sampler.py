@@ -32,7 +32,8 @@ def test_the_arguments_are_the_keras_layer_s():
         "unique": True,
         "distribution": "log_uniform",
         "share_across_replicas": False,
-        "item_ids": None,  # PyTorch alone maps ids so far
+        "item_ids": None,
+        "process_group": None,  # PyTorch's alone
     }
 
 

@@ -111,7 +111,7 @@ def _is_number(keys: pa.Array) -> bool:
 
 
 def _number_totals(keys: Any, sizes: Optional[Ints]) -> Tuple[List[pa.Array], Ints]:
-    """Counts numbers in ascending order; a stable sort merges sorted parts fast."""
+    """Returns distinct numbers in ascending order, and the total count of each."""
     if sizes is None:
         distinct, counts = np.unique(keys, return_counts=True)
         return [pa.array(distinct)], counts

@@ -41,6 +41,19 @@ class ItemFeatures:
     Attributes:
       domain: the ids that have features.
       columns: names of the features, the item id among them.
+
+    Examples:
+      >>> import pandas as pd
+      >>> from merlin.io import Dataset
+      >>> from merlin.schema import ColumnSchema, Schema, Tags
+      >>> from merlin_popsampler import PopularityBasedSampler
+      >>> columns = [ColumnSchema("item", [Tags.ITEM_ID]), ColumnSchema("price")]
+      >>> items = pd.DataFrame({"item": [4, 3, 5], "price": [0.5, 0.25, 2.0]})
+      >>> items = Dataset(items, cpu=True, schema=Schema(columns))
+      >>> sampler = PopularityBasedSampler(max_id=5, min_id=3, max_num_samples=2)
+      >>> table = ItemFeatures.from_dataset(items, domain=sampler.domain)
+      >>> table.features([3, 4])["price"].numpy().ravel().tolist()
+      [0.25, 0.5]
     """
 
     domain: Any
@@ -201,8 +214,8 @@ def _check_present(names: Tuple[str, ...], present: Any) -> None:
     missing = [name for name in names if name not in present]
     if missing:
         raise PopSamplerError(
-            f"Expected item features {list(names)}. Received: no {missing} among {list(present)}. "
-            "Put these into the item table, and take them from there, or from the tower's inputs."
+            f"Expected item features {list(names)}. Received: {list(present)}, without {missing}. "
+            "Add these columns to the item table, or remove them from the tower's inputs."
         )
 
 
