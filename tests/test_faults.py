@@ -7,7 +7,7 @@ import pytest
 from tests.support.faults import TESTS, all_faults, apply, copy_package
 
 FAULTS = all_faults()
-FEWEST = {"core": 8, "contract": 4, "store": 2, "ops": 6}
+FEWEST = {"core": 8, "contract": 4, "store": 2, "ops": 6, "tf": 6, "torch": 4}
 
 
 @pytest.fixture(scope="module")

@@ -110,9 +110,7 @@ def integral_of_one(probs: Any, index: int, num_sampled: int) -> float:
     """Inclusion probability of one id of a large catalog, by Gauss-Legendre quadrature."""
     probs = np.asarray(probs, np.float64)
     own, others = probs[index], np.delete(probs, index)
-    grid = np.exp(np.linspace(-8.0, np.log(60.0 / probs.min()), 4000))
-    mean = np.array([-np.expm1(-others * x).sum() for x in grid])
-    spread = 9.0 * np.sqrt([(np.exp(-others * x) * -np.expm1(-others * x)).sum() for x in grid])
+    grid, mean, spread = _arrivals(others.tobytes(), float(probs.min()))
     first = grid[max(0, np.flatnonzero(mean + spread + 40.0 < num_sampled).size - 1)]
     last = grid[min(len(grid) - 1, np.argmax(mean - spread - 40.0 > num_sampled) or len(grid))]
     nodes, weights = np.polynomial.legendre.leggauss(8)
@@ -126,6 +124,16 @@ def integral_of_one(probs: Any, index: int, num_sampled: int) -> float:
         -np.expm1(-own * first)
         + ((half * weights).ravel() * own * np.exp(-own * x[:, 0]) * chance).sum()
     )
+
+
+@lru_cache(maxsize=8)
+def _arrivals(others: bytes, smallest: float) -> Tuple[Any, Any, Any]:
+    """Times, and mean and nine standard deviations of the ids that have arrived by then."""
+    probs = np.frombuffer(others)
+    grid = np.exp(np.linspace(-8.0, np.log(60.0 / smallest), 4000))
+    mean = np.array([-np.expm1(-probs * x).sum() for x in grid])
+    spread = 9.0 * np.sqrt([(np.exp(-probs * x) * -np.expm1(-probs * x)).sum() for x in grid])
+    return grid, mean, spread
 
 
 def _poisson_binomial(arrived: Any, missing: Any, counts: int = 0) -> Any:
