@@ -170,7 +170,7 @@ def test_sources_of_one_mixture_have_one_order_of_ids():
     assert mixture.sample_ids().shape == [80]
     assert (mixture.expected_count(UNKNOWN, 9).numpy() == 1.0).all()
     other = PopularityBasedSampler.from_counts((IDS, COUNTS[::-1].copy()), **SETTINGS)
-    with pytest.raises(PopSamplerError, match="same ids in the same order"):
+    with pytest.raises(PopSamplerError, match="over the same ids, in the same order"):
         Mixture([other, by_id(InBatch)])
 
 
