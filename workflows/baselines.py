@@ -1,10 +1,13 @@
-"""Recommenders that need no training: what a trained model must beat."""
+"""Recommenders that need no training: what a model must beat, and what can be added to it."""
 
+from pathlib import Path
 from typing import Any, Dict, List, Sequence
 
 import numpy as np
-from evaluate import Array, Scorer, report
+from evaluate import Array, Scorer, evaluate, report
 from scipy import sparse
+from splits import read_held_out, read_sessions
+from stopping import METRIC
 
 from merlin_popsampler.core.domain import IdDomain
 
@@ -28,6 +31,54 @@ def baseline_results(
         name: report(score, queries, positives, domain, bands, name=name)
         for name, score in scorers.items()
     }
+
+
+WEIGHTS = (2.0, 4.0, 8.0)
+"""Weights of item kNN beside a model, of which the held-out sessions choose one."""
+LEAST = 0.05
+"""Added to the similarities, so that items without one can still be recommended."""
+
+
+def blended_scorer(score: Scorer, similarity: Scorer, weight: float) -> Scorer:
+    """Adds the weighted logarithm of item kNN's scores to the logits of a model."""
+
+    def blended(queries: List[Array]) -> Array:
+        found: Array = score(queries) + weight * np.log(similarity(queries) + np.float32(LEAST))
+        return found
+
+    return blended
+
+
+def blended_results(
+    results: Dict[str, Dict[str, Any]],
+    scorers: Dict[str, Scorer],
+    folder: Path,
+    asked: Sequence[Any],
+) -> Dict[str, Dict[str, Any]]:
+    """Adds item kNN to the model that is best on held-out sessions, which also choose the weight.
+
+    Args:
+      results: those of the trained models, with the `curve` of their held-out measurements.
+      scorers: logits of the same models.
+      folder: training sessions.
+      asked: queries, positives, domain and bands of `evaluate.report`.
+
+    Returns:
+      The report by name, the last row of a training program's table.
+    """
+    name = max(scorers, key=lambda name: max(row[METRIC] for row in results[name]["curve"]))
+    domain, held_out = asked[2], read_held_out(folder)
+    earlier = item_knn_scorer(read_sessions(folder, until=held_out.until), domain)
+
+    def recall(weight: float) -> float:
+        blended = blended_scorer(scorers[name], earlier, weight)
+        found = evaluate(blended, held_out.queries, held_out.positives, domain, name="blend")
+        return found[METRIC]
+
+    weight = max(WEIGHTS, key=recall)
+    blended = blended_scorer(scorers[name], item_knn_scorer(read_sessions(folder), domain), weight)
+    both = f"{name} + kNN"
+    return {both: {**report(blended, *asked, name=both), "weight": weight}}
 
 
 def popularity_scorer(domain: IdDomain) -> Scorer:

@@ -185,9 +185,9 @@ def as_table(results: Dict[str, Dict[str, Any]]) -> str:
     columns = ["recall@20", "ndcg@20", *(f"recall@20 {band}" for band in BANDS), "coverage@20"]
     heads = ["recall@20", "ndcg@20", *BANDS, "coverage"]
     base = results["popularity"]["recall@20"]
-    lines = [f"{'':12s}" + "".join(f"{head:>10s}" for head in heads) + f"{'times popularity':>18s}"]
+    lines = [f"{'':16s}" + "".join(f"{head:>10s}" for head in heads) + f"{'times popularity':>18s}"]
     for name, row in results.items():
         cells = "".join(f"{row[key]:>10.4f}" if key in row else f"{'-':>10s}" for key in columns)
         times = f"{row['recall@20'] / base:.2f}" if base else "-"
-        lines.append(f"{name:12s}{cells}{times:>18s}")
+        lines.append(f"{name:16s}{cells}{times:>18s}")
     return "\n".join(lines)

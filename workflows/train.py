@@ -37,7 +37,7 @@ compat.enable()  # before the first import of Merlin
 import merlin.models.tf as mm
 import numpy as np
 import tensorflow as tf
-from baselines import baseline_results
+from baselines import baseline_results, blended_results
 from early_stopping import UntilNoBetter, adam
 from evaluate import Scorer, as_table, bands_of, evaluate, leave_last_out, report
 from flags import made, training_parser
@@ -150,16 +150,19 @@ def train(args: argparse.Namespace) -> Dict[str, Dict[str, Any]]:
     bands = bands_of(sessions, domain)
     results = baseline_results(queries, positives, domain, sessions, bands)
     held_out = read_held_out(args.data / "train")
+    scorers: Dict[str, Scorer] = {}
     for name in args.models or possible(args.data):
         began = time.perf_counter()
         model, scorer, fitting = fit(name, data, held_out, popularity, args)
+        scorers[name] = scorer
         results[name] = {
             **report(scorer, queries, positives, domain, bands, name=name),
             "seconds": round(time.perf_counter() - began, 1),
             **fitting.stopping.report(),
         }
         model.save(str(args.output / name))
-    return results
+    asked = (queries, positives, domain, bands)
+    return {**results, **blended_results(results, scorers, args.data / "train", asked)}
 
 
 def drawn(results: Dict[str, Dict[str, Any]]) -> Any:

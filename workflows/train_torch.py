@@ -20,8 +20,8 @@ compat.enable()  # before the first import of Merlin
 
 import numpy as np
 import torch
-from baselines import baseline_results
-from evaluate import as_table, bands_of, evaluate, leave_last_out, report
+from baselines import baseline_results, blended_results
+from evaluate import Scorer, as_table, bands_of, evaluate, leave_last_out, report
 from flags import made, training_parser
 from merlin.dataloader.torch import Loader
 from merlin.io import Dataset
@@ -130,17 +130,19 @@ def train(args: argparse.Namespace) -> Dict[str, Dict[str, Any]]:
     bands = bands_of(sessions, domain)
     results = baseline_results(queries, positives, domain, sessions, bands)
     held_out = read_held_out(args.data / "train")
+    scorers: Dict[str, Scorer] = {}
     for name in args.models:
         began = time.perf_counter()
         training = fit(name, data, held_out, popularity, args)
-        scorer = model_scorer(training.model)
+        scorers[name] = scorer = model_scorer(training.model)
         results[name] = {
             **report(scorer, queries, positives, domain, bands, name=name),
             "seconds": round(time.perf_counter() - began, 1),
             **training.stopping.report(),
         }
         torch.save(training.model.state_dict(), args.output / f"{name}.pt")
-    return results
+    asked = (queries, positives, domain, bands)
+    return {**results, **blended_results(results, scorers, args.data / "train", asked)}
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:

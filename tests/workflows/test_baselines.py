@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from merlin_popsampler.core.domain import IdDomain
@@ -12,7 +13,8 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "workflows"))
 pytest.importorskip("scipy")
 pytest.importorskip("tqdm")
 
-from baselines import item_knn_scorer, popularity_scorer
+from baselines import blended_results, blended_scorer, item_knn_scorer, popularity_scorer
+from evaluate import bands_of, leave_last_out
 
 DOMAIN = IdDomain(3, 9)
 
@@ -46,3 +48,34 @@ def test_similarities_against_dense_cosines(rng):
     np.testing.assert_allclose(found, asked @ cosines, rtol=1e-5, atol=1e-6)
     doubled = [np.concatenate([ids, ids]) for ids in sessions]
     np.testing.assert_allclose(item_knn_scorer(doubled, DOMAIN)(queries), found, rtol=1e-5)
+
+
+def test_a_blend_by_hand():
+    """An item without similarity to the query loses `weight * log(0.05)`."""
+    similarity = item_knn_scorer([np.array([3, 4]), np.array([3, 5]), np.array([6])], DOMAIN)
+    score = blended_scorer(lambda queries: np.ones((len(queries), 10)), similarity, 2.0)
+    (found,) = score([np.array([4])])
+    near = 1 + 2 * np.log([1 / np.sqrt(2) + 0.05, 1.05])
+    assert found[[3, 4]] == pytest.approx(near)
+    assert found[5:] == pytest.approx(1 + 2 * np.log(0.05))
+
+
+def test_held_out_sessions_choose_model_and_weight(tmp_path):
+    """Sessions pair neighbours, so the similarities know the last item, and most weight is best.
+
+    The reported sessions pair others. They choose nothing, or the weight would be the least.
+    """
+    domain = IdDomain(1, 40)
+    pairs = [np.array([2 * place + 1, 2 * place + 2]) for place in range(20)] * 6
+    frame = pd.DataFrame({"item_id": pairs, "ended": np.arange(len(pairs)) * 2 + 1})
+    frame.to_parquet(tmp_path / "0.parquet")
+    others = [np.array([item, 41 - item]) for item in range(1, 21)]
+
+    def score(queries):
+        """A model so wrong about the neighbour that only 8 * log(21) = 24 makes up for it."""
+        return np.array([np.where(np.arange(41) == ids[0] + 1, -20.0, 0.0) for ids in queries])
+
+    curves = {"bad": {"curve": [{"recall@20": 0.3}]}, "good": {"curve": [{"recall@20": 0.6}]}}
+    asked = (*leave_last_out(others), domain, bands_of(pairs, domain))
+    (name,) = found = blended_results(curves, {"bad": score, "good": score}, tmp_path, asked)
+    assert name == "good + kNN" and found[name]["weight"] == 8.0
