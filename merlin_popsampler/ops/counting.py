@@ -21,6 +21,7 @@ from .keys.columns import (
     is_list,
     key_columns,
     merged_rows,
+    missing,
     plain_frame,
     without,
 )
@@ -174,10 +175,10 @@ def _count_rows(df: Any, columns: Tuple[str, ...], group: KeyGroup) -> Counts:
     keys = key_columns(df, columns, any(lists))
     keys, index = distinct_objects(keys)
     sizes = None if index is None else np.bincount(index)
-    missing = [part.isna() for part in keys]
-    floating = [bool(of.any()) and not _masked(part) for part, of in zip(keys, missing)]
+    absent = [missing(part, column) for part, column in zip(keys, columns)]
+    floating = [bool(of.any()) and not _masked(part) for part, of in zip(keys, absent)]
     dtypes = [frozenset([str(part.dtype)] if len(part) else ()) for part in keys]
-    null = all_null(missing)
+    null = all_null(absent)
     nulls = int(null.sum() if sizes is None else sizes[null].sum())
     if nulls:
         keys = [part[~null] for part in keys]

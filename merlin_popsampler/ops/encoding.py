@@ -15,6 +15,7 @@ from .keys.columns import (
     elements,
     filled,
     is_list,
+    missing,
     plain_frame,
     without,
 )
@@ -60,7 +61,7 @@ def _fitted_lists(
 
 def _ids(keys: Sequence[Any], group: KeyGroup, vocabulary: Vocabulary, dtype: Any) -> Any:
     """Encodes keys, one series for each key column; a row of nulls gets the id of nulls."""
-    null = all_null([part.isna() for part in keys])
+    null = all_null([missing(part, key) for part, key in zip(keys, group.keys)])
     known = ~null.values
     ids = _full(len(null), NULL_ID, keys[0]).astype(dtype)
     if bool(known.any()):

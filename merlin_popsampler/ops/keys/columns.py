@@ -3,6 +3,7 @@
 import itertools
 import operator
 from dataclasses import dataclass, replace
+from decimal import InvalidOperation
 from functools import reduce
 from typing import Any, FrozenSet, List, Optional, Sequence, Set, Tuple
 
@@ -195,6 +196,18 @@ def distinct_objects(keys: List[Any]) -> Tuple[List[Any], Optional[Ints]]:
     return [pd.Series(values[row], dtype=object, name=first.name)], index
 
 
+def missing(keys: Any, column: str) -> Any:
+    """Tests which keys are missing, bool `[rows]`.
+
+    Raises:
+      PopSamplerError: a signalling NaN, at which pandas 2 fails.
+    """
+    try:
+        return keys.isna()
+    except InvalidOperation:
+        raise unusable(column, "Decimal('sNaN')") from None
+
+
 def all_null(missing: Sequence[Any]) -> Any:
     """Tests whether all keys of a row are missing, given a bool series for each key column."""
     return reduce(operator.and_, missing)
@@ -243,9 +256,14 @@ def _column_of(values: Any, column: Any) -> pd.Series:
     pandas rounds times of some units, and fails for some, so this function converts times.
     """
     if values.dtype.kind in "Mm":
-        times = values.astype(f"{values.dtype.kind}8[ns]")
-        if not np.array_equal(times.astype(values.dtype), values, equal_nan=True):
-            raise unusable(column, f"{values.dtype} keys that {times.dtype} does not hold")
+        dtype = np.dtype(f"{values.dtype.kind}8[ns]")
+        try:
+            times = values.astype(dtype)
+            exact = np.array_equal(times.astype(values.dtype), values, equal_nan=True)
+        except OverflowError:  # NumPy before 2.5 returns other times
+            exact = False
+        if not exact:
+            raise unusable(column, f"{values.dtype} keys that {dtype} does not hold")
         values = times
     # Objects stay objects: pandas 3 would look for strings among them.
     return pd.Series(values, dtype=object if values.dtype == object else None)
@@ -272,8 +290,8 @@ def _shown_lists(series: Any) -> Optional[bool]:
     if hasattr(series, "list"):
         return True
     first = series.iloc[:1]
-    if not len(first) or bool(first.isna().all()):
-        first = series.dropna().iloc[:1]
+    if not len(first) or bool(missing(first, series.name).all()):
+        first = series[~missing(series, series.name)].iloc[:1]
     if not len(first):
         return None
     return first.dtype == object and isinstance(first.iloc[0], (list, np.ndarray))
