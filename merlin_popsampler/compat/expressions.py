@@ -148,7 +148,7 @@ def plan_parquet() -> None:
     after_import("merlin.io.parquet", change)
 
 
-@adapts("nvtabular", "dask", SINCE, to=ADAPTATIONS)
+@adapts("nvtabular", "dask", (2024,), to=ADAPTATIONS)
 def sort_without_divisions() -> None:
     """Lets dask find the divisions by which Categorify sorts a vocabulary of several files.
 

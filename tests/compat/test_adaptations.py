@@ -28,6 +28,7 @@ EXPRESSIONS = (
     "plan_parquet",
     "sort_without_divisions",
 )
+SORT = EXPRESSIONS[-1]
 KERAS = (
     "choose_keras_2",
     "find_inner_modules",
@@ -57,8 +58,8 @@ def versions(monkeypatch):
         (OWN, ()),
         ({**OWN, "dask": (2023, 7, 0)}, ()),
         ({**OWN, "dask": (2023, 7, 1)}, FRAMES),
-        ({**OWN, "dask": (2024, 2, 1)}, FRAMES),
-        ({**OWN, "dask": (2024, 12, 1)}, PLANNED),
+        ({**OWN, "dask": (2024, 2, 1)}, (*FRAMES, SORT)),
+        ({**OWN, "dask": (2024, 12, 1)}, (*PLANNED, SORT)),
         ({**OWN, "dask": (2025, 1, 0)}, (*FRAMES, *EXPRESSIONS)),
         (
             {**OWN, "dask": (2026, 8, 0), "pandas": (3, 1)},
@@ -68,7 +69,7 @@ def versions(monkeypatch):
         ({**OWN, "pandas": (3, 1, 1)}, ("write_to_copies",)),
         ({**OWN, "keras": (2, 15)}, ()),
         ({**OWN, "keras": (3, 0)}, KERAS),
-        ({**OWN, "keras": (3, 15, 1), "dask": (2024, 12, 1)}, (*PLANNED, *KERAS)),
+        ({**OWN, "keras": (3, 15, 1), "dask": (2024, 12, 1)}, (*PLANNED, SORT, *KERAS)),
         ({"dask": (2026, 8), "keras": (3, 15)}, ()),  # Merlin is absent
         ({**MERLIN}, ()),  # all that it uses is absent
     ],
