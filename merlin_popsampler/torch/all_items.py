@@ -5,6 +5,7 @@ from typing import Any, Optional, Tuple
 import torch
 from torch.nn import functional
 
+from merlin_popsampler.contract.negatives import nothing_sampled_error
 from merlin_popsampler.core.domain import IdDomain
 from merlin_popsampler.core.scores import BLOCK_BYTES, LARGEST, MASKED
 from merlin_popsampler.errors import PopSamplerError
@@ -36,10 +37,7 @@ class AllItems(torch.nn.Module):  # type: ignore[misc]
 
     def checked_values(self, sampled_values: Any, _: torch.device) -> Any:
         """Refuses draws from outside, since nothing is sampled."""
-        raise PopSamplerError(
-            "Expected no sampled_values with AllItems, since every item is in the sum. Received: "
-            f"{type(sampled_values).__name__}. Leave it out, or pass a sampler as negatives."
-        )
+        raise nothing_sampled_error(sampled_values)
 
     def losses(
         self, query: torch.Tensor, true_ids: torch.Tensor, table: Any, excluded: Optional[IdLists]

@@ -4,6 +4,11 @@ from typing import Any, Iterable, List, NamedTuple, Optional, Sequence, Tuple, U
 
 import torch
 
+from merlin_popsampler.contract.negatives import (
+    domains_error,
+    sampled_values_error,
+    sources_error,
+)
 from merlin_popsampler.contract.sampler_settings import (
     DistributionLike,
     measured_distribution,
@@ -270,12 +275,7 @@ class Mixture(torch.nn.Module):  # type: ignore[misc]
             if ids.shape == counts.shape == (num,) and num:
                 return ids, counts
         received = [list(getattr(part, "shape", [type(part).__name__])) for part in pair]
-        raise PopSamplerError(
-            f"Expected sampled_values as a pair of ids [{num}] and expected counts [{num}], what "
-            f"the samplers draw. Received: {type(sampled_values).__name__} of {received}. Pass "
-            "(ids, mixture.expected_count(ids, 0)) of ids = mixture.sample_ids(), or leave it out "
-            "where nothing is sampled."
-        )
+        raise sampled_values_error(num, sampled_values, received)
 
     def _with_batch(self, counts: List[torch.Tensor], ids: Any, rows: Any) -> torch.Tensor:
         """Returns counts over samplers, and over the batch if it is a source."""
@@ -299,16 +299,10 @@ def _checked(sources: Any) -> List[Source]:
     kinds = [type(source).__name__ for source in checked]
     fine = all(isinstance(source, (PopularityBasedSampler, InBatch)) for source in checked)
     if not (checked and fine and sum(isinstance(each, InBatch) for each in checked) <= 1):
-        raise PopSamplerError(
-            "Expected one PopularityBasedSampler or more, and at most one InBatch, as sources of "
-            f"negatives. Received: {kinds}. Build each by its from_schema or from_counts."
-        )
+        raise sources_error(kinds)
     if not all(_same(checked[0].domain, source.domain) for source in checked[1:]):
         ranges = [f"{source.domain.min_id} to {source.domain.max_id}" for source in checked]
-        raise PopSamplerError(
-            f"Expected sources over the same ids, in the same order of popularity. Received: "
-            f"{', '.join(ranges)}. Build all of them from one schema, or from the same counts."
-        )
+        raise domains_error(ranges)
     return checked
 
 

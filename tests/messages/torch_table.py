@@ -134,7 +134,7 @@ TABLE = {
             [lambda _: losses(negatives=AllItems(14, 3)), lambda _: losses(table=sparse_table())],
         )
     ],
-    "torch.negatives": [
+    "contract.negatives": [
         Entry(
             "Build each by its from_schema or from_counts",
             lambda _: Mixture([object()]),
