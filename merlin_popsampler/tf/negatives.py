@@ -35,12 +35,18 @@ class InBatch(tf.keras.layers.Layer):  # type: ignore[misc]
     They occur as often as in the data, so only the measured distribution gives their expected
     counts. Among the other `rows - 1` rows, id d is expected `(rows - 1) p(d)` times.
 
+    With `gather`, a training step takes the positives of all replicas of a `tf.distribute`
+    strategy, also of replicas with more or fewer rows. Then `rows` counts those of all replicas.
+    Loss and gradients of a `SampledSoftmax` are those of one device with the joined batch, if
+    samplers share their draws (`share_across_replicas=True`).
+
     Args:
       max_id: last id that stands for an item, inclusive.
       min_id: first id that stands for an item, inclusive.
       distribution: the measured distribution of the data, `distributions.Empirical` undistorted, or
         its configuration.
       item_ids: see `PopularityBasedSampler`.
+      gather: whether the positives are those of all replicas.
       **kwargs: arguments of a Keras layer.
 
     Raises:
@@ -61,40 +67,46 @@ class InBatch(tf.keras.layers.Layer):  # type: ignore[misc]
         *,
         distribution: DistributionLike,
         item_ids: Any = None,
+        gather: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.gather = bool(gather)
         self.domain = add_domain(self, min_id, max_id, item_ids)
         self.distribution = measured_distribution(distribution, self.domain)
         self._one_draw = build_expected_counts(self.distribution, 1, unique=False)
         self.built = True
 
     @classmethod
-    def from_schema(cls, schema: Any, column: Optional[str] = None) -> "InBatch":
+    def from_schema(cls, schema: Any, column: Optional[str] = None, **settings: Any) -> "InBatch":
         """Builds the in-batch negatives of a data set.
 
         Args:
           schema: a Merlin Schema, Dataset, Loader or fitted Workflow.
           column: name of the item-id column; None finds it by its tag.
+          **settings: `gather`, and arguments of a Keras layer.
 
         Raises:
           SchemaError: see `read_popularity`; or the schema has no measured steps.
         """
         found = sampler_kwargs_from_schema(schema, column, 1.0, {"distribution": Empirical.name})
-        return cls(found["max_id"], found["min_id"], distribution=found["distribution"])
+        return cls(found["max_id"], found["min_id"], distribution=found["distribution"], **settings)
 
     @classmethod
-    def from_counts(cls, counts: Any, *, reserved_ids: Iterable[int] = ()) -> "InBatch":
+    def from_counts(
+        cls, counts: Any, *, reserved_ids: Iterable[int] = (), **settings: Any
+    ) -> "InBatch":
         """Builds the in-batch negatives from occurrences by item id, in any order.
 
         Args:
           counts: see `popularity_from`.
           reserved_ids: see `popularity_from`.
+          **settings: `gather`, and arguments of a Keras layer.
 
         Raises:
           PopSamplerError: what `popularity_from` raises.
         """
-        return cls(**sampler_kwargs_from_counts(counts, reserved_ids, 1.0, {}))
+        return cls(**sampler_kwargs_from_counts(counts, reserved_ids, 1.0, settings))
 
     def expected_count(self, ids: Any, rows: Any) -> tf.Tensor:
         """Returns how often ids are expected among the other rows of a batch.
@@ -116,6 +128,7 @@ class InBatch(tf.keras.layers.Layer):  # type: ignore[misc]
             "min_id": self.domain.min_id,
             "distribution": self.distribution.get_config(),
             "item_ids": config_of_ids(self.domain),
+            "gather": self.gather,
         }
 
 
@@ -223,25 +236,30 @@ class Mixture(tf.keras.layers.Layer):  # type: ignore[misc]
         """
         true_ids = tf.cast(integers(true_ids), tf.int64)
         counting = self.domain.contains(true_ids)
-        rows = tf.math.count_nonzero(counting, dtype=tf.int32)
         true_vectors = tf.where(counting[:, None], true_vectors, tf.zeros_like(true_vectors))
+        batch_ids, batch_vectors = true_ids, true_vectors
+        gathers = self.in_batch is not None and self.in_batch.gather
+        if gathers:
+            batch_ids, batch_vectors = _of_all_replicas(true_ids, true_vectors)
+        rows = tf.math.count_nonzero(self.domain.contains(batch_ids), dtype=tf.int32)
         if sampled_values is None:
             sampled_ids = self.sample_ids()
-            ids = tf.concat([true_ids, sampled_ids], 0)
+            ids = tf.concat([batch_ids, sampled_ids], 0)
             counts = self.expected_count(ids, rows)
         else:
             sampled_ids, given = sampled_values
-            ids = tf.concat([true_ids, sampled_ids], 0)
-            true_counts = self.expected_count(true_ids, rows)
-            counts = tf.concat([true_counts, self._with_batch([given], sampled_ids, rows)], 0)
-        here = tf.size(true_ids)
-        positive = Candidates(true_vectors, true_ids, counts[:here])
+            ids = tf.concat([batch_ids, sampled_ids], 0)
+            batch_counts = self.expected_count(batch_ids, rows)
+            counts = tf.concat([batch_counts, self._with_batch([given], sampled_ids, rows)], 0)
+        here = tf.size(batch_ids)
+        true_counts = self.expected_count(true_ids, rows) if gathers else counts[:here]
+        positive = Candidates(true_vectors, true_ids, true_counts)
         if not self.samplers:
-            return positive, positive
+            return positive, Candidates(batch_vectors, ids, counts)
         vectors = tf.cast(lookup(sampled_ids), true_vectors.dtype)
         if self.in_batch is None:
             return positive, Candidates(vectors, sampled_ids, counts[here:])
-        return positive, Candidates(tf.concat([true_vectors, vectors], 0), ids, counts)
+        return positive, Candidates(tf.concat([batch_vectors, vectors], 0), ids, counts)
 
     def get_config(self) -> Dict[str, Any]:
         sources = [shareable(source) for source in self.sources]
@@ -256,6 +274,16 @@ class Mixture(tf.keras.layers.Layer):  # type: ignore[misc]
 def as_mixture(negatives: Any) -> Mixture:
     """Converts a source, a list of sources or a mixture to a mixture."""
     return negatives if isinstance(negatives, Mixture) else Mixture(negatives)
+
+
+def _of_all_replicas(ids: tf.Tensor, vectors: tf.Tensor) -> Tuple[tf.Tensor, tf.Tensor]:
+    """Joins the rows of all replicas; a row's gradient is the sum over them."""
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return ids, vectors
+    # Keras 3 builds a model in a graph where the joined shape is not known.
+    joined = context.all_gather(vectors, 0)
+    return context.all_gather(ids, 0), tf.ensure_shape(joined, [None, *vectors.shape[1:]])
 
 
 def _checked(sources: Any) -> List[Source]:

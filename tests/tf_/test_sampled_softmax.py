@@ -429,6 +429,52 @@ def test_replicas_take_the_step_of_one_device_and_expected_count_by_their_own_ro
     run_python(REPLICAS)
 
 
+GATHERED = """
+import numpy as np
+import tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from merlin_popsampler.distributions import Empirical, PopularityCurve
+from merlin_popsampler.tf import InBatch, PopularityBasedSampler
+from tests.tf_.test_sampled_softmax import data, functional
+
+users, items = data(47)  # 24 rows on one replica, 23 on the other
+items[30:] = 1  # a few of the second replica count
+one_device = tf.distribute.get_strategy()
+distribution = Empirical(PopularityCurve.from_counts(np.arange(12, 0, -1)))
+
+def trained(strategy, gather, samples):
+    with strategy.scope():
+        negatives = [InBatch(14, 3, distribution=distribution, gather=gather)]
+        if samples:
+            negatives.append(PopularityBasedSampler(14, 3, 4, seed=1, share_across_replicas=True))
+        model = functional(negatives)
+        model.compile(tf.keras.optimizers.SGD(1.0), lambda _, losses: losses)
+    rows = tf.data.Dataset.from_tensor_slices(((users, items), items)).batch(47)
+    model.fit(rows, epochs=2, verbose=0)
+    return [w for name in ("users", "items") for w in weights_of(model, name)]
+
+def weights_of(model, name):
+    return [w.numpy() for w in model.weights if name in getattr(w, "path", w.name)]
+
+for samples in (False, True):
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    expected = trained(one_device, True, samples)
+    assert len(expected) == 2
+    for one, other in zip(trained(strategy, True, samples), expected):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+    if not samples:  # each replica by itself takes another step
+        assert np.abs(trained(strategy, False, samples)[0] - expected[0]).max() > 1e-3
+    items[24:] = 1  # then none of the second replica counts
+"""
+
+
+@pytest.mark.keras2
+def test_gathered_positives_make_the_step_of_the_joined_batch():
+    """Of replicas with unequal rows, by batch alone and with samples that all replicas share."""
+    run_python(GATHERED)
+
+
 WORKERS = """
 from merlin_popsampler.tf import PopularityBasedSampler, SampledSoftmax
 from tests.tf_.test_sampled_softmax import TRUE_IDS, vectors

@@ -62,7 +62,7 @@ def check_evaluation(evaluate_on: str, post: Any) -> None:
 
 
 def check_negatives(negatives: Any, to_call: Any) -> None:
-    """Raises an error for `AllItems` without an item table.
+    """Raises an error for `AllItems` without an item table, and for gathered positives.
 
     Args:
       negatives: the result of `negatives_of`.
@@ -76,6 +76,12 @@ def check_negatives(negatives: Any, to_call: Any) -> None:
             "Expected an item table with AllItems, since an item tower would have to encode the "
             "whole catalog in each step. Received: DotProduct, the scores of two towers. Pass the "
             "schema of the item id or an EmbeddingTable as to_call, or sample the negatives."
+        )
+    if isinstance(negatives, Mixture) and negatives.in_batch and negatives.in_batch.gather:
+        raise PopSamplerError(
+            "Expected in-batch negatives of one device, since Merlin Models builds no model under "
+            "a strategy. Received: InBatch(gather=True). Leave gather out, or train with "
+            "SampledSoftmax."
         )
 
 

@@ -8,7 +8,7 @@ pytest.importorskip("merlin.models", reason="needs merlin.models")
 tf = pytest.importorskip("tensorflow")
 
 from merlin_popsampler import PopSamplerError
-from merlin_popsampler.tf import AllItems
+from merlin_popsampler.tf import AllItems, InBatch
 from merlin_popsampler.tf.merlin_models import ContrastiveOutput
 from tests.support.contrastive_models import (
     BATCH,
@@ -131,6 +131,16 @@ def test_all_items_need_a_table():
     settings = {"schema": ITEM, "candidate": items_tower(), "item_features": features()}
     with pytest.raises(PopSamplerError, match="an item table with AllItems"):
         ContrastiveOutput(None, AllItems(MAX_ID, MIN_ID), **settings)
+
+
+def test_nothing_is_gathered():
+    """Merlin Models builds no model under a strategy, so there is one device."""
+    counts = np.arange(20, 0, -1)[: MAX_ID - MIN_ID + 1]
+    gathering = InBatch.from_counts((np.arange(MIN_ID, MAX_ID + 1), counts), gather=True)
+    with pytest.raises(PopSamplerError, match="one device.*Leave gather out, or train with"):
+        ContrastiveOutput(ITEM, gathering)
+    gathering = InBatch.from_counts((np.arange(MIN_ID, MAX_ID + 1), counts))
+    assert not ContrastiveOutput(ITEM, gathering).negative_samplers.in_batch.gather
 
 
 def test_a_column_that_is_not_there():
