@@ -34,7 +34,7 @@ def baseline_results(
 
 
 WEIGHTS = (2.0, 4.0, 8.0)
-"""Weights of item kNN beside a model, of which the held-out sessions choose one."""
+"""Weights of item kNN in a sum with a model. The held-out sessions choose one."""
 LEAST = 0.05
 """Added to the similarities, so that items without one can still be recommended."""
 
