@@ -80,12 +80,11 @@ def runs_of(args: argparse.Namespace) -> Iterator[Run]:
 
 def make(run: Run, options: argparse.Namespace) -> Dict[str, Any]:
     """Trains and measures one run, in a process of its own."""
-    import numpy as np
     import torch
     from baselines import item_knn_scorer, popularity_scorer
     from comparison_data import read_data
     from comparison_training import cross_entropy, train
-    from evaluate import bands_of, gains_of, means_by_band
+    from evaluate import bands_of, gains_and_report
     from models_torch import model_scorer
 
     torch.set_num_threads(options.threads)
@@ -101,15 +100,12 @@ def make(run: Run, options: argparse.Namespace) -> Dict[str, Any]:
         found["peak_mb"] = memory_mb("VmHWM") - before
         found["cross_entropy"] = cross_entropy(model, data)
         score = model_scorer(model)
-    queries, positives = data.test
-    seen = np.zeros(domain.cardinality, bool)
-    gains = gains_of(score, queries, positives, domain, K, seen=seen, name=run.row)
-    bands = bands_of(data.train, domain)[positives]
+    bands = bands_of(data.train, domain)
+    gains, reported = gains_and_report(score, *data.test, domain, bands, K, name=run.row)
     return {
         **run._asdict(),
         "data": data.name,
-        **means_by_band(gains, bands, K),
-        f"coverage@{K}": float(seen.sum() / domain.size),
+        **reported,
         "items": domain.size,
         "sequences": len(data.train),
         **found,

@@ -74,26 +74,28 @@ def report(
       positives has none. `coverage@k` is the share of the items that are in the list of at least
       one query, `queries` the number of lists.
     """
+    return gains_and_report(score, queries, positives, domain, bands, k, **options)[1]
+
+
+def gains_and_report(
+    score: Scorer,
+    queries: List[Array],
+    positives: Array,
+    domain: IdDomain,
+    bands: Array,
+    k: int = 20,
+    **options: Any,
+) -> Tuple[Array, Dict[str, float]]:
+    """Returns the gain of each query, of `gains_of`, and the report of all; see `report`."""
     recommended = np.zeros(domain.cardinality, bool)
     gains = gains_of(score, queries, positives, domain, k, seen=recommended, **options)
-    return {
-        **means_by_band(gains, bands[positives], k),
-        f"coverage@{k}": recommended.sum() / domain.size,
-        "queries": len(queries),
-    }
-
-
-def means_by_band(gains: Array, bands: Array, k: int) -> Dict[str, float]:
-    """Recall and NDCG at `k` of all queries and of each band, from `gains_of`.
-
-    `bands` is the index into `BANDS` of each query's positive, -1 for none.
-    """
     found = _means(gains, k)
     for index, name in enumerate(BANDS):
-        of_band = gains[bands == index]
+        of_band = gains[bands[positives] == index]
         if len(of_band):
             found.update(_means(of_band, k, f" {name}"))
-    return found
+    found.update({f"coverage@{k}": recommended.sum() / domain.size, "queries": len(queries)})
+    return gains, found
 
 
 def _means(gains: Array, k: int, band: str = "") -> Dict[str, float]:

@@ -217,8 +217,7 @@ class Empirical(Distribution):
         if not (is_number(distortion) and 0.0 <= distortion < np.inf):
             raise PopSamplerError(
                 f"Expected distortion >= 0. Received: {truncate_repr(distortion)}. "
-                "Take 1.0 (as counted), "
-                "0.75 (word2vec) or 0.0 (uniform)."
+                "Take 1.0 (as counted), 0.75 (word2vec) or 0.0 (uniform)."
             )
         self.steps = steps
         self.distortion = float(distortion)

@@ -38,10 +38,9 @@ def step_numbers(logits: Any, hits: Any, corrections: Any, has_item: Any) -> Dic
     Returns:
       By name: `ACCIDENTAL_HITS`, the mean number of hits in a row that counts.
       `EFFECTIVE_SAMPLES`, the mean of `(sum of w)^2 / sum of w^2` over these rows, where w are the
-      exponentials of the logits: from 1, where one candidate decides, to n; 0
-      without candidates. `LARGEST_CORRECTION`,
-      the largest absolute correction, in nats. `ROWS_WITHOUT_ITEM`, a number of rows. Means over
-      no rows are NaN.
+      exponentials of the logits: from 1, where one candidate decides, to n; 0 without candidates.
+      `LARGEST_CORRECTION`, the largest absolute correction, in nats. `ROWS_WITHOUT_ITEM`, a number
+      of rows. Means over no rows are NaN.
 
     Examples:
       >>> logits = np.log([[1.0, 1.0, 1e-30], [4.0, 2.0, 1.0], [1.0, 1.0, 1.0]])

@@ -11,6 +11,7 @@ from merlin_popsampler.core.scores import LARGEST, MASKED
 from .blocks import (
     BLOCK_BYTES,
     add_to_log_sums,
+    add_to_rows,
     block_scores,
     block_size,
     in_order,
@@ -123,7 +124,7 @@ def _scores(
                 probs = tf.exp(scores - others[:, None])
                 of_part = _unclipped(tf.matmul(probs, weighted, transpose_a=True), part)
                 of_query += tf.matmul(probs, clip_finite(part))
-                return of_query, _add_to_rows(of_vectors, rows, of_part)
+                return of_query, add_to_rows(of_vectors, rows, of_part)
 
             weighted = query * of_others[:, None]
             own = tf.cast(tf.gather(vectors, own_rows), tf.float32)
@@ -131,7 +132,7 @@ def _scores(
             of_query, of_vectors = over_blocks(domain.size, block, add, *state)
             of_query = of_query * of_others[:, None] + of_true[:, None] * clip_finite(own)
             of_own = _unclipped(of_true[:, None] * query, own)
-            result = of_query, _add_to_rows(of_vectors, own_rows, of_own)
+            result = of_query, add_to_rows(of_vectors, own_rows, of_own)
             return without_derivative(*result, query, vectors, of_others, of_true)[:2]
 
         return (others, true), gradients
@@ -143,7 +144,3 @@ def _scores(
 def _unclipped(gradient: tf.Tensor, vectors: tf.Tensor) -> tf.Tensor:
     """Returns the gradient of vectors, given that of `clip_finite(vectors)`."""
     return gradient / tf.maximum(1.0, tf.abs(vectors) / LARGEST)
-
-
-def _add_to_rows(matrix: tf.Tensor, rows: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
-    return tf.tensor_scatter_nd_add(matrix, rows[:, None], tf.cast(values, matrix.dtype))

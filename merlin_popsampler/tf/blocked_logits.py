@@ -10,6 +10,7 @@ from merlin_popsampler.core.scores import MASKED
 from .blocks import (
     BLOCK_BYTES,
     add_to_log_sums,
+    add_to_rows,
     block_scores,
     block_size,
     in_order,
@@ -49,11 +50,10 @@ def sampled_log_sums(
     Returns:
       float32 `[rows]`, the logits of the positives, and `[rows]`, the log-sums over the negatives.
     """
-    arguments = (query, positive, negative, domain, temperature, excluded_ids)
-    settings = (correct_positive, logq_strength)
-    in_blocks, at_once = (
-        partial(way, *arguments, *settings) for way in (_blocked_log_sums, _log_sums)
-    )
+    items = (positive, negative, domain)
+    settings = (temperature, excluded_ids, correct_positive, logq_strength)
+    in_blocks = partial(_blocked_log_sums, query, *items, *settings)
+    at_once = partial(_log_sums, query, *items, *settings)
     rows, num = query.shape[0], negative.ids.shape[0]
     if rows is not None and num is not None:
         return in_blocks() if _is_large(rows, num) else at_once()
@@ -118,8 +118,7 @@ def _blocked_log_sums(
                 part = part_of(vectors, start)
                 probs = tf.exp(logits_of(start, seen, query, part) - sums[:, None])
                 of_part = tf.matmul(probs, weighted, transpose_a=True)
-                places = (start + tf.range(block))[:, None]
-                of_vectors = tf.tensor_scatter_nd_add(of_vectors, places, of_part)
+                of_vectors = add_to_rows(of_vectors, start + tf.range(block), of_part)
                 return of_query + tf.matmul(probs, part), of_vectors
 
             state = tf.zeros_like(query), tf.zeros_like(vectors)

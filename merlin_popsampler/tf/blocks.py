@@ -67,6 +67,11 @@ def add_to_log_sums(log_sums: tf.Tensor, scores: tf.Tensor) -> tf.Tensor:
     return largest + tf.math.log(others + tf.exp(log_sums - largest))
 
 
+def add_to_rows(matrix: tf.Tensor, rows: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
+    """Adds floats `[n, dim]` to the rows `[n]` of a matrix, in its dtype."""
+    return tf.tensor_scatter_nd_add(matrix, rows[:, None], tf.cast(values, matrix.dtype))
+
+
 def in_order(positions: tf.Tensor, rows: tf.Tensor) -> IdLists:
     """Sorts hits by their position, for `block_scores`.
 

@@ -139,7 +139,7 @@ def corrected(
 
 def discounts(negative: Candidates, domain: Any, logq_strength: float) -> tf.Tensor:
     """Returns what is subtracted from the scores of candidates: float32 `[num_sampled]`."""
-    discount = _log(negative.counts, logq_strength)
+    discount = log_counts(negative.counts, logq_strength)
     return tf.where(domain.contains(negative.ids), discount, -MASKED)
 
 
@@ -147,11 +147,11 @@ def positive_discounts(
     positive: Candidates, correct_positive: bool, logq_strength: float
 ) -> tf.Tensor:
     """Returns what is subtracted from the scores of the positives: float32 `[rows]`."""
-    discount = _log(positive.counts, logq_strength)
+    discount = log_counts(positive.counts, logq_strength)
     return discount if correct_positive else tf.zeros_like(discount)
 
 
-def _log(counts: tf.Tensor, logq_strength: float) -> tf.Tensor:
+def log_counts(counts: tf.Tensor, logq_strength: float) -> tf.Tensor:
     """Returns the logarithms of expected counts; 0, no correction, for a count of 0."""
     return logq_strength * tf.math.log(tf.where(counts <= 0.0, 1.0, counts))
 

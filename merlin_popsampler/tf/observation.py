@@ -9,7 +9,7 @@ from merlin_popsampler.core.sampling_numbers import SHARE_DRAWN, STEP_NUMBERS
 from merlin_popsampler.core.scores import MASKED
 
 from .id_lists import IdLists
-from .logits import Candidates, accidental_hits, contrastive_logits
+from .logits import Candidates, accidental_hits, contrastive_logits, log_counts
 
 BYTES = 2**24
 """Of a large batch, as many rows are observed as have logits of 16 MB."""
@@ -97,10 +97,12 @@ def step_numbers(
     Most arguments are those of `contrastive_logits`. `counting`, bool `[rows]`, tells which rows
     have an item, and `in_batch` whether the candidates contain each row's own positive.
     """
-    corrections = [_corrections(negative.counts, domain.contains(negative.ids))]
+    corrections = [
+        tf.where(domain.contains(negative.ids), log_counts(negative.counts, logq_strength), 0.0)
+    ]
     if correct_positive:
-        corrections.append(_corrections(positive.counts, counting))
-    largest = logq_strength * tf.reduce_max(tf.concat([*corrections, [0.0]], 0))
+        corrections.append(tf.where(counting, log_counts(positive.counts, logq_strength), 0.0))
+    largest = tf.reduce_max(tf.abs(tf.concat([*corrections, [0.0]], 0)))
     without = tf.reduce_sum(tf.cast(~counting, tf.float32))
 
     rows = tf.maximum(BYTES // (4 * tf.maximum(tf.size(negative.ids), 1)), 1)
@@ -118,8 +120,3 @@ def step_numbers(
     effective = tf.where(sums > 0.5 * MASKED, tf.exp(2.0 * sums - squares), 0.0)
     means = [tf.reduce_mean(tf.boolean_mask(each, counting)) for each in (hits, effective)]
     return tf.stack([*means, largest, without])
-
-
-def _corrections(counts: tf.Tensor, counting: tf.Tensor) -> tf.Tensor:
-    """Returns absolute logarithms of expected counts; 0 where they do not count."""
-    return tf.abs(tf.math.log(tf.where(counting & (counts > 0.0), counts, 1.0)))
