@@ -1,5 +1,6 @@
 """Represents the popularity of one id column as a Merlin schema carries it."""
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Dict, Iterator, Mapping, Optional, Tuple
@@ -22,10 +23,15 @@ PROPERTY = "popularity"
 """Key of the contract in the properties of a column schema."""
 
 VERSION = 2
+"""Version of the contract of ids in frequency order, and of ids whose order is not known."""
+RANKS_VERSION = 3
+"""Version of the contract of ids whose ranks are in a file."""
 EVIDENCE = ("vocabulary", "counted", "assumed")
 WRITTEN_EVIDENCE = EVIDENCE[:2]
 LARGEST_TOTAL = 2**53
 """Largest sum of all counts that a schema carries exactly: its integers pass through float64."""
+
+_ENDS = re.compile(r"[0-9]{1,16}")
 
 DECIMALS = 6
 """Decimals of the distances in `fit`; further decimals differ between processors."""
@@ -46,11 +52,14 @@ class PopularityMetadata:
       evidence: "vocabulary" (counts of the encoder), "counted" (ids counted by a node) or "assumed"
         (not counted; such metadata is never written into a schema).
       steps: the popularity curve as text, see `PopularityCurve.to_text`; None if the order is
-        absent or assumed.
+        absent or assumed. It begins with `min_id`, or with rank 0 if ranks are in a file.
       digest: digest of the counts file, by which a report detects a file of another fit.
       fit: distances of each distribution from the counts, `{"log_uniform": {"tv", "kl"}, "steps":
         {...}}`: total variation, and KL from the data to the distribution in nats, to six decimals.
         None if there is no order.
+      ranks_digest: digest of the file of ids by rank, for ids that keep their numbers in a refit;
+        None for other ids. Items that are not in the file are gone, and never drawn.
+      ranks_path: place of that file; None inside the fit, whose folder tells it.
 
     Raises:
       SchemaError: a field of another type, or fields that contradict each other: an invalid range,
@@ -69,6 +78,8 @@ class PopularityMetadata:
     steps: Optional[str] = None
     digest: Optional[str] = None
     fit: Optional[Dict[str, Dict[str, float]]] = None
+    ranks_digest: Optional[str] = None
+    ranks_path: Optional[str] = None
 
     def __post_init__(self) -> None:
         for name, expected, fine in self._kinds():
@@ -92,8 +103,14 @@ class PopularityMetadata:
         evidence: Any = self.evidence
         fit = self.fit
         known = isinstance(evidence, str) and evidence in EVIDENCE
-        curved = self.frequency_ordered is True and known and evidence in WRITTEN_EVIDENCE
+        filed = self.ranks_digest is not None
+        ranked = self.frequency_ordered is True or filed
+        curved = ranked and known and evidence in WRITTEN_EVIDENCE
         yield "frequency_ordered", "a bool", isinstance(self.frequency_ordered, bool)
+        fine = not filed or (isinstance(self.ranks_digest, str) and self.frequency_ordered is False)
+        yield "ranks_digest", "a string where ids are not in frequency order, or absent", fine
+        fine = self.ranks_path is None or (filed and isinstance(self.ranks_path, str))
+        yield "ranks_path", "a string next to ranks_digest, or absent", fine
         yield "evidence", f"one of {EVIDENCE}", known
         if curved:
             yield "steps", "a string", isinstance(self.steps, str)
@@ -108,6 +125,20 @@ class PopularityMetadata:
         """The ids that stand for an item."""
         return IdDomain(self.min_id, self.max_id)
 
+    @property
+    def is_ranked(self) -> bool:
+        """Whether the rank of each id is known: by frequency order, or from a file."""
+        return self.frequency_ordered or self.ranks_digest is not None
+
+    @property
+    def rank_domain(self) -> IdDomain:
+        """The numbers that the steps count by: ids, or ranks from 0 on if ranks are in a file."""
+        if self.ranks_digest is None:
+            return self.domain
+        end = str(self.steps).rpartition(",")[2]
+        ranked = int(end) if _ENDS.fullmatch(end) else 0
+        return IdDomain(0, min(ranked, self.domain.size) - 1)
+
     @cached_property
     def curve(self) -> PopularityCurve:
         """The popularity curve that `steps` describes.
@@ -115,7 +146,7 @@ class PopularityMetadata:
         Raises:
           SchemaError: there are no steps, or they do not fit the range.
         """
-        return PopularityCurve.parse(self.steps, self.domain)
+        return PopularityCurve.parse(self.steps, self.rank_domain)
 
     @classmethod
     def from_counts(
@@ -145,14 +176,23 @@ class PopularityMetadata:
         See `from_counts` for the arguments.
         """
         domain = IdDomain(min_id, min_id + exact.size - 1)
-        steps, fit = exact.merged(max_steps), None
-        if domain.size:
-            fit = {
-                "log_uniform": rounded(distance_of_steps(LogUniform(domain.size), exact)),
-                "steps": rounded(distance_of_steps(Empirical(steps), exact)),
-            }
-        text = steps.to_text(domain)
+        text, fit = _measured(exact, domain, max_steps)
         return cls(domain.min_id, domain.max_id, True, evidence, text, None, fit)
+
+    @classmethod
+    def from_ranks(
+        cls, exact: PopularityCurve, domain: IdDomain, max_steps: int, ranks_digest: str
+    ) -> "PopularityMetadata":
+        """Builds the metadata of an encoder's ids whose ranks are in a file.
+
+        Args:
+          exact: the exact steps over the ranks.
+          domain: the ids, of which the file ranks some.
+          max_steps: largest number of steps of the curve, `>= 1`.
+          ranks_digest: digest of the file.
+        """
+        text, fit = _measured(exact, IdDomain(0, exact.size - 1), max_steps)
+        return cls(domain.min_id, domain.max_id, False, "vocabulary", text, None, fit, ranks_digest)
 
     def distribution(self) -> Distribution:
         """Returns the best distribution of the schema: the measured one, else log-uniform.
@@ -160,19 +200,20 @@ class PopularityMetadata:
         Raises:
           SchemaError: the ids are not in order, or there are none.
         """
-        if not self.frequency_ordered:
+        if not self.is_ranked:
             raise SchemaError(
                 "Expected ids sorted by decreasing frequency. Received: a schema that says they "
                 "are not. Use FrequencyCategorify, or FrequencyOrder(on_violation='remap')."
             )
-        if not self.domain.size:
+        size = self.rank_domain.size
+        if not size:
             raise SchemaError(
                 "Expected at least one item. "
-                f"Received: the empty range {self.min_id}..{self.max_id}. "
+                f"Received: none that occurs in the range {self.min_id}..{self.max_id}. "
                 "Fit the workflow on data that holds items."
             )
         if self.steps is None:
-            return LogUniform(self.domain.size)
+            return LogUniform(size)
         return Empirical(self.curve)
 
     def to_dict(self) -> Dict[str, Any]:
@@ -190,9 +231,16 @@ class PopularityMetadata:
                 f"Received: {self.evidence!r}. Let FrequencyOrder count the ids first."
             )
         total = None if self.steps is None else self.curve.total
-        optional = {"steps": self.steps, "total": total, "digest": self.digest, "fit": self.fit}
+        optional = {
+            "steps": self.steps,
+            "total": total,
+            "digest": self.digest,
+            "fit": self.fit,
+            "ranks_digest": self.ranks_digest,
+            "ranks_path": self.ranks_path,
+        }
         return {
-            "version": VERSION,
+            "version": VERSION if self.ranks_digest is None else RANKS_VERSION,
             "min_id": self.min_id,
             "max_id": self.max_id,
             "frequency_ordered": self.frequency_ordered,
@@ -224,6 +272,19 @@ class PopularityMetadata:
         return metadata
 
 
+def _measured(
+    exact: PopularityCurve, domain: IdDomain, max_steps: int
+) -> Tuple[str, Optional[Dict[str, Dict[str, float]]]]:
+    """Returns the steps as text, and the distances of distributions from the exact steps."""
+    steps, fit = exact.merged(max_steps), None
+    if domain.size:
+        fit = {
+            "log_uniform": rounded(distance_of_steps(LogUniform(domain.size), exact)),
+            "steps": rounded(distance_of_steps(Empirical(steps), exact)),
+        }
+    return steps.to_text(domain), fit
+
+
 def rounded(distance: Mapping[str, float]) -> Dict[str, float]:
     """Rounds distances so that every processor writes the same text for the same data.
 
@@ -248,8 +309,9 @@ def _check_written(fields: Any) -> None:
     if not isinstance(fields, Mapping):
         raise SchemaError(_unexpected("the property", "a dict", fields))
     version, evidence = fields.get("version"), fields.get("evidence")
-    if not (is_number(version) and version == VERSION):
-        raise SchemaError(_unexpected("version", str(VERSION), version))
+    expected = VERSION if fields.get("ranks_digest") is None else RANKS_VERSION
+    if not (is_number(version) and version == expected):
+        raise SchemaError(_unexpected("version", str(expected), version))
     if not (isinstance(evidence, str) and evidence in WRITTEN_EVIDENCE):
         raise SchemaError(_unexpected("evidence", f"one of {WRITTEN_EVIDENCE}", evidence))
 

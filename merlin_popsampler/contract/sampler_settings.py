@@ -11,6 +11,7 @@ from merlin_popsampler.errors import PopSamplerError, SchemaError
 
 from .counts import counted_items
 from .metadata import PopularityMetadata
+from .ranks_file import read_ids_by_rank
 from .schema import column_popularity, find_item_column, schema_of
 
 DistributionLike = Union[str, Distribution, Mapping[str, Any]]
@@ -35,10 +36,11 @@ def sampler_kwargs_from_schema(
         "empirical", which the schema resolves.
 
     Returns:
-      Arguments by name.
+      Arguments by name. `item_ids` is among them if the schema names a file of ids by rank.
 
     Raises:
-      SchemaError: see `read_popularity`; or the schema does not carry that distribution.
+      SchemaError: see `read_popularity`; or the schema does not carry that distribution, or names a
+        file that is absent or changed.
       PopSamplerError: a distortion for a distribution without counts.
 
     Examples:
@@ -59,13 +61,12 @@ def sampler_kwargs_from_schema(
     if distortion != 1.0:
         distribution = _distorted(distribution, distortion)
     found = {
-        "max_id": metadata.max_id,
-        "min_id": metadata.min_id,
+        **_ids_of_schema(metadata, item.name),
         "item_id_feature_name": item.name,
         **overrides,
         "distribution": distribution,
     }
-    if not metadata.frequency_ordered:
+    if not metadata.is_ranked:
         _warn_of_disorder(
             item.name,
             resolve_distribution(distribution, IdDomain(found["min_id"], found["max_id"])),
@@ -109,6 +110,15 @@ def sampler_kwargs_from_counts(
     if not items.in_order:
         found["item_ids"] = items.ids
     return {**found, **overrides, "distribution": distribution}
+
+
+def _ids_of_schema(metadata: PopularityMetadata, column: str) -> Dict[str, Any]:
+    """Returns the arguments that tell the ids: their range, and their ranks if a file has them."""
+    if metadata.ranks_digest is None:
+        return {"max_id": metadata.max_id, "min_id": metadata.min_id}
+    _distribution_of_schema(metadata, column, AUTO)  # refuses a catalog of which nothing is left
+    ids = read_ids_by_rank(metadata, column)
+    return {"max_id": int(ids.max()), "min_id": int(ids.min()), "item_ids": ids}
 
 
 def resolve_distribution(distribution: DistributionLike, domain: IdDomain) -> Distribution:
@@ -183,7 +193,7 @@ def _distribution_of_schema(metadata: PopularityMetadata, column: str, wanted: s
     except SchemaError as error:
         instead = " Or name the distribution to use all the same, as distribution='uniform'."
         raise SchemaError(
-            f"Column {column!r}: {error}{'' if metadata.frequency_ordered else instead}"
+            f"Column {column!r}: {error}{'' if metadata.is_ranked else instead}"
         ) from error
     if wanted == Empirical.name and metadata.steps is None:
         raise SchemaError(

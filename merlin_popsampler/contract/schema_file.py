@@ -14,6 +14,7 @@ from typing import Any, Dict, List, Mapping
 from merlin_popsampler.errors import SchemaError
 
 from . import proto_text
+from .files import is_file, read_bytes
 
 _FILES = (".merlin/schema.json", "schema.pbtxt")
 """Files in the folder of a data set to which Merlin writes its schema, in order of preference."""
@@ -95,7 +96,7 @@ def find_schema(path: Any) -> PlainSchema:
       {'domain': {'min': 0, 'max': 7}}
     """
     text = os.fspath(path)
-    found = next(filter(_is_file, schema_files(text)), None)
+    found = next(filter(is_file, schema_files(text)), None)
     if found is not None:
         return read_schema_file(found)
     raise SchemaError(
@@ -124,7 +125,7 @@ def read_schema_file(path: str) -> PlainSchema:
       ['item_id']
     """
     try:
-        text = _text_of(path)
+        text = read_bytes(path).decode("utf-8")
         columns = _columns_of_json(text) if path.endswith(".json") else _columns_of_proto(text)
         return PlainSchema((column.name, column) for column in columns)
     except Exception as error:  # json, the parser and the file systems raise different errors
@@ -132,33 +133,6 @@ def read_schema_file(path: str) -> PlainSchema:
             f"Expected a Merlin schema in {path}. Received: {type(error).__name__}, {error}. "
             "Pass a schema that Merlin wrote."
         ) from error
-
-
-def _is_file(path: str) -> bool:
-    if "://" not in path:
-        return os.path.isfile(path)
-    file_system, inner = _fsspec(path).core.url_to_fs(path)
-    return bool(file_system.isfile(inner))
-
-
-def _text_of(path: str) -> str:
-    if "://" not in path:
-        with open(path, encoding="utf-8") as local:
-            return local.read()
-    with _fsspec(path).open(path, "rt", encoding="utf-8") as remote:
-        return str(remote.read())
-
-
-def _fsspec(path: str) -> Any:
-    """Imports the library that opens remote paths; local paths need only the standard library."""
-    try:
-        import fsspec
-    except ImportError:
-        raise SchemaError(
-            f"Expected fsspec, which opens remote paths. Received: {path!r} without it. Install "
-            "it, and the package of that file system, or copy the schema's file."
-        ) from None
-    return fsspec
 
 
 def _columns_of_json(text: str) -> List[PlainColumn]:

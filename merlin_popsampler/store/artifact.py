@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Dict, Iterator, List, Mapping, Sequence, Tuple
 
 from merlin_popsampler.contract.metadata import PopularityMetadata
+from merlin_popsampler.core.digests import digest_of
 from merlin_popsampler.errors import PopSamplerError
 
 from . import filesystem
@@ -79,7 +80,7 @@ class FitArtifact:
 
     def digest(self, kind: str) -> str:
         """Returns the digest of the bytes of a kind's file or parts."""
-        return filesystem.digest_of("".join(self.files[kind].values()).encode())
+        return digest_of("".join(self.files[kind].values()).encode())
 
     def read(self, kind: str) -> Iterator[bytes]:
         """Reads the bytes of a kind's file, or of its parts in order.
@@ -140,7 +141,7 @@ def write_part(folder: FitFolder, path: str, table: "pa.Table") -> Files:
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="NONE")
     filesystem.write_bytes(f"{folder.path}/{path}", buffer.getvalue())
-    return {path: filesystem.digest_of(buffer.getvalue())}
+    return {path: digest_of(buffer.getvalue())}
 
 
 def complete(fitted: Mapping[str, FitArtifact]) -> None:
@@ -218,7 +219,7 @@ def _checked(path: str, digest: str) -> bytes:
         raise PopSamplerError(
             f"Expected the file that was fitted at {path}. Received: no file. {what_to_do}"
         ) from None
-    found = filesystem.digest_of(content)
+    found = digest_of(content)
     if found != digest:
         raise PopSamplerError(
             f"Expected the file that was fitted (digest {digest}) at {path}. Received: one of "
@@ -232,7 +233,7 @@ def _safe(name: str) -> str:
     if _PLAIN.fullmatch(name) and not _MADE.fullmatch(name):
         return name
     plain = re.sub(r"[^a-z0-9_.-]", "_", name.lower())[:40]
-    return f"{plain}-{filesystem.digest_of(name.encode('utf-8', 'surrogatepass'))}"
+    return f"{plain}-{digest_of(name.encode('utf-8', 'surrogatepass'))}"
 
 
 def size_column(name: str) -> str:

@@ -4,11 +4,12 @@ from typing import TYPE_CHECKING, Iterable
 
 import numpy as np
 
+from merlin_popsampler.core.digests import digest_of_all
 from merlin_popsampler.core.run_lengths import RunLengths
 from merlin_popsampler.core.segments import Ints
 from merlin_popsampler.errors import PopSamplerError
 
-from . import artifact, filesystem
+from . import artifact
 from .artifact import POPULARITY, Files, FitArtifact, FitFolder
 
 if TYPE_CHECKING:
@@ -59,6 +60,4 @@ def read_counts(fitted: FitArtifact) -> Ints:
 
 def counts_digest(blocks: Iterable[Ints]) -> str:
     """Computes the digest of counts in blocks; it does not depend on the division into parts."""
-    return filesystem.digest_of_all(
-        np.ascontiguousarray(block, dtype="<i8").tobytes() for block in blocks
-    )
+    return digest_of_all(np.ascontiguousarray(block, dtype="<i8").tobytes() for block in blocks)

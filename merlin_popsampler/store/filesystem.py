@@ -8,7 +8,6 @@ import io
 import os
 import re
 from contextlib import suppress
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Iterable, List, Tuple
 
 import fsspec
@@ -157,19 +156,6 @@ def absolute(path: str) -> str:
         return os.path.realpath(local)
     except ValueError as error:
         raise _no_folder(path, error) from error
-
-
-def digest_of(content: bytes) -> str:
-    """Computes the digest of bytes, 32 hexadecimal digits."""
-    return digest_of_all([content])
-
-
-def digest_of_all(contents: Iterable[bytes]) -> str:
-    """Computes the digest of concatenated pieces, one piece at a time."""
-    digest = blake2b(digest_size=16)
-    for content in contents:
-        digest.update(content)
-    return digest.hexdigest()
 
 
 def read_table(path: str) -> "pd.DataFrame":

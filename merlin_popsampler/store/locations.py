@@ -14,6 +14,7 @@ from datetime import datetime, timedelta, timezone
 from itertools import chain
 from typing import AbstractSet, Dict, List, Optional, Tuple, TypeVar
 
+from merlin_popsampler.core.digests import digest_of
 from merlin_popsampler.errors import PopSamplerError
 
 from . import filesystem
@@ -123,7 +124,7 @@ def saved(name: str, fitted: AnyFitted, staging: FitFolder) -> AnyFitted:
       PopSamplerError: the files are not those of the fit; nothing is copied.
     """
     manifest = manifest_of({name: fitted})
-    name = f"{_SAVED}/{filesystem.digest_of(manifest[1])}"
+    name = f"{_SAVED}/{digest_of(manifest[1])}"
     target = replace(fitted, folder=FitFolder(staging.root, name))
     if not _whole(target, *manifest):
         filesystem.put(target.folder.path, chain(fitted.contents(), [manifest]), staging.path)

@@ -90,7 +90,8 @@ class InBatch(tf.keras.layers.Layer):  # type: ignore[misc]
           SchemaError: see `read_popularity`; or the schema has no measured steps.
         """
         found = sampler_kwargs_from_schema(schema, column, 1.0, {"distribution": Empirical.name})
-        return cls(found["max_id"], found["min_id"], distribution=found["distribution"], **settings)
+        del found["item_id_feature_name"]
+        return cls(**found, **settings)
 
     @classmethod
     def from_counts(

@@ -103,8 +103,8 @@ class InBatch(torch.nn.Module):  # type: ignore[misc]
           SchemaError: see `read_popularity`; or the schema has no measured steps.
         """
         found = sampler_kwargs_from_schema(schema, column, 1.0, {"distribution": Empirical.name})
-        arguments = {name: found[name] for name in ("max_id", "min_id", "distribution")}
-        return cls(**arguments, **settings)
+        del found["item_id_feature_name"]
+        return cls(**found, **settings)
 
     @classmethod
     def from_counts(

@@ -112,8 +112,8 @@ TABLE = {
     ],
     "contract.schema_file": [
         Entry("Pass the folder that to_parquet wrote", read_popularity),
-        Entry("copy the schema's file", without_fsspec),
     ],
+    "contract.files": [Entry("copy the schema's file", without_fsspec)],
     "contract.metadata": [
         Entry(
             "Use FrequencyCategorify, or",

@@ -86,12 +86,6 @@ def test_tables_that_are_none(tmp_path):
         filesystem.read_table(path + "y")
 
 
-def test_digests_tell_bytes_apart():
-    digests = {filesystem.digest_of(content) for content in (b"", b"a", b"b", b"ab")}
-    assert len(digests) == 4
-    assert all(len(digest) == 32 for digest in digests)
-
-
 def test_one_place_has_one_spelling(tmp_path, monkeypatch):
     (tmp_path / "a").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "a")

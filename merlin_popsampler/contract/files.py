@@ -1,0 +1,39 @@
+"""Opens the few files that training reads, without Merlin, pandas or pyarrow."""
+
+import os
+from typing import Any
+
+from merlin_popsampler.errors import SchemaError
+
+
+def is_file(path: str) -> bool:
+    """Tests whether a file exists.
+
+    Args:
+      path: a local path, or one such as "s3://..." that fsspec opens.
+    """
+    if "://" not in path:
+        return os.path.isfile(path)
+    file_system, inner = _fsspec(path).core.url_to_fs(path)
+    return bool(file_system.isfile(inner))
+
+
+def read_bytes(path: str) -> bytes:
+    """Reads a file; see `is_file`. Errors of the file system are raised."""
+    if "://" not in path:
+        with open(path, "rb") as local:
+            return local.read()
+    with _fsspec(path).open(path, "rb") as remote:
+        return bytes(remote.read())
+
+
+def _fsspec(path: str) -> Any:
+    """Imports the library that opens remote paths; local paths need only the standard library."""
+    try:
+        import fsspec
+    except ImportError:
+        raise SchemaError(
+            f"Expected fsspec, which opens remote paths. Received: {path!r} without it. Install "
+            "it, and the package of that file system, or copy the schema's file."
+        ) from None
+    return fsspec

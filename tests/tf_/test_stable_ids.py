@@ -1,0 +1,65 @@
+"""Keras samplers from a schema whose ids keep their numbers."""
+
+import numpy as np
+import pytest
+
+tf = pytest.importorskip("tensorflow")
+
+from merlin_popsampler import PopularityBasedSampler, SchemaError
+from merlin_popsampler.tf import InBatch, Mixture
+from tests.support.stable_ids import BY_RANK, COUNTS, GONE, MIN_ID, data_set
+
+P = np.array([*[0] * MIN_ID, *COUNTS]) / sum(COUNTS)
+"""Probability of each id, by hand."""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return data_set(tmp_path)
+
+
+def test_counts_are_exact_and_those_that_are_gone_get_no_correction(folder):
+    sampler = PopularityBasedSampler.from_schema(folder, max_num_samples=4, unique=False)
+    expected = np.where(P > 0, 4 * P, 1.0)
+    np.testing.assert_allclose(sampler.expected_count(range(16)), expected, rtol=1e-6)
+    np.testing.assert_allclose(sampler.probability(range(16)), P, rtol=1e-6)
+    np.testing.assert_allclose(sampler.get_distribution_probs(), P[:15], rtol=1e-6)
+    assert [*P[GONE], *sampler.expected_count(GONE).numpy()] == [0.0] * 4 + [1.0] * 4
+
+
+@pytest.mark.parametrize("unique", [True, False])
+def test_what_is_gone_is_never_drawn_and_all_else_is(unique, folder):
+    sampler = PopularityBasedSampler.from_schema(folder, max_num_samples=9, seed=17, unique=unique)
+    draw = tf.function(sampler.sample_ids)
+    drawn = np.concatenate([draw().numpy() for _ in range(1000)])
+    counts = np.bincount(drawn, minlength=16)
+    assert counts[[0, 1, 2, *GONE]].sum() == 0
+    if unique:  # as many as there are items, so each is in each batch
+        assert counts[BY_RANK].tolist() == [1000] * 9
+    else:  # 7 deviations: false alarms below 1e-10 for nine ids; by rank alone it would be far off
+        deviation = np.sqrt(9000 * P * (1 - P))
+        assert (np.abs(counts - 9000 * P) <= 7 * deviation).all()
+        ordered = np.array([*[0] * MIN_ID, *sorted(COUNTS)[::-1]]) / sum(COUNTS)
+        assert (np.abs(counts - 9000 * ordered) > 7 * deviation).any()
+
+
+def test_the_file_is_read_once(folder):
+    sampler = PopularityBasedSampler.from_schema(folder, max_num_samples=4, seed=17)
+    again = PopularityBasedSampler.from_schema(folder, max_num_samples=4, seed=17)
+    (folder / "ranks.item_id.int32").unlink()
+    config = sampler.get_config()
+    copy = PopularityBasedSampler.from_config(config)
+    copy.set_weights(sampler.get_weights())
+    for _ in range(3):
+        expected = again.sample_ids().numpy().tolist()
+        assert sampler.sample_ids().numpy().tolist() == expected
+        assert copy.sample_ids().numpy().tolist() == expected
+    with pytest.raises(SchemaError, match="file of its ids by rank"):
+        PopularityBasedSampler.from_schema(folder, max_num_samples=4)
+
+
+def test_negatives_of_the_batch_go_by_the_same_ids(folder):
+    in_batch = InBatch.from_schema(folder)
+    np.testing.assert_allclose(in_batch.expected_count(range(16), 5), 4 * P, rtol=1e-6)
+    mixture = Mixture([PopularityBasedSampler.from_schema(folder, max_num_samples=4), in_batch])
+    assert mixture.domain.in_numpy().ids.tolist() == BY_RANK

@@ -1,0 +1,59 @@
+"""PyTorch's samplers from a schema whose ids keep their numbers."""
+
+import copy
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from merlin_popsampler import SchemaError
+from merlin_popsampler.torch import InBatch, PopularityBasedSampler
+from tests.support.stable_ids import BY_RANK, COUNTS, GONE, MIN_ID, data_set
+
+P = np.array([*[0] * MIN_ID, *COUNTS]) / sum(COUNTS)
+"""Probability of each id, by hand."""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return data_set(tmp_path)
+
+
+def test_counts_are_exact_and_those_that_are_gone_get_no_correction(folder):
+    sampler = PopularityBasedSampler.from_schema(folder, max_num_samples=4, unique=False)
+    expected = np.where(P > 0, 4 * P, 1.0)
+    np.testing.assert_allclose(sampler.expected_count(range(16)).numpy(), expected, rtol=1e-6)
+    np.testing.assert_allclose(sampler.probability(range(16)).numpy(), P, rtol=1e-6)
+    np.testing.assert_allclose(sampler.get_distribution_probs().numpy(), P[:15], rtol=1e-6)
+    assert sampler.expected_count(GONE).tolist() == [1.0] * 4
+
+
+@pytest.mark.parametrize("unique", [True, False])
+def test_what_is_gone_is_never_drawn_and_all_else_is(unique, folder):
+    sampler = PopularityBasedSampler.from_schema(folder, max_num_samples=9, seed=17, unique=unique)
+    drawn = torch.cat([sampler.sample_ids() for _ in range(1000)]).numpy()
+    counts = np.bincount(drawn, minlength=16)
+    assert counts[[0, 1, 2, *GONE]].sum() == 0
+    if unique:  # as many as there are items, so each is in each batch
+        assert counts[BY_RANK].tolist() == [1000] * 9
+    else:  # 7 deviations: false alarms below 1e-10 for nine ids; by rank alone it would be far off
+        deviation = np.sqrt(9000 * P * (1 - P))
+        assert (np.abs(counts - 9000 * P) <= 7 * deviation).all()
+        ordered = np.array([*[0] * MIN_ID, *sorted(COUNTS)[::-1]]) / sum(COUNTS)
+        assert (np.abs(counts - 9000 * ordered) > 7 * deviation).any()
+
+
+def test_the_file_is_read_once(folder):
+    sampler = PopularityBasedSampler.from_schema(folder, max_num_samples=4, seed=17)
+    (folder / "ranks.item_id.int32").unlink()
+    again = copy.deepcopy(sampler)
+    assert sampler.sample_ids().tolist() == again.sample_ids().tolist()
+    with pytest.raises(SchemaError, match="file of its ids by rank"):
+        PopularityBasedSampler.from_schema(folder, max_num_samples=4)
+
+
+def test_negatives_of_the_batch_go_by_the_same_ids(folder):
+    in_batch = InBatch.from_schema(folder)
+    found = in_batch.expected_count(torch.arange(16), 5).numpy()
+    np.testing.assert_allclose(found, 4 * P, rtol=1e-6)
