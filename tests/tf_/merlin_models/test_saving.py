@@ -8,6 +8,7 @@ tf = pytest.importorskip("tensorflow")
 
 from merlin.schema import ColumnSchema, Schema, Tags
 
+from merlin_popsampler import compat
 from merlin_popsampler.tf.merlin_models.saving import is_saving
 
 
@@ -85,4 +86,6 @@ def test_so_does_the_output_of_a_retrieval_model_which_keras_s_flag_does_not_rea
     model.save(str(tmp_path / "model"))
     assert {training for training, _, _ in seen} == {False, True}
     assert all(saving for _, saving, _ in seen)
-    assert not all(flag for training, _, flag in seen if training)
+    missed = {training for training, _, flag in seen if not flag}
+    # TensorFlow 2.12 traces collected functions again, with the flag unset; 2.21 does not.
+    assert missed == ({False} if compat.enable() else {False, True})
