@@ -13,6 +13,7 @@ import numpy as np
 
 from merlin_popsampler import compat
 from merlin_popsampler.core.distributions import LogUniform
+from merlin_popsampler.core.draws import make_draws
 from merlin_popsampler.core.reference_draw import draw_ranks
 from merlin_popsampler.core.stream_keys import seed_key
 
@@ -34,7 +35,7 @@ def main():
     for name in needed:
         importlib.import_module(name)
     for position, batch in enumerate(golden):
-        ranks = draw_ranks(LogUniform(SIZE), seed_key(SEED), position, DRAWS)
+        ranks = draw_ranks(make_draws(LogUniform(SIZE), DRAWS), seed_key(SEED), position)
         check(ranks + MIN_ID, batch, "NumPy")
     for name in {"torch", "tensorflow"} & set(needed):
         folder = {"torch": "torch", "tensorflow": "tf"}[name]

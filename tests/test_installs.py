@@ -1,0 +1,43 @@
+"""What `make installs` types, and the check that it makes in each environment."""
+
+import json
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+GOLDEN = ROOT / "tests" / "golden" / "samplers.json"
+
+
+def run_check(monkeypatch, golden):
+    monkeypatch.setattr(sys, "argv", ["installs_check.py", str(golden)])
+    runpy.run_path(str(ROOT / "tools" / "installs_check.py"))
+
+
+def test_an_environment_that_draws_the_golden_ids_is_accepted(monkeypatch):
+    run_check(monkeypatch, GOLDEN)
+
+
+def test_an_environment_that_draws_other_ids_is_rejected(monkeypatch, tmp_path):
+    golden = json.loads(GOLDEN.read_text())
+    golden["log-uniform, 20 of 400"].reverse()
+    changed = tmp_path / "golden.json"
+    changed.write_text(json.dumps(golden))
+    with pytest.raises(SystemExit, match="NumPy drew"):
+        run_check(monkeypatch, changed)
+
+
+def test_every_extra_of_the_pages_is_tried():
+    module = runpy.run_path(str(ROOT / "tools" / "installs.py"))
+    lines = {line.name: line.minors for line in module["documented_lines"]()}
+    every, merlins = [8, 9, 10, 11, 12, 13], [8, 9, 10, 11]
+    assert {name: lines[name] for name in module["NEEDS"]} == {
+        "bare": every,
+        "torch": every,
+        "tensorflow": every,
+        "nvtabular": merlins,
+        "models": merlins,
+    }
+    assert lines["two-steps"] == [12, 13]
