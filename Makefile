@@ -10,6 +10,7 @@ export PYTHON
 unexport PYTHONDONTWRITEBYTECODE
 OUT ?= out
 ARGS ?=
+export VENV ?= .venv
 
 # Two workers: a test process with TensorFlow and Merlin loaded takes about 2 GB.
 WORKERS ?= 2
@@ -111,7 +112,7 @@ wheel: venv-lint ## build the wheel and import it from an empty folder
 release-check: venv-lint ## that, then every test against the installed wheel, under both sets of pins
 	@tools/release_check.sh all $(ARGS)
 
-conformance: venv ## Merlin Models' own tests with our classes in place of theirs; NVTABULAR=/path/to/a/clone, its too
+conformance: $(subst .,,$(VENV)) ## Merlin Models' own tests with our classes in place of theirs; NVTABULAR=/path/to/a/clone, its too
 	tools/conformance.sh merlin-models
 	$(if $(NVTABULAR),tools/conformance.sh nvtabular $(NVTABULAR))
 

@@ -7,11 +7,11 @@
 # The path is a clone of https://github.com/NVIDIA-Merlin/NVTabular, bare or not, which has the tag of the NVTabular
 # that is installed; Merlin Models' tests come with its source package, by pip. They go into a temporary folder.
 # Those that cannot pass are listed in tools/conformance/, each with its error and its reason; the exit status is 0
-# only if exactly these fail, and for that error.
+# only if exactly these fail, and for that error. VENV=.venv-py313 takes that environment in place of .venv.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-python=$root/.venv/bin/python
+python=$root/${VENV:-.venv}/bin/python
 readonly NVTABULAR=v23.08.00 MERLIN_MODELS=23.12.0
 
 work=$(mktemp -d)
@@ -46,4 +46,5 @@ merlin-models)
   ;;
 esac
 cd "$work"
-PYTHONPATH=$root:$root/tools/conformance:$work/stubs "$python" -m pytest -p "$plugin" -W ignore -rxX "${choice[@]}" "${tests[@]}"
+export PYTHONPATH=$root:$root/tools/conformance:$work/stubs
+"$python" -m pytest -p merlin_popsampler.compat.preload -p "$plugin" -W ignore -rxX "${choice[@]}" "${tests[@]}"
