@@ -29,7 +29,7 @@ from typing import Any, Dict, Iterator, NamedTuple, Optional, Sequence
 warnings.filterwarnings("ignore")
 
 from comparison_report import write_report
-from flags import local_path, made, positive, seed_number, whole
+from flags import comparison_parser, made, whole
 
 from merlin_popsampler import PopSamplerError
 
@@ -154,22 +154,12 @@ def report(asked: Sequence[Run], output: Path) -> str:
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     from negative_rows import SMALL, TRAINED
 
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = comparison_parser(__doc__)
     add = parser.add_argument
-    add("--data", type=local_path, nargs="+", required=True, help="folders of preprocess.py, files")
-    add("--output", type=local_path, required=True, help="folder of the runs and the table")
     add("--rows", nargs="+", choices=list(TRAINED), default=SMALL, help="rows to train %(default)s")
     add("--num-sampled", type=whole(2), nargs="+", default=[256], help="of a batch %(default)s")
-    add("--seed", type=seed_number, default=1, help="first seed [%(default)s]")
     add("--seeds", type=whole(1), default=3, help="number of seeds [%(default)s]")
     add("--epochs", type=whole(1), default=1000, help="most epochs of a run [%(default)s]")
-    add("--minutes", type=positive, default=60, help="most minutes of a run [%(default)s]")
-    add("--batch-size", type=whole(1), default=2048, help="items of a batch, about [%(default)s]")
-    add("--dim", type=whole(1), default=64, help="width of the item vectors [%(default)s]")
-    add("--learning-rate", type=positive, default=3e-3, help="initial rate of Adam [%(default)s]")
-    add("--threads", type=whole(1), default=1, help="of a run's process [%(default)s]")
     return parser.parse_args(argv)
 
 

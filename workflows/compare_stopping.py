@@ -1,147 +1,121 @@
-"""Compares the early stopping of train.py with a search over epochs and learning rates.
+"""Compares early stopping with the best fixed number of epochs.
 
-It trains a model with early stopping. It also trains it in plain loops of `--epochs` epochs with
-each learning rate. All runs use the same sessions and several seeds. After each epoch, the search
-measures the reported sessions.
+It trains a model with early stopping. It also trains it for `--epochs` epochs at the initial
+learning rate, and measures the test queries after each. Both start from the same weights for a
+seed, and see the batches in the same order. The model and the data are those of
+compare_negatives.py, with negatives of the measured distribution.
 
-The best of many measurements is biased on the sessions that chose it. So the search also chooses on
-a random half of the sessions, and is measured on the other half. The mean over many halves is the
-unbiased result of the search.
+The best number of epochs is the one whose mean recall over the seeds is highest on the test
+queries themselves. So its recall is biased upwards.
 
-Prints recall@20 as multiples of that of popularity. Writes the hits of each run to `stopping.npz`
-under `--output`.
+Prints the mean recall@20 of both, their difference with the standard error of the pairs, and the
+epochs that they take. Writes `stopping.json` under `--output`.
 """
 
 import argparse
+import json
 import sys
-from typing import Any, Callable, Dict, List, Optional, Sequence
+import warnings
+from typing import Any, Dict, List, Optional, Sequence
+
+warnings.filterwarnings("ignore")
 
 from merlin_popsampler import compat
 
 compat.enable()  # before the first import of Merlin
 
 import numpy as np
-import tensorflow as tf
-import train
-from baselines import popularity_scorer
-from evaluate import Array, Scorer, gains_of, leave_last_out
-from flags import local_path, made, positive, seed_number, whole
-from models import MODELS
-from splits import read_held_out, read_sessions
+import torch
+from comparison_data import ComparisonData, read_data
+from comparison_training import start, train
+from early_stopping_torch import train_epoch
+from evaluate import evaluate
+from flags import comparison_parser, made, whole
+from models_torch import model_scorer
 
-from merlin_popsampler import PopSamplerError, read_popularity
+from merlin_popsampler import PopSamplerError
 
-HALVES = 400
-
-
-class Comparison:
-    """Trains one model repeatedly on the sessions of a folder.
-
-    Args:
-      flags: `--data` and `--output` of train.py.
-      model: a name in `MODELS`.
-    """
-
-    def __init__(self, flags: Sequence[str], model: str) -> None:
-        self.flags, self.model = flags, model
-        folder = train.parse_args(flags).data
-        self.data = train.read_training(folder)
-        self.popularity = read_popularity(self.data)
-        self.held_out = read_held_out(folder / "train")
-        self.reported = leave_last_out(read_sessions(folder / "valid"))
-        self.baseline = self._hits(popularity_scorer(self.popularity.domain))
-
-    def without_flags(self, seed: int) -> Array:
-        """Trains with early stopping, and returns which sessions it hits, bool `[sessions]`."""
-        _, scorer, _ = self._fit("--seed", seed)
-        return self._hits(scorer)
-
-    def by_hand(self, seed: int, rate: float, epochs: int) -> Array:
-        """Trains a plain loop, and returns the hits after each epoch, bool `[epochs, sessions]`."""
-        looks: List[Array] = []
-
-        def watch(scorer: Callable[[], Scorer]) -> Any:
-            return tf.keras.callbacks.LambdaCallback(
-                on_epoch_end=lambda *_: looks.append(self._hits(scorer()))
-            )
-
-        flags = ("--seed", seed, "--learning-rate", rate, "--epochs", epochs)
-        self._fit(*flags, watch=watch)
-        return np.array(looks)
-
-    def _fit(self, *flags: Any, watch: Any = None) -> Any:
-        args = train.parse_args([*self.flags, *map(str, flags)])
-        return train.fit(self.model, self.data, self.held_out, self.popularity, args, watch)
-
-    def _hits(self, scorer: Scorer) -> Array:
-        gains = gains_of(scorer, *self.reported, self.popularity.domain, name=self.model)
-        hits: Array = gains > 0.0
-        return hits
+ROW = "measured, corrected"
+METRIC = "recall@20"
 
 
-def worth(stopped: Array, searched: Array, rng: np.random.Generator) -> Dict[str, float]:
-    """Computes the mean hits of early stopping and of the search.
+def stopped(data: ComparisonData, seed: int, args: argparse.Namespace) -> Dict[str, float]:
+    """Trains with early stopping, and returns the recall of the test and the epochs it took."""
+    model, report = train(data, ROW, args.num_sampled, seed, args)
+    return {"recall": recall(model, data), "epochs": report["epochs"]}
+
+
+def fixed(data: ComparisonData, seed: int, args: argparse.Namespace) -> List[float]:
+    """Trains without early stopping, and returns the recall of the test after each epoch."""
+    model, losses = start(data, ROW, args.num_sampled, seed, args)
+    optimizer = torch.optim.Adam(model.parameters(), args.learning_rate, fused=True)
+    found = []
+    for _ in range(args.epochs):
+        train_epoch(optimizer, losses())
+        found.append(recall(model, data))
+    return found
+
+
+def recall(model: Any, data: ComparisonData) -> float:
+    """Returns the recall of the test queries."""
+    return evaluate(model_scorer(model), *data.test, data.popularity.domain, name=ROW)[METRIC]
+
+
+def compared(
+    found: Sequence[Dict[str, float]], curves: Sequence[Sequence[float]]
+) -> Dict[str, Any]:
+    """Compares recalls of early stopping with those after the best fixed number of epochs.
 
     Args:
-      stopped: share of the seeds that hit each session, `[sessions]`.
-      searched: the same at each point of the search, `[points, sessions]`.
-      rng: draws the halves.
-
-    Returns:
-      Mean hits of early stopping, and of the best point on all sessions. Mean hits of the points
-      that are best on one half of the sessions, measured on the other half.
+      found: results of `stopped`, one for each seed.
+      curves: results of `fixed` of the same seeds.
     """
-    on_rest = []
-    for _ in range(HALVES):
-        order = rng.permutation(len(stopped))
-        chosen_on, judged_on = np.array_split(order, 2)
-        place = searched[:, chosen_on].mean(1).argmax()
-        on_rest.append(searched[place, judged_on].mean())
+    stopping, curve = np.array([each["recall"] for each in found]), np.array(curves)
+    best = int(curve.mean(0).argmax())
+    difference = stopping - curve[:, best]
+    root = np.sqrt(len(difference))
     return {
-        "without flags": float(stopped.mean()),
-        "best look at all": float(searched.mean(1).max()),
-        "chosen on a half, judged on the other": float(np.mean(on_rest)),
+        "early stopping": stopping.mean(),
+        "spread of early stopping": stopping.std(ddof=1),
+        "best number of epochs": best + 1,
+        "recall after so many": curve[:, best].mean(),
+        "spread after so many": curve[:, best].std(ddof=1),
+        "difference": difference.mean(),
+        "standard error": difference.std(ddof=1) / root,
+        "epochs, times the best": np.mean([each["epochs"] for each in found]) / (best + 1),
     }
 
 
+def compare(args: argparse.Namespace) -> Dict[str, Dict[str, Any]]:
+    """Trains all, and returns the comparison of each data set."""
+    torch.set_num_threads(args.threads)
+    seeds = range(args.seed, args.seed + args.seeds)
+    results = {}
+    for path in args.data:
+        data = read_data(path)
+        pairs = [(stopped(data, seed, args), fixed(data, seed, args)) for seed in seeds]
+        results[data.name] = compared(*zip(*pairs))
+        print(data.name, json.dumps(results[data.name], indent=2), flush=True)
+    return results
+
+
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = comparison_parser(__doc__)
     add = parser.add_argument
-    add("--data", type=local_path, required=True, help="folder that preprocess.py wrote")
-    add("--output", type=local_path, required=True, help="folder for stopping.npz")
-    add("--model", choices=MODELS, default="retrieval", help="[%(default)s]")
-    add("--epochs", type=whole(1), default=20, help="epochs of each plain loop [%(default)s]")
-    add(
-        "--rates",
-        type=positive,
-        nargs="+",
-        default=[0.003, 0.01],
-        help="learning rates [%(default)s]",
-    )
-    add("--seeds", type=seed_number, nargs="+", default=[17, 18, 19], help="[%(default)s]")
+    add("--num-sampled", type=whole(2), default=256, help="negatives of a batch [%(default)s]")
+    add("--seeds", type=whole(2), default=5, help="number of seeds [%(default)s]")
+    add("--epochs", type=whole(1), default=30, help="without early stopping [%(default)s]")
     return parser.parse_args(argv)
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
     args = parse_args(argv)
-    flags = ["--data", str(args.data), "--output", str(args.output)]
     try:
         made(args.output)
-        comparison = Comparison(flags, args.model)
+        results = compare(args)
     except PopSamplerError as error:
         sys.exit(f"compare_stopping.py: {error}")
-    stopped = np.mean([comparison.without_flags(seed) for seed in args.seeds], 0)
-    searched = np.concatenate(
-        [
-            np.mean([comparison.by_hand(seed, rate, args.epochs) for seed in args.seeds], 0)
-            for rate in args.rates
-        ]
-    )
-    np.savez(args.output / "stopping.npz", stopped=stopped, searched=searched)
-    base = comparison.baseline.mean()
-    print(f"{args.model}, {len(stopped):,} sessions, of which popularity hits {base:.2%}")
-    for name, hits in worth(stopped, searched, np.random.default_rng(0)).items():
-        print(f"{name:40s}{hits / base:6.2f}")
+    (args.output / "stopping.json").write_text(json.dumps(results, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -2,17 +2,16 @@
 
 import argparse
 import time
-from typing import Any, Dict, Iterator, List, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Tuple
 
 import numpy as np
 import torch
 from comparison_data import ComparisonData
+from early_stopping_torch import Losses, train_until_no_better
 from evaluate import Array, evaluate
 from models_torch import Retrieval, model_scorer, places, popular_items
 from negative_rows import TRAINED, Rows
 from sasrec import SASRec
-from stopping import Stopping
-from tqdm import tqdm
 
 from merlin_popsampler.torch import AllItems, SampledSoftmaxLoss
 
@@ -39,39 +38,53 @@ def batches(sequences: List[Array], size: int, rng: np.random.Generator) -> Iter
         yield [sequences[row] for row in found[place]]
 
 
+def start(
+    data: ComparisonData, row: str, samples: int, seed: int, options: argparse.Namespace
+) -> Tuple[Any, Callable[[], Losses]]:
+    """Builds a model with the weights of a seed, and what starts an epoch of its losses."""
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    model = new_model(data, options)
+    loss = TRAINED[row](data, samples, seed)
+    size = max(1, round(options.batch_size / np.mean([len(ids) for ids in data.train])))
+
+    def losses() -> Losses:
+        for sequences in batches(data.train, size, rng):
+            yield loss(rows_of(model, sequences))
+
+    return model, losses
+
+
 def train(
     data: ComparisonData, row: str, samples: int, seed: int, options: argparse.Namespace
 ) -> Tuple[Any, Dict[str, Any]]:
     """Trains until the held-out recall no longer rises.
 
     Returns:
-      The model with its best weights, and what is reported of the training.
+      The model with its best weights, and what is reported of the training. Seconds are those of
+      the processor, without the measurements.
     """
-    torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
-    model = new_model(data, options)
-    loss = TRAINED[row](data, samples, seed)
-    optimizer = torch.optim.Adam(model.parameters(), options.learning_rate, fused=True)
-    stopping, weights, seconds = Stopping(), {}, 0.0
-    size = max(1, round(options.batch_size / np.mean([len(ids) for ids in data.train])))
-    for epoch in range(options.epochs + 1):
-        began = time.perf_counter()
-        for sequences in tqdm(
-            batches(data.train, size, rng) if epoch else (), desc=row, disable=None
-        ):
-            optimizer.zero_grad()
-            loss(rows_of(model, sequences)).backward()
-            optimizer.step()
-        seconds += time.perf_counter() - began
-        metrics = evaluate(model_scorer(model), *data.valid, data.popularity.domain, name=row)
-        verdict = stopping.judge(epoch, metrics)
-        if verdict.keep:
-            weights = {name: each.clone() for name, each in model.state_dict().items()}
-        if verdict.stop or seconds > 60 * options.minutes:
-            break
-    model.load_state_dict(weights)
-    report = stopping.report()
-    return model, {**report, "seconds_an_epoch": seconds / max(1, report["epochs"])}
+    model, losses = start(data, row, samples, seed, options)
+    seconds = []
+
+    def timed() -> Losses:
+        began = time.process_time()
+        yield from losses()
+        seconds.append(time.process_time() - began)
+
+    def measure() -> Dict[str, float]:
+        return evaluate(model_scorer(model), *data.valid, data.popularity.domain, name=row)
+
+    stopping = train_until_no_better(
+        model,
+        timed,
+        measure,
+        learning_rate=options.learning_rate,
+        epochs=options.epochs,
+        minutes=options.minutes,
+        name=row,
+    )
+    return model, {**stopping.report(), "seconds_an_epoch": float(np.mean(seconds or [np.nan]))}
 
 
 def rows_of(model: Any, sequences: List[Array]) -> Rows:

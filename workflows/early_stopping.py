@@ -25,9 +25,8 @@ def adam(learning_rate: float) -> Any:
 class UntilNoBetter(tf.keras.callbacks.Callback):  # type: ignore[misc]
     """Measures a model after at least `STEPS` batches, and keeps its best weights.
 
-    If the metric is worse, training continues from the best weights. If it is not better, training
-    continues with a smaller learning rate, or ends, as `Stopping` decides. At the end, the model
-    always has its best weights.
+    `Stopping` decides when training continues from the best weights with a smaller learning rate,
+    and when it ends. At the end, the model always has its best weights.
 
     Args:
       measure: returns the metrics of the current model; `recall@20` decides.
@@ -63,6 +62,7 @@ class UntilNoBetter(tf.keras.callbacks.Callback):  # type: ignore[misc]
     def on_train_end(self, logs: Any = None) -> None:
         if self.steps:
             self._measure()
+        self._restore()
         self.batches.close()
 
     def _shown(self, logs: Any) -> Dict[str, str]:
@@ -73,14 +73,15 @@ class UntilNoBetter(tf.keras.callbacks.Callback):  # type: ignore[misc]
     def _measure(self) -> None:
         self.steps = 0
         verdict = self.stopping.judge(self.epoch, self.measure())
-        # Only what training changes: a sampler must not go back in its stream of draws.
-        variables = self.model.trainable_variables
         if verdict.keep:
-            self.weights = [variable.numpy() for variable in variables]
-        else:
-            for variable, weight in zip(variables, self.weights):
-                variable.assign(weight)
+            self.weights = [variable.numpy() for variable in self.model.trainable_variables]
         if verdict.slower:
+            self._restore()
             rate = self.model.optimizer.learning_rate
             rate.assign(rate * SLOWER)
         self.model.stop_training |= verdict.stop
+
+    def _restore(self) -> None:
+        # Only what training changes: a sampler must not go back in its stream of draws.
+        for variable, weight in zip(self.model.trainable_variables, self.weights):
+            variable.assign(weight)

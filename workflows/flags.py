@@ -99,3 +99,20 @@ def training_parser(description: Optional[str]) -> argparse.ArgumentParser:
     add("--learning-rate", type=positive, default=0.01, help="initial rate of Adam [%(default)s]")
     add("--seed", type=seed_number, default=17, help="for weights, negatives, order [%(default)s]")
     return parser
+
+
+def comparison_parser(description: Optional[str]) -> argparse.ArgumentParser:
+    """Builds the parser of the common flags of the programs that compare trainings."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--data", type=local_path, nargs="+", required=True, help="folders of preprocess.py, files")
+    add("--output", type=local_path, required=True, help="folder of the results")
+    add("--seed", type=seed_number, default=1, help="first seed [%(default)s]")
+    add("--minutes", type=positive, default=60, help="most minutes of a run [%(default)s]")
+    add("--batch-size", type=whole(1), default=2048, help="items of a batch, about [%(default)s]")
+    add("--dim", type=whole(1), default=64, help="width of the item vectors [%(default)s]")
+    add("--learning-rate", type=positive, default=3e-3, help="initial rate of Adam [%(default)s]")
+    add("--threads", type=whole(1), default=1, help="of a run's process [%(default)s]")
+    return parser

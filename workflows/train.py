@@ -23,7 +23,7 @@ import sys
 import time
 import warnings
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 warnings.filterwarnings("ignore")
@@ -66,7 +66,6 @@ def fit(
     held_out: HeldOut,
     popularity: PopularityMetadata,
     args: argparse.Namespace,
-    watch: Optional[Callable[[Callable[[], Scorer]], Any]] = None,
 ) -> Tuple[Any, Scorer, Any]:
     """Trains a model of `MODELS`, and returns it, its scorer and its callback.
 
@@ -76,8 +75,6 @@ def fit(
       held_out: the sessions of `data` that do not train.
       popularity: popularity of the items.
       args: the flags.
-      watch: builds the callback from a function that returns the current scorer of the model. By
-        default, it is an `UntilNoBetter` that measures `held_out`.
     """
     tf.keras.utils.set_random_seed(args.seed)
     domain = popularity.domain
@@ -106,7 +103,7 @@ def fit(
     def measure() -> Dict[str, float]:
         return evaluate(scorer(), held_out.queries, held_out.positives, domain, name=name)
 
-    fitting = watch(scorer) if watch else UntilNoBetter(measure, 60 * args.minutes, name)
+    fitting = UntilNoBetter(measure, 60 * args.minutes, name)
     if args.warm_start:
         _warm_start(name, model, loader, item_schema, args)
     model.fit(loader, epochs=args.epochs, verbose=0, callbacks=[fitting])

@@ -21,6 +21,7 @@ compat.enable()  # before the first import of Merlin
 import numpy as np
 import torch
 from baselines import baseline_results, blended_results
+from early_stopping_torch import Losses, train_until_no_better
 from evaluate import Scorer, as_table, bands_of, evaluate, leave_last_out, report
 from flags import made, training_parser
 from merlin.dataloader.torch import Loader
@@ -28,8 +29,7 @@ from merlin.io import Dataset
 from models_torch import MODELS, Model, model_scorer, places, popular_items
 from refits import checkpoint, read_id_maps, said
 from splits import ENDED, ITEM, HeldOut, read_held_out, read_sessions
-from stopping import SLOWER, STEPS, Stopping, Verdict
-from tqdm import tqdm
+from stopping import Stopping
 
 from merlin_popsampler import PopSamplerError, PopularityMetadata, read_popularity
 from merlin_popsampler.torch import PopularityBasedSampler, SampledSoftmaxLoss, warm_start
@@ -48,35 +48,14 @@ def batches(loader: Loader, until: int, min_id: int) -> Iterator[Tuple[torch.Ten
             yield ids.reshape(-1)[fine].to(torch.int64), lengths[lengths > 1]
 
 
-class Training:
-    """Holds a model, its optimizer, and its measurements."""
-
-    def __init__(self, model: Model, learning_rate: float) -> None:
-        self.model, self.stopping = model, Stopping()
-        self.optimizer = torch.optim.Adam(model.parameters(), learning_rate, fused=True)
-        self.weights: Dict[str, torch.Tensor] = {}
-
-    def judge(self, epoch: int, metrics: Dict[str, float]) -> Verdict:
-        """Keeps the weights or restores the best ones, as the rule decides."""
-        verdict = self.stopping.judge(epoch, metrics)
-        if verdict.keep:
-            self.weights = {k: v.clone() for k, v in self.model.state_dict().items()}
-        else:
-            self.model.load_state_dict(self.weights)
-        if verdict.slower:
-            for group in self.optimizer.param_groups:
-                group["lr"] *= SLOWER
-        return verdict
-
-
 def fit(
     name: str,
     data: Dataset,
     held_out: HeldOut,
     popularity: PopularityMetadata,
     args: argparse.Namespace,
-) -> Training:
-    """Trains a model of `MODELS`."""
+) -> Tuple[Model, Stopping]:
+    """Trains a model of `MODELS`, and returns its measurements, too."""
     torch.manual_seed(args.seed)
     np.random.seed(args.seed)  # noqa: NPY002 - the order in which the Loader reads
     domain = popularity.domain
@@ -89,34 +68,21 @@ def fit(
         path = checkpoint(args.warm_start, f"{name}.pt", args.output)
         maps = dict.fromkeys(model.TABLES, read_id_maps(args.data)[ITEM])
         print(said(warm_start(model, torch.load(path), maps, new_items="as initialized")))
-    training = Training(model, args.learning_rate)
-
     sessions = held_out.sessions_of(args.batch_size)
     loader = Loader(data, batch_size=sessions, shuffle=True, device="cpu")
 
-    def measured() -> Dict[str, float]:
+    def losses() -> Losses:
+        for ids, lengths in batches(loader, held_out.until, domain.min_id):
+            yield loss(model(ids, lengths), model.positives(ids, lengths), model.items)
+
+    def measure() -> Dict[str, float]:
         asked = (held_out.queries, held_out.positives)
         return evaluate(model_scorer(model), *asked, domain, name=name)
 
-    training.judge(0, measured())
-    began, steps = time.perf_counter(), 0
-    for epoch in range(1, args.epochs + 1):
-        rows = batches(loader, held_out.until, domain.min_id)
-        for ids, lengths in tqdm(rows, desc=f"train {name}", disable=None):
-            training.optimizer.zero_grad()
-            loss(model(ids, lengths), model.positives(ids, lengths), model.items).backward()
-            training.optimizer.step()
-            steps += 1
-            late = time.perf_counter() - began > 60 * args.minutes
-            if late:
-                break
-        last = late or epoch == args.epochs
-        if steps >= STEPS or last:
-            steps = 0
-            if training.judge(epoch, measured()).stop or last:
-                break
-    model.load_state_dict(training.weights)
-    return training
+    limits = {"epochs": args.epochs, "minutes": args.minutes}
+    return model, train_until_no_better(
+        model, losses, measure, learning_rate=args.learning_rate, **limits, name=name
+    )
 
 
 def train(args: argparse.Namespace) -> Dict[str, Dict[str, Any]]:
@@ -133,14 +99,14 @@ def train(args: argparse.Namespace) -> Dict[str, Dict[str, Any]]:
     scorers: Dict[str, Scorer] = {}
     for name in args.models:
         began = time.perf_counter()
-        training = fit(name, data, held_out, popularity, args)
-        scorers[name] = scorer = model_scorer(training.model)
+        model, stopping = fit(name, data, held_out, popularity, args)
+        scorers[name] = scorer = model_scorer(model)
         results[name] = {
             **report(scorer, queries, positives, domain, bands, name=name),
             "seconds": round(time.perf_counter() - began, 1),
-            **training.stopping.report(),
+            **stopping.report(),
         }
-        torch.save(training.model.state_dict(), args.output / f"{name}.pt")
+        torch.save(model.state_dict(), args.output / f"{name}.pt")
     asked = (queries, positives, domain, bands)
     return {**results, **blended_results(results, scorers, args.data / "train", asked)}
 

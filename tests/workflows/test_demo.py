@@ -365,20 +365,6 @@ def test_what_is_held_out_is_neither_trained_on_nor_reported(preprocessed, tmp_p
 
 
 @pytest.mark.merlin_models
-def test_a_search_looks_after_every_epoch(preprocessed, tmp_path):
-    folder, _ = preprocessed
-    search = ("--epochs", 3, "--rates", 0.01, "--seeds", 17)
-    printed = run("compare_stopping.py", "--data", folder, "--output", tmp_path, *search)
-    reported = pd.concat(map(pd.read_parquet, (folder / "valid").glob("*.parquet")))
-    found = np.load(tmp_path / "stopping.npz")
-    assert found["searched"].shape == (3, len(reported))
-    assert found["stopped"].shape == (len(reported),)
-    at_first, _, at_last = found["searched"].mean(1)
-    assert min(at_last, found["stopped"].mean()) > 1.5 * at_first
-    assert f"{len(reported):,} sessions" in printed
-
-
-@pytest.mark.merlin_models
 def test_the_picture_shows_the_curves():
     curve = [{"epoch": 3 * i, "recall@20": r, "ndcg@20": 0} for i, r in enumerate((0.1, 0.3, 0.2))]
     row = {"curve": curve, "best_epoch": 3}

@@ -73,40 +73,27 @@ class Trained:
 
 
 def test_training_stops_by_itself_with_the_best_weights():
-    trained = Trained([0.1, 0.2, 0.5, 0.4, 0.49, 0.2, 0.9])
-    assert trained.curve == [0.1, 0.2, 0.5, 0.4, 0.49, 0.2]
-    assert [row["epoch"] for row in trained.fitting.stopping.curve] == [0, 1, 2, 3, 4, 5]
+    trained = Trained([0.1, 0.2, 0.5, 0.4, 0.49, 0.2, 0.3, 0.9])
+    assert trained.curve == [0.1, 0.2, 0.5, 0.4, 0.49, 0.2, 0.3]
+    assert [row["epoch"] for row in trained.fitting.stopping.curve] == list(range(7))
     assert trained.fitting.stopping.best["epoch"] == 2
-    assert len(set(trained.seen)) == 6
+    assert len(set(trained.seen)) == 7
     assert trained.weight() == trained.seen[2]
 
 
-def test_what_is_no_better_is_taken_back_and_tried_in_smaller_steps():
-    trained = Trained([0.1, 0.5, 0.4, 0.4, 0.6, 0.5, 0.5, 0.5])
-    assert trained.curve[-1] == 0.5
-    best = trained.seen[1]
-    first, second, third = (trained.seen[i] - best for i in (2, 3, 4))
-    assert second == pytest.approx(early_stopping.SLOWER * first, rel=0.05)
-    assert third == pytest.approx(early_stopping.SLOWER**2 * first, rel=0.05)
-    assert trained.weight() == trained.seen[4]
-
-
-def test_what_is_hardly_better_is_kept_but_ends_training():
-    """A step that does not show yet must not be lost, and a plateau must not go on for ever."""
-    trained = Trained([0.5, 0.5, 0.504, 0.508, 0.9])
-    assert trained.curve == [0.5, 0.5, 0.504, 0.508]
-    assert trained.weight() == trained.seen[3]
-    first, second = np.diff(trained.seen)[:2]
-    assert second == pytest.approx(early_stopping.SLOWER * first, rel=0.05)
-
-
-def test_nothing_recalled_is_no_gain():
-    assert Trained([0.0] * 9).curve == [0.0] * 4
+def test_two_failures_are_taken_back_and_training_goes_on_in_smaller_steps():
+    trained = Trained([0.1, 0.5, 0.4, 0.4, 0.6, 0.5, 0.7], epochs=6)
+    steps = np.diff(trained.seen)
+    assert steps[[1, 2]] == pytest.approx(steps[[0, 0]], rel=0.05)  # one failure is noise
+    after = trained.seen[4] - trained.seen[1]
+    assert after == pytest.approx(early_stopping.SLOWER * steps[0], rel=0.05)
+    assert steps[4] == pytest.approx(after, rel=0.05)
+    assert trained.weight() == trained.seen[6]
 
 
 def test_epochs_of_few_batches_are_measured_together():
-    trained = Trained([0.3, 0.1, 0.1, 0.1], batches=early_stopping.STEPS // 5 + 1)
-    assert [row["epoch"] for row in trained.fitting.stopping.curve] == [0, 5, 10, 15]
+    trained = Trained([0.3, 0.1, 0.1, 0.1, 0.1], batches=early_stopping.STEPS // 5 + 1)
+    assert [row["epoch"] for row in trained.fitting.stopping.curve] == [0, 5, 10, 15, 20]
     assert trained.weight() == trained.seen[0]
 
 
@@ -125,8 +112,8 @@ def test_the_end_of_the_time_keeps_the_best_so_far(recalls, best):
 
 
 def test_a_stream_of_draws_never_goes_back():
-    trained = Trained([0.5, 0.4, 0.3, 0.2])
-    assert float(trained.counter.count) == 3 * early_stopping.STEPS
+    trained = Trained([0.5, 0.4, 0.3, 0.2, 0.2])
+    assert float(trained.counter.count) == 4 * early_stopping.STEPS
 
 
 def test_the_bar_shows_the_measure(monkeypatch):

@@ -20,7 +20,8 @@ DATA = ("--data", "in")
 NEEDS = {
     "preprocess": ("nvtabular", ()),
     "train": ("merlin.models.tf", DATA),
-    "compare_stopping": ("merlin.models.tf", DATA),
+    "compare_stopping": ("torch", DATA),
+    "compare_negatives": ("torch", DATA),
     "compare_distributions": ("tensorflow", ()),
     "train_torch": ("torch", DATA),
 }
@@ -71,7 +72,8 @@ NONSENSE = {
         "--learning-rate": "inf",
         "--seed": str(2**32),
     },
-    "compare_stopping": {"--epochs": "-3", "--rates": "nan", "--seeds": "-1"},
+    "compare_stopping": {"--epochs": "-3", "--seeds": "1", "--learning-rate": "nan"},
+    "compare_negatives": {"--num-sampled": "1", "--seeds": "0", "--threads": "0", "--seed": "-1"},
     "compare_distributions": {
         "--num-sampled": "2001",
         **dict.fromkeys(("--seeds", "--steps", "--demo-seeds", "--epochs"), "0"),
