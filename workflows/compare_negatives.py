@@ -36,6 +36,8 @@ from merlin_popsampler import PopSamplerError
 BASELINES = ("popularity", "item kNN")
 K = 10
 """Length of the recommended list."""
+SETTINGS = ("epochs", "minutes", "batch_size", "dim", "learning_rate", "threads")
+"""Flags that the runs of one folder have in common."""
 
 
 class Run(NamedTuple):
@@ -105,12 +107,29 @@ def make(run: Run, options: argparse.Namespace) -> Dict[str, Any]:
     return {
         **run._asdict(),
         "data": data.name,
+        "settings": settings_of(run, options),
         **reported,
         "items": domain.size,
         "sequences": len(data.train),
         **found,
         "gains": [round(float(gain), 4) for gain in gains],
     }
+
+
+def settings_of(run: Run, args: argparse.Namespace) -> Dict[str, Any]:
+    """Returns the flags that change the result of a run."""
+    return {} if run.seed is None else {name: getattr(args, name) for name in SETTINGS}
+
+
+def check_settings(run: Run, args: argparse.Namespace) -> None:
+    """Refuses a folder with a run of other flags, whose result would stand in this table."""
+    file, wanted = run.file(args.output), settings_of(run, args)
+    received = json.loads(file.read_text())["settings"]
+    if received != wanted:
+        raise PopSamplerError(
+            f"Expected a run with {wanted} in {file}. Received: {received}. "
+            "Pass another --output, or the flags of that run, or remove the file."
+        )
 
 
 def memory_mb(field: str) -> int:
@@ -135,6 +154,9 @@ def compare(args: argparse.Namespace) -> None:
     """Makes the runs that have no file yet, and writes the report after each."""
     made(args.output / "runs")
     asked = list(runs_of(args))
+    for run in asked:
+        if run.file(args.output).exists():
+            check_settings(run, args)
     for number, run in enumerate(asked, 1):
         if not run.file(args.output).exists():
             print(f"run {number} of {len(asked)}: {run.name}", flush=True)

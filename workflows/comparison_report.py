@@ -107,6 +107,7 @@ def write_report(output: Path, names: Sequence[str], missing: Sequence[str]) -> 
             "items": runs[0]["items"],
             "sequences": runs[0]["sequences"],
             "queries": len(runs[0]["gains"]),
+            "settings": next((run["settings"] for run in runs if run["settings"]), {}),
             "rows": summary(runs),
         }
         for name, runs in found.items()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -213,7 +214,8 @@ def test_an_interrupted_comparison_goes_on(tmp_path):
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     made = tmp_path / "out" / "runs"
     made.mkdir(parents=True)
-    kept = run("popularity", None, [0.25] * 40, data="toy", items=29, sequences=40)
+    sizes = {"data": "toy", "items": 29, "sequences": 40, "settings": {}}
+    kept = run("popularity", None, [0.25] * 40, **sizes)
     (made / "toy-popularity.json").write_text(json.dumps(kept))
     found = subprocess.run(command, env=env, check=True, capture_output=True, text=True)
     assert json.loads((made / "toy-popularity.json").read_text()) == kept
@@ -227,6 +229,10 @@ def test_an_interrupted_comparison_goes_on(tmp_path):
         "measured, corrected",
     ]
     assert (tmp_path / "out" / "compare_negatives.png").stat().st_size > 10_000
+    assert result["settings"]["epochs"] == 1
+    other = subprocess.run([*command, "--dim", "8"], env=env, capture_output=True, text=True)
+    assert other.returncode == 1 and other.stderr.count("\n") == 1
+    assert re.search("'dim': 8.*toy-full-softmax-seed-1.json. Received:.*'dim': 64", other.stderr)
     for file in made.glob("*measured*"):
         file.unlink()
     names = ["popularity", "item kNN", "full softmax"]
