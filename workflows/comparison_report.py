@@ -7,6 +7,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 import numpy as np
 
 REFERENCE = "full softmax"
+CORRECTED, UNCORRECTED = ", corrected", ", uncorrected"
 COLUMNS = {
     "recall@10": "R@10",
     "ndcg@10": "NDCG@10",
@@ -30,6 +31,8 @@ DIGITS = {
 
 Key = Tuple[str, int]
 """A row's name and its number of samples, 0 for rows that it does not change."""
+OfSeed = Dict[Optional[int], Dict[str, Any]]
+"""Runs of one row by their seed, None for rows without training."""
 
 
 def summary(runs: Sequence[Dict[str, Any]]) -> List[Dict[str, Any]]:
@@ -43,41 +46,49 @@ def summary(runs: Sequence[Dict[str, Any]]) -> List[Dict[str, Any]]:
 
     Returns:
       For each row and number of samples: `row`, `samples`, `seeds`, the mean of each of `COLUMNS`
-      with the standard error over the seeds (`error`, where there are two or more), and
-      `difference` of R@10 and NDCG@10 with their standard errors.
+      with the standard error over the seeds (`error`, where there are two or more), and the
+      differences of R@10 and NDCG@10 with their standard errors: `difference` from the full
+      softmax, and `from_corrected`, that of an uncorrected row from the corrected one.
     """
-    by_key: Dict[Key, Dict[Optional[int], Dict[str, Any]]] = {}
+    by_key: Dict[Key, OfSeed] = {}
     for run in runs:
         by_key.setdefault((run["row"], run["samples"]), {})[run["seed"]] = run
-    reference = by_key.get((REFERENCE, 0), {})
-    return [_row(key, of_seed, reference) for key, of_seed in by_key.items()]
+    found = []
+    for (name, samples), of_seed in by_key.items():
+        row = {"row": name, "samples": samples, **_means(of_seed)}
+        if name != REFERENCE:
+            row["difference"] = _differences(of_seed, by_key.get((REFERENCE, 0), {}))
+        if name.endswith(UNCORRECTED):
+            corrected = name[: -len(UNCORRECTED)] + CORRECTED
+            row["from_corrected"] = _differences(of_seed, by_key.get((corrected, samples), {}))
+        found.append({name: value for name, value in row.items() if value is not None})
+    return found
 
 
-def _row(key: Key, of_seed: Dict[Any, Any], reference: Dict[Any, Any]) -> Dict[str, Any]:
-    found: Dict[str, Any] = {
-        "row": key[0],
-        "samples": key[1],
-        "seeds": sorted(set(of_seed) - {None}),
-    }
-    found["mean"], found["error"] = {}, {}
+def _means(of_seed: OfSeed) -> Dict[str, Any]:
+    mean, error = {}, {}
     for column in COLUMNS:
         values = [run[column] for run in of_seed.values() if column in run]
         if values:
-            found["mean"][column] = float(np.mean(values))
+            mean[column] = float(np.mean(values))
         if len(values) > 1:
-            found["error"][column] = float(np.std(values, ddof=1) / np.sqrt(len(values)))
+            error[column] = float(np.std(values, ddof=1) / np.sqrt(len(values)))
+    return {"seeds": sorted(set(of_seed) - {None}), "mean": mean, "error": error}
+
+
+def _differences(of_seed: OfSeed, reference: OfSeed) -> Optional[Dict[str, Tuple[float, float]]]:
     # A row without training has one run, which is compared with each seed.
     pairs = [
         (of_seed.get(None) or of_seed[seed], run)
         for seed, run in reference.items()
         if None in of_seed or seed in of_seed
     ]
-    if pairs and key[0] != REFERENCE:
-        found["difference"] = {
-            "recall@10": _paired([(_hits(one), _hits(two)) for one, two in pairs]),
-            "ndcg@10": _paired([(one["gains"], two["gains"]) for one, two in pairs]),
-        }
-    return found
+    if not pairs:
+        return None
+    return {
+        "recall@10": _paired([(_hits(one), _hits(two)) for one, two in pairs]),
+        "ndcg@10": _paired([(one["gains"], two["gains"]) for one, two in pairs]),
+    }
 
 
 def _hits(run: Dict[str, Any]) -> Any:
@@ -181,4 +192,4 @@ def picture(result: Dict[str, Any]) -> Any:
 def _color(row: Dict[str, Any]) -> str:
     if row["row"] == REFERENCE:
         return "black"
-    return "#d95f02" if "uncorrected" in row["row"] else "#1b9e77"
+    return "#d95f02" if row["row"].endswith(UNCORRECTED) else "#1b9e77"

@@ -5,10 +5,11 @@ from typing import Any, Dict, List, NamedTuple
 METRIC = "recall@20"
 STEPS = 50
 """Minimum number of batches between two measurements, since epochs of little data are short."""
-PATIENCE = 2
+PATIENCE = 4
 """After so many measurements in succession that are not better, the learning rate becomes smaller.
 
-One alone is often noise. A few thousand held-out queries tell a recall of 0.1 to about 0.004.
+Fewer are often noise: a few thousand held-out queries tell a recall of 0.1 to about 0.004. A rate
+that is lowered too early ends training below what it can reach.
 """
 SLOWER = 0.3
 """Factor of the learning rate then."""

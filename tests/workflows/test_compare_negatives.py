@@ -203,6 +203,19 @@ def test_differences_are_paired_by_seed_and_query():
     assert untrained["seeds"] == []
 
 
+def test_the_correction_is_paired_with_the_same_samples():
+    runs = [
+        run("measured, corrected", 1, [1.0, 1.0, 0.0, 0.0]),
+        run("measured, uncorrected", 1, [1.0, 0.0, 0.0, 0.0]),
+        {**run("measured, corrected", 1, [0.0, 0.0, 0.0, 0.0]), "samples": 9},
+        run("uniform, uncorrected", 1, [1.0, 0.0, 0.0, 0.0]),  # its corrected row is not there
+    ]
+    _, uncorrected, _, uniform = comparison_report.summary(runs)
+    expected = -0.25, np.std([0, 1, 0, 0], ddof=1) / 2
+    assert uncorrected["from_corrected"]["recall@10"] == pytest.approx(expected)
+    assert "difference" not in uncorrected and "from_corrected" not in uniform
+
+
 def test_an_interrupted_comparison_goes_on(tmp_path):
     """A file that is there is not made again, one that is missing is, and the table says so."""
     rng = np.random.default_rng(5)
