@@ -12,10 +12,12 @@ from pandas.util import hash_pandas_object
 
 from merlin_popsampler.core.segments import Ints
 
-from .kinds import KeyType, unusable, widened
+from .kinds import KeyType, is_arrow_string, unusable, widened
 
 _TYPES = {"string": pa.large_string(), "bytes": pa.large_binary()}
 """Arrow's types for objects; those of the other families it finds by itself."""
+_LARGE = 2**31
+"""Bytes of strings that short offsets do not address."""
 
 
 def to_arrow(keys: pd.Series, kind: Optional[KeyType], column: str) -> pa.Array:
@@ -28,14 +30,24 @@ def to_arrow(keys: pd.Series, kind: Optional[KeyType], column: str) -> pa.Array:
         return pa.nulls(len(keys))
     if kind.dtype == "float64":
         keys = keys + 0.0  # one zero for both signs
+    wanted = _TYPES.get(kind.family)
     try:
-        return pa.array(keys, _TYPES.get(kind.family), from_pandas=True)
+        found = pa.array(keys, wanted, from_pandas=True)
+        # pandas hands on what it has in Arrow, in a type and in chunks of its own.
+        return one_chunk(found if wanted is None else found.cast(wanted))
     except UnicodeEncodeError as error:
         raise unusable(
             column, f"strings that are not valid Unicode ({error})", "Replace them."
         ) from None
     except (ValueError, TypeError, OverflowError) as error:
         raise unusable(column, f"{kind.family} keys that no file holds ({error})") from None
+
+
+def one_chunk(keys: Any) -> pa.Array:
+    """Returns keys in several chunks as one array; large types hold more than 2 GB."""
+    if not isinstance(keys, pa.ChunkedArray):
+        return keys
+    return keys.chunk(0) if keys.num_chunks == 1 else keys.combine_chunks()
 
 
 def in_one_type(
@@ -76,9 +88,6 @@ def totals(keys: Sequence[pa.Array], sizes: Optional[Ints] = None) -> Tuple[List
     """
     if len(keys) == 1 and _is_number(keys[0]):
         return _number_totals(keys[0].to_numpy(), sizes)
-    if len(keys) == 1 and sizes is None:
-        counted = keys[0].value_counts()
-        return [counted.field("values")], counted.field("counts").to_numpy()
     codes, distinct = _coded(keys[0])
     rows = [distinct]
     for part in keys[1:]:
@@ -128,9 +137,15 @@ def _coded(keys: pa.Array) -> Tuple[Ints, pa.Array]:
     """
     if pa.types.is_null(keys.type):
         return np.zeros(len(keys), np.int64), keys.slice(0, 0)
-    coded = keys.dictionary_encode()
+    coded = _narrow(keys).dictionary_encode()
     codes = coded.indices.fill_null(len(coded.dictionary)).to_numpy()
-    return codes.astype(np.int64), coded.dictionary
+    return codes.astype(np.int64), coded.dictionary.cast(keys.type)
+
+
+def _narrow(keys: pa.Array) -> pa.Array:
+    """Casts strings below 2 GB to the type of short offsets, which Arrow hashes faster."""
+    narrow = {pa.large_string(): pa.string(), pa.large_binary(): pa.binary()}.get(keys.type)
+    return keys if narrow is None or keys.nbytes >= _LARGE else keys.cast(narrow)
 
 
 def _sortable(keys: pa.Array) -> pa.Array:
@@ -191,6 +206,8 @@ def counting_buckets(keys: Sequence[pa.Array], num_buckets: int) -> Ints:
 def _hashed(keys: Any) -> Any:
     if not dispatch.is_cpu_object(keys):
         return keys.hash_values().values
+    if is_arrow_string(keys.dtype):
+        keys = keys.astype(object)
     if infer_dtype(keys) == "decimal":
         keys = keys.astype("float64")  # 1.5 and 1.50 are one key; objects hash as strings
     # pandas hashes the index label along with the value: one label for all takes it out.

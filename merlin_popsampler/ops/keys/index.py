@@ -9,12 +9,18 @@ import pyarrow.compute as pc
 
 from merlin_popsampler.core.segments import Ints
 
+from .arrays import one_chunk
+
 _TABLE_BYTES = 8 + 43
 """What pandas takes for a whole number in an index, at most: half of its table may be empty."""
 _OBJECT_BYTES = 8 + 64
 """What Python and pandas take for a date or a decimal, in addition."""
-_CHUNK = 2**20
-"""Strings that are Python's objects at a time, while they are hashed."""
+_SHORT = 64
+"""Bytes of a string up to which NumPy hashes it faster than Python does."""
+_MASKS = np.array([256**size - 1 for size in range(9)], np.uint64)
+"""Masks of the first bytes of a word, by their number."""
+_FACTOR = np.uint64(0x9E3779B97F4A7C15)
+"""Odd, and 2**64 by the golden ratio: multiplication by it mixes the bits of a word."""
 
 
 class KeyIndex:
@@ -58,7 +64,8 @@ class KeyIndex:
     def _column_positions(self, number: int, keys: pd.Series) -> Ints:
         """Returns positions among a column's distinct keys; that of a null comes after the last."""
         column = self._columns[number]
-        positions: Ints = column.get_indexer(_values(keys))
+        strings = isinstance(column, _StringIndex)
+        positions: Ints = column.get_indexer(keys if strings else _values(keys))
         if self._combined:
             positions[keys.isna().to_numpy()] = len(column)
         return positions
@@ -83,20 +90,25 @@ def memory_of(keys: pa.Table) -> int:
 class _StringIndex:
     """Finds strings or bytes by their hashes, like a pandas index; the strings stay in Arrow."""
 
-    def __init__(self, strings: pa.Array, hashes: pd.Index) -> None:
+    def __init__(self, strings: pa.Array) -> None:
         self._strings = strings
-        self._hashes = hashes
+        self._most = pc.max(pc.binary_length(strings)).as_py() or 0
+        self._hashes = pd.Index(_hashes(strings, self._most))
 
     def __len__(self) -> int:
         return len(self._hashes)
 
-    def get_indexer(self, strings: pd.Index) -> Ints:
-        asked = strings.to_numpy()
-        positions: Ints = self._hashes.get_indexer(_hashes(asked))
+    @property
+    def is_unique(self) -> bool:
+        """Whether all of the strings have hashes of their own."""
+        return bool(self._hashes.is_unique)
+
+    def get_indexer(self, strings: pd.Series) -> Ints:
+        asked = _in_bytes(strings)
+        positions: Ints = self._hashes.get_indexer(_hashes(asked, self._most))
         found = np.flatnonzero(positions >= 0)
         if len(found) < len(asked):
-            asked = asked[found]
-        asked = pa.array(asked, self._strings.type, from_pandas=True)
+            asked = asked.take(pa.array(found))
         same = pc.equal(self._strings.take(pa.array(positions[found])), asked)
         positions[found[~same.fill_null(False).to_numpy(zero_copy_only=False)]] = -1
         return positions
@@ -105,11 +117,9 @@ class _StringIndex:
 def _column(keys: Any) -> Union[_StringIndex, pd.Index]:
     """Builds an index of distinct keys without nulls."""
     if _is_string(keys.type):
-        chunks = (keys.slice(start, _CHUNK) for start in range(0, len(keys), _CHUNK))
-        found = [_hashes(chunk.to_pandas().to_numpy()) for chunk in chunks]
-        hashes = pd.Index(np.concatenate([np.zeros(0, np.int64), *found]))
-        if hashes.is_unique:
-            return _StringIndex(_one_chunk(keys), hashes)
+        index = _StringIndex(one_chunk(keys.cast(pa.large_binary())))
+        if index.is_unique:
+            return index
     return _values(keys.to_pandas())
 
 
@@ -119,20 +129,40 @@ def _values(keys: pd.Series) -> pd.Index:
     return pd.Index(values, dtype=np.int64 if values.dtype == bool else values.dtype)
 
 
-def _hashes(strings: Any) -> Ints:
-    """Python's own, which the strings keep."""
-    return np.fromiter(map(hash, strings), np.int64, len(strings))
+def _in_bytes(strings: pd.Series) -> pa.Array:
+    """Converts strings to their UTF-8, and keeps bytes."""
+    try:
+        found = pa.array(strings, from_pandas=True)
+    except UnicodeEncodeError:  # half of a surrogate pair is not in a vocabulary
+        found = pa.array(strings.str.encode("utf-8", "surrogatepass"), from_pandas=True)
+    return one_chunk(found.cast(pa.large_binary()))
+
+
+def _hashes(strings: pa.Array, most: int) -> Ints:
+    """Hashes bytes, of each their length and the first ones.
+
+    Args:
+      strings: of the type `large_binary`.
+      most: bytes of the longest that is to be found.
+    """
+    if most > _SHORT:
+        return np.fromiter(map(hash, strings.to_pandas()), np.int64, len(strings))
+    bounds = np.frombuffer(strings.buffers()[1], np.int64)[strings.offset :][: len(strings) + 1]
+    data = np.frombuffer(strings.buffers()[2] or b"", np.uint8)[bounds[0] : bounds[-1]]
+    data = np.append(data, np.zeros(8, np.uint8))
+    words = np.ndarray(len(data) - 7, "<u8", data, strides=(1,))  # from each byte on, unaligned
+    starts, lengths = bounds[:-1] - bounds[0], np.diff(bounds)
+    hashes = lengths.astype(np.uint64)
+    for first in range(0, most, 8):
+        rows = np.flatnonzero(lengths > first)
+        size = np.minimum(lengths[rows] - first, 8)
+        mixed = (hashes[rows] ^ (words[starts[rows] + first] & _MASKS[size])) * _FACTOR
+        hashes[rows] = mixed ^ (mixed >> np.uint64(32))
+    return hashes.view(np.int64)
 
 
 def _distinct(keys: Any) -> Any:
     return pc.unique(keys.drop_null())
-
-
-def _one_chunk(strings: Any) -> pa.Array:
-    """Concatenates strings to one array, which may be larger than 2 GB."""
-    text = pa.types.is_string(strings.type) or pa.types.is_large_string(strings.type)
-    strings = strings.cast(pa.large_string() if text else pa.large_binary())
-    return pa.concat_arrays(strings.chunks) if isinstance(strings, pa.ChunkedArray) else strings
 
 
 def _is_plain(kind: pa.DataType) -> bool:

@@ -12,6 +12,7 @@ from typing import Any, Dict, Iterable, Optional, Set, Tuple
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from merlin.core import dispatch
 from pandas.api.types import infer_dtype
 
@@ -71,7 +72,7 @@ EXACT = 2 ** (np.finfo(np.float64).nmant + 1)
 def plain_keys(keys: Any, column: str) -> Tuple[Any, str]:
     """Converts keys to plain values, without categories, extension types and time zones.
 
-    Returns the values and their type family.
+    Strings that pandas holds in Arrow stay there. Returns the values and their type family.
 
     Args:
       keys: a series without nulls, and not empty.
@@ -84,6 +85,8 @@ def plain_keys(keys: Any, column: str) -> Tuple[Any, str]:
     dtype = keys.dtype
     if hasattr(dtype, "categories"):
         return plain_keys(keys.astype(dtype.categories.dtype), column)
+    if is_arrow_string(dtype):
+        return keys, "string"
     if isinstance(getattr(dtype, "numpy_dtype", None), np.dtype):
         keys = keys.astype(dtype.numpy_dtype)
     elif not isinstance(dtype, np.dtype) and getattr(dtype, "kind", "O") != "M":
@@ -100,6 +103,14 @@ def plain_keys(keys: Any, column: str) -> Tuple[Any, str]:
         except ValueError as error:
             raise unusable(column, f"{family} keys outside of {stored} ({error})") from None
     return keys, family
+
+
+def is_arrow_string(dtype: Any) -> bool:
+    """Tests whether pandas holds strings of this dtype in Arrow, not as Python objects."""
+    found = getattr(dtype, "pyarrow_dtype", pa.null())
+    if isinstance(dtype, pd.StringDtype):
+        return bool(dtype.storage.startswith("pyarrow"))
+    return bool(pa.types.is_string(found) or pa.types.is_large_string(found))
 
 
 def _family(keys: Any, column: str) -> str:
@@ -269,7 +280,7 @@ def canonical(keys: Any, column: str) -> Tuple[Any, Optional[KeyType]]:
     plain, family = plain_keys(keys, column)
     if family == "number":
         plain = _narrowest(plain, column)
-    return plain, KeyType(family, str(plain.dtype))
+    return plain, KeyType(family, _dtype_of(plain))
 
 
 def merged(kinds: Iterable[Optional[KeyType]], column: str) -> Optional[KeyType]:
@@ -302,7 +313,7 @@ def cast(keys: Any, kind: Optional[KeyType], column: str) -> Tuple[Any, Any]:
     """
     plain, family = plain_keys(keys, column)
     if kind is None:
-        kind = KeyType(family, "int64" if family == "number" else str(plain.dtype))
+        kind = KeyType(family, "int64" if family == "number" else _dtype_of(plain))
     if (family, kind.family) == ("bytes", "string"):  # a server hands strings on as their UTF-8
         plain, family = plain.map(_decoded), "string"
     if family != kind.family:
@@ -341,7 +352,7 @@ def _narrowest(keys: Any, column: str) -> Any:
 
 def _exactly(keys: Any, dtype: str) -> Tuple[Any, Any]:
     """Casts keys to a dtype. Returns which of them keep their value; None if all do."""
-    if str(keys.dtype) == dtype:
+    if _dtype_of(keys) == dtype:
         return keys, None
     held = keys
     if keys.dtype.kind in "fO":  # Python's integers know no bounds
@@ -350,6 +361,11 @@ def _exactly(keys: Any, dtype: str) -> Tuple[Any, Any]:
     values = held.astype(dtype)
     # An unsigned integer and the negative one that it turns into turn into each other.
     return values, (values.astype(keys.dtype) == keys) & ((values < 0) == (keys < 0))
+
+
+def _dtype_of(keys: Any) -> str:
+    """Names the dtype of plain keys: a key is one key, in Arrow or as a Python object."""
+    return "object" if is_arrow_string(keys.dtype) else str(keys.dtype)
 
 
 def _wider(left: KeyType, right: KeyType) -> KeyType:
