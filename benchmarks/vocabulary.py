@@ -1,10 +1,10 @@
 """Vocabularies: FrequencyCategorify, polars, and an operator that does nothing, in turns.
 
 Keys are integers, or strings of ten digits, drawn from a Zipf distribution, in Parquet files of a
-million rows. Each measurement is a process of its own, which fits, then encodes and writes all rows.
-polars does the same with `group_by`, `sort` and `join`. The operator that does nothing shows what
-Merlin takes to read, copy and write, which no operator can avoid. `--before` names a checkout of an
-earlier version to compare with. polars takes part where it is installed: `pip install polars`.
+million rows. Each measurement is a process of its own, which fits, then encodes and writes all
+rows. polars does the same with `group_by`, `sort` and `join`; it takes part where it is installed,
+by `pip install polars`. The operator that does nothing shows what Merlin takes to read, copy and
+write, which no operator can avoid. `--before` names a checkout of an earlier version.
 
 Processor time counts all threads. It is the figure to use on a machine that does other work.
 """
@@ -160,7 +160,8 @@ def table(result: Dict[str, Any]) -> List[str]:
             others = [found[figure] for found in result[name]]
             ratios = [one / other for one, other in zip(ours, others)]
             spread = f"({min(ratios):.2f} to {max(ratios):.2f})"
-            cells += [f"{statistics.median(others):.3g}", f"{statistics.median(ratios):.2f} {spread}"]
+            ratio = f"{statistics.median(ratios):.2f} {spread}"
+            cells += [f"{statistics.median(others):.3g}", ratio]
         lines.append(f"| {' | '.join(cells)} |")
     return lines
 

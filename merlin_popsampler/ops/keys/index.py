@@ -139,11 +139,11 @@ def _in_bytes(strings: pd.Series) -> pa.Array:
 
 
 def _hashes(strings: pa.Array, most: int) -> Ints:
-    """Hashes bytes, of each their length and the first ones.
+    """Hashes bytes by their length and their first bytes.
 
     Args:
       strings: of the type `large_binary`.
-      most: bytes of the longest that is to be found.
+      most: how many of the first bytes count: the length of the longest that is to be found.
     """
     if most > _SHORT:
         return np.fromiter(map(hash, strings.to_pandas()), np.int64, len(strings))
@@ -151,13 +151,13 @@ def _hashes(strings: pa.Array, most: int) -> Ints:
     data = np.frombuffer(strings.buffers()[2] or b"", np.uint8)[bounds[0] : bounds[-1]]
     data = np.append(data, np.zeros(8, np.uint8))
     words = np.ndarray(len(data) - 7, "<u8", data, strides=(1,))  # from each byte on, unaligned
-    starts, lengths = bounds[:-1] - bounds[0], np.diff(bounds)
-    hashes = lengths.astype(np.uint64)
-    for first in range(0, most, 8):
-        rows = np.flatnonzero(lengths > first)
-        size = np.minimum(lengths[rows] - first, 8)
-        mixed = (hashes[rows] ^ (words[starts[rows] + first] & _MASKS[size])) * _FACTOR
-        hashes[rows] = mixed ^ (mixed >> np.uint64(32))
+    starts, left = bounds[:-1] - bounds[0], np.diff(bounds)
+    hashes = left.astype(np.uint64)
+    for _ in range(0, most, 8):
+        word = words[np.minimum(starts, len(words) - 1)] & _MASKS[np.clip(left, 0, 8)]
+        hashes = (hashes ^ word) * _FACTOR
+        hashes ^= hashes >> np.uint64(32)
+        starts, left = starts + 8, left - 8
     return hashes.view(np.int64)
 
 
