@@ -4,10 +4,19 @@ import datetime
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from merlin_popsampler import PopSamplerError
-from merlin_popsampler.ops.keys.kinds import KeyType, canonical, cast, merged, widened
+from merlin_popsampler.ops.keys.arrays import to_arrow
+from merlin_popsampler.ops.keys.kinds import (
+    KeyType,
+    canonical,
+    cast,
+    is_arrow_string,
+    merged,
+    widened,
+)
 
 DAY = datetime.datetime.fromisoformat("2020-01-02")
 
@@ -43,8 +52,21 @@ def number(dtype):
 )
 def test_canonical_keys(keys, family, dtype):
     values, kind = canonical(keys, "item_id")
-    assert kind == KeyType(family, dtype) and str(values.dtype) == dtype
-    assert list(values) == list(keys)
+    assert kind == KeyType(family, dtype) and list(values) == list(keys)
+    assert str(values.dtype) == dtype or (family == "string" and is_arrow_string(values.dtype))
+
+
+@pytest.mark.parametrize("storage", ["string[pyarrow]", "large_string[pyarrow]"])
+def test_strings_in_arrow_make_no_python_objects(storage):
+    """Of no key: neither where it is counted nor where it is looked up."""
+    keys = pd.Series(pd.array(["b", "a\0", None, "b"], storage))
+    known = keys[keys.notna()]
+    values, kind = canonical(known, "item_id")
+    assert values is known and kind == KeyType("string", "object")
+    values, exact = cast(known, kind, "item_id")
+    assert values is known and exact is None
+    found = to_arrow(pd.concat([known, known.iloc[1:]]), kind, "item_id")
+    assert found.equals(pa.array(["b", "a\0", "b", "a\0", "b"], pa.large_string()))
 
 
 def test_no_keys_are_of_no_kind():
