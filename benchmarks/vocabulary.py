@@ -64,7 +64,7 @@ def measure(engine: str, data: str, out: str) -> Dict[str, float]:
 
 
 def polars(data: str, out: str) -> List[Callable[[], Any]]:
-    import polars as pl
+    import polars as pl  # type: ignore[import-not-found]  # in no environment of this project
 
     def fit() -> None:
         counts = pl.scan_parquet(f"{data}/*.parquet").group_by("item").len()

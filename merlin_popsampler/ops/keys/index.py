@@ -150,7 +150,7 @@ def _hashes(strings: pa.Array, most: int) -> Ints:
     bounds = np.frombuffer(strings.buffers()[1], np.int64)[strings.offset :][: len(strings) + 1]
     data = np.frombuffer(strings.buffers()[2] or b"", np.uint8)[bounds[0] : bounds[-1]]
     data = np.append(data, np.zeros(8, np.uint8))
-    words = np.ndarray(len(data) - 7, "<u8", data, strides=(1,))  # from each byte on, unaligned
+    words: Any = np.ndarray(len(data) - 7, "<u8", data, strides=(1,))  # one from each byte on
     starts, left = bounds[:-1] - bounds[0], np.diff(bounds)
     hashes = left.astype(np.uint64)
     for _ in range(0, most, 8):
