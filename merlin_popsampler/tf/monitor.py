@@ -11,6 +11,7 @@ from merlin_popsampler.core.sampling_numbers import (
     EVERY,
     FULL_LOSS,
     SAMPLED_LOSS,
+    SHARE_DRAWN,
     noted_items,
     steps_between,
 )
@@ -26,13 +27,15 @@ class SamplingMonitor(tf.keras.callbacks.Callback):  # type: ignore[misc]
     """Reports the numbers of `core.sampling_numbers`: of training steps, and of held-out rows.
 
     It is a callback for `fit`. The logs of an epoch, and so `History` and later callbacks such as
-    `TensorBoard`, get the mean of each number over the steps that computed it. Under a strategy of
-    several replicas, the numbers are those of the first one.
+    `TensorBoard`, get the mean of each number over the steps that computed it, and the share of the
+    catalog that was drawn by its end. Under a strategy of several replicas, the numbers are those
+    of the first one.
 
     Args:
       layer: the `SampledSoftmax` layer that trains, with samples. Make the monitor under the
         strategy of the layer, and before the first step.
-      every: number of training steps from one computation to the next, from the first step on.
+      every: number of training steps from one computation to the next, from the first step of each
+        epoch on.
       held_out: None, or a function without arguments that returns arguments of the layer for a
         held-out batch: queries, true ids and, if they are used, item table and excluded ids.
       writer: None, or a `tf.summary` writer for the numbers of single steps.
@@ -90,21 +93,25 @@ class SamplingMonitor(tf.keras.callbacks.Callback):  # type: ignore[misc]
         model.train_function = None
 
     def on_epoch_begin(self, *_: Any, **__: Any) -> None:
-        """Begins the means of an epoch."""
+        """Begins the means of an epoch, whose first step computes the numbers."""
         self._found, self._steps_before_epoch = [], self.steps
+        self.observation.begin()
 
     def on_train_batch_end(self, batch: int, *_: Any, **__: Any) -> None:
         """Reads the numbers after each step that computed them."""
-        before, self.steps = self.steps, self._steps_before_epoch + batch + 1
+        before = self.steps - self._steps_before_epoch
+        self.steps = self._steps_before_epoch + batch + 1
         # Keras may have run several steps, `steps_per_execution`.
-        if -(-before // self.every) < -(-self.steps // self.every):
+        if -(-before // self.every) < -(-(batch + 1) // self.every):
             self._found.append(self.observation.read())
             self._write(self._found[-1])
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002 - Keras's name
-        """Adds the means of the epoch, and the losses of the held-out batch, to its logs."""
+        """Adds the numbers of the epoch, and the losses of the held-out batch, to its logs."""
         names = self._found[0] if self._found else {}
         found = {name: float(np.mean([each[name] for each in self._found])) for name in names}
+        if SHARE_DRAWN in found:  # of every step, not of those that computed numbers
+            found[SHARE_DRAWN] = self.observation.read()[SHARE_DRAWN]
         losses = self.held_out_losses()
         self._write(losses)
         if logs is not None:

@@ -39,6 +39,10 @@ class Observation:
         self.drawn = None if items is None else variable(tf.zeros([items + 1], tf.bool))
         self._steps = variable(tf.constant(0, tf.int64))
 
+    def begin(self) -> None:
+        """Lets the next step compute the numbers."""
+        self._steps.assign(0)
+
     def add(
         self,
         queries: tf.Tensor,

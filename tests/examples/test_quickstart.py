@@ -65,13 +65,19 @@ def test_it_takes_minutes_and_its_model_beats_popularity(tmp_path, monkeypatch):
     assert losses == sorted(losses, reverse=True)
     assert len(set(losses)) > 1
 
+    assert re.search(r"sampling/effective_samples +[1-9]\d", said)
+    full, sampled = (
+        float(re.search(rf"sampling/{name}_loss +(\S+)", said)[1]) for name in ("full", "sampled")
+    )
+    assert sampled == pytest.approx(full, abs=0.3)
+
     # What is kept in the file is what these cells say, but for what training leaves to chance.
     assert len(cells) == len(code_cells(kept()))
     for now, before in zip(cells, code_cells(kept())):
         assert [o["output_type"] for o in now["outputs"]] == [
             o["output_type"] for o in before["outputs"]
         ]
-    found, held = (list(texts(some[:-2])) for some in (cells, code_cells(kept())))
+    found, held = (list(texts(some[:-3])) for some in (cells, code_cells(kept())))
     assert len(found) == len(held)
     assert [d for d in map(difference, found, held) if d] == []
     assert recalls(code_cells(kept())) == pytest.approx((model, popularity), rel=0.15)

@@ -137,6 +137,22 @@ def test_fit_shows_the_numbers(tmp_path):
     assert fit(plain, epochs=2)["loss"] == pytest.approx(history["loss"], rel=1e-6)
 
 
+def test_short_epochs_have_their_numbers():
+    """With fewer steps than `every`: of the first step, and the share drawn of every step."""
+    found = []
+    for every in (100, 1):
+        model, layer = model_of(sampler())
+        monitor = SamplingMonitor(layer, every=every)
+        history = fit(model, epochs=2, callbacks=[monitor])
+        assert all(len(history[name]) == 2 for name in names.STEP_NUMBERS)
+        assert len(monitor._found) == (1 if every == 100 else 6)
+        found.append((history[names.SHARE_DRAWN], monitor._found[0]))
+    (share, of_first), (same_share, of_each) = found
+    assert share == same_share
+    assert of_first == of_each
+    assert of_each[names.SHARE_DRAWN] <= share[1]
+
+
 def test_a_model_that_was_trained_before():
     """Its step is traced anew, so that it computes the numbers."""
     model, layer = model_of(sampler())
