@@ -64,10 +64,15 @@ def _pairs(first: Ints, second: Ints, size: int) -> Ints:
 
 
 def _index_in(asked: Any, known: Any) -> Ints:
+    import pandas as pd
     import pyarrow as pa
     import pyarrow.compute as pc
 
     asked, known = (pa.array(x) if isinstance(x, np.ndarray) else x for x in (asked, known))
+    if all(pa.types.is_integer(x.type) and not x.null_count for x in (asked, known)):
+        # In half of the time that Arrow takes.
+        numbers: Ints = pd.Index(known.to_numpy()).get_indexer(asked.to_numpy())
+        return numbers
     index = pc.index_in(asked, value_set=known).fill_null(-1)
     found: Ints = index.to_numpy().astype(np.int64)
     return found
