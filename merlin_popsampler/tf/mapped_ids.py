@@ -92,6 +92,11 @@ class MappedIdsInWeights:
         self._ranks = _weight(layer, "item_ranks", [self.cardinality], "uint32", after)
         self._loaded = _weight(layer, "item_ids_checksum", [], "int32", loaded)
 
+    @property
+    def weights(self) -> List[Any]:
+        """The weights that hold the ids."""
+        return [self._ids, self._ranks, self._loaded]
+
     def contains(self, ids: Any) -> tf.Tensor:
         """Tests whether ids stand for an item, bool of their shape."""
         return self.rank(ids) >= 0

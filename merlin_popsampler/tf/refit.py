@@ -18,9 +18,9 @@ from merlin_popsampler.core.id_map import (
 )
 from merlin_popsampler.errors import PopSamplerError
 
+from .mapped_ids import MappedIdsInWeights
 from .optimizer_slots import moved_slots
 from .row_moves import Move, new_rows
-from .sampler import PopularityBasedSampler
 
 _OWN = (
     "_trainable_weights",  # of Keras 2
@@ -131,14 +131,14 @@ def _moves(new: Any, old: Any, id_maps: Dict[str, Any]) -> List[Move]:
 def _weights(model: Any) -> List[Any]:
     """Variables of a model in its own order.
 
-    Without the state of metrics, and the ids of samplers whose ids are in any order: these belong
+    Without the state of metrics, and the ids of negatives whose ids are in any order: these belong
     to the counts of their own fit.
     """
     layers = list(model._flatten_layers())  # noqa: SLF001 - no public name in Keras 2 and 3
     metrics = [each for each in layers if isinstance(each, tf.keras.metrics.Metric)]
-    samplers = [each for each in layers if isinstance(each, PopularityBasedSampler)]
-    passed = {id(weight) for each in (*metrics, *samplers) for weight in each.weights}
-    passed -= {id(each._stream) for each in samplers}  # noqa: SLF001
+    domains = [getattr(each, "domain", None) for each in layers]
+    mapped = [each for each in domains if isinstance(each, MappedIdsInWeights)]
+    passed = {id(weight) for each in (*metrics, *mapped) for weight in each.weights}
     return [weight for weight in model.weights if id(weight) not in passed]
 
 
