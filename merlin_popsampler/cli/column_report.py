@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, List, Optional
 import numpy as np
 
 from merlin_popsampler.contract.metadata import PopularityMetadata
+from merlin_popsampler.contract.ranks_file import read_ids_by_rank
 from merlin_popsampler.contract.schema import column_popularity, find_item_column
-from merlin_popsampler.contract.schema_file import PlainSchema, read_schema_file, schema_files
 from merlin_popsampler.core.segments import Floats, Ints
 from merlin_popsampler.errors import PopSamplerError, SchemaError
 from merlin_popsampler.store import artifact, counts_file, filesystem
 from merlin_popsampler.store.artifact import FitArtifact
 from merlin_popsampler.store.fit_history import FitHistory, fits_in
+from merlin_popsampler.store.fit_sources import folder_path, schema_in
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,33 +50,40 @@ class ColumnReport:
 
     @property
     def item_counts(self) -> Floats:
-        """Counts of the items in order, float64 `[size]`; the curve's where no file was given.
+        """Counts of the items by rank, float64 `[ranks]`; the curve's where no file was given.
 
         Raises:
           SchemaError: the order is assumed, or there is no item.
         """
-        domain = self.metadata.domain
         if not self.measured:
             raise SchemaError(
                 f"Column {self.name!r}: expected a popularity that was measured. Received: a "
                 f"schema whose evidence is {self.metadata.evidence!r}. Encode with "
                 "FrequencyCategorify, or add FrequencyOrder to the workflow."
             )
-        if self.counts is not None and domain.size:
-            return np.maximum(self.counts[domain.min_id :], 1).astype(np.float64)
+        if self.counts is not None and self.metadata.domain.size:
+            return np.maximum(self.counts[self.ids], 1).astype(np.float64)
         return self.metadata.distribution().probs() * self.metadata.curve.total
 
     @cached_property
+    def ids(self) -> Ints:
+        """The id of each rank, int64 `[ranks]`; of ids that are not in order, from `min_id` on.
+
+        Raises:
+          SchemaError: the file of ids by rank is absent or changed.
+        """
+        return read_ids_by_rank(self.metadata, self.name)
+
+    @cached_property
     def keys(self) -> "Optional[pd.DataFrame]":
-        """Keys of the ids from `min_id` to `max_id`; None where the ids are not an encoder's."""
+        """Keys of the items by rank; None where the ids are not an encoder's."""
         if self.fits.encoder is not None:
             frame = self.fits.encoder.table(artifact.UNIQUE)
         elif self.fits.keys_path is not None:
             frame = filesystem.read_table(self.fits.keys_path)
         else:
             return None
-        ids = np.arange(self.metadata.min_id, self.metadata.max_id + 1)
-        keys = _rows(frame, _encoders_ids(ids, self.fits.last))
+        keys = _rows(frame, _encoders_ids(self.ids, self.fits.last))
         sizes = artifact.size_column(self.fits.name)
         return keys if keys is None else keys.drop(columns=sizes, errors="ignore")
 
@@ -98,14 +106,14 @@ def read_column_report(
       SchemaError: nothing of these is there, or no such column.
       PopSamplerError: counts that do not belong to the schema.
     """
-    path = str(path).rstrip("/") or "/"
+    path = folder_path(path)
     fits = fits_in(path)
-    schema = _schema_in(path)
+    schema = schema_in(path)
     if schema is None:
         name = _name_meant(path, sorted(fits), column)
         meant = fits.get(name, [])
         if len(meant) == 1 and meant[0].last is not None:
-            return _column(name, meant[0].last.metadata, meant[0], counts_path)
+            return _column(name, meant[0].last.placed_metadata, meant[0], counts_path)
         schema = _schema_of_workflow(path, sorted(fits))
     found = find_item_column(schema, column)
     metadata = column_popularity(found)
@@ -114,14 +122,6 @@ def read_column_report(
         if one.last is None or one.last.metadata.digest == metadata.digest:
             return _column(found.name, metadata, one, counts_path)
     return _column(found.name, metadata, FitHistory(), counts_path)
-
-
-def _schema_in(path: str) -> Optional[PlainSchema]:
-    """Reads the schema of a file, or of a data set's folder; None if there is none."""
-    for candidate in schema_files(path):
-        if filesystem.is_file(candidate):
-            return read_schema_file(candidate)
-    return None
 
 
 def _schema_of_workflow(path: str, names: List[str]) -> Any:

@@ -51,7 +51,7 @@ def _inspect(args: argparse.Namespace) -> int:
         from .pictures import plot
 
         plot(column, args.plot, args.num_sampled)
-    return FINE if found["frequency_ordered"] else FOUND
+    return FINE if column.metadata.is_ranked else FOUND
 
 
 def _compare(args: argparse.Namespace) -> int:

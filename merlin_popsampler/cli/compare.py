@@ -49,11 +49,10 @@ def drift(
         more draws than items.
     """
     if old.keys is None or new.keys is None or old.counts is None or new.counts is None:
-        size = max(old.metadata.domain.size, new.metadata.domain.size)
-        shares = [np.zeros(size), np.zeros(size)]
-        for share, column in zip(shares, (old, new)):
-            counts = column.item_counts
-            share[: len(counts)] = counts / counts.sum()
+        counts = [old.item_counts, new.item_counts]
+        shares = [np.zeros(max(map(len, counts))) for _ in counts]
+        for share, found in zip(shares, counts):
+            share[: len(found)] = found / found.sum()
         return {"matched_by": "rank", "tv": float(np.abs(shares[0] - shares[1]).sum() / 2)}
     sides = _by_key(old, "old"), _by_key(new, "new")
     draws = resolve_num_sampled(num_sampled, min(map(len, sides)))
@@ -115,9 +114,9 @@ def _matched(old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
 def _moved(old: ColumnReport, new: ColumnReport, both: pd.DataFrame) -> Dict[str, Any]:
     """Returns shares of the items of both sides whose id has changed."""
     ranks = [both[f"rank_{side}"].to_numpy(np.int64) for side in ("old", "new")]
-    ids = [side.metadata.domain.id(rank) for side, rank in zip((old, new), ranks)]
+    ids = [side.ids[rank] for side, rank in zip((old, new), ranks)]
     moved = ids[0] != ids[1]
-    ends = [int(np.ceil(share * old.metadata.domain.size)) for _, share in _BANDS]
+    ends = [int(np.ceil(share * len(old.ids))) for _, share in _BANDS]
     band = np.searchsorted(ends, ranks[0], side="right")
     weights = both["new"].to_numpy(np.float64)
     return {

@@ -28,14 +28,20 @@ def summary(column: ColumnReport) -> Dict[str, Any]:
     Shares are of interactions: `top_share` that of the most frequent 1 % of the items, and where
     the counts are known `reserved_share` that of padding, null and unknown keys by id. There,
     `unseen_items` are ids of the range without any count, and `unseen_share` is their part of the
-    draws by the schema's distribution, which takes them as seen once.
+    draws by the schema's distribution, which takes them as seen once. If ids keep their numbers,
+    `gone_items` are those without any count, which are never drawn.
     """
     metadata = column.metadata
     result: Dict[str, Any] = {"column": column.name, **asdict(metadata)}
     del result["steps"]
+    in_file = metadata.ranks_digest is not None
+    if in_file:
+        result["gone_items"] = metadata.domain.size - len(column.ids)
+    else:
+        del result["ranks_digest"], result["ranks_path"]
     result["items"] = metadata.domain.size
     result["num_steps"] = 0 if metadata.steps is None else len(metadata.curve)
-    has_distribution = bool(metadata.frequency_ordered and metadata.domain.size)
+    has_distribution = bool(metadata.is_ranked and metadata.rank_domain.size)
     if has_distribution and column.measured:
         counts = column.item_counts
         top = max(1, round(HEAD_SHARE * len(counts)))
@@ -48,8 +54,9 @@ def summary(column: ColumnReport) -> Dict[str, Any]:
             _reserved_name(i): float(count / total) for i, count in enumerate(reserved) if count
         }
         unseen = np.flatnonzero(column.counts[metadata.min_id :] == 0)
-        result["unseen_items"] = len(unseen)
-        if has_distribution:
+        if not in_file:
+            result["unseen_items"] = len(unseen)
+        if has_distribution and not in_file:
             result["unseen_share"] = float(metadata.distribution().prob(unseen).sum())
     return result
 
@@ -73,6 +80,8 @@ def rows(found: Dict[str, Any]) -> ReportLines:
         lines[f"share of {name}"] = f"{share:.2%}"
     if "unseen_items" in found:
         lines["ids never counted"] = f"{found['unseen_items']:,}"
+    if "gone_items" in found:
+        lines["items that are gone"] = f"{found['gone_items']:,}"
     if found.get("unseen_share"):
         lines["ids never counted"] += f" ({found['unseen_share']:.2%} of the draws)"
     return list(lines.items())
@@ -81,6 +90,8 @@ def rows(found: Dict[str, Any]) -> ReportLines:
 def _order(found: Dict[str, Any]) -> str:
     if found["evidence"] == "assumed":
         return "assumed"
+    if "ranks_path" in found:
+        return f"no, by rank in {found['ranks_path']}"
     return "yes" if found["frequency_ordered"] else "NO"
 
 

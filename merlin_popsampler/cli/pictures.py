@@ -55,7 +55,7 @@ def drawn(column: ColumnReport, num_sampled: Optional[int] = None) -> Any:
     from matplotlib.figure import Figure  # not pyplot, which looks for a display
 
     distributions = _distributions_of(column)
-    size = column.metadata.domain.size
+    size = column.metadata.rank_domain.size
     num_sampled = resolve_num_sampled(num_sampled, size)
     ranks = np.unique(np.geomspace(1, size, _POINTS).round().astype(np.int64)) - 1
     figure = Figure(figsize=(11, 4.4))
@@ -86,7 +86,7 @@ def drawn(column: ColumnReport, num_sampled: Optional[int] = None) -> Any:
 
 def _distributions_of(column: ColumnReport) -> Distributions:
     """Returns the distributions that the picture shows."""
-    distributions: Distributions = [("log-uniform", LogUniform(column.metadata.domain.size))]
+    distributions: Distributions = [("log-uniform", LogUniform(column.metadata.rank_domain.size))]
     measured = column.metadata.distribution()
     if isinstance(measured, Empirical):
         distributions.append((f"{len(measured.steps)} steps", measured))

@@ -183,7 +183,7 @@ def _count_rows(df: Any, columns: Tuple[str, ...], group: KeyGroup) -> Counts:
     if nulls:
         keys = [part[~null] for part in keys]
         sizes = None if sizes is None else sizes[~null]
-    convert = canonical if len(columns) == 1 else _canonical_part
+    convert = canonical if len(columns) == 1 else canonical_part
     plain, kinds = zip(*(convert(part, key) for part, key in zip(keys, group.keys)))
     large = [kind is not None and _large(part) for part, kind in zip(plain, kinds)]
     found = zip(columns, [nulls] + [0] * len(columns), lists, floating, large, dtypes)
@@ -191,7 +191,7 @@ def _count_rows(df: Any, columns: Tuple[str, ...], group: KeyGroup) -> Counts:
     return Counts(*_distinct(plain, sizes, kinds, group.keys), kinds, rows)
 
 
-def _canonical_part(keys: Any, column: str) -> Tuple[Any, Optional[KeyType]]:
+def canonical_part(keys: Any, column: str) -> Tuple[Any, Optional[KeyType]]:
     """Converts one column of a combination to canonical keys and their type; nulls stay."""
     null = keys.isna()
     if bool(null.all()):

@@ -1,8 +1,9 @@
 """Defines a Categorify whose ids are sorted by decreasing frequency, as its schema records."""
 
 import warnings
+from dataclasses import replace
 from inspect import signature
-from typing import Any, Dict, FrozenSet, Iterable, List, Optional, Sequence, Tuple
+from typing import Any, Dict, FrozenSet, Iterable, List, Optional, Sequence, Set, Tuple
 
 import dask
 import numpy as np
@@ -10,11 +11,13 @@ from merlin.dtypes.shape import DefaultShapes
 from merlin.schema import ColumnSchema, Schema
 
 from merlin_popsampler.contract.schema import with_popularity
-from merlin_popsampler.core.checks import whole_number
+from merlin_popsampler.core.checks import truncate_repr, whole_number
 from merlin_popsampler.core.domain import FIRST_OOV_ID
 from merlin_popsampler.core.popularity_curve import MAX_STEPS
 from merlin_popsampler.errors import PopSamplerError
 from merlin_popsampler.store import artifact
+from merlin_popsampler.store.artifact import FitFolder
+from merlin_popsampler.store.fit_sources import Fits, fits_of
 from merlin_popsampler.store.stock_files import export_categorify_files
 
 from .column_options import DEFAULTS, PerColumn, checked_option, option_of
@@ -23,6 +26,7 @@ from .encoding import encode
 from .id_column import IdColumn
 from .keys.columns import KeyGroup
 from .nvtabular_compat import Categorify, embedding_width
+from .stable_ids import STABLE, base_of
 from .stored_operator import StoredOperator
 from .upstream import JOINT
 from .vocabulary import Vocabulary, VocabularyOptions, stage
@@ -39,9 +43,15 @@ class FrequencyCategorify(StoredOperator, Categorify):  # type: ignore[misc]
     Ids: 0 padding, 1 null, `[2, 2 + num_buckets)` unknown keys, then the keys. Null list elements
     are nulls, null lists are empty lists.
 
+    With `base`, keys of an earlier fit keep their ids, and new keys follow by frequency. Keys that
+    no longer occur keep their ids too, and samplers never draw them.
+
     Args:
       *args: Categorify's.
       steps: most steps of the popularity curve in the schema, `>= 1`.
+      base: the earlier fit, of the same columns and `num_buckets`: a fitted workflow or operator,
+        or a path or schema as `id_map` takes them. Each fit begins with it. `max_size` and
+        `freq_threshold` then remove new keys alone.
       **kwargs: Categorify's. `single_table` and `vocabs` are refused, since they take the order of
         the ids from elsewhere; a column that a per-column option does not name has the option's
         default. The vocabulary is cached on the device of the data; `cat_cache` has no effect.
@@ -49,8 +59,9 @@ class FrequencyCategorify(StoredOperator, Categorify):  # type: ignore[misc]
     Raises:
       PopSamplerError: arguments that contradict frequency order, a `dtype` that is not an integer,
         or numbers out of range.
-        From `fit`: a `dtype` too small for the ids, or keys that are ambiguous; the previous fit
-        stays in use. From `set_storage_path` and `transform`: files that are not the fit's.
+        From `fit`: a `dtype` too small for the ids, keys that are ambiguous, or a `base` of other
+        columns or types of keys; the previous fit stays in use. From `set_storage_path` and
+        `transform`: files that are not the fit's.
 
     Examples:
       >>> import pandas as pd
@@ -67,7 +78,7 @@ class FrequencyCategorify(StoredOperator, Categorify):  # type: ignore[misc]
 
     subfolder = artifact.CATEGORIES
 
-    def __init__(self, *args: Any, steps: int = MAX_STEPS, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, steps: int = MAX_STEPS, base: Any = None, **kwargs: Any) -> None:
         given = signature(Categorify).bind(*args, **kwargs)
         for option in DEFAULTS:
             if option in given.arguments:
@@ -94,6 +105,7 @@ class FrequencyCategorify(StoredOperator, Categorify):  # type: ignore[misc]
                 "Pass 'int32' or 'int64', or leave it out."
             )
         self.steps = whole_number("steps", steps, 1, f"By default it is {MAX_STEPS}.")
+        self.base = None if base is None else _fits_of(base)
         self._init_files()
         self._lists: FrozenSet[str] = frozenset()
         for option, default in DEFAULTS.items():
@@ -135,6 +147,11 @@ class FrequencyCategorify(StoredOperator, Categorify):  # type: ignore[misc]
             vocabulary = self._vocabulary(group.name)
             encoded[name] = encode(df, group, columns, vocabulary, self.output_dtype)
         return encoded
+
+    def folders_in_use(self) -> Set[FitFolder]:
+        """Returns the folders of this operator's fits, and those of its base."""
+        base = [fit.encoder for fits in (self.base or {}).values() for fit in fits]
+        return super().folders_in_use() | {fitted.folder for fitted in base if fitted}
 
     def inference_initialize(self, columns: Any, inference_config: Any) -> None:
         """Returns None, so that a server encodes with `transform`, and gets the ids of the
@@ -181,9 +198,11 @@ class FrequencyCategorify(StoredOperator, Categorify):  # type: ignore[misc]
         if name != column:
             shared = {"column": column, "columns": list(self._columns_of(name))}
             col_schema = col_schema.with_properties({JOINT: shared})
+        if self.base is not None:
+            col_schema = col_schema.with_properties({STABLE: True})
         if name not in self._fresh:
             return col_schema
-        return with_popularity(col_schema, self._fresh[name].metadata)
+        return with_popularity(col_schema, self._fresh[name].placed_metadata)
 
     def _compute_shape(self, col_schema: ColumnSchema, input_schema: Schema) -> ColumnSchema:
         """Gives columns of lists the shape of lists, if the fit has seen lists.
@@ -248,6 +267,8 @@ class FrequencyCategorify(StoredOperator, Categorify):  # type: ignore[misc]
             split_out=option_of(self, "split_out", group.name, group.columns),
             steps=self.steps,
         )
+        if self.base is not None:
+            layout = replace(layout, base=base_of(self.base, group, layout.min_id))
         if layout.max_size and layout.max_size < layout.min_id:
             raise PopSamplerError(
                 f"Column {group.name!r}: expected max_size to be at least {layout.min_id}, to "
@@ -291,6 +312,17 @@ class FrequencyCategorify(StoredOperator, Categorify):  # type: ignore[misc]
         """Tells Categorify where the vocabularies are."""
         super()._use(fits)
         self.categories = {name: found.path(artifact.UNIQUE) for name, found in fits.items()}
+
+
+def _fits_of(base: Any) -> Fits:
+    """Returns the fits of an earlier workflow or operator, without the object itself."""
+    found = fits_of(base)
+    if not found:
+        raise PopSamplerError(
+            "Expected base to be an earlier fit: a fitted workflow or operator, or the path of a "
+            f"saved one. Received: {truncate_repr(base)} without a fit. Fit it first."
+        )
+    return found
 
 
 def _check_name(column: str) -> None:

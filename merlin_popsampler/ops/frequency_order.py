@@ -29,6 +29,7 @@ from .id_order import (
 )
 from .keys.columns import plain_frame
 from .nvtabular_compat import StatOperator
+from .stable_ids import STABLE
 from .stored_operator import StoredOperator
 from .upstream import IdGroups, check_unchanged, encoder_of, last_id, most_times
 
@@ -165,8 +166,10 @@ class FrequencyOrder(StoredOperator, StatOperator):  # type: ignore[misc]
         ids that passed can be those that the encoder made.
 
         Raises:
-          FrequencyOrderError: they cannot, or the columns of a vocabulary were torn apart.
+          FrequencyOrderError: they cannot, the columns of a vocabulary were torn apart, or ids keep
+        their numbers.
         """
+        _check_may_be_ordered(input_schema)
         for column in input_schema:
             if self._id_groups.name_of(column.name) not in self._fresh:
                 self._id_groups.encoders[column.name] = encoder_of(column)
@@ -247,6 +250,17 @@ class FrequencyOrder(StoredOperator, StatOperator):  # type: ignore[misc]
         self._possible[column.name] = PossibleIds(
             last_id(column, encoder, most, order.metadata.max_id),
             order.dtypes.get(column.name, "") if encoder.fitted_here else "",
+        )
+
+
+def _check_may_be_ordered(schema: Schema) -> None:
+    """Refuses ids that keep their numbers, before they are counted."""
+    stable = [column.name for column in schema if STABLE in column.properties]
+    if stable:
+        raise FrequencyOrderError(
+            f"Columns {stable}: expected ids in frequency order, or ids that may be renumbered. "
+            "Received: ids of FrequencyCategorify(base=...), which keep their numbers. Filter the "
+            "data before the encoder, which counts its own rows, and leave out FrequencyOrder."
         )
 
 

@@ -16,6 +16,7 @@ from merlin.io.worker import get_worker_cache
 from merlin_popsampler.core.segments import Ints
 from merlin_popsampler.store import artifact
 
+from .keys.arrays import in_one_type
 from .keys.index import KeyIndex
 from .vocabulary import Vocabulary
 
@@ -86,7 +87,7 @@ def positions(keys: Sequence[Any], vocabulary: Vocabulary, columns: Sequence[str
         return part_by_part(keys, vocabulary, columns)
     index = INDEXES.get(
         (vocabulary.digest(artifact.UNIQUE), *columns),
-        lambda: KeyIndex(pa.concat_tables(_parts(vocabulary, columns))),
+        lambda: KeyIndex(_whole(vocabulary, columns)),
         vocabulary.index_bytes,
         budget,
     )
@@ -125,6 +126,17 @@ def joined(keys: Sequence[Any], vocabulary: Vocabulary, columns: Sequence[str]) 
     if not merged["row"].is_monotonic_increasing:
         merged = merged.sort_values("row")
     return merged["position"].fillna(-1).astype("int64").values
+
+
+def _whole(vocabulary: Vocabulary, columns: Sequence[str]) -> pa.Table:
+    """Reads all keys; parts differ in the digits of decimals, and where all keys are null."""
+    parts = list(_parts(vocabulary, columns))
+    keys = [
+        in_one_type([part[name] for part in parts], [None] * len(parts), None, name)
+        for name in columns
+    ]
+    tables = [pa.table(list(part), list(columns)) for part in zip(*keys)]
+    return pa.concat_tables(tables)
 
 
 def _parts(vocabulary: Vocabulary, columns: Sequence[str]) -> Iterator[pa.Table]:

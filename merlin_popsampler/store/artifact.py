@@ -3,6 +3,7 @@
     unique.<name>.parquet       keys in the order of their ids, or a folder of part.<n>.parquet
     meta.<name>.parquet         where padding, null, unknown keys and keys begin
     popularity.<name>.parquet   counts of all ids from 0 on
+    ranks.<name>.int32          id of each rank, if ids are not in frequency order
     map.<name>.parquet          old and new ids, if ids were renumbered
     manifest.json               all these files with their digests, and the contracts
 
@@ -16,7 +17,7 @@ import io
 import json
 import re
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Dict, Iterator, List, Mapping, Sequence, Tuple
 
 from merlin_popsampler.contract.metadata import PopularityMetadata
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-UNIQUE, META, POPULARITY, MAP = "unique", "meta", "popularity", "map"
+UNIQUE, META, POPULARITY, RANKS, MAP = "unique", "meta", "popularity", "ranks", "map"
 
 CATEGORIES, FREQUENCY_ORDER = "categories", "frequency_order"
 """Folders of the two operators, under their `out_path`."""
@@ -78,6 +79,13 @@ class FitArtifact:
         """Returns the path of the file of a kind, or of the folder of its parts."""
         return f"{self.folder.path}/{next(iter(self.files[kind])).split('/')[0]}"
 
+    @property
+    def placed_metadata(self) -> PopularityMetadata:
+        """The metadata for a schema, which names the place of the file of ids by rank."""
+        if RANKS not in self.files:
+            return self.metadata
+        return replace(self.metadata, ranks_path=self.path(RANKS))
+
     def digest(self, kind: str) -> str:
         """Returns the digest of the bytes of a kind's file or parts."""
         return digest_of("".join(self.files[kind].values()).encode())
@@ -117,7 +125,7 @@ def paths(kind: str, name: str, parts: int) -> List[str]:
       name: name of the vocabulary.
       parts: number of parts.
     """
-    file = f"{kind}.{_safe(name)}.parquet"
+    file = f"{kind}.{_safe(name)}.{'int32' if kind == RANKS else 'parquet'}"
     return [file] if parts == 1 else [f"{file}/part.{part}.parquet" for part in range(parts)]
 
 
@@ -140,8 +148,13 @@ def write_part(folder: FitFolder, path: str, table: "pa.Table") -> Files:
 
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="NONE")
-    filesystem.write_bytes(f"{folder.path}/{path}", buffer.getvalue())
-    return {path: digest_of(buffer.getvalue())}
+    return write_content(folder, path, buffer.getvalue())
+
+
+def write_content(folder: FitFolder, path: str, content: bytes) -> Files:
+    """Writes bytes to a path inside the fit's folder."""
+    filesystem.write_bytes(f"{folder.path}/{path}", content)
+    return {path: digest_of(content)}
 
 
 def complete(fitted: Mapping[str, FitArtifact]) -> None:

@@ -2,20 +2,19 @@
 
 from dataclasses import dataclass
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Iterator, Optional, Tuple
 
 import numpy as np
 
 from merlin_popsampler.contract.schema import column_popularity, find_item_column, schema_of
-from merlin_popsampler.contract.schema_file import read_schema_file, schema_files
 from merlin_popsampler.core.domain import FIRST_OOV_ID, IdDomain
 from merlin_popsampler.core.id_map import IdMap
 from merlin_popsampler.core.segments import Ints
 from merlin_popsampler.errors import PopSamplerError
 
 from . import artifact, filesystem
-from .artifact import FitArtifact
-from .fit_history import FitHistory, fits_in, histories
+from .fit_history import FitHistory, fits_in
+from .fit_sources import Fits, fits_of, fits_of_workflow, folder_path, schema_in
 from .key_match import positions
 from .locations import fitted_at
 
@@ -30,8 +29,9 @@ def id_map(old: Any, new: Any, column: Optional[str] = None) -> IdMap:
     else they have no new id. Keys are compared by value: 2 and 2.0 are one key.
 
     Args:
-      old: the earlier fit: a fitted workflow; the path of a saved one, of an operator's `out_path`
-        or of a data set; or a Schema, Dataset or Loader whose `cat_path` can be read.
+      old: the earlier fit: a fitted workflow or operator; the path of a saved workflow, of an
+        operator's `out_path` or of a data set; or a Schema, Dataset or Loader whose `cat_path` can
+        be read.
       new: the later fit, as `old`.
       column: name of the column; None for the one that is tagged as item id, or for the only one
         of a folder.
@@ -131,27 +131,27 @@ def _keyed(source: Any, column: Optional[str]) -> KeyedIds:
       PopSamplerError: nothing there whose keys can be read.
     """
     if isinstance(source, (str, PathLike)):
-        path = str(source).rstrip("/") or "/"
-        schema = next((s for s in schema_files(path) if filesystem.is_file(s)), None)
+        path = folder_path(source)
+        schema = schema_in(path)
         if schema is None:
-            return _of_folder(path, column)
-        return _of_schema(read_schema_file(schema), column, {}, path)
+            return _only(fits_in(path), column, path)
+        return _of_schema(schema, column, {}, path)
     if hasattr(source, "output_node"):
-        return _of_schema(source.output_schema, column, _fits_of(source), "a workflow")
+        return _of_schema(source.output_schema, column, fits_of_workflow(source), "a workflow")
+    if hasattr(source, "fits"):
+        return _only(fits_of(source), column, type(source).__name__)
     return _of_schema(schema_of(source), column, {}, type(source).__name__)
 
 
-def _of_folder(path: str, column: Optional[str]) -> KeyedIds:
-    fits = fits_in(path)
+def _only(fits: Fits, column: Optional[str], where: str) -> KeyedIds:
+    """The ids and keys of the one fit of a column."""
     names = [column] if column in fits else sorted(fits) if column is None else []
     if len(names) != 1 or len(fits[names[0]]) != 1:
-        raise _unreadable(path, f"column={column!r}, and fits of {sorted(fits)}")
-    return _complete(fits[names[0]][0], path)
+        raise _unreadable(where, f"column={column!r}, and fits of {sorted(fits)}")
+    return _complete(fits[names[0]][0], where)
 
 
-def _of_schema(
-    schema: Any, column: Optional[str], fits: Dict[str, List[FitHistory]], where: str
-) -> KeyedIds:
+def _of_schema(schema: Any, column: Optional[str], fits: Fits, where: str) -> KeyedIds:
     """The ids of a column, and the keys at its `cat_path`, or those of the workflow's fits."""
     found = find_item_column(schema, column)
     domain, path = column_popularity(found).domain, found.properties.get("cat_path")
@@ -170,20 +170,6 @@ def _complete(history: FitHistory, where: str) -> KeyedIds:
     if last is None or (history.encoder is None and history.keys_path is None):
         raise _unreadable(where, f"no keys of the ids of {history.name!r}")
     return KeyedIds(history, last.metadata.domain)
-
-
-def _fits_of(workflow: Any) -> Dict[str, List[FitHistory]]:
-    """The fits that the operators of a workflow in memory hold."""
-    nodes, seen = [workflow.output_node], []
-    while nodes:
-        node = nodes.pop()
-        if node not in seen:
-            seen.append(node)
-            nodes += node.parents_with_dependencies
-    operators = [node.op for node in seen]
-    fits: List[Dict[str, FitArtifact]] = [getattr(each, "fits", {}) for each in operators]
-    keys = [getattr(each, "categories", {}) for each in operators if not hasattr(each, "fits")]
-    return histories(fits, {name: path for found in keys for name, path in found.items()})
 
 
 def _unreadable(where: Any, received: str) -> PopSamplerError:

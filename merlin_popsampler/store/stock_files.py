@@ -13,7 +13,7 @@ from merlin_popsampler.core.segments import Ints
 from merlin_popsampler.errors import FrequencyOrderError
 
 from . import filesystem
-from .artifact import CATEGORIES, META, UNIQUE, FitArtifact, FitFolder
+from .artifact import CATEGORIES, META, POPULARITY, UNIQUE, FitArtifact, FitFolder
 
 _KEYS = re.compile(rf"{UNIQUE}\.(.+)\.parquet")
 _LONGEST = 200
@@ -32,9 +32,9 @@ def export_categorify_files(fits: Mapping[str, FitArtifact], staging: FitFolder)
     for name, fitted in fits.items():
         if "/" in name or not name.isprintable() or len(name.encode()) > _LONGEST:
             continue
-        for kind, files in fitted.files.items():
+        for kind in (UNIQUE, META, POPULARITY):
             target = f"{staging.root}/{CATEGORIES}/{kind}.{name}.parquet"
-            names = ("/".join(file.split("/")[1:]) for file in files)
+            names = ("/".join(file.split("/")[1:]) for file in fitted.files[kind])
             filesystem.put(target, zip(names, fitted.read(kind)), staging.path)
 
 

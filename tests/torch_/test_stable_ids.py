@@ -7,8 +7,14 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from merlin_popsampler import SchemaError
-from merlin_popsampler.torch import InBatch, PopularityBasedSampler
+from merlin_popsampler import IdMap, SchemaError
+from merlin_popsampler.core.domain import IdDomain
+from merlin_popsampler.torch import (
+    InBatch,
+    PopularityBasedSampler,
+    SampledSoftmaxLoss,
+    warm_start,
+)
 from tests.support.stable_ids import BY_RANK, COUNTS, GONE, MIN_ID, data_set
 
 P = np.array([*[0] * MIN_ID, *COUNTS]) / sum(COUNTS)
@@ -57,3 +63,27 @@ def test_negatives_of_the_batch_go_by_the_same_ids(folder):
     in_batch = InBatch.from_schema(folder)
     found = in_batch.expected_count(torch.arange(16), 5).numpy()
     np.testing.assert_allclose(found, 4 * P, rtol=1e-6)
+
+
+def test_a_warm_start_enlarges_the_table_and_goes_on_drawing(folder):
+    """The identity of ids 0 to 12, which the earlier fit had; 13 to 15 are new."""
+    ids = IdMap(range(13), IdDomain(3, 12), IdDomain(3, 15))
+
+    def make(domain, *negatives):
+        items = torch.nn.Embedding(domain.cardinality, 4)
+        return torch.nn.ModuleDict({"table": items, "loss": SampledSoftmaxLoss([*negatives])})
+
+    def sampler():
+        return PopularityBasedSampler.from_schema(folder, max_num_samples=4, seed=17)
+
+    before = PopularityBasedSampler(12, 3, 4, seed=17)
+    counts = np.arange(13, 0, -1)
+    old = make(ids.old, before, InBatch.from_counts(counts, reserved_ids=[0, 1, 2]))
+    after, expected = sampler(), sampler()
+    new = make(ids.new, after, InBatch.from_schema(folder))
+    for drawing in (before, expected):
+        drawing.sample_ids()
+    report = warm_start(new, old, {"table": ids})
+    assert list(report.tables) == ["table.weight"]
+    assert torch.equal(new["table"].weight[:13], old["table"].weight)
+    assert after.sample_ids().tolist() == expected.sample_ids().tolist()

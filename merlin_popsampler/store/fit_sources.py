@@ -1,0 +1,76 @@
+"""The fits that an object or a folder of the user holds, by vocabulary."""
+
+from os import PathLike
+from typing import Any, Dict, List, Optional
+
+from merlin_popsampler.contract.schema import schema_of
+from merlin_popsampler.contract.schema_file import PlainSchema, read_schema_file, schema_files
+
+from . import filesystem
+from .artifact import FitArtifact
+from .fit_history import FitHistory, fits_in, histories
+from .locations import fitted_at
+
+Fits = Dict[str, List[FitHistory]]
+
+
+def fits_of(source: Any) -> Fits:
+    """Returns the fits that a source holds, by the name of the vocabulary.
+
+    Args:
+      source: a fitted workflow or operator; the path of a saved workflow, of an operator's
+        `out_path` or of a data set; or a Schema, Dataset or Loader.
+
+    Raises:
+      PopSamplerError: another source, or files that cannot be read.
+    """
+    if isinstance(source, (str, PathLike)):
+        path = folder_path(source)
+        schema = schema_in(path)
+        return fits_in(path) if schema is None else _of_schema(schema)
+    if hasattr(source, "output_node"):
+        return fits_of_workflow(source)
+    if hasattr(source, "fits"):
+        return histories([source.fits], {})
+    return _of_schema(schema_of(source))
+
+
+def folder_path(source: Any) -> str:
+    """Returns a path as a string that does not end with a slash."""
+    return str(source).rstrip("/") or "/"
+
+
+def schema_in(path: str) -> Optional[PlainSchema]:
+    """Reads the schema of a file, or of a data set's folder; None if there is none.
+
+    Raises:
+      SchemaError: the file does not contain a schema.
+    """
+    found = next((file for file in schema_files(path) if filesystem.is_file(file)), None)
+    return None if found is None else read_schema_file(found)
+
+
+def fits_of_workflow(workflow: Any) -> Fits:
+    """Returns the fits that the operators of a workflow in memory hold, by vocabulary."""
+    nodes, seen = [workflow.output_node], []
+    while nodes:
+        node = nodes.pop()
+        if node not in seen:
+            seen.append(node)
+            nodes += node.parents_with_dependencies
+    operators = [node.op for node in seen]
+    fits: List[Dict[str, FitArtifact]] = [getattr(each, "fits", {}) for each in operators]
+    keys = [getattr(each, "categories", {}) for each in operators if not hasattr(each, "fits")]
+    return histories(fits, {name: path for found in keys for name, path in found.items()})
+
+
+def _of_schema(schema: Any) -> Fits:
+    """Returns the fits at the `cat_path` of each column, where there are any."""
+    found = {}
+    for column in (schema[name] for name in schema.column_names):
+        path = column.properties.get("cat_path")
+        fitted = fitted_at(filesystem.absolute(str(path))) if path else None
+        if fitted is not None:
+            name = (column.properties.get("domain") or {}).get("name", column.name)
+            found[name] = [FitHistory(name, fitted, fitted)]
+    return found
