@@ -105,6 +105,7 @@ benchmark: venv ## every script of benchmarks/ but those below, one after the ot
 benchmark-torch: venv-torch ## those of PyTorch's side
 	.venv-torch/bin/python benchmarks/sampling_torch.py --output $(OUT)/benchmarks $(ARGS)
 	.venv-torch/bin/python benchmarks/crossover.py --output $(OUT)/benchmarks
+	.venv-torch/bin/python benchmarks/monitor.py --framework torch --output $(OUT)/benchmarks
 
 scale: venv ## fits and requests of 10 million rows beside Categorify's; ARGS="--sizes 1e8x1e7" for more
 	.venv/bin/python benchmarks/scale.py --output $(OUT)/benchmarks $(ARGS)

@@ -88,9 +88,10 @@ class SamplingMonitor(tf.keras.callbacks.Callback):  # type: ignore[misc]
         self._steps_before_epoch = 0
 
     def set_model(self, model: Any) -> None:
-        """Lets Keras trace the training step again, with this monitor."""
+        """Lets Keras trace the training step again, with this monitor: once for a model."""
+        if model is not self.model:
+            model.train_function = None
         super().set_model(model)
-        model.train_function = None
 
     def on_epoch_begin(self, *_: Any, **__: Any) -> None:
         """Begins the means of an epoch, whose first step computes the numbers."""

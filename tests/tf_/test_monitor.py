@@ -153,6 +153,16 @@ def test_short_epochs_have_their_numbers():
     assert of_each[names.SHARE_DRAWN] <= share[1]
 
 
+def test_a_second_fit_is_not_traced_again():
+    model, layer = model_of(sampler())
+    monitor = SamplingMonitor(layer)
+    fit(model, epochs=1, callbacks=[monitor])
+    traced = model.train_function
+    history = fit(model, epochs=1, callbacks=[monitor])
+    assert model.train_function is traced
+    assert len(history[names.EFFECTIVE_SAMPLES]) == 1
+
+
 def test_a_model_that_was_trained_before():
     """Its step is traced anew, so that it computes the numbers."""
     model, layer = model_of(sampler())
