@@ -18,9 +18,9 @@ _OBJECT_BYTES = 8 + 64
 _SHORT = 64
 """Bytes of a string up to which NumPy hashes it faster than Python does."""
 _MASKS = np.array([256**size - 1 for size in range(9)], np.uint64)
-"""Masks of the first bytes of a word, by their number."""
+"""Masks of the first bytes of a 64-bit word, by their number."""
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
-"""Odd, and 2**64 by the golden ratio: multiplication by it mixes the bits of a word."""
+"""Odd, and 2**64 by the golden ratio: multiplication by it mixes the bits of a 64-bit word."""
 
 
 class KeyIndex:
