@@ -135,7 +135,7 @@ def test_a_refit_that_is_killed_leaves_the_old_run_whole(name, first, tmp_path):
         refits.read_id_maps(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["read_id_maps", "warm_start", "Training", "report"])
+@pytest.mark.parametrize("name", ["read_id_maps", "warm_start", "train_until_no_better", "report"])
 def test_a_training_that_is_killed_leaves_the_old_models_whole(name, first, second, tmp_path):
     before = bytes_below(first[1])
     arguments = ("--data", second, "--output", tmp_path, "--warm-start", first[1] / "models")
