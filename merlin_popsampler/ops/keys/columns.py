@@ -103,6 +103,8 @@ def is_list(series: Any, of_column: Optional[bool] = None) -> Optional[bool]:
       PopSamplerError: lists of other than one key in a column of single keys, or single keys in a
         column of lists.
     """
+    if of_column is False and series.dtype != object and not hasattr(series, "list"):
+        return False  # without a look at its rows, which costs more than to encode one
     lists_here = _shown_lists(series)
     if lists_here is None or of_column is None:
         return of_column if lists_here is None else lists_here
