@@ -3,7 +3,7 @@
 SHELL := bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv venv-py313 venv-keras3 venv-torch venv-lint venv-docs venv-mutants demo refit-demo notebook test test-py313 test-keras3 test-torch lint format hooks lock benchmark benchmark-torch scale docs wheel release-check conformance installs compare-demo peers crashes mutants clean
+.PHONY: help venv venv-py313 venv-keras3 venv-torch venv-lint venv-docs venv-mutants demo refit-demo compare-refits notebook test test-py313 test-keras3 test-torch lint format hooks lock benchmark benchmark-torch scale docs wheel release-check conformance installs compare-demo peers crashes mutants clean
 
 export PYTHON
 # Much here starts many processes, and each would compile anew whatever it imports.
@@ -65,6 +65,9 @@ refit-demo: venv ## fit on two thirds of the demo, train, refit on all, warm sta
 	.venv/bin/python workflows/train.py --data $(OUT)/refit/old --output $(OUT)/refit/old/results --epochs 1 $(ARGS)
 	.venv/bin/python workflows/preprocess.py --output $(OUT)/refit/new --refit-of $(OUT)/refit/old
 	.venv/bin/python workflows/train.py --data $(OUT)/refit/new --output $(OUT)/refit/new/results --warm-start $(OUT)/refit/old/results --epochs 1 $(ARGS)
+
+compare-refits: venv-torch ## a warm start against training from scratch, after refit-demo
+	.venv-torch/bin/python workflows/compare_refits.py --old $(OUT)/refit/old --data $(OUT)/refit/new --output $(OUT)/refit/compare $(ARGS)
 
 notebook: venv ## execute examples/quickstart.ipynb anew, into out/; a cell that fails fails it
 	@mkdir -p $(OUT)

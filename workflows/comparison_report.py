@@ -86,8 +86,8 @@ def _differences(of_seed: OfSeed, reference: OfSeed) -> Optional[Dict[str, Tuple
     if not pairs:
         return None
     return {
-        "recall@10": _paired([(_hits(one), _hits(two)) for one, two in pairs]),
-        "ndcg@10": _paired([(one["gains"], two["gains"]) for one, two in pairs]),
+        "recall@10": paired([(_hits(one), _hits(two)) for one, two in pairs]),
+        "ndcg@10": paired([(one["gains"], two["gains"]) for one, two in pairs]),
     }
 
 
@@ -95,8 +95,12 @@ def _hits(run: Dict[str, Any]) -> Any:
     return np.array(run["gains"]) > 0
 
 
-def _paired(pairs: Sequence[Tuple[Any, Any]]) -> Tuple[float, float]:
-    """Mean difference, and its standard error over the queries."""
+def paired(pairs: Sequence[Tuple[Any, Any]]) -> Tuple[float, float]:
+    """Returns the mean difference, and its standard error over the queries.
+
+    Args:
+      pairs: for each seed, a number for each query of two runs.
+    """
     of_query = np.mean([np.subtract(one, two, dtype=float) for one, two in pairs], axis=0)
     return float(np.mean(of_query)), float(np.std(of_query, ddof=1) / np.sqrt(len(of_query)))
 

@@ -10,6 +10,7 @@ import json
 import sys
 import time
 import warnings
+from pathlib import Path
 from typing import Any, Dict, Iterator, Optional, Sequence, Tuple
 
 warnings.filterwarnings("ignore")
@@ -85,11 +86,17 @@ def fit(
     )
 
 
+def read_training(folder: Path) -> Dataset:
+    """Reads the training sessions from a folder of preprocess.py."""
+    data = Dataset(str(folder / "train" / "*.parquet"), engine="parquet", cpu=True)
+    data.schema = data.schema.select_by_name([ITEM, ENDED])
+    return data
+
+
 def train(args: argparse.Namespace) -> Dict[str, Dict[str, Any]]:
     """Trains and evaluates the models, and returns the content of `results.json`."""
     queries, positives = leave_last_out(read_sessions(args.data / "valid"))
-    data = Dataset(str(args.data / "train" / "*.parquet"), engine="parquet", cpu=True)
-    data.schema = data.schema.select_by_name([ITEM, ENDED])
+    data = read_training(args.data)
     popularity = read_popularity(data)
     domain = popularity.domain
     sessions = read_sessions(args.data / "train")

@@ -1,11 +1,7 @@
 """The loop of refits: fit, train, new data, refit, warm start, train; and each step, killed."""
 
 import json
-import os
-import signal
-import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,10 +9,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "workflows"))
+from tests.support.programs import WORKFLOWS, killed, run
 
-import preprocess
+sys.path.insert(0, str(WORKFLOWS))
+
+import compare_refits
 import refits
 import train_torch
 from splits import ITEM
@@ -26,40 +23,6 @@ from tests.support.workflow_helpers import bytes_below
 
 COLUMNS = ("--user-col", "basket", "--item-col", "product", "--time-col", "when")
 SMALL = ("--epochs", "1", "--num-sampled", "20", "--batch-size", "256", "--dim", "8")
-
-
-ENV = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "workflows")])}
-
-
-def run(script, *arguments):
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "workflows" / script), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=500,
-        env=ENV,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
-
-
-KILLED = """
-import os, signal, sys
-import {program}
-{program}.{name} = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
-{program}.main(sys.argv[1:])
-"""
-
-
-def killed(program, name, *arguments):
-    """Runs a program in a process that is killed as soon as it calls a function of that name.
-
-    A new process: a fork of one that has used PyTorch's threads may wait for them forever.
-    """
-    code = KILLED.format(program=program.__name__, name=name)
-    command = [sys.executable, "-c", code, *map(str, arguments)]
-    done = subprocess.run(command, env=ENV, capture_output=True, text=True, timeout=300)
-    assert done.returncode == -signal.SIGKILL, done.stderr[-3000:]
 
 
 @pytest.fixture(scope="module")
@@ -124,11 +87,24 @@ def test_the_new_models_begin_with_the_old_rows(first, second, monkeypatch, caps
     assert "rows kept" in capsys.readouterr().out
 
 
+def test_a_warm_start_is_compared_with_training_from_scratch(first, second, tmp_path):
+    """Equal seeds, so that the pairs differ by the way alone; the earlier run is only read."""
+    before = bytes_below(first[1])
+    flags = ["--old", first[1], "--data", second, "--output", tmp_path, "--epochs", "2"]
+    compare_refits.main([*map(str, flags), "--seeds", "17", "18"])
+    found = json.loads((tmp_path / "compare_refits.json").read_text())
+    recalls = [np.mean(found[f"recall@20 {name}"]) for name in ("warm", "scratch")]
+    assert found["difference"] == pytest.approx(recalls[0] - recalls[1])
+    assert min(recalls) > 0 and found["standard_error"] >= 0
+    assert len(found["seconds warm"]) == len(found["seconds scratch"]) == 2
+    assert bytes_below(first[1]) == before
+
+
 @pytest.mark.parametrize("name", ["read_interactions", "build_workflow", "write_refit"])
 def test_a_refit_that_is_killed_leaves_the_old_run_whole(name, first, tmp_path):
     data, old = first
     before = bytes_below(old)
-    killed(preprocess, name, *data, "--output", tmp_path, "--refit-of", old)
+    killed("preprocess", name, *data, "--output", tmp_path, "--refit-of", old)
     assert bytes_below(old) == before
     assert not (tmp_path / refits.REFIT).exists()
     with pytest.raises(PopSamplerError, match="with --refit-of"):
@@ -139,7 +115,7 @@ def test_a_refit_that_is_killed_leaves_the_old_run_whole(name, first, tmp_path):
 def test_a_training_that_is_killed_leaves_the_old_models_whole(name, first, second, tmp_path):
     before = bytes_below(first[1])
     arguments = ("--data", second, "--output", tmp_path, "--warm-start", first[1] / "models")
-    killed(train_torch, name, *arguments, *SMALL)
+    killed("train_torch", name, *arguments, *SMALL)
     assert bytes_below(first[1]) == before
     assert list(tmp_path.glob("*.pt")) == []
 
