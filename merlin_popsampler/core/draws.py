@@ -45,6 +45,11 @@ class Draws:
     distinct: bool
     by_arrival_times: bool
 
+    @property
+    def length(self) -> int:
+        """Number of random numbers of a batch, apart from those of a gamma variate."""
+        return self.distribution.size if self.by_arrival_times else self.plan.length
+
 
 def make_draws(distribution: Distribution, num_sampled: Any, unique: bool = True) -> Draws:
     """Selects the algorithm that takes the fewest random numbers, and builds its constants.

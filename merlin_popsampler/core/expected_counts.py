@@ -70,15 +70,16 @@ class ExpectedCounts:
     head: int = 0
     factor: float = 0.0
 
-    def expected_count(self, ranks: Any) -> Floats:
+    def expected_count(self, ranks: Any, outside: float = 1.0) -> Floats:
         """Returns how often each rank is expected in a batch, float64 of the ranks' shape.
 
         Args:
-          ranks: integers of any shape; ranks outside of `[0, size)` have the count 1.0.
+          ranks: integers of any shape.
+          outside: the result for ranks outside of `[0, size)`.
         """
         ranks = np.asarray(ranks)
-        inside = (ranks >= 0) & (ranks < self.size)
-        return np.where(inside, self._look_up(np.where(inside, ranks, 0)), 1.0)
+        safe = np.minimum(np.maximum(ranks, 0), self.size - 1)
+        return np.where(safe == ranks, self._look_up(safe), outside)
 
     def _look_up(self, ranks: Any) -> Any:
         if self.starts is not None:
@@ -89,7 +90,7 @@ class ExpectedCounts:
         t = np.log(shifted) * self.scale - self.origin
         cell = np.maximum(np.floor(t), 0.0)
         f = t - cell
-        v = self.rows[(np.minimum(ranks, self.head) + cell).astype(np.int64)]
+        v = self.rows.take((np.minimum(ranks, self.head) + cell).astype(np.int64), axis=0)
         log = v[..., 0] + f * (v[..., 1] + f * (v[..., 2] + f * v[..., 3]))
         return np.minimum(np.exp(log) / shifted, 1.0)
 

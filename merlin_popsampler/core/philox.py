@@ -7,7 +7,8 @@ References:
   J. K. Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC11, section 4 and table 2.
 """
 
-from typing import Any
+from functools import lru_cache
+from typing import Any, Tuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,34 +24,40 @@ WORD = 2**32 - 1
 MANTISSA = 2**53 - 1
 """Mask of the bits of a number that form its uniform."""
 
-_HALF = np.uint64(32)
-_WORD = np.uint64(WORD)
+_AHEAD = 1 << 14
+"""Random numbers that are computed at once, if a batch takes fewer."""
+
+Words = npt.NDArray[np.uint64]
+_HALF, _LOW = np.array([[32], [WORD]], np.uint64)
+_FIRST, _THIRD = np.array(MULTIPLIERS, np.uint64)[:, None]
+_TURNS = np.arange(ROUNDS) * np.array(INCREMENTS, np.int64)[:, None]
 
 
-def philox_4x32(counters: Any, key: Any) -> npt.NDArray[np.uint64]:
+def philox_4x32(counters: Any, key: Any) -> Tuple[Words, Words, Words, Words]:
     """Computes four pseudorandom 32-bit words for each counter.
 
     Args:
-      counters: integers `[n, 4]`, in [0, 2**32).
+      counters: the four words of the counters, integers in [0, 2**32) of shapes that broadcast.
       key: integers `[2]`, in [0, 2**32).
 
     Returns:
-      uint64 `[n, 4]`, in [0, 2**32).
+      Four arrays, uint64 in [0, 2**32), of the common shape of the counters, at least `[1]`.
 
     Examples:
-      >>> [f"{bits:08x}" for bits in philox_4x32([[0, 0, 0, 0]], [0, 0])[0].tolist()]
+      >>> [f"{word.item():08x}" for word in philox_4x32([0, 0, 0, 0], [0, 0])]
       ['6627e8d5', 'e169c58d', 'bc57ac4c', '9b00dbd8']
     """
-    c0, c1, c2, c3 = np.asarray(counters, np.uint64).T
-    for turn in range(ROUNDS):
-        k0, k1 = (np.uint64((int(k) + turn * w) & WORD) for k, w in zip(key, INCREMENTS))
-        first, third = (c * np.uint64(m) for c, m in zip((c0, c2), MULTIPLIERS))
-        c0, c1 = (third >> _HALF) ^ c1 ^ k0, third & _WORD
-        c2, c3 = (first >> _HALF) ^ c3 ^ k1, first & _WORD
-    return np.stack([c0, c1, c2, c3], axis=1)
+    # Arrays of one element take NumPy half the time of a scalar.
+    c0, c1, c2, c3 = (np.atleast_1d(np.asarray(word, np.uint64)) for word in counters)
+    keys = ((np.asarray(key, np.int64)[:, None] + _TURNS) & WORD).astype(np.uint64)
+    for k0, k1 in zip(*keys[:, :, None]):
+        first, third = c0 * _FIRST, c2 * _THIRD
+        c0, c1 = (third >> _HALF) ^ (c1 & _LOW) ^ k0, third
+        c2, c3 = (first >> _HALF) ^ (c3 & _LOW) ^ k1, first
+    return c0, c1 & _LOW, c2, c3 & _LOW
 
 
-def random_bits(key: int, position: int, num: int) -> Ints:
+def random_bits(key: int, position: Any, num: int) -> Ints:
     """Computes the random 64-bit numbers at a position of a stream.
 
     Block b has the counter (b, position), each of 64 bits with the low half first. It gives two
@@ -58,25 +65,25 @@ def random_bits(key: int, position: int, num: int) -> Ints:
 
     Args:
       key: key of the stream, an integer of 64 bits, signed or unsigned.
-      position: position in the stream, likewise.
-      num: number of random numbers.
+      position: position in the stream, likewise; or several, `[positions, 1]`.
+      num: number of random numbers at each position.
 
     Returns:
-      int64 `[num]`. A shorter result is a prefix of a longer one.
+      int64 `[num]` or `[positions, num]`. A shorter result is a prefix of a longer one.
 
     Examples:
       >>> random_bits(17, 3, 2).tolist() == random_bits(17, 3, 5)[:2].tolist()
       True
+      >>> random_bits(17, np.array([[3], [4]]), 5).shape
+      (2, 5)
     """
-    counters = np.empty(((num + 1) // 2, 4), np.uint64)
-    counters[:, 0] = np.arange(len(counters))
-    counters[:, 1] = 0  # no batch has 2**32 blocks
-    counters[:, 2:] = halves(position)
-    pairs = philox_4x32(counters, halves(key)).reshape(-1, 2)
-    return (pairs[:, 0] | (pairs[:, 1] << _HALF)).view(np.int64)[:num]
+    blocks = np.arange((num + 1) // 2)  # fewer than 2**32
+    c0, c1, c2, c3 = philox_4x32([blocks, 0, *halves(position)], halves(key))
+    pairs = np.stack([c0 | (c1 << _HALF), c2 | (c3 << _HALF)], axis=-1)
+    return pairs.reshape(*pairs.shape[:-2], -1).view(np.int64)[..., :num]
 
 
-def random_uniforms(key: int, position: int, num: int) -> Floats:
+def random_uniforms(key: int, position: Any, num: int) -> Floats:
     """Computes uniforms from the low 53 bits of `random_bits`.
 
     Args:
@@ -85,7 +92,7 @@ def random_uniforms(key: int, position: int, num: int) -> Floats:
       num: as for `random_bits`.
 
     Returns:
-      float64 `[num]` in [0, 1).
+      float64 in [0, 1), of the shape of `random_bits`.
 
     Examples:
       >>> uniforms = random_uniforms(17, 3, 1000)
@@ -96,8 +103,41 @@ def random_uniforms(key: int, position: int, num: int) -> Floats:
     return uniforms
 
 
-def halves(number: int) -> Any:
-    """Splits 64 bits into the low and the high 32 bits.
+def uniforms_ahead(key: int, position: int, num: int) -> Floats:
+    """Returns `random_uniforms`, which it computes for several consecutive positions at once.
+
+    The few numbers of a batch take NumPy hardly longer than none.
+
+    Args:
+      key: as for `random_bits`.
+      position: as for `random_bits`, a single one.
+      num: as for `random_bits`.
+
+    Returns:
+      float64 `[num]` in [0, 1), not to be written to.
+
+    Examples:
+      >>> bool((uniforms_ahead(17, 3, 5) == random_uniforms(17, 3, 5)).all())
+      True
+    """
+    count = _AHEAD // num
+    if count < 2:
+        return random_uniforms(key, position, num)
+    uniforms: Floats = _block(key, position // count, count, num)[position % count]
+    return uniforms
+
+
+@lru_cache(maxsize=16)
+def _block(key: int, block: int, count: int, num: int) -> Floats:
+    """Computes uniforms `[count, num]`; the last blocks take 2 MB in all."""
+    positions = [(block * count + i) % 2**64 for i in range(count)]
+    uniforms = random_uniforms(key, np.array(positions, np.uint64)[:, None], num)
+    uniforms.setflags(write=False)
+    return uniforms
+
+
+def halves(number: Any) -> Any:
+    """Splits 64 bits, a number or an array, into the low and the high 32 bits.
 
     Examples:
       >>> halves(-2)

@@ -14,9 +14,12 @@ import numpy as np
 from .distributions import Distribution
 from .draw_plan import PROPOSALS
 from .draws import Draws
-from .philox import random_uniforms
+from .philox import uniforms_ahead
 from .segments import Floats, Ints
 from .tables import InverseTable
+
+_SLOTS = 4
+"""Slots for each rank of a sequence, so that few ranks share one."""
 
 
 def draw_ranks(draws: Draws, key: int, position: int) -> Ints:
@@ -39,25 +42,30 @@ def draw_ranks(draws: Draws, key: int, position: int) -> Ints:
       [327, 212, 0, 148, 0, 0, 176]
     """
     if draws.by_arrival_times:
-        uniforms = random_uniforms(key, position, draws.distribution.size)
+        uniforms = uniforms_ahead(key, position, draws.distribution.size)
         return earliest_arrivals(draws.distribution, uniforms, draws.num_sampled)
-    ranks = sequence(draws, key, position)
-    return first_distinct(ranks, draws.num_sampled) if draws.distinct else ranks
+    plan, num_sampled = draws.plan, draws.num_sampled
+    if not draws.distinct:
+        return sequence(draws, key, position, num_sampled)
+    ranks = distinct(sequence(draws, key, position, plan.few))
+    if len(ranks) < num_sampled:  # seldom
+        return first_distinct(sequence(draws, key, position, plan.draws), num_sampled)
+    return ranks[:num_sampled]
 
 
-def sequence(draws: Draws, key: int, position: int) -> Ints:
-    """Draws the ranks that are a batch, or whose first distinct ones are: int64 `[plan.length]`.
+def sequence(draws: Draws, key: int, position: int, num: int) -> Ints:
+    """Draws the ranks that are a batch, or whose first distinct ones are.
 
-    Without a head, these are plain draws. With a head, the tail is drawn first, `plan.tail` times.
-    Then each rank of the head has arrived by the time of the last of these draws, or not. A rank
-    that has not arrived is replaced by the first draw, which changes nothing. Arrivals are
-    memoryless, so the draws that follow come from the whole distribution.
+    Without a head, these are `num` plain draws. With a head, the tail is drawn first, `plan.tail`
+    times. Then each rank of the head has arrived by the time of the last of these draws, or not. A
+    rank that has not arrived is replaced by the first draw, which changes nothing. Arrivals are
+    memoryless, so the `num` draws that follow come from the whole distribution.
     """
     table, plan = draws.table, draws.plan
     if not plan.head:
-        return to_ranks(table, random_uniforms(key, position, plan.draws))
-    lengths = [3 * PROPOSALS, plan.tail, plan.head, plan.draws]
-    uniforms = random_uniforms(key, position, sum(lengths))
+        return to_ranks(table, uniforms_ahead(key, position, num))
+    lengths = [3 * PROPOSALS, plan.tail, plan.head, num]
+    uniforms = uniforms_ahead(key, position, sum(lengths))
     for_time, for_tail, for_head, for_rest = np.split(uniforms, np.cumsum(lengths)[:-1])
     tail = to_ranks(table, for_tail, behind=True)
     time = gamma(plan.tail, for_time) / (1.0 - plan.head_mass)
@@ -75,9 +83,26 @@ def earliest_arrivals(distribution: Distribution, uniforms: Floats, num_sampled:
 
 def first_distinct(ranks: Ints, num_sampled: int) -> Ints:
     """Keeps the first distinct ranks, completed by the first ranks of the catalog if too few."""
-    completed = np.concatenate([ranks, np.arange(num_sampled)])
-    first = np.sort(np.unique(completed, return_index=True)[1])
-    return np.asarray(completed[first[:num_sampled]])
+    return distinct(np.append(ranks, np.arange(num_sampled)))[:num_sampled]
+
+
+def distinct(ranks: Ints) -> Ints:
+    """Keeps the first occurrence of each rank, int64, in their order.
+
+    Each rank has a slot of a table. The first rank that falls into a slot takes it, so its later
+    occurrences are known. Other ranks of the slot go to the next round.
+    """
+    is_first = np.zeros(len(ranks), bool)
+    table = np.empty(1 << (_SLOTS * len(ranks)).bit_length(), np.int32)
+    rest, indices = ranks, np.arange(len(ranks))
+    while len(rest):
+        slots = rest & (len(table) - 1)
+        table[slots[::-1]] = indices[::-1]  # of several indices of a slot, the last one remains
+        owners = table[slots]
+        is_first[owners] = True
+        unknown = np.flatnonzero(ranks[owners] != rest)
+        rest, indices = rest[unknown], indices[unknown]
+    return ranks[is_first]
 
 
 def gamma(shape: int, uniforms: Floats) -> float:

@@ -17,7 +17,9 @@ import torch
 
 from merlin_popsampler.core.draw_plan import PROPOSALS
 from merlin_popsampler.core.draws import Draws
+from merlin_popsampler.core.reference_draw import draw_ranks
 
+from .eager import SHORT, is_readable
 from .inverse_cdf import Edges, HeadProbs, InverseCDF
 from .philox import uniforms
 
@@ -39,32 +41,48 @@ def draws_on_device(draws: Draws, edges: Edges) -> torch.nn.Module:
     return (EarliestArrivals if draws.by_arrival_times else FirstDistinct)(draws, edges)
 
 
-class Independent(torch.nn.Module):  # type: ignore[misc]
-    """Draws independent ranks, which may repeat."""
+class _Ranks(torch.nn.Module):  # type: ignore[misc]
+    """Draws a batch by NumPy if that is faster, otherwise by the operations of a subclass."""
 
     def __init__(self, draws: Draws) -> None:
         super().__init__()
-        self.num_sampled = draws.num_sampled
-        self.inverse = InverseCDF(draws.table)
+        self.draws, self.num_sampled = draws, draws.num_sampled
 
     def forward(self, key: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
+        if self.draws.length <= SHORT and is_readable(key):
+            return torch.from_numpy(draw_ranks(self.draws, key.item(), position.item()))
+        return self.on_device(key, position)
+
+    def on_device(self, key: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
+        """Draws a batch by operations of PyTorch, which the device runs."""
+        raise NotImplementedError
+
+
+class Independent(_Ranks):
+    """Draws independent ranks, which may repeat."""
+
+    def __init__(self, draws: Draws) -> None:
+        super().__init__(draws)
+        self.inverse = InverseCDF(draws.table)
+
+    def on_device(self, key: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
         return self.inverse(uniforms(key, position, self.num_sampled))
 
 
-class EarliestArrivals(torch.nn.Module):  # type: ignore[misc]
+class EarliestArrivals(_Ranks):
     """Draws an exponential time of rate p_i for each rank i, and returns the earliest ranks."""
 
     def __init__(self, draws: Draws, edges: Edges) -> None:
-        super().__init__()
-        self.num_sampled, self.size = draws.num_sampled, draws.distribution.size
+        super().__init__(draws)
+        self.size = draws.distribution.size
         self.rates = HeadProbs(draws.distribution.segments, self.size, edges)
 
-    def forward(self, key: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
+    def on_device(self, key: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
         times = -torch.log(1.0 - uniforms(key, position, self.size)) / self.rates(key.device)
         return torch.topk(times, self.num_sampled, largest=False, sorted=True).indices
 
 
-class FirstDistinct(torch.nn.Module):  # type: ignore[misc]
+class FirstDistinct(_Ranks):
     """Draws a sequence of ranks, and returns the first distinct ones.
 
     Without a head, the sequence consists of plain draws. With a head, it has three parts:
@@ -80,12 +98,12 @@ class FirstDistinct(torch.nn.Module):  # type: ignore[misc]
     """
 
     def __init__(self, draws: Draws, edges: Edges) -> None:
-        super().__init__()
-        self.num_sampled, self.plan = draws.num_sampled, draws.plan
+        super().__init__(draws)
+        self.plan = draws.plan
         self.inverse = InverseCDF(draws.table)
         self.rates = HeadProbs(draws.distribution.segments, self.plan.head, edges)
 
-    def forward(self, key: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
+    def on_device(self, key: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
         return first_distinct(self._sequence(key, position), self.num_sampled)
 
     def _sequence(self, key: torch.Tensor, position: torch.Tensor) -> torch.Tensor:

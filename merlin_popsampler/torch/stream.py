@@ -20,6 +20,8 @@ from torch.utils.data import get_worker_info
 from merlin_popsampler.core.stream_keys import own_bits, seed_key, signed, worker_bits
 from merlin_popsampler.errors import PopSamplerError
 
+from .eager import is_readable
+
 
 class Stream(torch.nn.Module):  # type: ignore[misc]
     """Holds the stream of one sampler.
@@ -58,14 +60,17 @@ class Stream(torch.nn.Module):  # type: ignore[misc]
         Returns:
           Two int64 scalars on the stream's device.
         """
+        arguments = self.seed is not None, rank, self._rank_of_maker, 1
+        if is_readable(self.state):  # without the way through PyTorch, which takes longer
+            position, _, key = _take(self.state, self.state, *arguments).unbind()
+            return key, position
         # `vmap` makes a lane of random numbers for each batch, or raises its own error. No number
         # is drawn, so PyTorch's generator is unchanged.
         lanes = torch.rand(0, device=self.state.device)
         take = torch.ops.merlin_popsampler.take
         if _is_exporting():  # an export rejects changes of tensors that are not buffers
             take = torch.ops.merlin_popsampler.take_exported
-        taken = take(self.state, lanes, self.seed is not None, rank, self._rank_of_maker, 1)
-        position, _, key = taken.unbind()
+        position, _, key = take(self.state, lanes, *arguments).unbind()
         return key, position
 
     def get_extra_state(self) -> torch.Tensor:

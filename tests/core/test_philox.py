@@ -7,7 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from merlin_popsampler.core.philox import halves, philox_4x32, random_bits, random_uniforms
+from merlin_popsampler.core.philox import (
+    halves,
+    philox_4x32,
+    random_bits,
+    random_uniforms,
+    uniforms_ahead,
+)
 
 PI = [0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344, 0xA4093822, 0x299F31D0]
 KNOWN = [
@@ -22,15 +28,15 @@ BITS = json.loads((Path(__file__).parents[1] / "golden" / "bits.json").read_text
 
 @pytest.mark.parametrize(("counter_and_key", "expected"), KNOWN)
 def test_the_published_answers(counter_and_key, expected):
-    (found,) = philox_4x32([counter_and_key[:4]], counter_and_key[4:])
-    assert " ".join(f"{word:08x}" for word in found.tolist()) == expected
+    found = philox_4x32(counter_and_key[:4], counter_and_key[4:])
+    assert " ".join(f"{word.item():08x}" for word in found) == expected
 
 
 def test_counters_do_not_meet():
     counters = [answer[0][:4] for answer in KNOWN]
-    together = philox_4x32(counters, PI[4:])
-    alone = [philox_4x32([counter], PI[4:])[0] for counter in counters]
-    assert together.tolist() == np.array(alone).tolist()
+    together = philox_4x32(np.transpose(counters), PI[4:])
+    alone = [philox_4x32(counter, PI[4:]) for counter in counters]
+    assert np.transpose(together).tolist() == np.array(alone)[..., 0].tolist()
 
 
 @pytest.mark.parametrize("case", BITS)
@@ -54,3 +60,18 @@ def test_uniforms_have_the_low_53_bits():
     assert uniforms.dtype == np.float64
     assert [int(u * 2**53) for u in uniforms] == [int(b) % 2**53 for b in bits]
     assert uniforms.min() >= 0 and uniforms.max() < 1
+
+
+@pytest.mark.parametrize("num", [1, 5, 300, 8192, 8193])
+def test_numbers_that_are_computed_ahead(num):
+    """At the ends of a block, and where positions begin anew."""
+    for key in (17, -5):
+        for position in (0, 1, 53, 54, -1, 2**63 - 1, 2**63, 2**64 - 1):
+            found = uniforms_ahead(key, position, num)
+            assert found.tolist() == random_uniforms(key, position, num).tolist()
+
+
+def test_numbers_that_are_computed_ahead_cannot_be_changed():
+    """They are the next reader's as well."""
+    with pytest.raises(ValueError, match="read-only"):
+        uniforms_ahead(17, 3, 5)[0] = 0.0

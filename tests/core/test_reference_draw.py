@@ -2,6 +2,7 @@
 
 import hashlib
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from merlin_popsampler.core.draw_plan import DrawPlan
 from merlin_popsampler.core.draws import Draws, make_draws
 from merlin_popsampler.core.expected_counts import inclusion_probability
 from merlin_popsampler.core.popularity_curve import PopularityCurve
-from merlin_popsampler.core.reference_draw import draw_ranks, first_distinct
+from merlin_popsampler.core.reference_draw import distinct, draw_ranks, first_distinct
 from merlin_popsampler.core.tables import inverse_table
 from tests.support import golden_draws
 from tests.support import statistics_checks as checks
@@ -259,6 +260,28 @@ def test_consecutive_batches_are_independent():
 )
 def test_the_first_distinct_in_order(draws, expected):
     assert first_distinct(np.array(draws), 3).tolist() == expected
+
+
+@pytest.mark.parametrize("step", [1, 2**10, 2**20, 2**40])
+def test_the_distinct_of_ranks_that_share_slots(step, rng):
+    ranks = rng.integers(0, 300, 1000) * step
+    assert distinct(ranks).tolist() == list(dict.fromkeys(ranks.tolist()))
+    assert distinct(ranks[:0]).tolist() == []
+
+
+@pytest.mark.parametrize("head", [0, 3])
+def test_the_shorter_attempt_changes_nothing(head):
+    """A sequence that is too short, one that is seldom long enough, and none."""
+    mass = float(FALLING.probs()[:head].sum())
+    for few in (1, 6, 60):
+        plan = DrawPlan(head, mass, min(head, 1), 60, few)
+        for position in range(40):
+            expected = by_plan(FALLING, 6, replace(plan, few=60))
+            found = by_plan(FALLING, 6, plan)
+            assert (
+                draw_ranks(found, 11, position).tolist()
+                == draw_ranks(expected, 11, position).tolist()
+            )
 
 
 @pytest.mark.parametrize("shape", [1, 4, 9000])
