@@ -1,7 +1,8 @@
 """One batch of draws in NumPy: the algorithm that every framework repeats, rank by rank.
 
-Frameworks compute the same numbers by their own operations, faster and on their devices; tests hold
-them to this module by exact equality. The statistics of the draws are tested here alone.
+Frameworks compute the same numbers by their own operations, on their devices; tests hold them to
+this module by exact equality. PyTorch in eager mode on the CPU draws short batches by this module.
+The statistics of the draws are tested here alone.
 
 References:
   J. Hajek, "Sampling from a Finite Population" (1981), chapter 9: successive sampling.

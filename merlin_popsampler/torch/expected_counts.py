@@ -34,7 +34,7 @@ class ExpectedCountsOnDevice(Constants):
         Returns:
           float32 of the shape of `ranks`.
         """
-        if ranks.numel() <= SHORT and is_readable(ranks):
+        if is_readable(ranks) and ranks.numel() <= SHORT:
             counts = self.table.expected_count(ranks.numpy(), self.outside)
             return torch.from_numpy(counts.astype(np.float32))
         safe = ranks.clamp(0, self.table.size - 1)

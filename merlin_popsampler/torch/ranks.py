@@ -47,9 +47,10 @@ class _Ranks(torch.nn.Module):  # type: ignore[misc]
     def __init__(self, draws: Draws) -> None:
         super().__init__()
         self.draws, self.num_sampled = draws, draws.num_sampled
+        self.is_short = draws.length <= SHORT
 
     def forward(self, key: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
-        if self.draws.length <= SHORT and is_readable(key):
+        if self.is_short and is_readable(key):
             return torch.from_numpy(draw_ranks(self.draws, key.item(), position.item()))
         return self.on_device(key, position)
 
