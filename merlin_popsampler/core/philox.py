@@ -80,7 +80,8 @@ def random_bits(key: int, position: Any, num: int) -> Ints:
     blocks = np.arange((num + 1) // 2)  # fewer than 2**32
     c0, c1, c2, c3 = philox_4x32([blocks, 0, *halves(position)], halves(key))
     pairs = np.stack([c0 | (c1 << _HALF), c2 | (c3 << _HALF)], axis=-1)
-    return pairs.reshape(*pairs.shape[:-2], -1).view(np.int64)[..., :num]
+    bits: Ints = pairs.reshape(*pairs.shape[:-2], -1).view(np.int64)[..., :num]
+    return bits
 
 
 def random_uniforms(key: int, position: Any, num: int) -> Floats:

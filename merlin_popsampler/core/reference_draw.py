@@ -103,7 +103,8 @@ def distinct(ranks: Ints) -> Ints:
         is_first[owners] = True
         unknown = np.flatnonzero(ranks[owners] != rest)
         rest, indices = rest[unknown], indices[unknown]
-    return ranks[is_first]
+    first: Ints = ranks[is_first]
+    return first
 
 
 def gamma(shape: int, uniforms: Floats) -> float:
