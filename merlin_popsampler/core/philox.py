@@ -27,28 +27,28 @@ MANTISSA = 2**53 - 1
 _AHEAD = 1 << 14
 """Random numbers that are computed at once, if a batch takes fewer."""
 
-Words = npt.NDArray[np.uint64]
+UInts = npt.NDArray[np.uint64]
 _HALF, _LOW = np.array([[32], [WORD]], np.uint64)
 _FIRST, _THIRD = np.array(MULTIPLIERS, np.uint64)[:, None]
 _TURNS = np.arange(ROUNDS) * np.array(INCREMENTS, np.int64)[:, None]
 
 
-def philox_4x32(counters: Any, key: Any) -> Tuple[Words, Words, Words, Words]:
+def philox_4x32(counters: Any, key: Any) -> Tuple[UInts, UInts, UInts, UInts]:
     """Computes four pseudorandom 32-bit words for each counter.
 
     Args:
-      counters: the four words of the counters, integers in [0, 2**32) of shapes that broadcast.
+      counters: the four 32-bit words of the counters, integers in [0, 2**32) of shapes that broadcast.
       key: integers `[2]`, in [0, 2**32).
 
     Returns:
       Four arrays, uint64 in [0, 2**32), of the common shape of the counters, at least `[1]`.
 
     Examples:
-      >>> [f"{word.item():08x}" for word in philox_4x32([0, 0, 0, 0], [0, 0])]
+      >>> [f"{bits.item():08x}" for bits in philox_4x32([0, 0, 0, 0], [0, 0])]
       ['6627e8d5', 'e169c58d', 'bc57ac4c', '9b00dbd8']
     """
     # Arrays of one element take NumPy half the time of a scalar.
-    c0, c1, c2, c3 = (np.atleast_1d(np.asarray(word, np.uint64)) for word in counters)
+    c0, c1, c2, c3 = (np.atleast_1d(np.asarray(bits, np.uint64)) for bits in counters)
     keys = ((np.asarray(key, np.int64)[:, None] + _TURNS) & WORD).astype(np.uint64)
     for k0, k1 in zip(*keys[:, :, None]):
         first, third = c0 * _FIRST, c2 * _THIRD
