@@ -37,7 +37,7 @@ def philox_4x32(counters: Any, key: Any) -> Tuple[UInts, UInts, UInts, UInts]:
     """Computes four pseudorandom 32-bit words for each counter.
 
     Args:
-      counters: the four 32-bit words of the counters, integers in [0, 2**32) of shapes that broadcast.
+      counters: four 32-bit words, integers in [0, 2**32) of shapes that broadcast.
       key: integers `[2]`, in [0, 2**32).
 
     Returns:
