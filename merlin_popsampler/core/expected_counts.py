@@ -70,16 +70,15 @@ class ExpectedCounts:
     head: int = 0
     factor: float = 0.0
 
-    def expected_count(self, ranks: Any, outside: float = 1.0) -> Floats:
+    def expected_count(self, ranks: Any) -> Floats:
         """Returns how often each rank is expected in a batch, float64 of the ranks' shape.
 
         Args:
-          ranks: integers of any shape.
-          outside: the result for ranks outside of `[0, size)`.
+          ranks: integers of any shape; ranks outside of `[0, size)` have the count 1.0.
         """
         ranks = np.asarray(ranks)
-        safe = np.minimum(np.maximum(ranks, 0), self.size - 1)
-        return np.where(safe == ranks, self._look_up(safe), outside)
+        inside = (ranks >= 0) & (ranks < self.size)
+        return np.where(inside, self._look_up(np.where(inside, ranks, 0)), 1.0)
 
     def _look_up(self, ranks: Any) -> Any:
         if self.starts is not None:
@@ -90,7 +89,7 @@ class ExpectedCounts:
         t = np.log(shifted) * self.scale - self.origin
         cell = np.maximum(np.floor(t), 0.0)
         f = t - cell
-        v = self.rows.take((np.minimum(ranks, self.head) + cell).astype(np.int64), axis=0)
+        v = self.rows[(np.minimum(ranks, self.head) + cell).astype(np.int64)]
         log = v[..., 0] + f * (v[..., 1] + f * (v[..., 2] + f * v[..., 3]))
         return np.minimum(np.exp(log) / shifted, 1.0)
 

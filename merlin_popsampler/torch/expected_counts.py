@@ -7,7 +7,6 @@ from torch.nn import functional
 from merlin_popsampler.core.expected_counts import ExpectedCounts
 
 from .constants import Constants
-from .eager import SHORT, is_readable
 from .inverse_cdf import Edges
 
 
@@ -34,9 +33,6 @@ class ExpectedCountsOnDevice(Constants):
         Returns:
           float32 of the shape of `ranks`.
         """
-        if is_readable(ranks) and ranks.numel() <= SHORT:
-            counts = self.table.expected_count(ranks.numpy(), self.outside)
-            return torch.from_numpy(counts.astype(np.float32))
         safe = ranks.clamp(0, self.table.size - 1)
         if self.table.starts is not None:
             expected_counts = self._by_segment(safe)
