@@ -16,3 +16,13 @@ def shareable(layer: Any) -> Dict[str, Any]:
     tf.keras.layers.serialize(layer)
     config: Dict[str, Any] = tf.keras.layers.serialize(layer)
     return config
+
+
+def deserialized(config: Dict[str, Any]) -> Any:
+    """Builds a layer from the configuration that `shareable` returned.
+
+    For a `.h5` file, Keras of TensorFlow 2.13 and later writes the class and the registered name of
+    a layer apart, and reads it by the class alone, which it does not find.
+    """
+    name = config.get("registered_name")
+    return tf.keras.layers.deserialize({**config, "class_name": name} if name else config)
