@@ -80,9 +80,14 @@ def fit(
         asked = (held_out.queries, held_out.positives)
         return evaluate(model_scorer(model), *asked, domain, name=name)
 
-    limits = {"epochs": args.epochs, "minutes": args.minutes}
     return model, train_until_no_better(
-        model, losses, measure, learning_rate=args.learning_rate, **limits, name=name
+        model,
+        losses,
+        measure,
+        learning_rate=args.learning_rate,
+        epochs=args.epochs,
+        minutes=args.minutes,
+        name=name,
     )
 
 

@@ -19,6 +19,21 @@ COUNTS = [5, 0, 90, 5, 0, 7, 41, 41, 1, 0, 300, 5, 0]
 BY_RANK = [13, 5, 9, 10, 8, 3, 6, 14, 11]
 """Their ids by decreasing count, ties by id, without those that are gone: by hand."""
 GONE = [4, 7, 12, 15]
+P = np.array([*[0] * MIN_ID, *COUNTS]) / sum(COUNTS)
+"""Probability of each id, by hand."""
+
+
+def check_drawn(drawn: Any, unique: bool) -> None:
+    """Asserts that ids of 1,000 batches of 9 are those of the items, by their probabilities."""
+    counts = np.bincount(drawn, minlength=16)
+    assert counts[[0, 1, 2, *GONE]].sum() == 0
+    if unique:  # as many as there are items, so each is in each batch
+        assert counts[BY_RANK].tolist() == [1000] * 9
+    else:  # 7 deviations: false alarms below 1e-10 for nine ids; by rank alone it would be far off
+        deviation = np.sqrt(9000 * P * (1 - P))
+        assert (np.abs(counts - 9000 * P) <= 7 * deviation).all()
+        ordered = np.array([*[0] * MIN_ID, *sorted(COUNTS)[::-1]]) / sum(COUNTS)
+        assert (np.abs(counts - 9000 * ordered) > 7 * deviation).any()
 
 
 def metadata(path: Any) -> PopularityMetadata:

@@ -8,10 +8,7 @@ tf = pytest.importorskip("tensorflow")
 from merlin_popsampler import IdMap, PopularityBasedSampler, SchemaError
 from merlin_popsampler.core.domain import IdDomain
 from merlin_popsampler.tf import InBatch, Mixture, SampledSoftmax, warm_start
-from tests.support.stable_ids import BY_RANK, COUNTS, GONE, MIN_ID, data_set
-
-P = np.array([*[0] * MIN_ID, *COUNTS]) / sum(COUNTS)
-"""Probability of each id, by hand."""
+from tests.support.stable_ids import BY_RANK, GONE, P, check_drawn, data_set
 
 
 @pytest.fixture
@@ -33,15 +30,7 @@ def test_what_is_gone_is_never_drawn_and_all_else_is(unique, folder):
     sampler = PopularityBasedSampler.from_schema(folder, max_num_samples=9, seed=17, unique=unique)
     draw = tf.function(sampler.sample_ids)
     drawn = np.concatenate([draw().numpy() for _ in range(1000)])
-    counts = np.bincount(drawn, minlength=16)
-    assert counts[[0, 1, 2, *GONE]].sum() == 0
-    if unique:  # as many as there are items, so each is in each batch
-        assert counts[BY_RANK].tolist() == [1000] * 9
-    else:  # 7 deviations: false alarms below 1e-10 for nine ids; by rank alone it would be far off
-        deviation = np.sqrt(9000 * P * (1 - P))
-        assert (np.abs(counts - 9000 * P) <= 7 * deviation).all()
-        ordered = np.array([*[0] * MIN_ID, *sorted(COUNTS)[::-1]]) / sum(COUNTS)
-        assert (np.abs(counts - 9000 * ordered) > 7 * deviation).any()
+    check_drawn(drawn, unique)
 
 
 def test_the_file_is_read_once(folder):

@@ -15,10 +15,7 @@ from merlin_popsampler.torch import (
     SampledSoftmaxLoss,
     warm_start,
 )
-from tests.support.stable_ids import BY_RANK, COUNTS, GONE, MIN_ID, data_set
-
-P = np.array([*[0] * MIN_ID, *COUNTS]) / sum(COUNTS)
-"""Probability of each id, by hand."""
+from tests.support.stable_ids import GONE, P, check_drawn, data_set
 
 
 @pytest.fixture
@@ -39,15 +36,7 @@ def test_counts_are_exact_and_those_that_are_gone_get_no_correction(folder):
 def test_what_is_gone_is_never_drawn_and_all_else_is(unique, folder):
     sampler = PopularityBasedSampler.from_schema(folder, max_num_samples=9, seed=17, unique=unique)
     drawn = torch.cat([sampler.sample_ids() for _ in range(1000)]).numpy()
-    counts = np.bincount(drawn, minlength=16)
-    assert counts[[0, 1, 2, *GONE]].sum() == 0
-    if unique:  # as many as there are items, so each is in each batch
-        assert counts[BY_RANK].tolist() == [1000] * 9
-    else:  # 7 deviations: false alarms below 1e-10 for nine ids; by rank alone it would be far off
-        deviation = np.sqrt(9000 * P * (1 - P))
-        assert (np.abs(counts - 9000 * P) <= 7 * deviation).all()
-        ordered = np.array([*[0] * MIN_ID, *sorted(COUNTS)[::-1]]) / sum(COUNTS)
-        assert (np.abs(counts - 9000 * ordered) > 7 * deviation).any()
+    check_drawn(drawn, unique)
 
 
 def test_the_file_is_read_once(folder):
