@@ -117,6 +117,9 @@ def joined(keys: Sequence[Any], vocabulary: Vocabulary, columns: Sequence[str]) 
             parts = [reader(io.BytesIO(part)) for part in vocabulary.read(artifact.UNIQUE)]
             table = dispatch.concat(parts)[list(columns)].reset_index(drop=True)
             table.columns = names
+            for key, part in zip(names, keys):
+                if str(part.dtype) == "float64":  # which bools are next to nulls
+                    table[key] = table[key].astype("float64")
             table["position"] = dispatch.arange(len(table), like_df=table, dtype="int64")
             cache[name] = table
         table = cache[name]

@@ -179,7 +179,7 @@ def _uncounted(keys: pa.Table, kinds: Kinds, group: KeyGroup) -> Counts:
             values, own = convert(part.to_pandas(), column)
             arrays.append(to_arrow(values, own, column))
         else:  # stored as new keys of that kind are: without objects of Python
-            own = kind
+            own = kind.with_nulls() if part.null_count else kind
             arrays.append(one_chunk(part))
         found.append(own)
     return Counts(arrays, np.zeros(len(keys), np.int64), tuple(found), {})

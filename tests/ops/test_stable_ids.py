@@ -146,16 +146,29 @@ def pairs(frame):
     return list(zip(frame["a"].astype(float).fillna(float("-inf")), frame["b"]))
 
 
-def test_combinations_keep_their_ids(tmp_path):
+COMBINATIONS = {
+    "numbers": ([1, 1, 1, 2, 2, None], [2.0, 2.0, 1.0, None, 3.0, 3.0, 3.0], [1, 4, 4, 3]),
+    "bools": ([True] * 5 + [None], [False, None, None, True, None, None, None], [False] * 4),
+    "bools, later nulls": ([True] * 5 + [False], [None] * 7, [True, None, False, False]),
+    "bools, nulls first": ([None] * 6, [True, True, False, *[None] * 4], [True, True, None, False]),
+    "bools without nulls": ([True] * 6, [False] * 7, [True, False, True, True]),
+}
+
+
+@pytest.mark.parametrize("name", COMBINATIONS)
+@pytest.mark.parametrize("split_out", [1, 2])
+def test_combinations_keep_their_ids(name, split_out, tmp_path):
     frames = [
-        pd.DataFrame({"a": [1, 1, 1, 2, 2, None], "b": list("xxyxyx")}),
-        pd.DataFrame({"a": [2.0, 2.0, 1.0, None, 3.0, 3.0, 3.0], "b": list("yyxxxxx")}),
-        pd.DataFrame({"a": [1, 4, 4, 3], "b": list("xxxx")}),
+        pd.DataFrame({"a": pd.Series(keys, dtype=object), "b": list(others)})
+        for keys, others in zip(COMBINATIONS[name], ("xxyxyx", "yyxxxxx", "xxxx"))
     ]
     base, ids = None, {}
     for number, frame in enumerate(frames):
         encoder = FrequencyCategorify(
-            out_path=str(tmp_path / str(number)), encode_type="combo", base=base
+            out_path=str(tmp_path / str(number)),
+            encode_type="combo",
+            base=base,
+            split_out=split_out,
         )
         base = fitted([["a", "b"]] >> encoder, dataset(frame, 2))
         ids = expected_after(ids, pairs(frame))

@@ -137,10 +137,26 @@ def test_unknown_keys_keep_as_many_ids(old, new, kept, tmp_path):
     assert found == [*range(kept), *[-1] * (2 + old - kept), 2 + new]
 
 
-def test_combinations_are_found_as_a_whole(tmp_path):
+COMBINATIONS = {
+    "numbers": ([1, 1, 1, 2, 2, None], [2.0, 2.0, 1.0, None, None, None, 3.0]),
+    "bools": ([True, True, True, False, False, None], [False, False, True, None, None, None, True]),
+    "bools, later nulls": (
+        [True, True, True, False, False, False],
+        [False, False, True, None, None, None, False],
+    ),
+    "bools, earlier nulls": (
+        [True, True, True, False, False, None],
+        [False, False, True, *[False] * 4],
+    ),
+    "bools, nulls alone": ([None] * 6, [True, False, None, None, None, None, True]),
+}
+
+
+@pytest.mark.parametrize("name", COMBINATIONS)
+def test_combinations_are_found_as_a_whole(name, tmp_path):
     frames = [
-        pd.DataFrame({"a": [1, 1, 1, 2, 2, None], "b": list("xxyxyx")}),
-        pd.DataFrame({"a": [2.0, 2.0, 1.0, None, None, None, 3.0], "b": list("yyxxxxx")}),
+        pd.DataFrame({"a": pd.Series(keys, dtype=object), "b": list(others)})
+        for keys, others in zip(COMBINATIONS[name], ("xxyxyx", "yyxxxxx"))
     ]
     flows = []
     for place, frame in enumerate(frames):
@@ -150,7 +166,8 @@ def test_combinations_are_found_as_a_whole(tmp_path):
     ids = [flow.transform(dataset(frames[0], 1)).compute()["a_b"].tolist() for flow in flows]
     pairs = {a: b for a, b in zip(*ids) if b > 2}
     assert {a: b for a, b in enumerate(found.new_ids.tolist()) if b > 2} == pairs
-    assert len(pairs) == 3
+    rows = [set(zip(*frame.astype(object).fillna("null").values.T)) for frame in frames]
+    assert len(pairs) == len(rows[0] & rows[1]) > 0
 
 
 def test_ids_that_were_put_in_order_afterwards(tmp_path):

@@ -28,7 +28,11 @@ def to_arrow(keys: pd.Series, kind: Optional[KeyType], column: str) -> pa.Array:
     """
     if kind is None:
         return pa.nulls(len(keys))
-    if kind.dtype == "float64":
+    if kind.family == "bool":
+        keys = keys.astype(
+            "boolean"
+        )  # next to nulls they are floats, which a file cannot tell apart
+    elif kind.dtype == "float64":
         keys = keys + 0.0  # one zero for both signs
     wanted = _TYPES.get(kind.family)
     try:
@@ -193,7 +197,7 @@ def counting_buckets(keys: Sequence[pa.Array], num_buckets: int) -> Ints:
     """
     hashed = np.zeros(len(keys[0]), np.uint64)
     for part in keys:
-        series = part.to_pandas()
+        series = (part.cast(pa.float64()) if pa.types.is_boolean(part.type) else part).to_pandas()
         if series.dtype.kind in "biuf":
             series = series.astype(np.float64)
         own = np.array(_hashed(series), np.uint64)
