@@ -251,6 +251,17 @@ def test_combinations_of_every_kind_in_any_company(tmp_path, num_buckets):
     assert as_ids(numbers, vocabulary, PAIR, ("l", "r")) == [ids[row] for row in order[:3]]
 
 
+@pytest.mark.parametrize("split_out", [1, 2])
+def test_bools_next_to_nulls(split_out, tmp_path):
+    known = [(True, "a")] * 4 + [(None, "a")] * 3 + [(False, "b")] * 2 + [(True, None)]
+    vocabulary = vocabulary_of(known, tmp_path, PAIR, split_out=split_out)
+    for rows in (known, [row for row in known if row[0] is not None], [(None, "a"), (None, "b")]):
+        frame = pd.DataFrame({"l": pd.Series([row[0] for row in rows], dtype=object)})
+        frame["r"] = [row[1] for row in rows]
+        ids = {row: 3 + rank for rank, row in enumerate(dict.fromkeys(known))}
+        assert as_ids(frame, vocabulary, PAIR, ("l", "r")) == [ids.get(row, 2) for row in rows]
+
+
 def test_a_part_of_which_only_nulls_are_known(tmp_path):
     vocabulary = vocabulary_of([(1, None), (2, None), (1, None)], tmp_path, PAIR)
     frame = pd.DataFrame({"l": [1, 2, 1], "r": [None, None, "new"]})
