@@ -6,6 +6,7 @@ version of Keras indicates that of TensorFlow, which has distributions of severa
 
 import os
 import sys
+from functools import wraps
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Dict, List
@@ -99,3 +100,30 @@ def serialize_metrics() -> None:
         aggregator.get_config = get_config
 
     after_import("merlin.models.tf.metrics.topk", change)
+
+
+@adapts("merlin-models", "keras", (3,), to=ADAPTATIONS)
+def share_built_in_layers() -> None:
+    """Restores one layer where layers of a `.keras` file share one, such as an `Embedding`.
+
+    tf_keras ignores the mark of a shared layer if the class of that layer is its own. Each layer
+    gets a copy, and the file has no variables for all but one.
+    """
+
+    def change(library: Any) -> None:
+        deserialize = library.deserialize_keras_object
+
+        @wraps(deserialize)
+        def once(config: Any, *args: Any, **kwargs: Any) -> Any:
+            shared = config.get("shared_object_id") if isinstance(config, dict) else None
+            if shared is None:
+                return deserialize(config, *args, **kwargs)
+            restored = library.get_shared_object(shared)
+            if restored is None:
+                restored = deserialize(config, *args, **kwargs)
+                library.record_object_after_deserialization(restored, shared)
+            return restored
+
+        library.deserialize_keras_object = once
+
+    after_import("tf_keras.src.saving.serialization_lib", change)

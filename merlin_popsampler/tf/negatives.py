@@ -23,7 +23,7 @@ from .ids import integers
 from .logits import Candidates
 from .mapped_ids import add_domain, config_of_ids
 from .sampler import PopularityBasedSampler
-from .shared_layers import deserialized, shareable
+from .shared_layers import shareable
 
 Source = Union[PopularityBasedSampler, "InBatch"]
 
@@ -268,7 +268,7 @@ class Mixture(tf.keras.layers.Layer):  # type: ignore[misc]
 
     @classmethod
     def from_config(cls, config: Dict[str, Any]) -> "Mixture":
-        sources = map(deserialized, config["sources"])
+        sources = map(tf.keras.layers.deserialize, config["sources"])
         return cls(**{**config, "sources": list(sources)})
 
 

@@ -18,7 +18,7 @@ from .item_table import item_vectors, look_up, losses_kept
 from .logits import loss_of_sums, row_weights, scale_by_temperature
 from .metrics import NanMean
 from .negatives import as_mixture
-from .shared_layers import deserialized, shareable
+from .shared_layers import shareable
 from .whole_catalog import score_catalog
 
 
@@ -296,10 +296,10 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
     def from_config(cls, config: Dict[str, Any]) -> "SampledSoftmax":
         config = dict(config)
         table = config.pop("item_table")
-        config["negatives"] = deserialized(config["negatives"])
+        config["negatives"] = tf.keras.layers.deserialize(config["negatives"])
         layer = cls(**config)
         if table:
-            layer._adopt(deserialized(table))
+            layer._adopt(tf.keras.layers.deserialize(table))
         return layer
 
 

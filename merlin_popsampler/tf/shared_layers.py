@@ -4,6 +4,8 @@ from typing import Any, Dict
 
 import tensorflow as tf
 
+_KERAS_3 = hasattr(tf.keras, "Variable")
+
 
 def shareable(layer: Any) -> Dict[str, Any]:
     """Returns the configuration of a layer, marked as shared if a model is being saved.
@@ -12,17 +14,16 @@ def shareable(layer: Any) -> Dict[str, Any]:
     well. If that configuration is a part of another layer's, it has been copied before, and stays
     unmarked. It would be loaded as a separate layer, whose variables are not in the file. So this
     function serializes the layer twice.
+
+    For a `.h5` file, Keras 2 of TensorFlow 2.13 and later marks layers in its old format alone.
     """
-    tf.keras.layers.serialize(layer)
-    config: Dict[str, Any] = tf.keras.layers.serialize(layer)
+    config = _serialized_twice(layer)
+    if "shared_object_id" in config or _KERAS_3:
+        return config
+    return _serialized_twice(layer, use_legacy_format=True)
+
+
+def _serialized_twice(layer: Any, **options: Any) -> Dict[str, Any]:
+    tf.keras.layers.serialize(layer, **options)
+    config: Dict[str, Any] = tf.keras.layers.serialize(layer, **options)
     return config
-
-
-def deserialized(config: Dict[str, Any]) -> Any:
-    """Builds a layer from the configuration that `shareable` returned.
-
-    For a `.h5` file, Keras of TensorFlow 2.13 and later writes the class and the registered name of
-    a layer apart, and reads it by the class alone, which it does not find.
-    """
-    name = config.get("registered_name")
-    return tf.keras.layers.deserialize({**config, "class_name": name} if name else config)

@@ -9,6 +9,7 @@ import os
 import sys
 import types
 
+import numpy as np
 import pytest
 
 from merlin_popsampler import PopSamplerError, compat
@@ -35,6 +36,7 @@ KERAS = (
     "find_tracking",
     "find_dlpack",
     "serialize_metrics",
+    "share_built_in_layers",
 )
 
 
@@ -285,3 +287,22 @@ class TestKeras2:
         assert [each.k for each in again.topk_metrics] == [3, 5]
         with pytest.raises(ValueError, match="it is a metric"):  # why it is needed
             tf.keras.layers.serialize(mm.RecallAt(3))
+
+    def test_a_built_in_layer_stays_shared(self, tmp_path):
+        import tensorflow as tf
+
+        @tf.keras.saving.register_keras_serializable("tests")
+        class Twice(tf.keras.layers.Wrapper):
+            def call(self, inputs):
+                return self.layer(self.layer(inputs))
+
+            @classmethod
+            def from_config(cls, config):
+                return cls(tf.keras.layers.deserialize(config.pop("layer")), **config)
+
+        inputs, dense = tf.keras.Input([4]), tf.keras.layers.Dense(4)
+        model = tf.keras.Model(inputs, Twice(dense)(dense(inputs)))
+        model.save(tmp_path / "model.keras")
+        again = tf.keras.models.load_model(tmp_path / "model.keras")
+        assert again.layers[1] is again.layers[2].layer
+        np.testing.assert_array_equal(again(np.eye(4)), model(np.eye(4)))
