@@ -18,7 +18,6 @@ import time
 from pathlib import Path
 from typing import Any, Dict, Optional, Sequence, Tuple
 
-import torch
 import train_torch
 from comparison_report import paired
 from evaluate import Array, gains_of, leave_last_out
@@ -29,7 +28,7 @@ from splits import read_held_out, read_sessions
 from merlin_popsampler import PopSamplerError, read_popularity
 
 
-def trained(model: str, data: Path, flags: Sequence[Any]) -> Tuple[Model, float]:
+def trained(model: str, data: Path, flags: Sequence[Any]) -> Tuple[train_torch.Trained, float]:
     """Trains a model, and returns it with the seconds that this took.
 
     Args:
@@ -41,7 +40,7 @@ def trained(model: str, data: Path, flags: Sequence[Any]) -> Tuple[Model, float]
     sessions = train_torch.read_training(data)
     held_out, popularity = read_held_out(data / "train"), read_popularity(sessions)
     began = time.perf_counter()
-    found, _ = train_torch.fit(model, sessions, held_out, popularity, args)
+    found = train_torch.fit(model, sessions, held_out, popularity, args)
     return found, time.perf_counter() - began
 
 
@@ -61,12 +60,12 @@ def compare(args: argparse.Namespace) -> Dict[str, Any]:
         earlier = made(args.output / f"earlier-{seed}")
         warm = ("--seed", seed, "--output", args.output)
         before, _ = trained(args.model, args.old, [*warm, "--epochs", args.epochs - 1])
-        torch.save(before.state_dict(), earlier / f"{args.model}.pt")
+        before.save(earlier / f"{args.model}.pt")
         runs = [
             trained(args.model, args.data, [*warm, *flags])
             for flags in (("--epochs", 1, "--warm-start", earlier), ("--epochs", args.epochs))
         ]
-        one, other = (hits_of(model, args.data) for model, _ in runs)
+        one, other = (hits_of(found.model, args.data) for found, _ in runs)
         hits.append((one, other))
         seconds.append([taken for _, taken in runs])
     difference, error = paired(hits)

@@ -77,9 +77,9 @@ def train(
 
     stopping = train_until_no_better(
         model,
+        torch.optim.Adam(model.parameters(), options.learning_rate, fused=True),
         timed,
         measure,
-        learning_rate=options.learning_rate,
         epochs=options.epochs,
         minutes=options.minutes,
         name=row,

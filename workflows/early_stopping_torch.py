@@ -36,10 +36,10 @@ def train_epoch(
 
 def train_until_no_better(
     model: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
     losses: Callable[[], Losses],
     measure: Callable[[], Dict[str, float]],
     *,
-    learning_rate: float,
     epochs: int,
     minutes: float,
     name: str = "",
@@ -50,10 +50,10 @@ def train_until_no_better(
     and when it ends.
 
     Args:
-      model: its parameters are trained by Adam.
+      model: its best weights are kept.
+      optimizer: of its parameters; its learning rates are lowered.
       losses: starts an epoch.
       measure: returns the metrics of the current model; `recall@20` decides.
-      learning_rate: initial rate of Adam.
       epochs: most epochs.
       minutes: most minutes; this limit interrupts an epoch.
       name: label of the progress bar.
@@ -61,7 +61,6 @@ def train_until_no_better(
     Returns:
       The measurements.
     """
-    optimizer = torch.optim.Adam(model.parameters(), learning_rate, fused=True)
     stopping, weights = Stopping(), _weights(model)
     stopping.judge(0, measure())
     deadline, steps = time.perf_counter() + 60 * minutes, 0

@@ -59,11 +59,13 @@ from flags import escape_output, local_path, made, seed_number, whole
 from item_table import write_items
 from read_files import ItemKeys, grocery_path, read_interactions, read_items
 from refits import REFIT, check_earlier, write_refit
+from whole_files import written_whole
 
 from merlin_popsampler.errors import PopSamplerError
 
 GROCERY_COLUMNS = ("basket_id", "product_id", "transaction_timestamp")
 GROCERY_FEATURES = ("department", "brand", "product_category")
+SUMMARY = "preprocess.json"
 PARTITIONS = 8
 """Most partitions of each part; sessions are gathered one partition at a time."""
 
@@ -196,7 +198,8 @@ def preprocess(args: argparse.Namespace) -> Dict[str, Any]:
         # Only now, since the data are valid: files of an earlier run would be mixed in.
         for stale in ("train", "valid", "workflow", "vocabulary", "items"):
             shutil.rmtree(args.output / stale, ignore_errors=True)
-        (args.output / REFIT).unlink(missing_ok=True)
+        for stale in (REFIT, SUMMARY):
+            (args.output / stale).unlink(missing_ok=True)
         steps.update()
         workflow, items = build_workflow(args.output / "vocabulary", args.min_count, args.max_len)
         workflow.fit(nvt.Dataset(in_partitions(train)))
@@ -285,7 +288,8 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     except PopSamplerError as error:
         sys.exit(f"preprocess.py: {error}")
     summary["seconds"] = round(time.perf_counter() - start, 1)
-    (args.output / "preprocess.json").write_text(json.dumps(summary, indent=2) + "\n")
+    with written_whole(args.output / SUMMARY) as partial:
+        partial.write_text(json.dumps(summary, indent=2) + "\n")
     for name, value in summary.items():
         print(f"{name:24s}{value:>14,}" if isinstance(value, int) else f"{name:24s}{value:>14.4f}")
 

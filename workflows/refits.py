@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Dict, Iterable
 
 from splits import ITEM
+from whole_files import written_whole
 
 from merlin_popsampler import IdMap, PopSamplerError, id_map
 
@@ -30,7 +31,8 @@ def write_refit(earlier: Path, output: Path) -> Dict[str, int]:
     ids = id_map(earlier / WORKFLOW, output / WORKFLOW, ITEM)
     kept, added, gone = ids.moved
     kept -= min(ids.old.min_id, ids.new.min_id)  # reserved ids
-    (output / REFIT).write_text(json.dumps({"of": str(earlier.resolve())}) + "\n")
+    with written_whole(output / REFIT) as partial:
+        partial.write_text(json.dumps({"of": str(earlier.resolve())}) + "\n")
     return {"kept_items": kept, "new_items": added, "gone_items": gone}
 
 
@@ -72,6 +74,7 @@ def checkpoint(folder: Path, name: str, output: Path) -> Path:
 def said(report: Any) -> str:
     """Describes a warm start in one line for each table."""
     return "\n".join(
-        f"{name}: {rows.kept:,} rows kept, {rows.added:,} added, {rows.gone:,} gone"
+        f"{name}: {rows.kept:,} rows kept, {rows.added:,} added, {rows.gone:,} gone; "
+        f"state of the optimizer: {', '.join(report.slots.get(name, ())) or 'none'}"
         for name, rows in report.tables.items()
     )

@@ -2,7 +2,7 @@
 
 They train through Merlin's torch Loader on the output of preprocess.py, with a sampler that
 configures itself from the schema. Run it in the environment of PyTorch. Writes `results.json` and
-the weights of the models under `--output`.
+the models with their optimizers under `--output`.
 """
 
 import argparse
@@ -11,7 +11,7 @@ import sys
 import time
 import warnings
 from pathlib import Path
-from typing import Any, Dict, Iterator, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, NamedTuple, Optional, Sequence, Tuple
 
 warnings.filterwarnings("ignore")
 
@@ -31,9 +31,30 @@ from models_torch import MODELS, Model, model_scorer, places, popular_items
 from refits import checkpoint, read_id_maps, said
 from splits import ENDED, ITEM, HeldOut, read_held_out, read_sessions
 from stopping import Stopping
+from whole_files import written_whole
 
 from merlin_popsampler import PopSamplerError, PopularityMetadata, read_popularity
 from merlin_popsampler.torch import PopularityBasedSampler, SampledSoftmaxLoss, warm_start
+
+
+class Trained(NamedTuple):
+    """A model after training.
+
+    Attributes:
+      model: with its best weights.
+      optimizer: that trained it.
+      stopping: the measurements.
+    """
+
+    model: Model
+    optimizer: torch.optim.Optimizer
+    stopping: Stopping
+
+    def save(self, path: Path) -> None:
+        """Writes the states of the model and of its optimizer."""
+        state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
+        with written_whole(path) as partial:
+            torch.save(state, partial)
 
 
 def batches(loader: Loader, until: int, min_id: int) -> Iterator[Tuple[torch.Tensor, torch.Tensor]]:
@@ -55,8 +76,8 @@ def fit(
     held_out: HeldOut,
     popularity: PopularityMetadata,
     args: argparse.Namespace,
-) -> Tuple[Model, Stopping]:
-    """Trains a model of `MODELS`, and returns its measurements, too."""
+) -> Trained:
+    """Trains a model of `MODELS`."""
     torch.manual_seed(args.seed)
     np.random.seed(args.seed)  # noqa: NPY002 - the order in which the Loader reads
     domain = popularity.domain
@@ -65,10 +86,18 @@ def fit(
     )
     loss = SampledSoftmaxLoss(sampler)
     model: Model = MODELS[name](popular_items(popularity, args.dim))
+    optimizer = torch.optim.Adam(model.parameters(), args.learning_rate, fused=True)
     if args.warm_start:
-        path = checkpoint(args.warm_start, f"{name}.pt", args.output)
-        maps = dict.fromkeys(model.TABLES, read_id_maps(args.data)[ITEM])
-        print(said(warm_start(model, torch.load(path), maps, new_items="as initialized")))
+        old = torch.load(checkpoint(args.warm_start, f"{name}.pt", args.output))
+        report = warm_start(
+            model,
+            old["model"],
+            dict.fromkeys(model.TABLES, read_id_maps(args.data)[ITEM]),
+            optimizer=optimizer,
+            old_optimizer=old["optimizer"],
+            new_items="as initialized",
+        )
+        print(said(report))
     sessions = held_out.sessions_of(args.batch_size)
     loader = Loader(data, batch_size=sessions, shuffle=True, device="cpu")
 
@@ -80,15 +109,16 @@ def fit(
         asked = (held_out.queries, held_out.positives)
         return evaluate(model_scorer(model), *asked, domain, name=name)
 
-    return model, train_until_no_better(
+    stopping = train_until_no_better(
         model,
+        optimizer,
         losses,
         measure,
-        learning_rate=args.learning_rate,
         epochs=args.epochs,
         minutes=args.minutes,
         name=name,
     )
+    return Trained(model, optimizer, stopping)
 
 
 def read_training(folder: Path) -> Dataset:
@@ -111,14 +141,14 @@ def train(args: argparse.Namespace) -> Dict[str, Dict[str, Any]]:
     scorers: Dict[str, Scorer] = {}
     for name in args.models:
         began = time.perf_counter()
-        model, stopping = fit(name, data, held_out, popularity, args)
-        scorers[name] = scorer = model_scorer(model)
+        trained = fit(name, data, held_out, popularity, args)
+        scorers[name] = scorer = model_scorer(trained.model)
         results[name] = {
             **report(scorer, queries, positives, domain, bands, name=name),
             "seconds": round(time.perf_counter() - began, 1),
-            **stopping.report(),
+            **trained.stopping.report(),
         }
-        torch.save(model.state_dict(), args.output / f"{name}.pt")
+        trained.save(args.output / f"{name}.pt")
     asked = (queries, positives, domain, bands)
     return {**results, **blended_results(results, scorers, args.data / "train", asked)}
 
@@ -139,7 +169,8 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         results = train(args)
     except PopSamplerError as error:
         sys.exit(f"train_torch.py: {error}")
-    (args.output / "results.json").write_text(json.dumps(results, indent=2) + "\n")
+    with written_whole(args.output / "results.json") as partial:
+        partial.write_text(json.dumps(results, indent=2) + "\n")
     print(as_table(results))
 
 

@@ -80,7 +80,6 @@ def warm_start(
     new_items = checked_new_items(new_items)
     moves = _moves(new, old, checked_id_maps(id_maps))
     taken = [move for move in moves if move.source is not None]
-    taken = [move for move in moves if move.source is not None]
     slots = moved_slots(taken, new, optimizer, old_optimizer)
     begin = [new_rows(move, new_items) for move in taken]
 

@@ -1,37 +1,123 @@
-"""Runs the programs of workflows/, each in a process of its own, and kills them in the middle."""
+"""Runs the programs of workflows/ outside of the test's process, and kills them in the middle."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from tests.support.workflow_helpers import bytes_below
 
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = ROOT / "workflows"
 ENV = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(WORKFLOWS)])}
-KILLED = """
-import os, signal, sys
-import {program}
-{program}.{name} = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
-{program}.main(sys.argv[1:])
+RUN = """
+import importlib, json, os, signal, sys, traceback
+
+def run(program, function, arguments):
+    if function:
+        module, _, name = function.rpartition(".")
+        kill = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+        setattr(importlib.import_module(module), name, kill)
+    importlib.import_module(program).main(arguments)
+"""
+SERVE = """
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+for line in sys.stdin:
+    log, *what = json.loads(line)
+    child = os.fork()
+    if not child:
+        for stream in (1, 2):
+            os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
+        try:
+            run(*what)
+            sys.stdout.flush()
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+    print(os.waitpid(child, 0)[1], flush=True)
 """
 
 
-def run(script: str, *arguments: Any) -> str:
-    """Output of a program that ends well."""
-    command = [sys.executable, str(WORKFLOWS / script), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=500, env=ENV)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
+class Programs:
+    """Runs programs in children of one process, which has imported what they need.
 
+    That process computes nothing: a fork of one that has used PyTorch's threads may hang.
 
-def killed(program: str, name: str, *arguments: Any) -> None:
-    """Runs a program that is killed as soon as it calls its function of that name.
-
-    A new process: a fork of one that has used PyTorch's threads may wait for them forever.
+    Args:
+      names: the programs, and modules that they import late.
+      folder: where their output goes.
     """
-    code = KILLED.format(program=program, name=name)
-    command = [sys.executable, "-c", code, *map(str, arguments)]
-    done = subprocess.run(command, env=ENV, capture_output=True, text=True, timeout=300)
-    assert done.returncode == -signal.SIGKILL, done.stderr[-3000:]
+
+    def __init__(self, names: Sequence[str], folder: Path) -> None:
+        self.log = folder / "programs.log"
+        command = [sys.executable, "-W", "ignore", "-c", RUN + SERVE, *names]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        self.server = subprocess.Popen(command, env=ENV, **pipes)
+
+    def close(self) -> None:
+        """Ends the process."""
+        self.server.kill()
+        self.server.communicate()
+
+    def run(self, program: str, *arguments: Any, killed_at: str = "") -> None:
+        """Runs a program, which ends well, or is killed as soon as it calls a function."""
+        asked = [str(self.log), program, killed_at, [*map(str, arguments)]]
+        assert self.server.stdin and self.server.stdout
+        print(json.dumps(asked), file=self.server.stdin, flush=True)
+        status = self.server.stdout.readline().strip()
+        expected = int(signal.SIGKILL) if killed_at else 0
+        assert status == str(expected), (killed_at, self.log.read_text()[-3000:])
+
+    def killed_then_run(
+        self,
+        program: str,
+        kills: Mapping[str, Sequence[str]],
+        *arguments: Any,
+        output: Path,
+        kept: Sequence[Path] = (),
+    ) -> None:
+        """Kills a program at each of some functions, then runs it into the same folder.
+
+        Args:
+          program: its name.
+          kills: by function, what the program has written when it is called, of the names of all.
+          arguments: the flags, but for the output.
+          output: the folder of the results.
+          kept: folders of the steps before, in which no byte may change.
+        """
+        before, arguments = [*map(bytes_below, kept)], (*arguments, "--output", output)
+        made = {name for names in kills.values() for name in names}
+        for function, names in kills.items():
+            self.run(program, *arguments, killed_at=function)
+            assert {name for name in made if (output / name).exists()} == {*names}, function
+            assert [*map(bytes_below, kept)] == before, function
+        self.run(program, *arguments)
+        assert all((output / name).exists() for name in made)
+        assert not list(output.glob("partial-*"))
+        assert [*map(bytes_below, kept)] == before
+
+
+def write_interactions(path: Path) -> None:
+    """Writes sessions of groups of items, of which there are ever more."""
+    rng = np.random.default_rng(17)
+    rows = [
+        (session, f"g{group}-{item}", session)
+        for session in range(600)
+        for group in rng.integers(5 + session // 100, size=1)
+        for item in rng.choice(8, 4, replace=False)
+    ]
+    pd.DataFrame(rows, columns=["basket", "product", "when"]).to_csv(path, index=False)
+
+
+def interactions(path: Path) -> Sequence[Any]:
+    """The flags by which preprocess.py reads them."""
+    columns = ("--user-col", "basket", "--item-col", "product", "--time-col", "when")
+    return ("--data", path, *columns)

@@ -34,8 +34,9 @@ class Trained:
             self.seen.append(self.weight())
             return {"recall@20": next(results)}
 
+        optimizer = torch.optim.Adam(self.model.parameters(), 1e-3)
         self.stopping = early_stopping_torch.train_until_no_better(
-            self.model, losses, measure, learning_rate=1e-3, epochs=epochs, minutes=minutes
+            self.model, optimizer, losses, measure, epochs=epochs, minutes=minutes
         )
         self.curve = [row["recall@20"] for row in self.stopping.curve]
         self.epochs = [row["epoch"] for row in self.stopping.curve]

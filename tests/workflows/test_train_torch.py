@@ -106,5 +106,6 @@ def test_models_learn_and_beat_popularity(preprocessed, tmp_path, capsys):
     for name in ("retrieval", "session"):
         assert results[name]["recall@20"] > 2 * results["popularity"]["recall@20"]
         assert results[name]["curve"][0]["epoch"] == 0
-        assert torch.load(tmp_path / f"{name}.pt", weights_only=True)["items.weight"].ndim == 2
+        state = torch.load(tmp_path / f"{name}.pt", weights_only=True)
+        assert state["model"]["items.weight"].ndim == 2
     assert "times popularity" in capsys.readouterr().out

@@ -1,0 +1,62 @@
+"""Files and folders that are written whole, or not at all."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "workflows"))
+
+from whole_files import written_whole
+
+
+class Killed(BaseException):
+    """Ends a program in the middle of a write; nothing catches it."""
+
+
+def write(path, text, folder):
+    if folder:
+        path.mkdir()
+        (path / text).write_text(text)
+    else:
+        path.write_text(text)
+
+
+def read(path, folder):
+    return [each.name for each in path.iterdir()] if folder else path.read_text()
+
+
+@pytest.mark.parametrize("folder", [False, True])
+@pytest.mark.parametrize("earlier", [False, True])
+def test_a_write_that_dies_leaves_what_was_there(folder, earlier, tmp_path):
+    path = tmp_path / "model"
+    if earlier:
+        write(path, "old", folder)
+    for _ in range(2):
+        with pytest.raises(Killed), written_whole(path) as partial:
+            write(partial, "half", folder)
+            raise Killed
+        assert path.exists() == earlier
+        assert not earlier or read(path, folder) == (["old"] if folder else "old")
+    with written_whole(path) as partial:
+        write(partial, "new", folder)
+    assert read(path, folder) == (["new"] if folder else "new")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_is_never_there_in_part(tmp_path, monkeypatch):
+    """Removing the old one takes many steps: it has another name by then."""
+    path = tmp_path / "model"
+    write(path, "old", True)
+
+    def dies(*_):
+        raise Killed
+
+    monkeypatch.setattr(Path, "replace", dies)
+    with pytest.raises(Killed), written_whole(path) as partial:
+        write(partial, "new", True)
+    assert not path.exists()
+    monkeypatch.undo()
+    with written_whole(path) as partial:
+        write(partial, "new", True)
+    assert list(tmp_path.iterdir()) == [path]

@@ -1,0 +1,33 @@
+"""Writes files and folders so that a program that dies leaves them whole or not at all."""
+
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Iterator
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Yields where to write a file or folder, and then gives it its name.
+
+    Until then, what had that name before stays. What a program leaves that dies is removed by the
+    next one that writes `path`.
+
+    Args:
+      path: the file or folder.
+    """
+    partial, replaced = (path.with_name(f"{prefix}-{path.name}") for prefix in ("partial", "old"))
+    for stale in (partial, replaced):
+        _remove(stale)
+    yield partial
+    if path.is_dir():  # which no file system replaces in one step
+        path.rename(replaced)
+    partial.replace(path)
+    _remove(replaced)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
