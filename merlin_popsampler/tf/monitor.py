@@ -38,7 +38,8 @@ class SamplingMonitor(tf.keras.callbacks.Callback):  # type: ignore[misc]
         epoch on.
       held_out: None, or a function without arguments that returns arguments of the layer for a
         held-out batch: queries, true ids and, if they are used, item table and excluded ids.
-      writer: None, or a `tf.summary` writer for the numbers of single steps.
+      writer: None, or a `tf.summary` writer for the numbers of single steps. It needs the package
+        tensorboard, which TensorFlow 2.21 does not install.
       share_drawn: whether to note which items were candidates: one byte for each item.
 
     Raises:

@@ -115,15 +115,11 @@ class Seen(tf.keras.callbacks.Callback):
         self.logs.append(dict(logs))
 
 
-def test_fit_shows_the_numbers(tmp_path):
+def test_fit_shows_the_numbers():
     """In History and to later callbacks, without a change of what is trained."""
     model, layer = model_of(sampler())
     query = np.random.default_rng(3).normal(size=[6, 4]).astype("float32")
-    writer = tf.summary.create_file_writer(str(tmp_path))
-    monitor, seen = (
-        SamplingMonitor(layer, every=4, held_out=lambda: (query, IDS), writer=writer),
-        Seen(),
-    )
+    monitor, seen = SamplingMonitor(layer, every=4, held_out=lambda: (query, IDS)), Seen()
     history = fit(model, epochs=2, callbacks=[monitor, seen])
     everything = {*names.STEP_NUMBERS, names.SHARE_DRAWN, names.FULL_LOSS, names.SAMPLED_LOSS}
     assert everything <= set(history)
@@ -132,9 +128,20 @@ def test_fit_shows_the_numbers(tmp_path):
     assert monitor.steps == 12
     assert 0 < history[names.SHARE_DRAWN][0] <= history[names.SHARE_DRAWN][1] <= 1
     assert np.all(np.array(history[names.ROWS_WITHOUT_ITEM]) == 0)
-    assert list(tmp_path.glob("events*"))
     plain, _ = model_of(sampler())
     assert fit(plain, epochs=2)["loss"] == pytest.approx(history["loss"], rel=1e-6)
+
+
+def test_it_writes_to_tensorboard(tmp_path):
+    pytest.importorskip("tensorboard")  # TensorFlow 2.21 does not install it
+    model, layer = model_of(sampler())
+    writer = tf.summary.create_file_writer(str(tmp_path))
+    fit(model, callbacks=[SamplingMonitor(layer, every=4, writer=writer)])
+    writer.close()
+    (path,) = map(str, tmp_path.glob("events*"))
+    events = tf.compat.v1.train.summary_iterator(path)
+    written = [(value.tag, event.step) for event in events for value in event.summary.value]
+    assert [step for name, step in written if name == names.ROWS_WITHOUT_ITEM] == [1, 5]
 
 
 def test_short_epochs_have_their_numbers():

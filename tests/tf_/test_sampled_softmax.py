@@ -457,8 +457,10 @@ def trained(strategy, gather, samples):
 def weights_of(model, name):
     return [w.numpy() for w in model.weights if name in getattr(w, "path", w.name)]
 
+# One strategy: TensorFlow 2.21 aborts a second one, whose collective operations have the keys of
+# the first, with other shapes.
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 for samples in (False, True):
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     expected = trained(one_device, True, samples)
     assert len(expected) == 2
     for one, other in zip(trained(strategy, True, samples), expected):
