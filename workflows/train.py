@@ -47,6 +47,7 @@ from refits import checkpoint, read_id_maps, said
 from sessions import Examples
 from splits import ENDED, ITEM, HeldOut, read_held_out, read_sessions
 from stopping import METRIC
+from whole_files import written_whole
 
 from merlin_popsampler import (
     PopSamplerError,
@@ -112,12 +113,23 @@ def fit(
 
 def _warm_start(name: str, model: Any, loader: Any, item_schema: Any, args: Any) -> None:
     """Gives a new model what the earlier one of that name has learned."""
-    old = mm.Model.load(str(checkpoint(args.warm_start, name, args.output)))
+    path = checkpoint(args.warm_start, name, args.output)
+    old = mm.Model.load(str(path))
+    # Reads the slots of the optimizer, without which Keras loads a legacy one.
+    old.load_weights(str(path / "variables" / "variables"))
     columns = [column for column in item_schema or () if column.name != ITEM]
     encoded = [column.name for column in columns if column.properties.get("cat_path")]
     maps = read_id_maps(args.data, encoded)
     model(next(iter(loader))[0])  # makes its weights
-    print(said(warm_start(model, old, maps, new_items="as initialized")))
+    report = warm_start(
+        model,
+        old,
+        maps,
+        optimizer=model.optimizer,
+        old_optimizer=old.optimizer,
+        new_items="as initialized",
+    )
+    print(said(report))
 
 
 def read_training(folder: Path) -> Dataset:
@@ -157,7 +169,8 @@ def train(args: argparse.Namespace) -> Dict[str, Dict[str, Any]]:
             "seconds": round(time.perf_counter() - began, 1),
             **fitting.stopping.report(),
         }
-        model.save(str(args.output / name))
+        with written_whole(args.output / name) as partial:
+            model.save(str(partial))
     asked = (queries, positives, domain, bands)
     return {**results, **blended_results(results, scorers, args.data / "train", asked)}
 
@@ -205,8 +218,10 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         results = train(args)
     except PopSamplerError as error:
         sys.exit(f"train.py: {error}")
-    (args.output / "results.json").write_text(json.dumps(results, indent=2) + "\n")
-    drawn(results).savefig(args.output / "training_curve.png", dpi=130)
+    with written_whole(args.output / "training_curve.png") as partial:
+        drawn(results).savefig(partial, dpi=130)
+    with written_whole(args.output / "results.json") as partial:
+        partial.write_text(json.dumps(results, indent=2) + "\n")
     print(as_table(results))
 
 
