@@ -9,6 +9,7 @@ export PYTHON
 # Much here starts many processes, and each would compile anew whatever it imports.
 unexport PYTHONDONTWRITEBYTECODE
 OUT ?= out
+NOTEBOOK ?= quickstart
 ARGS ?=
 export VENV ?= .venv
 
@@ -69,9 +70,9 @@ refit-demo: venv ## fit on two thirds of the demo, train, refit on all, warm sta
 compare-refits: venv-torch ## a warm start against training from scratch, after refit-demo
 	.venv-torch/bin/python workflows/compare_refits.py --old $(OUT)/refit/old --data $(OUT)/refit/new --output $(OUT)/refit/compare $(ARGS)
 
-notebook: venv ## execute examples/quickstart.ipynb anew, into out/; a cell that fails fails it
+notebook: venv ## execute examples/quickstart.ipynb anew, into out/; NOTEBOOK=refits for the other one
 	@mkdir -p $(OUT)
-	JUPYTER_PREFER_ENV_PATH=1 .venv/bin/jupyter execute --output=$(abspath $(OUT))/quickstart.ipynb $(ARGS) examples/quickstart.ipynb
+	JUPYTER_PREFER_ENV_PATH=1 .venv/bin/jupyter execute --output=$(abspath $(OUT))/$(NOTEBOOK).ipynb $(ARGS) examples/$(NOTEBOOK).ipynb
 
 test: venv ## every test, with Merlin Models
 	POPSAMPLER_REQUIRE="$(NEEDED_merlin)" .venv/bin/python $(PYTEST) $(ARGS)

@@ -20,11 +20,12 @@ RUN = """
 import importlib, json, os, signal, sys, traceback
 
 def run(program, function, arguments):
+    program = importlib.import_module(program)  # first: it prepares what it imports
     if function:
         module, _, name = function.rpartition(".")
         kill = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
         setattr(importlib.import_module(module), name, kill)
-    importlib.import_module(program).main(arguments)
+    program.main(arguments)
 """
 SERVE = """
 for name in sys.argv[1:]:
@@ -103,6 +104,23 @@ class Programs:
         assert all((output / name).exists() for name in made)
         assert not list(output.glob("partial-*"))
         assert [*map(bytes_below, kept)] == before
+
+
+def killed(program: str, function: str, *arguments: Any) -> None:
+    """Runs a program in a new process, which is killed as soon as it calls a function.
+
+    For TensorFlow, which a fork may hang.
+
+    Args:
+      program: its name.
+      function: such as `train.fit`.
+      arguments: its flags.
+    """
+    code = RUN + "run(*json.loads(sys.argv[1]))"
+    what = json.dumps([program, function, [*map(str, arguments)]])
+    command = [sys.executable, "-W", "ignore", "-c", code, what]
+    done = subprocess.run(command, env=ENV, capture_output=True, text=True, timeout=500)
+    assert done.returncode == -signal.SIGKILL, (function, done.stderr[-3000:])
 
 
 def write_interactions(path: Path) -> None:

@@ -1,0 +1,40 @@
+"""The notebook of refits runs, and what it keeps is what its cells print."""
+
+import re
+
+import pytest
+
+from tests.support.notebooks import code_cells, executed, kept, texts
+from tests.support.same_output import difference
+
+NAME = "refits.ipynb"
+
+
+def recalls(cells):
+    """Recall of the four models, in the order of the table."""
+    (said,) = [text for text in texts(cells) if text.strip().startswith("recall@20")]
+    return [float(number) for number in re.findall(r" (0\.\d+)$", said, re.MULTILINE)]
+
+
+def check(found):
+    """One epoch after a warm start gives what takes many from scratch."""
+    warm, one_more, scratch, long = found
+    assert 0.5 < warm < one_more
+    assert scratch + 0.05 < one_more
+    assert one_more > 0.98 * long
+
+
+@pytest.mark.merlin_models
+def test_a_warm_start_keeps_what_was_learned(tmp_path, monkeypatch):
+    cells, before = code_cells(executed(NAME, tmp_path, monkeypatch)), code_cells(kept(NAME))
+    check(recalls(cells))
+    assert recalls(before) == pytest.approx(recalls(cells), rel=0.1)
+    found, held = (
+        [text for text in texts(some) if "recall@20" not in text] for some in (cells, before)
+    )
+    assert len(found) == len(held)
+    assert [d for d in map(difference, found, held) if d] == []
+
+
+def test_the_kept_recalls_show_it():
+    check(recalls(code_cells(kept(NAME))))
