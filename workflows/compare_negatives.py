@@ -21,7 +21,7 @@ import json
 import re
 import sys
 import warnings
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Dict, Iterator, NamedTuple, Optional, Sequence
@@ -140,28 +140,37 @@ def memory_mb(field: str) -> int:
     raise LookupError(field)
 
 
-def write_run(run: Run, args: argparse.Namespace) -> None:
-    """Makes a run in a new process and writes its file, whole or not at all."""
+def write_run(run: Run, args: argparse.Namespace) -> str:
+    """Makes a run in a new process, writes its file, whole or not at all, and returns its name."""
     file = run.file(args.output)
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         found = pool.submit(make, run, args).result()
     partial = file.with_suffix(".partial")
     partial.write_text(json.dumps(found) + "\n")
     partial.replace(file)
+    return run.name
 
 
 def compare(args: argparse.Namespace) -> None:
     """Makes the runs that have no file yet, and writes the report after each."""
     made(args.output / "runs")
     asked = list(runs_of(args))
+    todo = []
     for run in asked:
         if run.file(args.output).exists():
             check_settings(run, args)
-    for number, run in enumerate(asked, 1):
-        if not run.file(args.output).exists():
-            print(f"run {number} of {len(asked)}: {run.name}", flush=True)
-            write_run(run, args)
-            report(asked, args.output)
+        else:
+            todo.append(run)
+    with ThreadPoolExecutor(args.jobs) as jobs:
+        making = [jobs.submit(write_run, run, args) for run in todo]
+        try:
+            for number, run in enumerate(as_completed(making), 1):
+                print(f"made {number} of {len(todo)}: {run.result()}", flush=True)
+                report(asked, args.output)
+        except BaseException:
+            for run in making:
+                run.cancel()
+            raise
     print(report(asked, args.output))
 
 
@@ -182,6 +191,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     add("--num-sampled", type=whole(2), nargs="+", default=[256], help="of a batch %(default)s")
     add("--seeds", type=whole(1), default=3, help="number of seeds [%(default)s]")
     add("--epochs", type=whole(1), default=1000, help="most epochs of a run [%(default)s]")
+    add("--jobs", type=whole(1), default=1, help="runs at the same time [%(default)s]")
     return parser.parse_args(argv)
 
 

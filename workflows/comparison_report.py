@@ -172,9 +172,6 @@ def picture(result: Dict[str, Any]) -> Any:
     axes = figure.subplots(len(result), len(bands), squeeze=False, sharey="row")
     for line, (name, data) in zip(axes, result.items()):
         rows = data["rows"][::-1]
-        names = [
-            f"{row['row']}, {row['samples']}" if row["samples"] else row["row"] for row in rows
-        ]
         for axis, band in zip(line, bands):
             column = f"recall@10{band}"
             for place, row in enumerate(rows):
@@ -188,9 +185,14 @@ def picture(result: Dict[str, Any]) -> Any:
             axis.set_title(f"{name}: R@10{band or ', all'}", fontsize=9)
             axis.grid(alpha=0.25)
             axis.spines[["top", "right"]].set_visible(False)
-        line[0].set_yticks(range(len(rows)), names, fontsize=8)
+        line[0].set_yticks(range(len(rows)), [named(row) for row in rows], fontsize=8)
     figure.tight_layout()
     return figure
+
+
+def named(row: Dict[str, Any]) -> str:
+    """Returns the name of a row, with its number of samples if it has one."""
+    return f"{row['row']}, {row['samples']}" if row["samples"] else str(row["row"])
 
 
 def _color(row: Dict[str, Any]) -> str:

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ torch = pytest.importorskip("torch")
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "workflows"))
 
+import compare_negatives
 import comparison_report
 import negative_rows
 from baselines import nearest_items
@@ -224,6 +226,7 @@ def test_an_interrupted_comparison_goes_on(tmp_path):
     command = [sys.executable, str(ROOT / "workflows" / "compare_negatives.py"), "--data"]
     command += [str(tmp_path / "toy.txt"), "--output", str(tmp_path / "out"), "--num-sampled", "5"]
     command += ["--rows", "full softmax", "measured, corrected", "--epochs", "1", "--seeds", "1"]
+    command += ["--jobs", "2"]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     made = tmp_path / "out" / "runs"
     made.mkdir(parents=True)
@@ -233,7 +236,7 @@ def test_an_interrupted_comparison_goes_on(tmp_path):
     found = subprocess.run(command, env=env, check=True, capture_output=True, text=True)
     assert json.loads((made / "toy-popularity.json").read_text()) == kept
     assert "popularity" not in found.stdout.split("###")[0]
-    assert found.stdout.count("run ") == 3 and "Not run yet" not in found.stdout
+    assert found.stdout.count("made ") == 3 and "Not run yet" not in found.stdout
     result = json.loads((tmp_path / "out" / "compare_negatives.json").read_text())["toy"]
     assert [row["row"] for row in result["rows"]] == [
         "popularity",
@@ -251,3 +254,20 @@ def test_an_interrupted_comparison_goes_on(tmp_path):
     names = ["popularity", "item kNN", "full softmax"]
     text = comparison_report.write_report(tmp_path / "out", names, ["toy: measured"])
     assert text.endswith("Not run yet:\n\n- toy: measured")
+
+
+def test_a_run_that_fails_stops_the_comparison(monkeypatch, tmp_path):
+    begun = []
+
+    def write_run(run, args):
+        begun.append(run)
+        time.sleep(0.1)
+        raise RuntimeError("no memory")
+
+    monkeypatch.setattr(compare_negatives, "write_run", write_run)
+    args = compare_negatives.parse_args(
+        ["--data", "d.txt", "--output", str(tmp_path), "--seeds", "20", "--jobs", "2"]
+    )
+    with pytest.raises(RuntimeError, match="no memory"):
+        compare_negatives.compare(args)
+    assert 2 <= len(begun) <= 4  # of 122

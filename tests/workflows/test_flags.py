@@ -73,7 +73,13 @@ NONSENSE = {
         "--seed": str(2**32),
     },
     "compare_stopping": {"--epochs": "-3", "--seeds": "1", "--learning-rate": "nan"},
-    "compare_negatives": {"--num-sampled": "1", "--seeds": "0", "--threads": "0", "--seed": "-1"},
+    "compare_negatives": {
+        "--num-sampled": "1",
+        "--seeds": "0",
+        "--jobs": "0",
+        "--threads": "0",
+        "--seed": "-1",
+    },
     "compare_distributions": {
         "--num-sampled": "2001",
         **dict.fromkeys(("--seeds", "--steps", "--demo-seeds", "--epochs"), "0"),
