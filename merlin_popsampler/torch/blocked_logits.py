@@ -17,13 +17,19 @@ from .logits import (
     scale_by_temperature,
 )
 
-BLOCK_BYTES = 2**24
-"""Size of one block of logits, 16 MB; a few of that size live at a time."""
+LARGE_BYTES = 2**24
+"""Size of a matrix of logits from which on it is computed in blocks, 16 MB."""
+
+BLOCK_BYTES = 2**23
+"""Size of one block of logits, 8 MB; a few of that size live at a time.
+
+The memory of a step is least at this size. Allocations of smaller blocks fragment the heap.
+"""
 
 
 def is_large(rows: int, num_sampled: int) -> bool:
-    """Whether a matrix of logits is larger than a block."""
-    return 4 * rows * num_sampled > BLOCK_BYTES
+    """Whether a matrix of logits is computed in blocks."""
+    return 4 * rows * num_sampled > LARGE_BYTES
 
 
 def blocked_logits(

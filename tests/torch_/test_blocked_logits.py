@@ -43,13 +43,19 @@ def by_vmap(loss):
     return lanes
 
 
+def in_blocks(monkeypatch, size):
+    """Computes matrices in blocks of `size` bytes, if they are larger."""
+    monkeypatch.setattr(blocked_logits, "LARGE_BYTES", size)
+    monkeypatch.setattr(blocked_logits, "BLOCK_BYTES", size)
+
+
 @pytest.mark.parametrize("width", [1, 3, 7])
 @pytest.mark.parametrize("hard", [None, EXCLUDED + 1], ids=["", "hard"])
 @pytest.mark.parametrize("excluded", [None, EXCLUDED], ids=["", "excluded"])
 def test_blocks_give_the_numbers_of_the_whole_matrix(monkeypatch, excluded, hard, width):
     arguments = {"excluded_ids": excluded, "hard_negative_ids": hard}
     expected = step(plain, *numbers(), **arguments)
-    monkeypatch.setattr(blocked_logits, "BLOCK_BYTES", 4 * 7 * width)
+    in_blocks(monkeypatch, 4 * 7 * width)
     found = step(plain, *numbers(), **arguments)
     torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
 
@@ -57,7 +63,7 @@ def test_blocks_give_the_numbers_of_the_whole_matrix(monkeypatch, excluded, hard
 @pytest.mark.parametrize("way", [compiled, by_vmap])
 def test_every_way_of_running(monkeypatch, way):
     expected = step(plain, *numbers(), excluded_ids=EXCLUDED)
-    monkeypatch.setattr(blocked_logits, "BLOCK_BYTES", 4 * 7 * 3)
+    in_blocks(monkeypatch, 4 * 7 * 3)
     found = step(way, *numbers(), excluded_ids=EXCLUDED)
     torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
 
@@ -65,7 +71,7 @@ def test_every_way_of_running(monkeypatch, way):
 def test_second_derivatives(monkeypatch):
     found = []
     for block in (2**24, 4 * 7 * 3):
-        monkeypatch.setattr(blocked_logits, "BLOCK_BYTES", block)
+        in_blocks(monkeypatch, block)
         query, ids, table = numbers()
         query.requires_grad_(), table.requires_grad_()
         inputs = query, table
@@ -78,7 +84,7 @@ def test_second_derivatives(monkeypatch):
 def test_no_block_is_larger_than_it_may_be(monkeypatch):
     """The matrix of logits, and what masks it, is never made whole."""
     sizes = []
-    monkeypatch.setattr(blocked_logits, "BLOCK_BYTES", 4 * 7 * 3)
+    in_blocks(monkeypatch, 4 * 7 * 3)
     whole = blocked_logits.accidental_hits
     monkeypatch.setattr(
         blocked_logits,

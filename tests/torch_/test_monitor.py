@@ -69,6 +69,7 @@ def by_hand(mixture, query, table, excluded, temperature, correct, strength):
 @pytest.mark.parametrize("sources", SOURCES)
 def test_the_numbers_of_a_step(monkeypatch, sources, correct, blocks):
     if blocks:
+        monkeypatch.setattr(blocked_logits, "LARGE_BYTES", 0)
         monkeypatch.setattr(blocked_logits, "BLOCK_BYTES", 4 * 6 * 3)
     query, ids, table = numbers()
     settings = {"correct_positive": correct, "logq_strength": 0.7}
