@@ -164,12 +164,12 @@ def compare(args: argparse.Namespace) -> None:
     with ThreadPoolExecutor(args.jobs) as jobs:
         making = [jobs.submit(write_run, run, args) for run in todo]
         try:
-            for number, run in enumerate(as_completed(making), 1):
-                print(f"made {number} of {len(todo)}: {run.result()}", flush=True)
+            for number, job in enumerate(as_completed(making), 1):
+                print(f"made {number} of {len(todo)}: {job.result()}", flush=True)
                 report(asked, args.output)
         except BaseException:
-            for run in making:
-                run.cancel()
+            for job in making:
+                job.cancel()
             raise
     print(report(asked, args.output))
 

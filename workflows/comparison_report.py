@@ -198,4 +198,6 @@ def named(row: Dict[str, Any]) -> str:
 def _color(row: Dict[str, Any]) -> str:
     if row["row"] == REFERENCE:
         return "black"
+    if not row["seeds"]:
+        return "grey"
     return "#d95f02" if row["row"].endswith(UNCORRECTED) else "#1b9e77"
