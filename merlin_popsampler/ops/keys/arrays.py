@@ -29,9 +29,8 @@ def to_arrow(keys: pd.Series, kind: Optional[KeyType], column: str) -> pa.Array:
     if kind is None:
         return pa.nulls(len(keys))
     if kind.family == "bool":
-        keys = keys.astype(
-            "boolean"
-        )  # next to nulls they are floats, which a file cannot tell apart
+        # Next to nulls they are floats, which a file cannot tell apart.
+        keys = keys.astype("boolean")
     elif kind.dtype == "float64":
         keys = keys + 0.0  # one zero for both signs
     wanted = _TYPES.get(kind.family)
