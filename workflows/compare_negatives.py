@@ -145,6 +145,7 @@ def write_run(run: Run, args: argparse.Namespace) -> str:
     file = run.file(args.output)
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         found = pool.submit(make, run, args).result()
+    # Not a JSON file meanwhile: another job's report reads all of those.
     partial = file.with_suffix(".partial")
     partial.write_text(json.dumps(found) + "\n")
     partial.replace(file)

@@ -32,7 +32,6 @@ Writes under `--output`:
 """
 
 import argparse
-import json
 import os
 import shutil
 import sys
@@ -59,7 +58,7 @@ from flags import escape_output, local_path, made, seed_number, whole
 from item_table import write_items
 from read_files import ItemKeys, grocery_path, read_interactions, read_items
 from refits import REFIT, check_earlier, write_refit
-from whole_files import written_whole
+from whole_files import write_json
 
 from merlin_popsampler.errors import PopSamplerError
 
@@ -288,8 +287,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     except PopSamplerError as error:
         sys.exit(f"preprocess.py: {error}")
     summary["seconds"] = round(time.perf_counter() - start, 1)
-    with written_whole(args.output / SUMMARY) as partial:
-        partial.write_text(json.dumps(summary, indent=2) + "\n")
+    write_json(args.output / SUMMARY, summary)
     for name, value in summary.items():
         print(f"{name:24s}{value:>14,}" if isinstance(value, int) else f"{name:24s}{value:>14.4f}")
 

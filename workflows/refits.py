@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Dict, Iterable
 
 from splits import ITEM
-from whole_files import written_whole
+from whole_files import write_json
 
 from merlin_popsampler import IdMap, PopSamplerError, id_map
 
@@ -31,8 +31,7 @@ def write_refit(earlier: Path, output: Path) -> Dict[str, int]:
     ids = id_map(earlier / WORKFLOW, output / WORKFLOW, ITEM)
     kept, added, gone = ids.moved
     kept -= min(ids.old.min_id, ids.new.min_id)  # reserved ids
-    with written_whole(output / REFIT) as partial:
-        partial.write_text(json.dumps({"of": str(earlier.resolve())}) + "\n")
+    write_json(output / REFIT, {"of": str(earlier.resolve())})
     return {"kept_items": kept, "new_items": added, "gone_items": gone}
 
 

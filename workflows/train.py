@@ -16,7 +16,6 @@ trained models under `--output`.
 """
 
 import argparse
-import json
 import logging
 import os
 import sys
@@ -47,7 +46,7 @@ from refits import checkpoint, read_id_maps, said
 from sessions import Examples
 from splits import ENDED, ITEM, HeldOut, read_held_out, read_sessions
 from stopping import METRIC
-from whole_files import written_whole
+from whole_files import write_json, written_whole
 
 from merlin_popsampler import (
     PopSamplerError,
@@ -220,8 +219,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         sys.exit(f"train.py: {error}")
     with written_whole(args.output / "training_curve.png") as partial:
         drawn(results).savefig(partial, dpi=130)
-    with written_whole(args.output / "results.json") as partial:
-        partial.write_text(json.dumps(results, indent=2) + "\n")
+    write_json(args.output / "results.json", results)
     print(as_table(results))
 
 

@@ -6,7 +6,6 @@ the models with their optimizers under `--output`.
 """
 
 import argparse
-import json
 import sys
 import time
 import warnings
@@ -31,7 +30,7 @@ from models_torch import MODELS, Model, model_scorer, places, popular_items
 from refits import checkpoint, read_id_maps, said
 from splits import ENDED, ITEM, HeldOut, read_held_out, read_sessions
 from stopping import Stopping
-from whole_files import written_whole
+from whole_files import write_json, written_whole
 
 from merlin_popsampler import PopSamplerError, PopularityMetadata, read_popularity
 from merlin_popsampler.torch import PopularityBasedSampler, SampledSoftmaxLoss, warm_start
@@ -169,8 +168,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         results = train(args)
     except PopSamplerError as error:
         sys.exit(f"train_torch.py: {error}")
-    with written_whole(args.output / "results.json") as partial:
-        partial.write_text(json.dumps(results, indent=2) + "\n")
+    write_json(args.output / "results.json", results)
     print(as_table(results))
 
 

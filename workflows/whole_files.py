@@ -1,9 +1,10 @@
 """Writes files and folders so that a program that dies leaves them whole or not at all."""
 
+import json
 import shutil
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator
+from typing import Any, Iterator
 
 
 @contextmanager
@@ -24,6 +25,12 @@ def written_whole(path: Path) -> Iterator[Path]:
         path.rename(replaced)
     partial.replace(path)
     _remove(replaced)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes a JSON file, whole or not at all."""
+    with written_whole(path) as partial:
+        partial.write_text(json.dumps(content, indent=2) + "\n")
 
 
 def _remove(path: Path) -> None:

@@ -39,7 +39,7 @@ def read_ids_by_rank(metadata: PopularityMetadata, column: str) -> Ints:
       column: name of the column, for messages.
 
     Raises:
-      SchemaError: there is no such file, or it belongs to another fit.
+      SchemaError: the file is absent, or belongs to another fit.
 
     Examples:
       >>> read_ids_by_rank(PopularityMetadata(3, 5, True, "counted", "3:9,4:10,6"), "item").tolist()

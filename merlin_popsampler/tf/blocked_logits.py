@@ -5,7 +5,7 @@ from typing import Any, Tuple
 
 import tensorflow as tf
 
-from merlin_popsampler.core.scores import MASKED
+from merlin_popsampler.core.scores import LARGE_BYTES, MASKED
 
 from .blocks import (
     BLOCK_BYTES,
@@ -27,9 +27,6 @@ from .logits import (
     scale_by_temperature,
 )
 from .tracing import in_xla
-
-LARGE_BYTES = 2**24
-"""Size of a matrix of logits, 16 MB, from which on it is not held whole."""
 
 
 def sampled_log_sums(

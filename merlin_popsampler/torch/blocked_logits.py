@@ -4,7 +4,7 @@ from typing import Any, Tuple
 
 import torch
 
-from merlin_popsampler.core.scores import MASKED
+from merlin_popsampler.core.scores import LARGE_BYTES, MASKED
 
 from .id_lists import IdLists, as_id_lists
 from .logits import (
@@ -16,9 +16,6 @@ from .logits import (
     positive_logits,
     scale_by_temperature,
 )
-
-LARGE_BYTES = 2**24
-"""Size of a matrix of logits from which on it is computed in blocks, 16 MB."""
 
 BLOCK_BYTES = 2**23
 """Size of one block of logits, 8 MB; a few of that size live at a time.
