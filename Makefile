@@ -103,7 +103,7 @@ lock: venv-lint ## compile constraints/*.txt from constraints/*.in; ARGS=--upgra
 	.venv-lint/bin/python tools/lock.py $(ARGS)
 
 benchmark: venv ## every script of benchmarks/ but those below, one after the other; tables under out/
-	@for script in $$(grep -l __main__ benchmarks/*.py | grep -v -e scale -e crossover -e _torch); do \
+	@for script in $$(grep -l __main__ benchmarks/*.py | grep -v -e scale -e id_maps -e crossover -e _torch); do \
 	  echo "== $$script"; .venv/bin/python $$script --output $(OUT)/benchmarks $(ARGS) || exit 1; done
 
 benchmark-torch: venv-torch ## those of PyTorch's side
@@ -113,6 +113,7 @@ benchmark-torch: venv-torch ## those of PyTorch's side
 
 scale: venv ## fits and requests of 10 million rows beside Categorify's; ARGS="--sizes 1e8x1e7" for more
 	.venv/bin/python benchmarks/scale.py --output $(OUT)/benchmarks $(ARGS)
+	$(if $(ARGS),,.venv/bin/python benchmarks/id_maps.py --output $(OUT)/benchmarks)
 
 docs: venv-docs ## the documentation as a site, out/docs; any warning is an error
 	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build $(ARGS)

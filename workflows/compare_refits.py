@@ -23,7 +23,7 @@ from comparison_report import paired
 from evaluate import Array, gains_of, leave_last_out
 from flags import local_path, made, seed_number, whole
 from models_torch import MODELS, Model, model_scorer
-from splits import read_held_out, read_sessions
+from splits import check_whole, read_held_out, read_sessions
 
 from merlin_popsampler import PopSamplerError, read_popularity
 
@@ -55,6 +55,8 @@ def hits_of(model: Model, data: Path) -> Array:
 
 def compare(args: argparse.Namespace) -> Dict[str, Any]:
     """Runs all seeds, and returns the content of `compare_refits.json`."""
+    for data in (args.old, args.data):
+        check_whole(data)
     hits, seconds = [], []
     for seed in args.seeds:
         earlier = made(args.output / f"earlier-{seed}")

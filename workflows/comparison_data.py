@@ -6,7 +6,7 @@ from typing import List, NamedTuple, Tuple
 
 import numpy as np
 from evaluate import Array, leave_last_out
-from splits import MOST_HELD_OUT, last_to_train, read_sessions
+from splits import MOST_HELD_OUT, check_whole, last_to_train, read_sessions
 
 from merlin_popsampler import PopSamplerError, PopularityMetadata, popularity_from, read_popularity
 
@@ -42,6 +42,7 @@ def read_data(path: Path) -> ComparisonData:
 def _sessions(folder: Path) -> ComparisonData:
     from merlin.io import Dataset
 
+    check_whole(folder)
     until = last_to_train(folder / "train")
     train = read_sessions(folder / "train", until=until)
     popularity = read_popularity(Dataset(str(folder / "train" / "*.parquet"), engine="parquet"))

@@ -58,13 +58,13 @@ from flags import escape_output, local_path, made, seed_number, whole
 from item_table import write_items
 from read_files import ItemKeys, grocery_path, read_interactions, read_items
 from refits import REFIT, check_earlier, write_refit
+from splits import SUMMARY
 from whole_files import write_json
 
 from merlin_popsampler.errors import PopSamplerError
 
 GROCERY_COLUMNS = ("basket_id", "product_id", "transaction_timestamp")
 GROCERY_FEATURES = ("department", "brand", "product_category")
-SUMMARY = "preprocess.json"
 PARTITIONS = 8
 """Most partitions of each part; sessions are gathered one partition at a time."""
 
@@ -195,10 +195,10 @@ def preprocess(args: argparse.Namespace) -> Dict[str, Any]:
         train = train[train["position"] < args.train_share * len(train)]
         parts = {"train": with_pairs(train, "training"), "valid": with_pairs(valid, "later")}
         # Only now, since the data are valid: files of an earlier run would be mixed in.
+        for stale in (SUMMARY, REFIT):
+            (args.output / stale).unlink(missing_ok=True)
         for stale in ("train", "valid", "workflow", "vocabulary", "items"):
             shutil.rmtree(args.output / stale, ignore_errors=True)
-        for stale in (REFIT, SUMMARY):
-            (args.output / stale).unlink(missing_ok=True)
         steps.update()
         workflow, items = build_workflow(args.output / "vocabulary", args.min_count, args.max_len)
         workflow.fit(nvt.Dataset(in_partitions(train)))

@@ -12,6 +12,8 @@ from merlin_popsampler import PopSamplerError
 
 ITEM = "item_id"
 ENDED = "ended"
+SUMMARY = "preprocess.json"
+"""The file that preprocess.py writes last."""
 HELD_OUT = 0.1
 """Share of the training sessions, the last to end, that are held out for early stopping."""
 MOST_HELD_OUT = 5000
@@ -59,6 +61,19 @@ def last_to_train(folder: Path) -> int:
             f"Received: {len(ended)}. Give workflows/preprocess.py more rows."
         )
     return int(ended[-held_out - 1])
+
+
+def check_whole(data: Path) -> None:
+    """Checks that a run of preprocess.py ended, and did not die between its files.
+
+    Raises:
+      PopSamplerError: its last file is not there.
+    """
+    if not (data / SUMMARY).is_file():
+        raise PopSamplerError(
+            f"Expected the --output of a run of preprocess.py that ended. Received: {data}, "
+            f"without {SUMMARY}. Run workflows/preprocess.py again, to its end."
+        )
 
 
 def _read(folder: Path, **options: Any) -> pd.DataFrame:

@@ -44,7 +44,7 @@ from merlin.io import Dataset
 from models import MODELS, build_model, model_scorer
 from refits import checkpoint, read_id_maps, said
 from sessions import Examples
-from splits import ENDED, ITEM, HeldOut, read_held_out, read_sessions
+from splits import ENDED, ITEM, HeldOut, check_whole, read_held_out, read_sessions
 from stopping import METRIC
 from whole_files import write_json, written_whole
 
@@ -145,6 +145,7 @@ def possible(folder: Path) -> List[str]:
 
 def train(args: argparse.Namespace) -> Dict[str, Dict[str, Any]]:
     """Trains and evaluates the models, and returns the content of `results.json`."""
+    check_whole(args.data)
     queries, positives = leave_last_out(read_sessions(args.data / "valid"))
     data = read_training(args.data)
     popularity = read_popularity(data)

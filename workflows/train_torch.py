@@ -28,7 +28,7 @@ from merlin.dataloader.torch import Loader
 from merlin.io import Dataset
 from models_torch import MODELS, Model, model_scorer, places, popular_items
 from refits import checkpoint, read_id_maps, said
-from splits import ENDED, ITEM, HeldOut, read_held_out, read_sessions
+from splits import ENDED, ITEM, HeldOut, check_whole, read_held_out, read_sessions
 from stopping import Stopping
 from whole_files import write_json, written_whole
 
@@ -129,6 +129,7 @@ def read_training(folder: Path) -> Dataset:
 
 def train(args: argparse.Namespace) -> Dict[str, Dict[str, Any]]:
     """Trains and evaluates the models, and returns the content of `results.json`."""
+    check_whole(args.data)
     queries, positives = leave_last_out(read_sessions(args.data / "valid"))
     data = read_training(args.data)
     popularity = read_popularity(data)

@@ -53,7 +53,7 @@ class IdMap:
                 "List the reserved ids too, and -1 for ids that are gone."
             )
         beyond = len(ids) and not (ids.min() >= -1 and ids.max() < self.new.cardinality)
-        if beyond or np.bincount(ids + 1)[1:].max(initial=0) > 1:
+        if beyond or _any_twice(ids, self.new.cardinality):
             raise PopSamplerError(
                 f"Expected new_ids from -1 to {self.new.max_id}, each from one old id. Received: "
                 f"{truncate_repr(ids.tolist())}. Pass -1 for ids that are gone."
@@ -107,6 +107,13 @@ class IdMap:
                 f"Pass new_items={advice}."
             )
         return ids
+
+
+def _any_twice(ids: Ints, cardinality: int) -> bool:
+    """Tests whether an id occurs twice, -1 aside."""
+    seen = np.zeros(cardinality + 1, bool)
+    seen[ids] = True  # -1 is the last one
+    return np.count_nonzero(seen[:-1]) < np.count_nonzero(ids >= 0)
 
 
 class MovedRows(NamedTuple):

@@ -52,14 +52,14 @@ def id_map(old: Any, new: Any, column: Optional[str] = None) -> IdMap:
     shared = _reserved(before.domain.min_id, now.domain.min_id)
     new_ids[:shared] = np.arange(shared)
     for later_ids, known in now.parts():
-        for ids, asked in before.parts():
-            missing = np.flatnonzero(new_ids[ids] < 0)
-            if len(missing) == 0:
-                continue
-            rows = asked if len(missing) == len(ids) else asked.take(missing)
-            index = positions(rows, known, before.history.name)
+        for every, keys in before.parts():
+            missing = new_ids[every] < 0
+            ids, asked = (every, keys) if missing.all() else (every[missing], keys.filter(missing))
+            index = positions(asked, known, before.history.name)
             found = index >= 0
-            new_ids[ids[missing[found]]] = later_ids[index[found]]
+            if not found.all():
+                ids, index = ids[found], index[found]
+            new_ids[ids] = later_ids[index]
     return IdMap(new_ids, before.domain, now.domain)
 
 
@@ -82,12 +82,13 @@ class KeyedIds:
           PopSamplerError: files that are not those of the fit, or keys without ids.
         """
         old, new = self._renumbered()
-        for ids, keys in self._encoded():
-            now = ids.copy()
-            mapped = np.flatnonzero((ids >= old) & (ids < old + len(new)))
-            now[mapped] = new[ids[mapped] - old]
-            inside = self.domain.contains(now)
-            yield (now, keys) if inside.all() else (now[inside], keys.filter(inside))
+        for encoded, keys in self._encoded():
+            ids = encoded
+            if len(new):
+                mapped = (encoded >= old) & (encoded < old + len(new))
+                ids = np.where(mapped, new[np.where(mapped, encoded - old, 0)], encoded)
+            inside = self.domain.contains(ids)
+            yield (ids, keys) if inside.all() else (ids[inside], keys.filter(inside))
 
     def _encoded(self) -> "Iterator[Tuple[Ints, pa.Table]]":
         """As `parts`, by the encoder's own ids."""
@@ -104,11 +105,13 @@ class KeyedIds:
             yield frame.index.to_numpy(np.int64), pa.Table.from_pandas(keys, preserve_index=False)
             return
         first = encoder.metadata.min_id
+        dtype = np.int32 if encoder.metadata.max_id < 2**31 else np.int64
         for content in encoder.read(artifact.UNIQUE):
-            table = pq.read_table(pa.BufferReader(content))
-            names = [name for name in table.column_names if name != sizes]
-            yield np.arange(first, first + len(table)), table.select(names)
-            first += len(table)
+            file = pq.ParquetFile(pa.BufferReader(content))
+            keys = file.read([name for name in file.schema_arrow.names if name != sizes])
+            del file, content  # as large as the keys, which are looked up meanwhile
+            yield np.arange(first, first + len(keys), dtype=dtype), keys
+            first += len(keys)
 
     def _renumbered(self) -> Tuple[int, Ints]:
         """The first of the encoder's ids that have another id now, and the ids that they have."""

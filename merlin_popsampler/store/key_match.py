@@ -1,6 +1,6 @@
 """Positions of one fit's keys among those of another: equal values are equal keys."""
 
-from typing import TYPE_CHECKING, Any, Callable, Tuple
+from typing import TYPE_CHECKING, Any, Callable, List, Tuple
 
 import numpy as np
 
@@ -25,6 +25,11 @@ _FAMILIES = (
     ("datetime", "is_timestamp"),
 )
 """Families of keys, and what tells that Arrow's type is of one."""
+
+_TABLE_BITS = 17
+"""Logarithm of the keys in one hash table."""
+_AT_ONCE = 1 << 16
+_ODD = 0x9E3779B97F4A7C15
 
 
 def positions(asked: "pa.Table", known: "pa.Table", column: str) -> Ints:
@@ -64,18 +69,40 @@ def _pairs(first: Ints, second: Ints, size: int) -> Ints:
 
 
 def _index_in(asked: Any, known: Any) -> Ints:
-    import pandas as pd
+    """Position of each key among distinct ones of its type, int64; -1 where it is not there."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     asked, known = (pa.array(x) if isinstance(x, np.ndarray) else x for x in (asked, known))
     if all(pa.types.is_integer(x.type) and not x.null_count for x in (asked, known)):
-        # In half of the time that Arrow takes.
-        numbers: Ints = pd.Index(known.to_numpy()).get_indexer(asked.to_numpy())
-        return numbers
+        return _numbers_in(asked.to_numpy(), known.to_numpy())
     index = pc.index_in(asked, value_set=known).fill_null(-1)
     found: Ints = index.to_numpy().astype(np.int64)
     return found
+
+
+def _numbers_in(asked: Any, known: Any) -> Ints:
+    """As `_index_in`, for integers: by hash tables that fit the processor's caches."""
+    import pandas as pd
+
+    bits = min(max(1, len(known).bit_length() - _TABLE_BITS), 8)
+    found = np.full(len(asked), -1)
+    for mine, table in zip(_in_groups(asked, bits), _in_groups(known, bits)):
+        index = pd.Index(known[table]).get_indexer(asked[mine])
+        there = index >= 0
+        found[mine[there]] = table[index[there]]
+    return found
+
+
+def _in_groups(keys: Any, bits: int) -> List[Ints]:
+    """Positions of the keys in `2**bits` groups of like size; equal keys are in the same one."""
+    groups = np.empty(len(keys), np.uint8)
+    for start in range(0, len(keys), _AT_ONCE):
+        scattered = keys[start : start + _AT_ONCE].astype(np.uint64) * np.uint64(_ODD)
+        groups[start : start + _AT_ONCE] = scattered >> np.uint64(64 - bits)
+    order = np.argsort(groups, kind="stable")
+    later = np.arange(1, 1 << bits).astype(np.uint8)
+    return np.split(order, np.searchsorted(groups, later, sorter=order))
 
 
 def _in_one_type(one: Any, other: Any, column: str) -> Tuple[Any, Any]:

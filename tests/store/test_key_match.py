@@ -2,7 +2,9 @@
 
 import itertools
 
+import numpy as np
 import pyarrow as pa
+import pytest
 
 from merlin_popsampler.store.key_match import positions
 
@@ -17,3 +19,18 @@ def test_combinations_with_an_unknown_part_are_unknown():
     asked = list(itertools.product("abcd", [1, 2, 3, None], "xyz"))
     expected = [known.index(row) if row in known else -1 for row in asked]
     assert positions(table(asked), table(known), "keys").tolist() == expected
+
+
+@pytest.mark.parametrize("size", [0, 1, 1000, 600_000])  # one hash table, and eight
+@pytest.mark.parametrize("dtype", ["int64", "int32", "uint64"])
+def test_integers_are_found_in_any_number_of_hash_tables(size, dtype):
+    limits = np.iinfo(dtype)
+    rng = np.random.default_rng(size)
+    values = rng.integers(limits.min, limits.max, 2 * size, dtype=dtype, endpoint=True)
+    values = np.unique(np.concatenate([values, np.array([limits.min, limits.max, 0, 1], dtype)]))
+    rng.shuffle(values)
+    known, asked = values[: size + 2], values[size // 2 :][::-1]
+    place = {value: index for index, value in enumerate(known.tolist())}
+    found = positions(pa.table([asked], ["key"]), pa.table([known], ["key"]), "key")
+    assert found.dtype == np.int64
+    assert found.tolist() == [place.get(value, -1) for value in asked.tolist()]

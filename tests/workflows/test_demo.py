@@ -100,6 +100,7 @@ def test_two_towers_want_a_table_of_items(preprocessed, tmp_path):
     assert trainer().possible(folder) == ["retrieval", "session", "two-tower"]
     assert trainer().possible(tmp_path) == ["retrieval", "session"]
     shutil.copytree(folder / "valid", tmp_path / "valid")
+    shutil.copy(folder / "preprocess.json", tmp_path)
     arguments = ["--data", tmp_path, "--output", tmp_path / "o", "--models", "two-tower"]
     with pytest.raises(SystemExit, match="Expected parquet files in"):
         trainer().main([str(argument) for argument in arguments])
@@ -385,9 +386,14 @@ def test_a_limit_of_nothing_is_refused(flag, capsys):
 
 
 @pytest.mark.merlin_models
-def test_training_needs_preprocessing(tmp_path):
-    printed = run("train.py", "--data", tmp_path, "--output", tmp_path / "o", fine=False)
-    assert "preprocess.py first" in printed
+def test_training_needs_preprocessing_that_ended(preprocessed, tmp_path):
+    folder, _ = preprocessed
+    whole = shutil.copytree(folder, tmp_path / "data")
+    (whole / "preprocess.json").unlink()
+    for data in (tmp_path, whole):
+        printed = run("train.py", "--data", data, "--output", tmp_path / "o", fine=False)
+        assert "that ended" in printed
+        assert "preprocess.json. Run workflows/preprocess.py again" in printed
 
 
 def test_the_grocery_data_is_there():

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,9 +16,12 @@ torch = pytest.importorskip("torch")
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "workflows"))
 
+import compare_refits
 import models_torch
 import train_torch
+from comparison_data import read_data
 
+from merlin_popsampler import PopSamplerError
 from merlin_popsampler.contract.metadata import PopularityMetadata
 
 POPULARITY = PopularityMetadata(3, 10, True, "counted", steps="3:9,4:5,5:6,7:4,11")
@@ -109,3 +113,15 @@ def test_models_learn_and_beat_popularity(preprocessed, tmp_path, capsys):
         state = torch.load(tmp_path / f"{name}.pt", weights_only=True)
         assert state["model"]["items.weight"].ndim == 2
     assert "times popularity" in capsys.readouterr().out
+
+
+def test_data_of_a_run_that_did_not_end_are_refused(preprocessed, tmp_path):
+    whole = shutil.copytree(preprocessed, tmp_path / "data")
+    (whole / "preprocess.json").unlink()
+    for program in (train_torch.main, compare_refits.main):
+        flags = ("--data", whole, "--output", tmp_path / "o")
+        old = ("--old", preprocessed) if program is compare_refits.main else ()
+        with pytest.raises(SystemExit, match="that ended.*preprocess.json"):
+            program([*map(str, (*flags, *old))])
+    with pytest.raises(PopSamplerError, match="that ended.*preprocess.json"):
+        read_data(whole)
