@@ -1,7 +1,7 @@
 """The fits that an object or a folder of the user holds, by vocabulary."""
 
 from os import PathLike
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, NamedTuple, Optional
 
 from merlin_popsampler.contract.schema import schema_of
 from merlin_popsampler.contract.schema_file import PlainSchema, read_schema_file, schema_files
@@ -14,6 +14,34 @@ from .locations import fitted_at
 Fits = Dict[str, List[FitHistory]]
 
 
+class Source(NamedTuple):
+    """What an object or a folder tells of its fits.
+
+    Attributes:
+      where: name of the object or folder, for messages.
+      schema: None if it has none.
+      fits: by name of the vocabulary; empty if `schema` alone tells where they are.
+    """
+
+    where: str
+    schema: Any
+    fits: Fits
+
+
+def read_source(source: Any) -> Source:
+    """Reads the schema and the fits of a source, see `fits_of`."""
+    if isinstance(source, (str, PathLike)):
+        path = folder_path(source)
+        schema = schema_in(path)
+        return Source(path, schema, fits_in(path) if schema is None else {})
+    if hasattr(source, "output_node"):
+        return Source("a workflow", source.output_schema, _fits_of_workflow(source))
+    where = type(source).__name__
+    if hasattr(source, "fits"):
+        return Source(where, None, histories([source.fits], {}))
+    return Source(where, schema_of(source), {})
+
+
 def fits_of(source: Any) -> Fits:
     """Returns the fits that a source holds, by the name of the vocabulary.
 
@@ -24,15 +52,8 @@ def fits_of(source: Any) -> Fits:
     Raises:
       PopSamplerError: another source, or files that cannot be read.
     """
-    if isinstance(source, (str, PathLike)):
-        path = folder_path(source)
-        schema = schema_in(path)
-        return fits_in(path) if schema is None else _of_schema(schema)
-    if hasattr(source, "output_node"):
-        return fits_of_workflow(source)
-    if hasattr(source, "fits"):
-        return histories([source.fits], {})
-    return _of_schema(schema_of(source))
+    found = read_source(source)
+    return found.fits or (_of_schema(found.schema) if found.schema is not None else {})
 
 
 def folder_path(source: Any) -> str:
@@ -50,7 +71,7 @@ def schema_in(path: str) -> Optional[PlainSchema]:
     return None if found is None else read_schema_file(found)
 
 
-def fits_of_workflow(workflow: Any) -> Fits:
+def _fits_of_workflow(workflow: Any) -> Fits:
     """Returns the fits that the operators of a workflow in memory hold, by vocabulary."""
     nodes, seen = [workflow.output_node], []
     while nodes:

@@ -1,20 +1,19 @@
 """The new id of each id of an earlier fit, by the keys that both fits know."""
 
 from dataclasses import dataclass
-from os import PathLike
 from typing import TYPE_CHECKING, Any, Iterator, Optional, Tuple
 
 import numpy as np
 
-from merlin_popsampler.contract.schema import column_popularity, find_item_column, schema_of
+from merlin_popsampler.contract.schema import column_popularity, find_item_column
 from merlin_popsampler.core.domain import FIRST_OOV_ID, IdDomain
 from merlin_popsampler.core.id_map import IdMap
 from merlin_popsampler.core.segments import Ints
 from merlin_popsampler.errors import PopSamplerError
 
 from . import artifact, filesystem
-from .fit_history import FitHistory, fits_in
-from .fit_sources import Fits, fits_of, fits_of_workflow, folder_path, schema_in
+from .fit_history import FitHistory
+from .fit_sources import Fits, read_source
 from .key_match import positions
 from .locations import fitted_at
 
@@ -133,17 +132,10 @@ def _keyed(source: Any, column: Optional[str]) -> KeyedIds:
     Raises:
       PopSamplerError: nothing there whose keys can be read.
     """
-    if isinstance(source, (str, PathLike)):
-        path = folder_path(source)
-        schema = schema_in(path)
-        if schema is None:
-            return _only(fits_in(path), column, path)
-        return _of_schema(schema, column, {}, path)
-    if hasattr(source, "output_node"):
-        return _of_schema(source.output_schema, column, fits_of_workflow(source), "a workflow")
-    if hasattr(source, "fits"):
-        return _only(fits_of(source), column, type(source).__name__)
-    return _of_schema(schema_of(source), column, {}, type(source).__name__)
+    where, schema, fits = read_source(source)
+    if schema is None:
+        return _only(fits, column, where)
+    return _of_schema(schema, column, fits, where)
 
 
 def _only(fits: Fits, column: Optional[str], where: str) -> KeyedIds:
