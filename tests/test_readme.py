@@ -1,4 +1,4 @@
-"""What the README shows runs, and its first screen shows what the package does."""
+"""What the README shows runs, and its first screen says what the package is for."""
 
 import re
 from pathlib import Path
@@ -22,8 +22,15 @@ def test_the_example(capsys):
 
 def test_the_first_screen():
     screen, _, rest = README.read_text(encoding="utf-8").partition("\n## ")
-    assert "](docs/images/popularity.png)" in screen
-    assert "python -m merlin_popsampler inspect" in screen
-    assert "times popularity" in screen
+    assert "loss(queries, true_ids, items).backward()" in screen
+    assert "docs/loss.md#when-to-sample" in screen  # who does not need it
     assert len(screen.splitlines()) < 40
-    assert rest.startswith("Two commands")
+    assert rest.startswith("Install\n")
+
+
+def test_the_demo():
+    _, _, demo = README.read_text(encoding="utf-8").partition("\n## The demo")
+    demo, _, _ = demo.partition("\n## ")
+    assert "](docs/images/popularity.png)" in demo
+    assert "python -m merlin_popsampler inspect" in demo
+    assert "times popularity" in demo
