@@ -8,7 +8,7 @@ AnySampler = TypeVar("AnySampler", bound="CatalogSampler")
 
 
 class CatalogSampler:
-    """Provides constructors and properties for samplers of the ids of a catalog.
+    """Provides the constructors and properties that the samplers of every framework have.
 
     Examples:
       >>> class ListSampler(CatalogSampler):
@@ -43,9 +43,10 @@ class CatalogSampler:
             measured distribution ("empirical") if the schema has steps, log-uniform otherwise.
 
         Raises:
-          SchemaError: see `read_popularity`; or the ids are not in frequency order, unless
-            `distribution` names a distribution.
-          PopSamplerError: see the constructor; or a distortion for another distribution.
+          SchemaError: see `read_popularity`; or the ids are not in frequency order, and
+            `distribution` is "auto" or "empirical".
+          PopSamplerError: see the constructor; or `distortion` is not 1.0, and the distribution is
+            not the measured one.
         """
         return cls(**sampler_kwargs_from_schema(schema, column, distortion, overrides))
 
@@ -63,7 +64,7 @@ class CatalogSampler:
         Ids may be in any order. Draws, expected counts, losses and evaluation use the caller's own
         ids.
 
-        An item without a count is never drawn. As a positive it gets no correction, and losses
+        An item without a count is never drawn. As a positive it gets no logQ correction, and losses
         ignore its row.
 
         Args:

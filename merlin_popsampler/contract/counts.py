@@ -48,8 +48,8 @@ def popularity_from(
 ) -> Tuple[PopularityMetadata, Ints]:
     """Measures the popularity of items whose occurrences are counted already.
 
-    An item without interactions (count 0, or a missing id) is left out. It is never drawn, and gets
-    no correction. A warning states the number of such ids.
+    An item without interactions (count 0, or a missing id) is left out. It is never drawn, and as a
+    positive it gets no logQ correction. A warning states the number of such ids.
 
     Args:
       counts: occurrences by integer id, in any order: a NumPy array `[max_id + 1]` indexed by id,
@@ -64,8 +64,8 @@ def popularity_from(
       they are ranks, from 0 to `items - 1`.
 
     Raises:
-      PopSamplerError: ids that are not distinct integers from 0 to 2**53 - 1, counts that are not
-        whole numbers `>= 0`, another form, or no item with a count.
+      PopSamplerError: `counts` has none of these forms, ids are not distinct integers from 0 to
+        2**53 - 1, counts are not whole numbers `>= 0`, or no item has a count above 0.
 
     Examples:
       >>> metadata, ids = popularity_from({7: 5, 8: 9, 3: 1})
@@ -84,19 +84,19 @@ def popularity_from(
 def check_order(counts: Any, *, reserved_ids: Iterable[int] = ()) -> PopularityMetadata:
     """Checks that ids are in frequency order, as a sampler with `min_id` and `max_id` assumes.
 
-    A sampler that gets a range of ids cannot detect another order. It would draw the lowest ids
-    most often, however rare they are.
+    A sampler that gets only a range of ids cannot detect that they have another order. It would
+    draw the lowest ids most often, however rare they are.
 
     Args:
-      counts: as for `popularity_from`.
-      reserved_ids: as for `popularity_from`.
+      counts: occurrences by integer id, in one of the forms of `popularity_from`.
+      reserved_ids: ids that do not stand for an item, such as padding.
 
     Returns:
-      The metadata, whose `min_id` and `max_id` are the range of the sampler.
+      The metadata. Pass its `min_id` and `max_id` to the sampler.
 
     Raises:
-      FrequencyOrderError: an id that occurs more often than a smaller one, or a gap in the ids.
-      PopSamplerError: as `popularity_from`.
+      FrequencyOrderError: an id occurs more often than a smaller one, or an id is missing.
+      PopSamplerError: see `popularity_from`.
 
     Examples:
       >>> metadata = check_order([0, 9, 5, 5], reserved_ids=[0])
@@ -121,11 +121,11 @@ def counted_items(counts: Any, reserved_ids: Iterable[int] = ()) -> CountedItems
     """Reads counts in any accepted form, and sorts the items by decreasing count, then by id.
 
     Args:
-      counts: as for `popularity_from`.
-      reserved_ids: as for `popularity_from`.
+      counts: see `popularity_from`.
+      reserved_ids: see `popularity_from`.
 
     Raises:
-      PopSamplerError: as `popularity_from`.
+      PopSamplerError: see `popularity_from`.
 
     Examples:
       >>> counted_items({7: 5, 8: 9, 0: 3}, reserved_ids=[0]).ids.tolist()

@@ -1,4 +1,4 @@
-"""Opens the few files that training reads, without Merlin, pandas or pyarrow."""
+"""Reads the few files that training needs, without Merlin, pandas or pyarrow."""
 
 import os
 from typing import Any
@@ -10,7 +10,10 @@ def is_file(path: str) -> bool:
     """Tests whether a file exists.
 
     Args:
-      path: a local path, or one such as "s3://..." that fsspec opens.
+      path: a local path, or a remote one such as "s3://...", which fsspec opens.
+
+    Raises:
+      SchemaError: the path is remote, and fsspec is not installed.
     """
     if "://" not in path:
         return os.path.isfile(path)
@@ -19,7 +22,14 @@ def is_file(path: str) -> bool:
 
 
 def read_bytes(path: str) -> bytes:
-    """Reads a file; see `is_file`. Errors of the file system are raised."""
+    """Reads a whole file; errors of the file system are raised as they are.
+
+    Args:
+      path: see `is_file`.
+
+    Raises:
+      SchemaError: the path is remote, and fsspec is not installed.
+    """
     if "://" not in path:
         with open(path, "rb") as local:
             return local.read()

@@ -1,4 +1,4 @@
-"""Represents the popularity of one id column as a Merlin schema carries it."""
+"""Represents the popularity of one id column as a Merlin schema stores it."""
 
 import re
 from dataclasses import dataclass
@@ -23,13 +23,13 @@ PROPERTY = "popularity"
 """Key of the contract in the properties of a column schema."""
 
 VERSION = 2
-"""Version of the contract of ids in frequency order, and of ids whose order is not known."""
+"""Version of the property for ids in frequency order, and for ids whose ranks are not known."""
 RANKS_VERSION = 3
-"""Version of the contract of ids whose ranks are in a file."""
+"""Version of the property for ids whose ranks are in a file."""
 EVIDENCE = ("vocabulary", "counted", "assumed")
 WRITTEN_EVIDENCE = EVIDENCE[:2]
 LARGEST_TOTAL = 2**53
-"""Largest sum of all counts that a schema carries exactly: its integers pass through float64."""
+"""Largest sum of all counts that a schema stores exactly: its files store integers as float64."""
 
 _ENDS = re.compile(r"[0-9]{1,16}")
 
@@ -45,25 +45,30 @@ A total variation is often such a fraction: a whole number over twice the sum of
 class PopularityMetadata:
     """Holds range, order and popularity curve of the ids of one column.
 
+    A Merlin schema stores it as the property `popularity` of the column. `read_popularity` reads
+    it, and `popularity_from` measures it from counts.
+
     Args:
       min_id: first id that stands for an item, inclusive.
       max_id: last id that stands for an item, inclusive; `min_id - 1` if there are no items.
       frequency_ordered: whether the counts never rise from `min_id` to `max_id`.
-      evidence: "vocabulary" (counts of the encoder), "counted" (ids counted by a node) or "assumed"
-        (not counted; such metadata is never written into a schema).
-      steps: the popularity curve as text, see `PopularityCurve.to_text`; None if the order is
-        absent or assumed. It begins with `min_id`, or with rank 0 if ranks are in a file.
+      evidence: source of the counts: "vocabulary" (the encoder counted its keys), "counted" (the
+        encoded ids were counted) or "assumed" (there are no counts; such metadata is never written
+        into a schema).
+      steps: the popularity curve as text, see `PopularityCurve.to_text`. It begins with `min_id`,
+        or with rank 0 if ranks are in a file. None if ranks are not known, or are assumed.
       digest: digest of the counts file, by which a report detects a file of another fit.
-      fit: distances of each distribution from the counts, `{"log_uniform": {"tv", "kl"}, "steps":
-        {...}}`: total variation, and KL from the data to the distribution in nats, to six decimals.
-        None if there is no order.
-      ranks_digest: digest of the file of ids by rank, for ids that keep their numbers in a refit;
-        None for other ids. Items that are not in the file are gone, and never drawn.
-      ranks_path: place of that file; None inside the fit, whose folder tells it.
+      fit: distances of distributions from the counts, `{"log_uniform": {"tv": ..., "kl": ...},
+        "steps": {...}}`: total variation, and KL divergence from the data to the distribution in
+        nats, both to six decimals. None if there are no steps.
+      ranks_digest: digest of the file that lists ids by rank, if the ids of a refit kept their
+        numbers (`FrequencyCategorify(base=...)`); None otherwise. Items that the file does not list
+        no longer occur, and are never drawn.
+      ranks_path: path of that file; None during the fit, which knows the folder.
 
     Raises:
-      SchemaError: a field of another type, or fields that contradict each other: an invalid range,
-        steps that rise or do not fill it, an order without steps, steps without an order.
+      SchemaError: a field has the wrong type, or fields contradict each other: the range is not
+        valid, steps rise or do not fill it, or only one of measured order and steps is present.
 
     Examples:
       >>> metadata = PopularityMetadata.from_counts(np.array([9, 5, 5]), 3, "counted", 256)
@@ -132,7 +137,7 @@ class PopularityMetadata:
 
     @property
     def rank_domain(self) -> IdDomain:
-        """The numbers that the steps count by: ids, or ranks from 0 on if ranks are in a file."""
+        """The numbers that stand in `steps`: ids, or ranks from 0 on if ranks are in a file."""
         if self.ranks_digest is None:
             return self.domain
         end = str(self.steps).rpartition(",")[2]
@@ -158,8 +163,11 @@ class PopularityMetadata:
           counts: int64 `[n]`, occurrences of the ids `min_id` to `min_id + n - 1`. An id that never
             occurred counts as if it occurred once, in the order and in the steps.
           min_id: id of the first count.
-          evidence: "vocabulary" or "counted".
+          evidence: "vocabulary" or "counted", see the class.
           max_steps: largest number of steps of the curve, `>= 1`.
+
+        Returns:
+          Metadata with `frequency_ordered=False` and without steps if the counts rise.
         """
         known = np.maximum(np.asarray(counts, np.int64), 1)
         if (known[1:] > known[:-1]).any():
@@ -183,11 +191,11 @@ class PopularityMetadata:
     def from_ranks(
         cls, exact: PopularityCurve, domain: IdDomain, max_steps: int, ranks_digest: str
     ) -> "PopularityMetadata":
-        """Builds the metadata of an encoder's ids whose ranks are in a file.
+        """Builds the metadata of encoded ids whose ranks are in a file.
 
         Args:
           exact: the exact steps over the ranks.
-          domain: the ids, of which the file ranks some.
+          domain: the ids of all items. The file lists those that still occur.
           max_steps: largest number of steps of the curve, `>= 1`.
           ranks_digest: digest of the file.
         """
@@ -195,10 +203,10 @@ class PopularityMetadata:
         return cls(domain.min_id, domain.max_id, False, "vocabulary", text, None, fit, ranks_digest)
 
     def distribution(self) -> Distribution:
-        """Returns the best distribution of the schema: the measured one, else log-uniform.
+        """Returns the best distribution for these ids: the measured one, or else log-uniform.
 
         Raises:
-          SchemaError: the ids are not in order, or there are none.
+          SchemaError: the ranks of the ids are not known, or there are no items.
         """
         if not self.is_ranked:
             raise SchemaError(
@@ -255,12 +263,12 @@ class PopularityMetadata:
         Integers may be floats, as in schema files.
 
         Args:
-          fields: the value of the property.
+          fields: the value of the property `popularity`.
           column: name of the column, for messages.
 
         Raises:
-          SchemaError: another version; a field that is missing, of another type or in contradiction
-            to another field; or steps that do not sum to `total`.
+          SchemaError: the version is another one; a field is missing, has the wrong type or
+            contradicts another field; or the steps do not sum to `total`.
         """
         try:
             _check_written(fields)

@@ -1,4 +1,4 @@
-"""Builds the errors of both frameworks for negatives that a loss cannot take."""
+"""Builds the errors that TensorFlow and PyTorch raise for negatives that a loss cannot use."""
 
 from typing import Any, Sequence
 
@@ -41,8 +41,8 @@ def sampled_values_error(num: int, received: Any, shapes: Sequence[Any]) -> Any:
 
     Args:
       num: number of ids that the samplers draw.
-      received: what was passed.
-      shapes: shapes of its parts.
+      received: the value of the argument.
+      shapes: shapes of the value's parts.
     """
     return PopSamplerError(
         f"Expected sampled_values as a pair of ids [{num}] and expected counts [{num}], what "
@@ -56,7 +56,7 @@ def nothing_sampled_error(received: Any) -> Any:
     """Returns the error for `sampled_values` with `AllItems`.
 
     Args:
-      received: what was passed.
+      received: the value of the argument.
     """
     return PopSamplerError(
         "Expected no sampled_values with AllItems, since every item is in the sum. Received: "

@@ -65,7 +65,12 @@ class _Reader:
         return found
 
     def message(self, end: str, depth: int) -> Message:
-        """Reads fields up to the mark that ends the message, and skips the mark."""
+        """Reads the fields of a message, and skips its end.
+
+        Args:
+          end: the mark that closes the message, "}" or ">"; "" for the end of the text.
+          depth: number of messages around this one.
+        """
         if depth > _DEEPEST:
             raise ValueError(f"messages nested more than {_DEEPEST} deep")
         message: Message = {}

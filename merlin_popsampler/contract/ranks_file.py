@@ -1,7 +1,7 @@
-"""The file of ids by rank, for ids that are not in frequency order.
+"""Encodes and reads the file of ids by rank, for ids that are not in frequency order.
 
-It holds the id of each rank as four bytes, little-endian, the most frequent item first. Samplers
-read it once.
+The file holds the id of each rank as four bytes, little-endian, the most frequent item first.
+Samplers read it once, in `from_schema`.
 """
 
 import numpy as np
@@ -32,7 +32,7 @@ def encode_ids_by_rank(ids: Ints) -> bytes:
 def read_ids_by_rank(metadata: PopularityMetadata, column: str) -> Ints:
     """Returns the id of each rank, int64 `[ranks]`, the most frequent item first.
 
-    It reads the file that the metadata name, or none if ids are in frequency order.
+    It reads the file at `metadata.ranks_path`. If ids are in frequency order, it needs no file.
 
     Args:
       metadata: metadata of a column whose ranks are known.

@@ -16,32 +16,32 @@ from .schema import column_popularity, find_item_column, schema_of
 
 DistributionLike = Union[str, Distribution, Mapping[str, Any]]
 AUTO = "auto"
-"""Name of the best distribution that a schema carries."""
+"""Selects the best distribution of a schema: the measured one, or else log-uniform."""
 
 
 def sampler_kwargs_from_schema(
     source: Any, column: Optional[str], distortion: float, overrides: Mapping[str, Any]
 ) -> Dict[str, Any]:
-    """Builds the constructor's arguments for the item ids of a schema.
+    """Builds the arguments of a sampler's constructor for the item ids of a schema.
 
-    If the ids are known to be out of order, only a distribution that `overrides` names is accepted.
-    A warning follows if that distribution prefers low ids.
+    If the schema states that ids are not in frequency order, `overrides` must name a distribution.
+    If that distribution prefers low ids, a warning says so.
 
     Args:
       source: a Merlin Schema, Dataset, dataloader or fitted Workflow, or a path; see
         `read_popularity`.
       column: name of the item-id column; None finds it by its tag.
       distortion: power of the counts of the measured distribution.
-      overrides: arguments of the caller. `distribution` may also be "auto" (the default) or
-        "empirical", which the schema resolves.
+      overrides: arguments that the caller passed, which take precedence. `distribution` may be
+        "auto" (the default) or "empirical", for which the schema supplies the counts.
 
     Returns:
       Arguments by name. `item_ids` is among them if the schema names a file of ids by rank.
 
     Raises:
-      SchemaError: see `read_popularity`; or the schema does not carry that distribution, or names a
-        file that is absent or changed.
-      PopSamplerError: a distortion for a distribution without counts.
+      SchemaError: see `read_popularity`; or the schema does not have the counts for
+        `distribution`, or names a file of ids by rank that is absent or changed.
+      PopSamplerError: `distortion` is not 1.0, and the distribution is not the measured one.
 
     Examples:
       >>> from merlin.schema import ColumnSchema, Schema, Tags
@@ -77,19 +77,20 @@ def sampler_kwargs_from_schema(
 def sampler_kwargs_from_counts(
     counts: Any, reserved_ids: Iterable[int], distortion: float, overrides: Mapping[str, Any]
 ) -> Dict[str, Any]:
-    """Builds the constructor's arguments for items whose occurrences are counted.
+    """Builds the arguments of a sampler's constructor for items whose occurrences are counted.
 
     Args:
       counts: see `popularity_from`.
       reserved_ids: see `popularity_from`.
       distortion: power of the counts of the measured distribution.
-      overrides: arguments of the caller.
+      overrides: arguments that the caller passed, which take precedence.
 
     Returns:
       Arguments by name. `item_ids` is among them if the ids are not in frequency order.
 
     Raises:
-      PopSamplerError: see `popularity_from`; or a distortion for another distribution.
+      PopSamplerError: see `popularity_from`; or `distortion` is not 1.0, and the distribution is
+        not the measured one.
 
     Examples:
       >>> found = sampler_kwargs_from_counts({3: 5, 4: 9}, (), 1.0, {})
@@ -113,10 +114,10 @@ def sampler_kwargs_from_counts(
 
 
 def _ids_of_schema(metadata: PopularityMetadata, column: str) -> Dict[str, Any]:
-    """Returns the arguments that tell the ids: their range, and their ranks if a file has them."""
+    """Returns `min_id` and `max_id`, and `item_ids` if the ranks of the ids are in a file."""
     if metadata.ranks_digest is None:
         return {"max_id": metadata.max_id, "min_id": metadata.min_id}
-    _distribution_of_schema(metadata, column, AUTO)  # refuses a catalog of which nothing is left
+    _distribution_of_schema(metadata, column, AUTO)  # raises an error if no item occurs any more
     ids = read_ids_by_rank(metadata, column)
     return {"max_id": int(ids.max()), "min_id": int(ids.min()), "item_ids": ids}
 
@@ -155,16 +156,21 @@ def resolve_distribution(distribution: DistributionLike, domain: IdDomain) -> Di
 
 
 def measured_distribution(distribution: DistributionLike, domain: IdDomain) -> Empirical:
-    """Resolves the distribution of in-batch negatives: the measured one, undistorted.
+    """Returns the distribution of in-batch negatives, which must be the measured one, undistorted.
+
+    Args:
+      distribution: see `resolve_distribution`.
+      domain: the ids that it must cover.
 
     Raises:
-      PopSamplerError: another distribution, or one over other ids.
+      PopSamplerError: the distribution is not `Empirical` with `distortion=1.0`, or has another
+        size.
     """
     found = resolve_distribution(distribution, domain)
     if not isinstance(found, Empirical) or found.distortion != 1.0:
         raise PopSamplerError(
-            "Expected the measured distribution for in-batch negatives, which come as often as "
-            f"the data has them. Received: {found!r}. Encode with FrequencyCategorify, or count "
+            "Expected the measured distribution for in-batch negatives, which occur as often as "
+            f"in the data. Received: {found!r}. Encode with FrequencyCategorify, or count "
             "with FrequencyOrder, and use InBatch.from_schema."
         )
     return found
@@ -187,11 +193,11 @@ def validate_seed(seed: Any) -> Optional[int]:
 
 
 def _distribution_of_schema(metadata: PopularityMetadata, column: str, wanted: str) -> Distribution:
-    """Returns the best distribution that the schema carries."""
+    """Returns the best distribution of a schema; "empirical" requires a schema with counts."""
     try:
         distribution = metadata.distribution()
     except SchemaError as error:
-        instead = " Or name the distribution to use all the same, as distribution='uniform'."
+        instead = " Or pass a distribution that needs no frequency order, distribution='uniform'."
         raise SchemaError(
             f"Column {column!r}: {error}{'' if metadata.is_ranked else instead}"
         ) from error
@@ -219,8 +225,8 @@ def _warn_of_disorder(column: str, distribution: Distribution) -> None:
 def _distorted(distribution: Any, distortion: float) -> Distribution:
     if not isinstance(distribution, Empirical) or distribution.distortion != 1.0:
         raise PopSamplerError(
-            "Expected distortion only for the measured distribution, whose counts it is a power "
-            f"of. Received: distortion={distortion} with {distribution!r}. Leave distribution= "
+            "Expected distortion only with the measured distribution, since it is a power of the "
+            f"counts. Received: distortion={distortion} with {distribution!r}. Leave distribution= "
             "out, or build distributions.Empirical(steps, distortion) yourself."
         )
     return Empirical(distribution.steps, distortion)

@@ -1,7 +1,8 @@
 """Finds the item-id column of a Merlin schema, and reads and writes its popularity.
 
-This module never imports `merlin.schema`, which loads dask, and TensorFlow if it is installed. If
-the caller passes an object of Merlin, that module is loaded already. Paths are read without it.
+This module never imports `merlin.schema`, which loads dask, and TensorFlow if it is installed.
+`schema_file` reads the schema of a path without Merlin. If the caller passes an object of Merlin,
+that module is loaded already.
 """
 
 import os
@@ -29,12 +30,14 @@ def read_popularity(source: Any, column: Optional[str] = None) -> PopularityMeta
       column: name of the column; None finds the one that is tagged as item id.
 
     Returns:
-      The metadata of the column. If the schema has no contract but the properties of Categorify,
-      the range follows from these, `evidence` is "assumed", and a warning says so.
+      The metadata of the column. If the column has no property `popularity` but those that
+      Categorify writes, the range follows from these, frequency order is assumed
+      (`evidence="assumed"`), and a warning says so.
 
     Raises:
       SchemaError: there is no schema, no such column, or not exactly one item-id column; the
-        contract contradicts itself or the domain of the column; or nothing states the range.
+        property `popularity` is not valid, or exceeds the domain of the column; or no property
+        states the range of the ids.
 
     Examples:
       >>> from merlin.schema import ColumnSchema, Schema, Tags
@@ -127,7 +130,8 @@ def column_popularity(column: "ColumnSchema") -> PopularityMetadata:
     """Reads the popularity of one column schema; see `read_popularity`.
 
     Raises:
-      SchemaError: the contract is not valid, or nothing states the range of the ids.
+      SchemaError: the property `popularity` is not valid, or no property states the range of the
+        ids.
 
     Examples:
       >>> from merlin.schema import ColumnSchema
@@ -166,7 +170,7 @@ def with_popularity(column: "ColumnSchema", metadata: PopularityMetadata) -> "Co
 def reserved_ids(column: "ColumnSchema") -> int:
     """Returns how many ids, from 0 on, the encoder reserves for padding, null and unknown keys.
 
-    The number is 0 if the column has no properties of an encoder.
+    The number is 0 if the column was not encoded: it has no property `num_buckets`.
 
     Raises:
       SchemaError: the number of buckets is not a whole number.
@@ -183,7 +187,11 @@ def reserved_ids(column: "ColumnSchema") -> int:
 
 
 def _assumed(column: "ColumnSchema") -> PopularityMetadata:
-    """Returns assumed metadata for the ids of Categorify; other ids have no known range."""
+    """Returns metadata that assume frequency order, for a column that Categorify encoded.
+
+    Raises:
+      SchemaError: the column has none of Categorify's properties, which state the range of the ids.
+    """
     highest = _domain_max(column)
     if highest is None or not {"cat_path", "num_buckets"} <= set(column.properties):
         raise SchemaError(
@@ -248,13 +256,13 @@ def _domain(column: "ColumnSchema") -> Mapping[str, Any]:
     if not isinstance(domain, Mapping):
         raise SchemaError(
             f"Column {column.name!r}: expected the property 'domain' to be a dict. "
-            f"Received: {truncate_repr(domain)}. Fit the workflow that wrote the schema anew."
+            f"Received: {truncate_repr(domain)}. Fit the workflow that wrote the schema again."
         )
     return domain
 
 
 def _whole(column: "ColumnSchema", name: str, value: Any) -> int:
     try:
-        return whole_number(name, value, 0, "Fit the workflow that wrote the schema anew.")
+        return whole_number(name, value, 0, "Fit the workflow that wrote the schema again.")
     except PopSamplerError as error:
         raise SchemaError(f"Column {column.name!r}: {error}") from error

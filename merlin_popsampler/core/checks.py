@@ -80,10 +80,15 @@ def positive_number(name: str, value: Any, advice: str) -> float:
 
 
 def fraction(name: str, value: Any, advice: str) -> float:
-    """The value as a float.
+    """Returns a value as a float.
+
+    Args:
+      name: name of the argument, for the message.
+      value: the value to check.
+      advice: a sentence for the message that tells what to do instead.
 
     Raises:
-      PopSamplerError: not a number from 0 to 1.
+      PopSamplerError: the value is not a number from 0 to 1, both inclusive.
 
     Examples:
       >>> fraction("logq_strength", 1, "Pass 1.0.")
@@ -100,7 +105,10 @@ def fraction(name: str, value: Any, advice: str) -> float:
 def catalog_size(size: Any) -> int:
     """Returns the number of items of a catalog as an integer from 1 to 2**53.
 
-    A schema carries larger ids inexactly.
+    Schema files store integers as float64, which is exact up to 2**53.
+
+    Args:
+      size: the value to check.
 
     Raises:
       PopSamplerError: the size is not a whole number in this range.
@@ -115,6 +123,9 @@ def catalog_size(size: Any) -> int:
 
 def list_length(number_of_ids: int) -> int:
     """Returns the length of a list of all ids, if it fits in memory.
+
+    Args:
+      number_of_ids: the length to check.
 
     Raises:
       PopSamplerError: the length exceeds `LONGEST_LIST`.
@@ -170,7 +181,7 @@ def batch_size(name: str, value: Any, size: int, unique: bool) -> int:
       unique: whether the draws are distinct.
 
     Raises:
-      PopSamplerError: the value is not a whole number from 1 on, or exceeds `size` if `unique`.
+      PopSamplerError: the value is not a whole number `>= 1`, or exceeds `size` if `unique`.
 
     Examples:
       >>> batch_size("num_sampled", 7, size=7, unique=True)

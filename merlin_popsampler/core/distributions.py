@@ -1,7 +1,7 @@
 """Defines the proposal distributions over the ranks of a catalog, in float64.
 
-They are the reference for every device. A distribution consists of segments and a configuration. To
-add one, write a class here. Drawing, correction, saving and reports need no change.
+A distribution consists of segments and a configuration. To add one, write a class here. Drawing,
+correction, saving and reports follow from these two, in every framework.
 """
 
 from abc import ABC, abstractmethod
@@ -194,8 +194,8 @@ class Empirical(Distribution):
         word2vec, 0 is uniform.
 
     Raises:
-      PopSamplerError: arguments of another type, or a power that leaves a rank a probability below
-        1e-37.
+      PopSamplerError: `steps` is not a `PopularityCurve`; or `distortion` is not a finite number
+        `>= 0`, or is so large that a rank has a probability below 1e-37.
 
     Examples:
       >>> distribution = Empirical(PopularityCurve.from_counts([5, 3, 1, 1]))
@@ -286,7 +286,7 @@ def distance(distribution: Distribution, counts: Any) -> Dict[str, float]:
       `{"tv": total variation in [0, 1], "kl": KL(data to distribution) in nats}`.
 
     Raises:
-      PopSamplerError: counts of another shape or range.
+      PopSamplerError: `counts` has another shape, a negative number, or only zeros.
 
     Examples:
       >>> distance(Uniform(2), [3, 1])["tv"]
@@ -310,7 +310,12 @@ def distance(distribution: Distribution, counts: Any) -> Dict[str, float]:
 def distance_of_steps(distribution: Distribution, steps: PopularityCurve) -> Dict[str, float]:
     """Measures the distance of a distribution from counts that are given as steps.
 
-    See `distance`. The memory of this function is that of a block of ranks.
+    It works on blocks of ranks, so its memory does not grow with the catalog. See `distance` for
+    the result.
+
+    Args:
+      distribution: the distribution.
+      steps: the counts, a curve over as many ranks.
 
     Examples:
       >>> distance_of_steps(Uniform(2), PopularityCurve.from_counts([3, 1]))["tv"]

@@ -11,10 +11,11 @@ from merlin_popsampler.errors import PopSamplerError
 from .checks import frozen_array, list_length, whole_number
 
 PADDING_ID, NULL_ID, FIRST_OOV_ID = 0, 1, 2
-"""Ids that Categorify reserves; it has as many ids for unknown keys as buckets."""
+"""Ids that Categorify reserves: padding, null, and the first of `num_buckets` ids for unknown keys.
+"""
 
 MAX_LEGAL_ID = 2**53
-"""Exclusive limit of ids, since the integers of a Merlin schema pass through float64."""
+"""Exclusive limit of ids, since Merlin's schema files store integers as float64."""
 
 
 @dataclass(frozen=True)
@@ -64,15 +65,15 @@ class IdDomain:
         return self.max_id + 1
 
     def contains(self, ids: Any) -> Any:
-        """Tests whether ids stand for an item; ids are numbers, arrays, series or tensors."""
+        """Tests whether each id stands for an item; ids are a number, array, series or tensor."""
         return (ids >= self.min_id) & (ids <= self.max_id)
 
     def rank(self, ids: Any) -> Any:
-        """Maps ids to ranks (0 = most frequent); ids are numbers, arrays or tensors."""
+        """Maps ids to ranks (0 = most frequent); ids are a number, array or tensor."""
         return ids - self.min_id
 
     def id(self, ranks: Any) -> Any:
-        """Maps ranks to ids; ranks are numbers, arrays or tensors."""
+        """Maps ranks to ids; ranks are a number, array or tensor."""
         return ranks + self.min_id
 
 
@@ -126,7 +127,7 @@ class MappedIds:
 
     @property
     def checksum(self) -> int:
-        """Checksum of these ids in this order, from 1 to 2**31 - 1."""
+        """Checksum of the ids in the order of their ranks, from 1 to 2**31 - 1."""
         return zlib.crc32(self.ids.astype("<i4")) % (2**31 - 1) + 1
 
     @property

@@ -1,7 +1,7 @@
 """Plans how many random numbers a batch of distinct ranks takes.
 
-Most draws repeat frequent ranks. So a plan may decide the first ranks, the head, one by one, and
-draw only from the ranks behind it, the tail.
+Most draws repeat frequent ranks. So a plan may decide for each of the first ranks, the head,
+whether the batch contains it. Then only the ranks behind the head, the tail, are drawn.
 """
 
 import math
@@ -17,7 +17,7 @@ from .distributions import Distribution
 _RARE = 36.0
 """Events are neglected if their probability is below exp(-36) = 2**-52, the grain of uniforms."""
 _SELDOM = 3.0
-"""Standard deviations by which a first, shorter attempt exceeds the expected need."""
+"""Standard deviations by which a first, shorter attempt exceeds the expected number of draws."""
 _WORTH = 2500
 """Minimum saving in draws that makes a separate pass over the head worthwhile."""
 _STEADY = 1000
@@ -33,12 +33,12 @@ class DrawPlan:
     """Holds the numbers of draws for a batch of `num_sampled` distinct ranks.
 
     Attributes:
-      head: ranks `[0, head)` whose arrival is decided one by one; 0 for none.
-      head_mass: probability that a draw is in the head.
-      tail: number of draws from the ranks behind the head, while the head is decided.
+      head: number of first ranks that are decided one by one; 0 if there is no head.
+      head_mass: probability that one draw is in the head.
+      tail: number of draws from the ranks behind the head, before the head is decided.
       draws: number of draws from the whole distribution after that. It is too small with a
-        probability of exp(-36).
-      few: number of draws that is nearly always sufficient, at most `draws`.
+        probability of at most exp(-36).
+      few: number of draws of a first attempt, which is nearly always sufficient; at most `draws`.
 
     Examples:
       >>> from merlin_popsampler.core.distributions import LogUniform
@@ -60,7 +60,7 @@ class DrawPlan:
 
 
 def plan_draws(distribution: Distribution, num_sampled: int) -> DrawPlan:
-    """Returns the cheaper of two plans: plain draws, or a head that is decided one by one.
+    """Returns the cheaper of two plans: plain draws, or a head whose ranks are decided one by one.
 
     Most draws repeat ids of the head. For example, 332,000 log-uniform draws hold 100,000 distinct
     ids out of a million. If the first 32,767 ids are decided separately, 93,000 draws are enough.

@@ -17,7 +17,7 @@ _LARGE_SHARE = 0.75
 
 @dataclass(frozen=True, eq=False)
 class Draws:
-    """Holds what is needed to draw batches of ranks, besides the random numbers.
+    """Holds the algorithm and the constants by which random numbers become batches of ranks.
 
     The plan describes a sequence of ranks. Independent draws are this sequence. Distinct draws are
     its first `num_sampled` distinct ranks, or, `by_arrival_times`, the ranks that arrive first.
@@ -27,7 +27,7 @@ class Draws:
       distribution: the distribution of one draw.
       num_sampled: number of ranks in a batch.
       plan: lengths of the parts of the sequence.
-      table: maps uniforms to ranks; it leaves out the head of the plan on request.
+      table: maps uniforms to ranks, either to all ranks or only to those behind the plan's head.
       distinct: whether only the first occurrence of a rank counts.
       by_arrival_times: whether the arrival times of all ranks are drawn instead of the sequence.
 
@@ -47,7 +47,7 @@ class Draws:
 
     @property
     def length(self) -> int:
-        """Number of random numbers of a batch, apart from those of a gamma variate."""
+        """Number of random numbers of a batch, without the few of the gamma variate for a head."""
         return self.distribution.size if self.by_arrival_times else self.plan.length
 
 

@@ -1,4 +1,4 @@
-"""Which id each item had before a refit, and what that means for the rows of a table."""
+"""Maps the ids of an earlier fit to those of a later one, and checks tables with a row per id."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,23 +14,25 @@ from .segments import Ints
 
 MEAN, OUT_OF_VOCABULARY, AS_INITIALIZED = "mean", "out of vocabulary", "as initialized"
 NEW_ITEMS = (MEAN, OUT_OF_VOCABULARY, AS_INITIALIZED)
-"""Where the rows of items come from that the earlier fit did not know."""
+"""Ways to initialize the rows of items that the earlier fit did not have; see `warm_start`."""
 
 
 @dataclass(frozen=True, eq=False)
 class IdMap:
-    """The new id of each id of an earlier fit.
+    """Maps the ids of an earlier fit to the ids that the same keys have in a later fit.
 
-    `id_map(old, new)` makes it from two fits. Make one yourself where the ids are your own.
+    `warm_start` takes it to move the rows of embedding tables. `id_map(old, new)` builds it from
+    two fits. Construct it directly if this package did not assign the ids.
 
     Args:
-      new_ids: integers `[old.cardinality]`, the new id of each old id; -1 where there is none.
-        It is read-only int64 afterwards.
-      old: the ids that stood for an item.
-      new: the ids that stand for one now.
+      new_ids: integers `[old.cardinality]`, the new id of each old id, including reserved ids; -1
+        if an old id has no new one. The attribute is a read-only int64 array.
+      old: the item ids of the earlier fit.
+      new: the item ids of the later fit.
 
     Raises:
-      PopSamplerError: another length, ids beyond `new.max_id`, or one new id of two old ones.
+      PopSamplerError: `new_ids` has another length, contains an id outside of `[-1, new.max_id]`,
+        or contains a new id twice.
 
     Examples:
       >>> found = IdMap([0, 1, 2, 4, -1, 3], IdDomain(3, 5), IdDomain(3, 6))
@@ -62,7 +64,7 @@ class IdMap:
 
     @cached_property
     def old_ids(self) -> Ints:
-        """The inverse: int64 `[new.cardinality]`, the old id of each new id; -1 for a new item."""
+        """The old id of each new id, int64 `[new.cardinality]`; -1 if the earlier fit had none."""
         before = np.full(self.new.cardinality, -1)
         known = np.flatnonzero(self.new_ids >= 0)
         before[self.new_ids[known]] = known
@@ -71,28 +73,32 @@ class IdMap:
 
     @cached_property
     def kept_ids(self) -> Ints:
-        """The new ids that the earlier fit had, too: int64, ascending."""
+        """The new ids that have an old id, reserved ids among them: int64, ascending."""
         return np.flatnonzero(self.old_ids >= 0)
 
     @cached_property
     def added_ids(self) -> Ints:
-        """The new ids that the earlier fit did not have: int64, ascending."""
+        """The new ids that have no old id: int64, ascending."""
         return np.flatnonzero(self.old_ids < 0)
 
     @property
     def moved(self) -> "MovedRows":
-        """How many rows of a table stay, appear and vanish."""
+        """The numbers of rows that a table with one row per id keeps, gains and loses."""
         stay = int(np.count_nonzero(self.new_ids >= 0))
         return MovedRows(stay, self.new.cardinality - stay, self.old.cardinality - stay)
 
     def averaged(self, new_items: str) -> Ints:
-        """The old ids whose mean row a new item begins with.
+        """Returns the old ids whose rows are averaged to initialize the rows of new items.
 
         Args:
-          new_items: "mean" or "out of vocabulary".
+          new_items: "mean" for the items of both fits, or "out of vocabulary" for the ids of
+            unknown keys.
+
+        Returns:
+          int64 `[n]`, at least one id.
 
         Raises:
-          PopSamplerError: no such ids.
+          PopSamplerError: the earlier fit has no such ids.
         """
         if new_items == OUT_OF_VOCABULARY:
             ids = np.arange(FIRST_OOV_ID, self.old.min_id)
@@ -110,19 +116,19 @@ class IdMap:
 
 
 def _any_twice(ids: Ints, cardinality: int) -> bool:
-    """Tests whether an id occurs twice, -1 aside."""
+    """Tests whether an id other than -1 occurs twice."""
     seen = np.zeros(cardinality + 1, bool)
-    seen[ids] = True  # -1 is the last one
+    seen[ids] = True  # -1 sets the additional last element
     return np.count_nonzero(seen[:-1]) < np.count_nonzero(ids >= 0)
 
 
 class MovedRows(NamedTuple):
-    """Rows of a table, by what became of them.
+    """Counts the rows of a table that a warm start keeps, adds and drops.
 
     Attributes:
-      kept: rows that have moved, reserved ids' among them.
-      added: rows of new ids.
-      gone: rows of old ids that are not there any more.
+      kept: rows whose id is in both fits, at the same or another place; includes reserved ids.
+      added: rows of ids that only the later fit has.
+      gone: rows of ids that only the earlier fit has.
     """
 
     kept: int
@@ -131,13 +137,13 @@ class MovedRows(NamedTuple):
 
 
 class WarmStart(NamedTuple):
-    """What a warm start has moved.
+    """Reports what `warm_start` did with each weight of the new model.
 
     Attributes:
-      tables: by name, the rows of each table that follows an `IdMap`.
-      copied: names of the weights that were copied as they are.
-      left: names of the weights that the new model keeps.
-      slots: the slots of each table's optimizer state that were moved, by the table's name.
+      tables: by name of a table, the numbers of rows that were moved by an `IdMap`.
+      copied: names of the weights that were copied unchanged.
+      left: names of the weights that were not written, since their `IdMap` is None.
+      slots: by name of a table, the names of its optimizer slots whose rows were moved.
     """
 
     tables: Dict[str, MovedRows]
@@ -150,10 +156,13 @@ IdMaps = Mapping[str, Union[IdMap, None]]
 
 
 def checked_id_maps(id_maps: Any) -> Dict[str, Any]:
-    """Id maps by name of the tables that they are for; "" names the only table there is.
+    """Returns the id maps by name of their table; the name "" stands for the only table.
+
+    Args:
+      id_maps: one `IdMap`, or a mapping of names to an `IdMap` or None.
 
     Raises:
-      PopSamplerError: something else.
+      PopSamplerError: the argument is neither.
     """
     if isinstance(id_maps, IdMap):
         return {"": id_maps}
@@ -165,17 +174,16 @@ def checked_id_maps(id_maps: Any) -> Dict[str, Any]:
         raise PopSamplerError(
             "Expected id maps by name, {'item_id': id_map(old, new)}, where None leaves a table as "
             f"the new model has it. Received: {truncate_repr(id_maps)}. "
-            "Name each table that has a row for "
-            "each id."
+            "Name each table that has a row for each id."
         )
     return dict(id_maps)
 
 
 def checked_new_items(new_items: Any) -> Any:
-    """One of `NEW_ITEMS`, or what the framework takes as an initializer.
+    """Returns `new_items` if it is one of `NEW_ITEMS` or callable, as initializers are.
 
     Raises:
-      PopSamplerError: something else.
+      PopSamplerError: the argument is neither.
     """
     if new_items in NEW_ITEMS or callable(new_items):
         return new_items
@@ -187,15 +195,15 @@ def checked_new_items(new_items: Any) -> Any:
 
 
 def check_rows(name: str, shapes: Tuple[Any, Any], id_map: IdMap) -> None:
-    """Refuses tables that do not belong to the two fits.
+    """Checks that the tables of the old and the new model have the shapes that an id map needs.
 
     Args:
-      name: of the table.
-      shapes: of the old table and of the new one, rows first.
-      id_map: from the old fit to the new one.
+      name: name of the table, for the message.
+      shapes: shape of the old table and shape of the new one; the first dimension is the rows.
+      id_map: map from the ids of the old table to those of the new one.
 
     Raises:
-      PopSamplerError: too few rows, or rows of another width.
+      PopSamplerError: a table has fewer than `max_id + 1` rows, or the widths differ.
     """
     old, new = shapes
     rows = id_map.old.cardinality, id_map.new.cardinality
@@ -209,15 +217,16 @@ def check_rows(name: str, shapes: Tuple[Any, Any], id_map: IdMap) -> None:
 
 
 def check_same_shape(name: str, shapes: Tuple[Any, Any], id_maps: Mapping[str, Any]) -> None:
-    """Refuses to copy a weight that has another shape now, or that may be a table of items.
+    """Checks that a weight without an id map can be copied unchanged.
 
     Args:
-      name: of the weight.
-      shapes: of the old weight and of the new one.
-      id_maps: of all tables, by name.
+      name: name of the weight, for the message.
+      shapes: shape of the old weight and shape of the new one.
+      id_maps: id maps of all tables, by name.
 
     Raises:
-      PopSamplerError: other shapes, or as many rows as there are ids, and no id map.
+      PopSamplerError: the shapes differ, or a dimension is `max_id + 1` of both fits, so that the
+        weight probably has a row for each id and needs an id map.
     """
     old, new = shapes
     suspects = [

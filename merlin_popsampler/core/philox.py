@@ -25,7 +25,7 @@ MANTISSA = 2**53 - 1
 """Mask of the bits of a number that form its uniform."""
 
 _AHEAD = 1 << 14
-"""Random numbers that are computed at once, if a batch takes fewer."""
+"""Number of random numbers that are computed at once for several small batches."""
 
 UInts = npt.NDArray[np.uint64]
 _HALF, _LOW = np.array([[32], [WORD]], np.uint64)
@@ -105,9 +105,9 @@ def random_uniforms(key: int, position: Any, num: int) -> Floats:
 
 
 def uniforms_ahead(key: int, position: int, num: int) -> Floats:
-    """Returns `random_uniforms`, which it computes for several consecutive positions at once.
+    """Returns `random_uniforms`, computed for several consecutive positions at once and cached.
 
-    The few numbers of a batch take NumPy hardly longer than none.
+    For the few numbers of one batch, the overhead of NumPy's calls would exceed the computation.
 
     Args:
       key: as for `random_bits`.
@@ -115,7 +115,7 @@ def uniforms_ahead(key: int, position: int, num: int) -> Floats:
       num: as for `random_bits`.
 
     Returns:
-      float64 `[num]` in [0, 1), not to be written to.
+      float64 `[num]` in [0, 1), read-only.
 
     Examples:
       >>> bool((uniforms_ahead(17, 3, 5) == random_uniforms(17, 3, 5)).all())

@@ -146,8 +146,15 @@ class PopularityCurve:
     def merged(self, max_steps: int = MAX_STEPS) -> "PopularityCurve":
         """Merges neighbouring steps until at most `max_steps` are left; see `from_counts`.
 
+        Args:
+          max_steps: largest number of steps, at least 1.
+
         Raises:
-          PopSamplerError: `max_steps` below 1.
+          PopSamplerError: `max_steps` is not a whole number `>= 1`.
+
+        Examples:
+          >>> PopularityCurve.from_counts([9, 8, 2, 1]).merged(2).heights.tolist()
+          [8.5, 1.5]
         """
         max_steps = whole_number("max_steps", max_steps, 1, f"By default it is {MAX_STEPS}.")
         if len(self) <= max_steps:
@@ -159,14 +166,15 @@ class PopularityCurve:
 
     @classmethod
     def parse(cls, text: Any, domain: IdDomain) -> "PopularityCurve":
-        """Parses `"first id:count of the whole step,...,first id after them"`.
+        """Parses the result of `to_text`.
 
         Args:
-          text: the result of `to_text`; `""` if there are no ids.
+          text: first id and sum of the counts of each step, then the first id after the steps:
+            `"id:sum,id:sum,...,id"`. `""` if there are no ids.
           domain: the ids that the steps must fill.
 
         Raises:
-          SchemaError: text of another form, or steps that rise or do not fill the domain.
+          SchemaError: the text has another form, or the steps rise or do not fill the domain.
 
         Examples:
           >>> curve = PopularityCurve.parse("3:5,4:6,6:1,7", IdDomain(3, 6))
@@ -195,8 +203,11 @@ class PopularityCurve:
     def to_text(self, domain: IdDomain) -> str:
         """Writes the steps as one string with the ids of `domain`; `parse` is its inverse.
 
-        The string ends with the first id after the steps. So `parse` detects truncated text, and
-        text of another range.
+        Each step is its first id and the sum of its counts. The string ends with the first id after
+        the steps. So `parse` detects truncated text, and text of another range.
+
+        Args:
+          domain: the ids of the ranks.
 
         Raises:
           PopSamplerError: `domain` has another size than the curve.

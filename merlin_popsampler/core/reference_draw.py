@@ -1,8 +1,8 @@
-"""One batch of draws in NumPy: the algorithm that every framework repeats, rank by rank.
+"""Draws one batch of ranks in NumPy: the reference that every framework equals, rank by rank.
 
-Frameworks compute the same numbers by their own operations, on their devices; tests hold them to
-this module by exact equality. PyTorch in eager mode on the CPU draws short batches by this module.
-The statistics of the draws are tested here alone.
+Frameworks compute the same ranks by their own operations, on their devices. Tests compare them with
+this module by exact equality, so that only this module needs statistical tests. PyTorch in eager
+mode on the CPU draws short batches by this module.
 
 References:
   J. Hajek, "Sampling from a Finite Population" (1981), chapter 9: successive sampling.
@@ -55,7 +55,7 @@ def draw_ranks(draws: Draws, key: int, position: int) -> Ints:
 
 
 def sequence(draws: Draws, key: int, position: int, num: int) -> Ints:
-    """Draws the ranks that are a batch, or whose first distinct ones are.
+    """Draws ranks: a batch of independent draws, or ranks whose first distinct ones are a batch.
 
     Without a head, these are `num` plain draws. With a head, the tail is drawn first, `plan.tail`
     times. Then each rank of the head has arrived by the time of the last of these draws, or not. A
@@ -83,7 +83,7 @@ def earliest_arrivals(distribution: Distribution, uniforms: Floats, num_sampled:
 
 
 def first_distinct(ranks: Ints, num_sampled: int) -> Ints:
-    """Keeps the first distinct ranks, completed by the first ranks of the catalog if too few."""
+    """Keeps the first distinct ranks; if too few, the first ranks of the catalog complete them."""
     return distinct(np.append(ranks, np.arange(num_sampled)))[:num_sampled]
 
 
@@ -108,7 +108,11 @@ def distinct(ranks: Ints) -> Ints:
 
 
 def gamma(shape: int, uniforms: Floats) -> float:
-    """Draws the time of the `shape`-th arrival at rate 1: the first proposal that is accepted.
+    """Draws a gamma variate, the time of the `shape`-th arrival at rate 1, by rejection sampling.
+
+    Args:
+      shape: number of arrivals.
+      uniforms: float64 `[3 * PROPOSALS]`; the first proposal that is accepted is the result.
 
     References:
       G. Marsaglia, W. W. Tsang, "A simple method for generating gamma variables", ACM Transactions
@@ -124,7 +128,7 @@ def gamma(shape: int, uniforms: Floats) -> float:
 
 
 def to_ranks(table: InverseTable, uniforms: Floats, behind: bool = False) -> Ints:
-    """Maps uniforms to ranks by a table, of all ranks or of those `behind` its head."""
+    """Maps uniforms to ranks by a table: to all ranks, or only to those `behind` its head."""
     offset, scale = table.behind if behind else table.whole
     if table.shift is not None:
         real = np.exp(uniforms * scale) * offset - table.shift

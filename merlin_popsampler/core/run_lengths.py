@@ -8,7 +8,7 @@ import numpy as np
 from merlin_popsampler.core.segments import Ints
 
 _BLOCK = 2**20
-"""Ids whose counts are held at once, 8 bytes each."""
+"""Number of ids whose counts are decoded at a time, 8 bytes each."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,6 @@ class RunLengths:
         return np.repeat(self.sizes, self.lengths)
 
     def blocks(self) -> Iterator[Ints]:
-        """Decodes the counts block by block."""
+        """Decodes the counts in blocks of up to 2**20 ids, int64."""
         for start in range(0, len(self), _BLOCK):
             yield self.between(start, start + _BLOCK).counts()

@@ -13,34 +13,40 @@ ROWS_WITHOUT_ITEM = "sampling/rows_without_item"
 STEP_NUMBERS = (ACCIDENTAL_HITS, EFFECTIVE_SAMPLES, LARGEST_CORRECTION, ROWS_WITHOUT_ITEM)
 """The numbers of one training step, in the order in which frameworks compute them."""
 SHARE_DRAWN = "sampling/share_drawn"
-"""Share of the catalog that was a candidate since the monitor began, from 0 to 1."""
+"""Share of the items that were a candidate at least once since the monitor began, from 0 to 1."""
 FULL_LOSS = "sampling/full_loss"
 """Mean cross-entropy of the full softmax over a held-out batch, in nats."""
 SAMPLED_LOSS = "sampling/sampled_loss"
-"""Estimate of `FULL_LOSS` by samples: fully corrected, but for the positive, which is certain."""
+"""Estimate of `FULL_LOSS` from samples: the logQ correction applies fully to the negatives only."""
 
 EVERY = 100
 """Default number of training steps from one computation of the numbers to the next."""
 MOST_ITEMS = 10**8
-"""Largest catalog of which it is noted what was drawn, one byte for each item."""
+"""Largest catalog for which the items that were drawn are recorded, one byte for each item."""
 
 
 def step_numbers(logits: Any, hits: Any, corrections: Any, has_item: Any) -> Dict[str, float]:
-    """Computes the numbers of one step, the reference of every framework.
+    """Computes the numbers of one training step in NumPy, as a reference for every framework.
 
     Args:
       logits: floats `[rows, n]`, corrected logits of the candidates; masked ones are -inf.
-      hits: bool `[rows, n]`, candidates that are the row's positive or excluded, without the
-        row's own entry among in-batch negatives.
-      corrections: floats of any shape, logarithms of the expected counts that are subtracted.
-      has_item: bool `[rows]`, whether a row counts.
+      hits: bool `[rows, n]`, whether a candidate is the row's positive or an excluded id. The row's
+        own entry among in-batch negatives is not a hit.
+      corrections: floats of any shape, the logarithms of expected counts that are subtracted from
+        logits, in nats.
+      has_item: bool `[rows]`, whether the row's positive is an item (not padding, for example).
 
     Returns:
-      By name: `ACCIDENTAL_HITS`, the mean number of hits in a row that counts.
-      `EFFECTIVE_SAMPLES`, the mean of `(sum of w)^2 / sum of w^2` over these rows, where w are the
-      exponentials of the logits: from 1, where one candidate decides, to n; 0 without candidates.
-      `LARGEST_CORRECTION`, the largest absolute correction, in nats. `ROWS_WITHOUT_ITEM`, a number
-      of rows. Means over no rows are NaN.
+      Floats by name:
+
+      - `ACCIDENTAL_HITS`: mean number of hits of the rows with an item.
+      - `EFFECTIVE_SAMPLES`: mean of `(sum of w)^2 / sum of w^2` over the rows with an item, where w
+        are the exponentials of the logits. It is 1 if one candidate dominates, n if all are equal,
+        and 0 if all are masked.
+      - `LARGEST_CORRECTION`: largest absolute correction, in nats.
+      - `ROWS_WITHOUT_ITEM`: number of rows without an item.
+
+      A mean over no rows is NaN.
 
     Examples:
       >>> logits = np.log([[1.0, 1.0, 1e-30], [4.0, 2.0, 1.0], [1.0, 1.0, 1.0]])
@@ -65,10 +71,13 @@ def step_numbers(logits: Any, hits: Any, corrections: Any, has_item: Any) -> Dic
 
 
 def steps_between(every: Any) -> int:
-    """Returns the number of steps from one computation to the next.
+    """Returns the number of training steps from one computation of the numbers to the next.
+
+    Args:
+      every: the value to check.
 
     Raises:
-      PopSamplerError: the number is not a whole number from 1 on.
+      PopSamplerError: the value is not a whole number `>= 1`.
 
     Examples:
       >>> steps_between(100)
@@ -80,7 +89,10 @@ def steps_between(every: Any) -> int:
 
 
 def noted_items(size: int) -> int:
-    """Returns the number of items of a catalog, if it can be noted which were drawn.
+    """Returns the number of items of a catalog, if it is small enough to record drawn items.
+
+    Args:
+      size: the number of items.
 
     Raises:
       PopSamplerError: the catalog has more than `MOST_ITEMS` items.

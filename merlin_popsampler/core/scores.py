@@ -19,7 +19,7 @@ some pairwise losses take, is finite.
 BLOCK_BYTES = 2**26
 """Size of one float32 matrix of scores, 64 MB. A few matrices of that size exist at a time."""
 LARGE_BYTES = 2**24
-"""Size of a matrix of logits, 16 MB, from which on a training step does not hold it whole."""
+"""Size, 16 MB, from which on a training step computes a matrix of logits block by block."""
 OWN_ROWS = 64
 """Number of rows whose own scores are the diagonal of one matrix product.
 

@@ -106,7 +106,10 @@ class Segments:
         return 1.0 if self.shift is None else self.shift
 
     def index(self, ranks: Any) -> Ints:
-        """Returns the segment of each rank, int64 of their shape; outside, the nearest one."""
+        """Returns the index of each rank's segment, int64 of their shape.
+
+        Ranks outside of `[0, size)` get the nearest segment.
+        """
         return np.asarray(np.maximum(np.searchsorted(self.starts, ranks, side="right") - 1, 0))
 
     def prob(self, ranks: Any) -> Floats:
@@ -128,7 +131,7 @@ class Segments:
         """Returns the probability of every rank, float64 `[size]`.
 
         Raises:
-          PopSamplerError: more than a billion ranks.
+          PopSamplerError: there are more than a billion ranks.
         """
         list_length(self.size)
         if self.shift is None:
@@ -136,7 +139,7 @@ class Segments:
         return self.smooth(np.arange(self.size))
 
     def smooth(self, ranks: Any) -> Floats:
-        """Evaluates the logarithmic formula at real ranks, float64 of their shape.
+        """Evaluates the logarithmic formula at real numbers, float64 of their shape.
 
         It uses log1p, since the difference of two close logarithms loses digits.
         """
@@ -166,9 +169,9 @@ class Segments:
         return self.smooth(ranks), multiplicities
 
     def heads(self) -> Tuple[Ints, Floats]:
-        """Returns the ranks that may follow a head, and the probability mass before each.
+        """Returns the possible lengths of the head of a `DrawPlan`, and the mass of each head.
 
-        A head ends at the end of a segment. In a logarithmic segment, its length is a power of 2
+        A head consists of whole segments. In a logarithmic segment, its length is a power of 2
         minus 1.
         """
         if self.shift is None:

@@ -138,7 +138,7 @@ def probs_by_id(distribution: Distribution, domain: IdDomain) -> npt.NDArray[np.
       domain: the ids.
 
     Raises:
-      PopSamplerError: more than a billion ids.
+      PopSamplerError: there are more than a billion ids.
 
     Examples:
       >>> from merlin_popsampler.core.distributions import Uniform

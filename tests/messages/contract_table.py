@@ -152,7 +152,7 @@ TABLE = {
             ],
         ),
         Entry(
-            "Or name the distribution to use all the same, as distribution='uniform'",
+            "Or pass a distribution that needs no frequency order, distribution='uniform'",
             lambda folder: build(disordered(folder)),
             [lambda folder: build(disordered(folder), distribution="uniform")],
         ),
@@ -165,7 +165,7 @@ TABLE = {
             ],
         ),
         Entry(
-            "Expected distortion only for the measured distribution",
+            "Expected distortion only with the measured distribution",
             lambda folder: build(schema(folder), distribution="uniform", distortion=0.5),
             [
                 lambda folder: build(schema(folder), distortion=0.5),
@@ -204,7 +204,7 @@ TABLE = {
             [lambda folder: read_popularity(two_tagged(folder), column="item_id")],
         ),
         Entry(
-            "Fit the workflow that wrote the schema anew",
+            "Fit the workflow that wrote the schema again",
             lambda folder: read_popularity(without_dict(folder)),
         ),
         Entry(
