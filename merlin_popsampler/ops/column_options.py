@@ -1,4 +1,4 @@
-"""Categorify's options that may differ by column."""
+"""Checks and looks up those options of Categorify that may differ by column."""
 
 from typing import Any, Dict, Tuple
 
@@ -19,11 +19,17 @@ _LEAST = {"num_buckets": 1, "max_size": 0, "freq_threshold": 0, "split_out": 1, 
 
 
 def checked_option(option: str, value: Any) -> Any:
-    """Checks an option's value, or its values by column. Returns Python integers, or None for the
-    default.
+    """Checks an option's value, or its values by column.
+
+    Args:
+      option: name of the option, one of `DEFAULTS`.
+      value: a whole number, None for the default, or a dict of these by column.
+
+    Returns:
+      The value, or the dict, with Python integers.
 
     Raises:
-      PopSamplerError: a value that is not a whole number, or too small.
+      PopSamplerError: a value is not a whole number, or is too small.
     """
     if isinstance(value, dict):
         return {column: _checked(option, value[column], f" of {column!r}") for column in value}
@@ -55,10 +61,10 @@ def option_of(operator: Any, option: str, name: str, columns: Tuple[str, ...]) -
     """Returns the value of an operator's option for one vocabulary.
 
     Args:
-      operator: holds the option as an attribute, one value or one by column.
-      option: the attribute's name, one of `DEFAULTS`.
-      name: the vocabulary's name.
-      columns: its columns; the option may be given under either.
+      operator: the operator, whose attribute is the option: one value, or a dict by name.
+      option: name of the attribute, one of `DEFAULTS`.
+      name: name of the vocabulary.
+      columns: columns of the vocabulary. The dict may have its name or that of a column.
 
     Raises:
       PopSamplerError: the columns of one vocabulary have different values.

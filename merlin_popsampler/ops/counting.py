@@ -33,11 +33,12 @@ class Counts:
     """Holds how often each key of a group occurs, in all of the data or in a part.
 
     Args:
-      keys: Arrow arrays of the key columns, canonical; each combination once, in no particular
-        order.
-      sizes: int64, occurrences of each.
-      kinds: of each key column; None where there is no key.
-      rows: what was seen of each column; of the buckets of a part, the first alone tells it.
+      keys: an Arrow array for each key column, in the form of `keys.kinds.canonical`. Each key, or
+        combination of keys, occurs once, in no particular order.
+      sizes: int64 `[keys]`, occurrences of each key.
+      kinds: type of each key column; None for a column without keys.
+      rows: summary of the rows of each column. If a part is split into buckets, only its first
+        bucket has the summaries.
     """
 
     keys: Sequence[pa.Array]
@@ -50,13 +51,13 @@ class Counts:
         return len(self.sizes)
 
     def take(self, indices: Ints) -> "Counts":
-        """Returns the counts at these positions, as arrays of their own."""
+        """Returns a copy of the counts at these positions."""
         keys = [part.take(pa.array(indices)) for part in self.keys]
         return Counts(keys, self.sizes[indices], self.kinds, self.rows)
 
     @property
     def nulls(self) -> int:
-        """Rows, or list elements, without a key."""
+        """Number of rows, or list elements, without a key."""
         return sum(rows.nulls for rows in self.rows.values())
 
 
@@ -66,19 +67,23 @@ def count_keys(
     split_every: Mapping[str, int],
     split_out: Mapping[str, int],
 ) -> Dict[str, List[Any]]:
-    """Builds delayed `Counts` of each bucket of each group, by name, in one pass over the data.
+    """Builds the delayed counting of the keys of several groups in one pass over the data.
 
     Partitions are counted on their device, also on a GPU. The results are moved to the host, so
     that one implementation merges counts and keys.
 
     Args:
       ddf: dask data frame of pandas or cuDF partitions.
-      groups: what to count.
-      split_every: by group, how many partial counts are added up in one task.
-      split_out: by group, into how many buckets its keys are hashed; no task adds up more than one.
+      groups: the groups of columns to count.
+      split_every: by name of the group, how many partial counts one task adds up.
+      split_out: by name of the group, into how many buckets its keys are hashed. A task adds up the
+        counts of one bucket only.
+
+    Returns:
+      Delayed `Counts` of each bucket, by name of the group.
     """
-    # Graphs stay as they are: an optimized copy would have other task names, and operators that
-    # are fitted together would then read the data once each.
+    # Without optimization, which renames tasks: operators that are fitted together would then each
+    # read the data.
     counted = [
         dask.delayed(_count_partition)(part, groups, split_out)
         for part in ddf.to_delayed(optimize_graph=False)
@@ -95,8 +100,12 @@ def count_keys(
 def add(parts: Sequence[Counts], group: KeyGroup) -> Counts:
     """Adds up the counts of all parts.
 
+    Args:
+      parts: counts of parts of the data.
+      group: the group of columns that was counted.
+
     Raises:
-      PopSamplerError: keys of several kinds, or that no dtype holds together.
+      PopSamplerError: the keys have different types, or no dtype holds all of them exactly.
     """
     kinds = merged_kinds(parts, group.keys)
     keys, sizes = joined(parts, kinds, group.keys)
@@ -108,7 +117,13 @@ def add(parts: Sequence[Counts], group: KeyGroup) -> Counts:
 def joined(
     parts: Sequence[Counts], kinds: Sequence[Optional[KeyType]], columns: Sequence[str]
 ) -> Tuple[List[pa.Array], Ints]:
-    """Concatenates the keys of all parts, in the dtypes of the merged types, and their sizes."""
+    """Concatenates the keys of all parts, and their sizes.
+
+    Args:
+      parts: counts of parts of the data.
+      kinds: the type that holds the keys of all parts, for each key column; see `merged_kinds`.
+      columns: names of the key columns, for messages.
+    """
     keys = []
     for number, (kind, column) in enumerate(zip(kinds, columns)):
         own = [part.kinds[number] for part in parts]
@@ -118,12 +133,12 @@ def joined(
 
 
 def merged_kinds(parts: Sequence[Counts], columns: Sequence[str]) -> Tuple[Optional[KeyType], ...]:
-    """Merges the types of all parts, for each key column."""
+    """Returns the type that holds the keys of all parts, for each key column."""
     return tuple(_merged_kind(parts, number, column) for number, column in enumerate(columns))
 
 
 def all_rows(parts: Sequence[Counts], group: KeyGroup) -> Dict[str, ColumnSummary]:
-    """Merges the summaries of all parts, which are in order, for each column."""
+    """Merges the summaries of all parts, in the order of the data, for each column."""
     told = [
         (column, [part.rows[column] for part in parts if column in part.rows])
         for column in group.columns
@@ -132,7 +147,7 @@ def all_rows(parts: Sequence[Counts], group: KeyGroup) -> Dict[str, ColumnSummar
 
 
 def _sum_of(parts: List[Any], group: KeyGroup, split_every: int) -> Any:
-    """Builds the delayed sum of delayed counts, as a tree."""
+    """Builds the delayed sum of delayed counts, as a tree in which a task adds `split_every`."""
     width = max(2, split_every)
     while len(parts) > 1:
         pieces = [parts[start : start + width] for start in range(0, len(parts), width)]
@@ -192,7 +207,7 @@ def _count_rows(df: Any, columns: Tuple[str, ...], group: KeyGroup) -> Counts:
 
 
 def canonical_part(keys: Any, column: str) -> Tuple[Any, Optional[KeyType]]:
-    """Converts one column of a combination to canonical keys and their type; nulls stay."""
+    """Converts one of several combined columns to canonical keys and their type; nulls stay."""
     null = keys.isna()
     if bool(null.all()):
         return keys.astype(object), None
@@ -204,7 +219,7 @@ def canonical_part(keys: Any, column: str) -> Tuple[Any, Optional[KeyType]]:
 
 
 def _masked(keys: Any) -> bool:
-    """Tests whether integers keep their dtype next to nulls."""
+    """Tests whether integers of this dtype stay integers next to nulls, by a mask of the nulls."""
     return not (dispatch.is_cpu_object(keys) and isinstance(keys.dtype, np.dtype))
 
 
@@ -223,8 +238,8 @@ def _distinct(
 
     Args:
       keys: a series for each key column.
-      sizes: how often each of their rows counts, on the host; None for once.
-      kinds: of each column.
+      sizes: number of occurrences for which each row stands, on the host; None if all are 1.
+      kinds: type of each column.
       columns: names of the columns, for messages.
     """
     if dispatch.is_cpu_object(keys[0]):

@@ -28,20 +28,20 @@ def encode(df: Any, group: KeyGroup, columns: Any, vocabulary: Vocabulary, dtype
     """Encodes the keys of a data frame's rows as ids.
 
     Args:
-      df: pandas or cuDF frame, of any index, empty frames included.
-      group: whose vocabulary it is.
-      columns: the columns to encode together: one, or all of a combination.
-      vocabulary: fitted, its files in place.
+      df: pandas or cuDF frame with any index; it may be empty.
+      group: the group of columns that share the vocabulary.
+      columns: the column to encode, or all columns that are combined to one key.
+      vocabulary: the fitted vocabulary.
       dtype: integer dtype of the ids.
 
     Returns:
-      Ids in the frame's row order, as something that a column can be assigned from; lists where
-      the column holds lists, and where a server's array `[rows, 1]` became lists of one key.
-      Nulls are 1, unknown keys `2 + hash % num_buckets`.
+      Ids in the order of the rows, an array or a series that can be assigned to a column. A column
+      of lists gets lists of ids, also if Merlin converted a server's array `[rows, 1]` to lists of
+      one key. Nulls become 1, and unknown keys become `2 + hash % num_buckets`.
 
     Raises:
-      PopSamplerError: lists of several keys where the vocabulary's column holds single keys, or
-        keys of another kind.
+      PopSamplerError: a column holds lists of several keys, but held single keys in the fit; or its
+        keys have another type than in the fit.
     """
     df = plain_frame(df, columns)
     lists = [bool(is_list(df[column], of)) for column, of in _fitted_lists(columns, vocabulary)]
@@ -71,7 +71,7 @@ def _ids(keys: Sequence[Any], group: KeyGroup, vocabulary: Vocabulary, dtype: An
 
 
 def _lookup(keys: Sequence[Any], group: KeyGroup, vocabulary: Vocabulary) -> Any:
-    """Encodes keys of which no row is null in all columns."""
+    """Encodes rows of keys, each of which has a key in at least one column."""
     possible: Optional[Any] = None
     convert = cast if len(keys) == 1 else _cast_part
     plain = []
@@ -99,9 +99,9 @@ def _lookup(keys: Sequence[Any], group: KeyGroup, vocabulary: Vocabulary) -> Any
 
 
 def _cast_part(keys: Any, kind: Optional[KeyType], column: str) -> Tuple[Any, Any]:
-    """Casts one column of a combination, see `cast`; nulls may stand next to keys."""
+    """Casts one of several combined columns, which may contain nulls; see `cast`."""
     null = keys.isna()
-    if kind is None:  # the vocabulary knows nothing but nulls here
+    if kind is None:  # this column of the vocabulary contains only nulls
         return without(keys.astype(object), ~null), null
     if bool(null.all()):
         values, exact = type(keys)(_full(len(keys), 0, keys)).astype(kind.dtype), ~null

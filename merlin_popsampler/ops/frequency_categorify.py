@@ -1,4 +1,4 @@
-"""Defines a Categorify whose ids are sorted by decreasing frequency, as its schema records."""
+"""Defines a Categorify that assigns ids by decreasing frequency, and records that in the schema."""
 
 import warnings
 from dataclasses import replace
@@ -33,35 +33,37 @@ from .vocabulary import Vocabulary, VocabularyOptions, stage
 
 
 class FrequencyCategorify(StoredOperator, Categorify):  # type: ignore[misc]
-    """Replaces `nvtabular.ops.Categorify`, with ids sorted by (count descending, key ascending).
+    """Encodes keys as `nvtabular.ops.Categorify` does, with ids in frequency order.
 
-    The same data gets the same ids on any processor, in any partitioning, with any `split_out`.
-    `max_size` and `freq_threshold` truncate the sorted keys. The schema of each encoded column
-    carries its `PopularityMetadata`, and `popularity.<column>.parquet` (one row for each id from 0
-    to `max_id`, including reserved ids) is written with the vocabulary.
+    Keys are sorted by (count descending, key ascending). The same data gets the same ids on any
+    processor, in any partitioning, with any `split_out`. `max_size` and `freq_threshold` truncate
+    the sorted keys. The schema of each encoded column gets its `PopularityMetadata`. With the
+    vocabulary, a fit writes `popularity.<column>.parquet`, one row for each id from 0 to `max_id`.
 
-    Ids: 0 padding, 1 null, `[2, 2 + num_buckets)` unknown keys, then the keys. Null list elements
-    are nulls, null lists are empty lists.
+    Id 0 is padding, 1 is null, `[2, 2 + num_buckets)` are unknown keys, and the keys follow. Null
+    list elements are nulls, and null lists are empty lists.
 
     With `base`, keys of an earlier fit keep their ids, and new keys follow by frequency. Keys that
     no longer occur keep their ids too, and samplers never draw them.
 
     Args:
-      *args: Categorify's.
-      steps: most steps of the popularity curve in the schema, `>= 1`.
-      base: the earlier fit, of the same columns and `num_buckets`: a fitted workflow or operator,
-        or a path or schema as `id_map` takes them. Each fit begins with it. `max_size` and
-        `freq_threshold` then remove new keys alone.
-      **kwargs: Categorify's. `single_table` and `vocabs` are refused, since they take the order of
-        the ids from elsewhere; a column that a per-column option does not name has the option's
-        default. The vocabulary is cached on the device of the data; `cat_cache` has no effect.
+      *args: arguments of Categorify.
+      steps: largest number of steps of the popularity curve in the schema, `>= 1`.
+      base: an earlier fit of the same columns and `num_buckets`, whose keys keep their ids in each
+        fit: a fitted workflow or operator, or a path or schema as for `id_map`. `max_size` and
+        `freq_threshold` then remove only new keys.
+      **kwargs: arguments of Categorify, with these differences. `single_table` and `vocabs` raise
+        an error, since ids would not be in frequency order. In an option by column, columns that
+        are not named get the default. `cat_cache` has no effect: the vocabulary is cached on the
+        device of the data.
 
     Raises:
-      PopSamplerError: arguments that contradict frequency order, a `dtype` that is not an integer,
-        or numbers out of range.
-        From `fit`: a `dtype` too small for the ids, keys that are ambiguous, or a `base` of other
-        columns or types of keys; the previous fit stays in use. From `set_storage_path` and
-        `transform`: files that are not the fit's.
+      PopSamplerError: arguments contradict frequency order, `dtype` is not an integer, or a number
+        is out of range.
+
+        `fit` raises it if `dtype` is too small for the ids, keys are ambiguous, or `base` has
+        other columns or types of keys. The previous fit then stays in use. `set_storage_path` and
+        `transform` raise it if files of the fit were changed or removed.
 
     Examples:
       >>> import pandas as pd
@@ -95,7 +97,7 @@ class FrequencyCategorify(StoredOperator, Categorify):  # type: ignore[misc]
             )
         if self.vocabs:
             raise PopSamplerError(
-                "Expected no vocabs: a given vocabulary brings an order of its own and no counts. "
+                "Expected no vocabs: a given vocabulary has its own order, and no counts. "
                 f"Received: vocabs for {sorted(self.vocabs)}. Encode with Categorify(vocabs=...) "
                 ">> FrequencyOrder(on_violation='remap') instead."
             )
@@ -113,8 +115,15 @@ class FrequencyCategorify(StoredOperator, Categorify):  # type: ignore[misc]
                 setattr(self, option, PerColumn(getattr(self, option), default))
 
     def fit(self, col_selector: Any, ddf: Any) -> Any:
-        """Builds the delayed counting, ordering and writing of the vocabulary of each column or
-        group.
+        """Builds the delayed counting, sorting and writing of each vocabulary.
+
+        Args:
+          col_selector: the columns, or groups of columns, to encode.
+          ddf: dask data frame of pandas or cuDF partitions.
+
+        Raises:
+          PopSamplerError: options or columns contradict each other, or `out_path` cannot be
+            written.
         """
         groups = self._groups(col_selector)
         self._check_still_joint(groups)
@@ -140,7 +149,16 @@ class FrequencyCategorify(StoredOperator, Categorify):  # type: ignore[misc]
         StoredOperator.clear(self)
 
     def transform(self, col_selector: Any, df: Any) -> Any:
-        """Encodes a frame's columns. Empty frames, null columns and any index are fine."""
+        """Returns a copy of a frame with encoded columns.
+
+        Args:
+          col_selector: the columns to encode.
+          df: pandas or cuDF frame with any index; it may be empty.
+
+        Raises:
+          PopSamplerError: there is no fit, its files were changed or removed, or keys have another
+            type than in the fit.
+        """
         encoded = df.copy(deep=False)
         for name, columns in self.column_mapping(col_selector).items():
             group = self._group_of(name, tuple(columns))
@@ -154,16 +172,17 @@ class FrequencyCategorify(StoredOperator, Categorify):  # type: ignore[misc]
         return super().folders_in_use() | {fitted.folder for fitted in base if fitted}
 
     def inference_initialize(self, columns: Any, inference_config: Any) -> None:
-        """Returns None, so that a server encodes with `transform`, and gets the ids of the
-        training.
+        """Returns None, so that a server encodes with `transform`, to the same ids as in training.
 
-        Categorify's own encoder for servers takes the keys of each request for those of the
-        vocabulary, of any type (2.5 for 2), and knows neither several buckets of unknown
-        keys nor joint vocabularies. It cannot be told before the requests whether it will be right.
+        Categorify's encoder for servers ignores types of keys (it encodes 2.5 as 2), several
+        buckets of unknown keys, and joint vocabularies.
         """
 
     def get_embedding_sizes(self, columns: Sequence[str]) -> Dict[str, Tuple[int, int]]:
-        """Returns the rows (`max_id + 1`) and a width for the embedding table of each column."""
+        """Returns (rows, width) of an embedding table for each column.
+
+        Rows are `max_id + 1`, and the width follows NVTabular's rule of thumb.
+        """
         sizes = {}
         for name in columns:
             if name in self._fresh:
@@ -176,7 +195,7 @@ class FrequencyCategorify(StoredOperator, Categorify):  # type: ignore[misc]
     def compute_output_schema(
         self, input_schema: Schema, col_selector: Any, prev_output_schema: Optional[Schema] = None
     ) -> Schema:
-        """Returns Categorify's schema; joint vocabularies have their names before the fit, too."""
+        """Returns Categorify's schema, with the names of joint vocabularies even before the fit."""
         self._lists = frozenset(column.name for column in input_schema if column.is_list)
         self._note_joint(self._groups(col_selector))
         return super().compute_output_schema(input_schema, col_selector, prev_output_schema)
@@ -243,7 +262,7 @@ class FrequencyCategorify(StoredOperator, Categorify):  # type: ignore[misc]
             raise PopSamplerError(
                 f"Columns {torn}: expected their joint vocabulary "
                 f"{self.storage_name[torn[0]]!r}, as in the last fit. Received: each column alone, "
-                "whose ids would differ. Make the workflow anew, with a new operator."
+                "whose ids would differ. Build a new workflow, with a new operator."
             )
 
     def _note_joint(self, groups: Iterable[KeyGroup]) -> None:
@@ -277,7 +296,7 @@ class FrequencyCategorify(StoredOperator, Categorify):  # type: ignore[misc]
         return layout
 
     def _columns_of(self, name: str) -> Tuple[str, ...]:
-        """Returns the columns of a joint vocabulary, or the name itself for any other."""
+        """Returns the columns of a joint vocabulary; for other vocabularies, their name."""
         joint = [column for column, storage in self.storage_name.items() if storage == name]
         return tuple(joint) or (name,)
 
@@ -315,7 +334,11 @@ class FrequencyCategorify(StoredOperator, Categorify):  # type: ignore[misc]
 
 
 def _fits_of(base: Any) -> Fits:
-    """Returns the fits of an earlier workflow or operator, without the object itself."""
+    """Returns the fits of `base`, so that the operator need not hold the object.
+
+    Raises:
+      PopSamplerError: `base` does not hold a fit.
+    """
     found = fits_of(base)
     if not found:
         raise PopSamplerError(
@@ -326,7 +349,7 @@ def _fits_of(base: Any) -> Fits:
 
 
 def _check_name(column: str) -> None:
-    """Refuses names that no Parquet file keeps: pyarrow cuts them, or cannot encode them."""
+    """Raises an error for a name that pyarrow would truncate or cannot encode in Parquet."""
     if "\0" in column or any("\ud800" <= letter <= "\udfff" for letter in column):
         raise PopSamplerError(
             f"Column {column!r}: expected a name that a Parquet file can hold. Received: one with "

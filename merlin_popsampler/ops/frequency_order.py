@@ -38,34 +38,36 @@ ON_VIOLATION = ("raise", "warn", "remap")
 
 
 class FrequencyOrder(StoredOperator, StatOperator):  # type: ignore[misc]
-    """Checks that ids are sorted by decreasing frequency, and records it in the schema.
+    """Checks that ids are in frequency order, or renumbers them, and records it in the schema.
 
     Put it after the node that produces the ids of the model: an encoder, or a filter after one. Ids
-    that the properties of the encoder reserve (padding, null, unknown keys) are not items. Without
-    such properties, every id in the data is an item. The range is that of the ids in the data.
+    that the encoder reserves (padding, null, unknown keys) are not items. If the schema does not
+    name an encoder, every id in the data is an item. `min_id` and `max_id` are the smallest and the
+    largest item in the data.
 
-    Rows may be removed between the encoder and this operator, but ids must not change. A schema
-    does not show that a `LambdaOp(lambda ids: ids - 2)` moved items to reserved ids. If an id
-    occurs more often than in the encoder's counts, the fit raises an error.
+    Rows may be removed between the encoder and this operator, but ids must not change, since a
+    schema does not show that. For example, a `LambdaOp(lambda ids: ids - 2)` would move items to
+    reserved ids. If an id occurs more often than in the encoder's counts, the fit raises an error.
 
     Args:
       mode: "count" counts the ids in one pass over the data. "vocabulary" reads the counts that
-        the encoder wrote with its keys, without a pass: right only for a node that directly
-        follows its encoder, which an operator cannot see.
-      on_violation: "raise" refuses ids that are not in order; "warn" records that they are not;
-        "remap" (mode "count") gives new ids in order of (count descending, old id ascending).
-        Reserved ids stay; ids outside the range that was seen stay; a `cat_path`, which would
-        decode the old ids, is taken out of the schema.
-      groups: lists of columns that share one vocabulary, and so one count and one map. Columns
-        that FrequencyCategorify encoded jointly, and copies of one encoded column, need none.
-      steps: most steps of the popularity curve in the schema, `>= 1`.
-      out_path: counts and maps are written to its folder `frequency_order`.
+        the encoder wrote, without a pass. That is correct only directly after the encoder, which
+        the operator cannot check.
+      on_violation: what to do if ids are not in frequency order. "raise" raises an error; "warn"
+        warns, and records it in the schema; "remap" (only with mode "count") renumbers ids by
+        (count descending, old id ascending). Reserved ids, and ids outside of the range in the
+        fit's data, stay. The property `cat_path` is removed, since it would decode old ids.
+      groups: lists of columns that share one vocabulary. They are counted and renumbered together.
+        Columns that FrequencyCategorify encoded jointly, and copies of one encoded column, are
+        grouped automatically.
+      steps: largest number of steps of the popularity curve in the schema, `>= 1`.
+      out_path: folder in which the fit writes counts and maps, below `frequency_order`.
 
     Raises:
-      PopSamplerError: arguments that contradict each other. From `fit`: FrequencyOrderError for
-        ids out of order, negative, null, fractional or above 1e9, ids that the encoder cannot have
-        given, columns of one vocabulary with a map each, or an encoder's vocabulary that is missing
-        or has no counts.
+      PopSamplerError: arguments contradict each other.
+      FrequencyOrderError: raised by `fit` if ids are not in order, negative, null, fractional,
+        above 1e9, or not from the encoder; if columns of one vocabulary would be renumbered
+        differently; or if the encoder's vocabulary is missing or has no counts.
 
     Examples:
       >>> import pandas as pd
@@ -92,8 +94,8 @@ class FrequencyOrder(StoredOperator, StatOperator):  # type: ignore[misc]
         _check_choice("on_violation", on_violation, ON_VIOLATION)
         if mode == "vocabulary" and (on_violation == "remap" or groups):
             raise PopSamplerError(
-                "Expected mode='count' for on_violation='remap' and for groups: an audit sees the "
-                f"vocabulary after all fitting. Received: mode={mode!r}, "
+                "Expected mode='count' for on_violation='remap' and for groups: mode='vocabulary' "
+                f"reads the counts too late for these. Received: mode={mode!r}, "
                 f"on_violation={on_violation!r}, groups={groups!r}. Leave mode at its default."
             )
         self.mode = mode
@@ -106,7 +108,12 @@ class FrequencyOrder(StoredOperator, StatOperator):  # type: ignore[misc]
         self._init_files()
 
     def fit(self, col_selector: Any, ddf: Any) -> Any:
-        """Builds the delayed counting, or nothing in mode "vocabulary"."""
+        """Builds the delayed counting of the ids; mode "vocabulary" counts nothing.
+
+        Args:
+          col_selector: the columns of ids.
+          ddf: dask data frame of pandas or cuDF partitions.
+        """
         if self.mode == "vocabulary":
             return dask.delayed({})
         groups = self._id_groups.of(col_selector.names)
@@ -134,19 +141,23 @@ class FrequencyOrder(StoredOperator, StatOperator):  # type: ignore[misc]
         self._possible = {}
 
     def transform(self, col_selector: Any, df: Any) -> Any:
-        """Returns the frame, with new ids if the fit remapped them.
+        """Returns a copy of a frame, with new ids if the fit renumbered them.
+
+        Args:
+          col_selector: the columns of ids.
+          df: pandas or cuDF frame.
 
         Raises:
-          FrequencyOrderError: values that cannot be ids of the encoder.
+          FrequencyOrderError: a value cannot be an id of the encoder, or the last fit failed.
         """
         frame = df.copy(deep=False)
         for column in col_selector.names:
             name = self._id_groups.name_of(column)
             if name in self._stale:
                 raise FrequencyOrderError(
-                    f"Column {column!r}: expected a fit that came to its end. Received: one that "
-                    "failed, so that the ids may no longer be those of the earlier fit. Fit the "
-                    "workflow again, or load the one that was saved."
+                    f"Column {column!r}: expected a completed fit. Received: one that failed, so "
+                    "that the encoder's ids may not be those of the earlier fit. Fit the workflow "
+                    "again, or load the one that was saved."
                 )
             order = self.fits.get(name)
             possible = self._possible.get(column, PossibleIds())
@@ -162,12 +173,13 @@ class FrequencyOrder(StoredOperator, StatOperator):  # type: ignore[misc]
     ) -> Schema:
         """Adds the popularity to the schema, and removes a `cat_path` that would decode old ids.
 
-        Before the fit, the schema tells which columns share a vocabulary; after it, whether the
-        ids that passed can be those that the encoder made.
+        Merlin calls it before and after the fit. Before, the input schema shows which columns share
+        a vocabulary. After, it shows whether the encoder can have produced the counted ids.
 
         Raises:
-          FrequencyOrderError: they cannot, the columns of a vocabulary were torn apart, or ids keep
-        their numbers.
+          FrequencyOrderError: the encoder cannot have produced the ids; some columns of a joint
+            vocabulary are missing, or would be renumbered differently; or the ids come from
+            `FrequencyCategorify(base=...)`, and must keep their numbers.
         """
         _check_may_be_ordered(input_schema)
         for column in input_schema:
@@ -202,7 +214,7 @@ class FrequencyOrder(StoredOperator, StatOperator):  # type: ignore[misc]
         return with_popularity(_with_room(col_schema, name, order.metadata), order.metadata)
 
     def _audited(self, col_schema: ColumnSchema) -> ColumnSchema:
-        """Returns the column with the popularity that its encoder's own counts prove."""
+        """Returns the column with the popularity from its encoder's counts (mode "vocabulary")."""
         path = col_schema.properties.get("cat_path")
         if path is None:  # before the encoder's fit, or for a column that has none
             return col_schema
@@ -254,7 +266,7 @@ class FrequencyOrder(StoredOperator, StatOperator):  # type: ignore[misc]
 
 
 def _check_may_be_ordered(schema: Schema) -> None:
-    """Refuses ids that keep their numbers, before they are counted."""
+    """Raises an error for ids that must keep their numbers (`FrequencyCategorify(base=...)`)."""
     stable = [column.name for column in schema if STABLE in column.properties]
     if stable:
         raise FrequencyOrderError(
@@ -276,7 +288,7 @@ def _with_room(
 
 
 def _check_belongs(col_schema: ColumnSchema, found: PopularityMetadata, sizes: Ints) -> None:
-    """Refuses a vocabulary that is not the one which the schema speaks of."""
+    """Raises an error if the vocabulary at the `cat_path` contradicts the column's schema."""
     expected = (col_schema.properties.get("domain") or {}).get("max")
     fields = col_schema.properties.get(PROPERTY)
     fine = expected is None or int(expected) == found.max_id

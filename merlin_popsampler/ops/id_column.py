@@ -6,10 +6,10 @@ from merlin.schema import ColumnSchema
 
 
 class IdColumn(ColumnSchema):  # type: ignore[misc]
-    """Keeps the dtype of a column of lists if a partition has lists, but no ids in them.
+    """Keeps the dtype of a column of lists if a partition contains only empty lists.
 
-    Merlin takes the dtype of lists from the first id of each partition, while it fits. Where there
-    is none, it asks for the dtype `None`, and fails at a plain `ColumnSchema`.
+    During a fit, Merlin reads the dtype from the first id of each partition. If there is none, it
+    passes `dtype=None` to `with_dtype`, which raises an error in a plain `ColumnSchema`.
     """
 
     @classmethod

@@ -29,11 +29,11 @@ class Order(FitArtifact):
     """Holds the result of a fit for the ids of one column or group.
 
     Args:
-      metadata: of the ids that leave the operator.
-      gaps: describes the ids of the range that never occurred; "" if there are none.
-      violation: describes the first rise of the counts; "" if they never rise.
-      first_mapped: first id of the map (the map's rows are consecutive ids).
-      dtypes: by column, the dtype of its ids, where it was the same in all partitions.
+      metadata: popularity of the ids that leave the operator, after any renumbering.
+      gaps: text for messages about ids in the range that never occurred; "" if there are none.
+      violation: text for messages about the first rise of the counts; "" if they never rise.
+      first_mapped: first id of the map from old to new ids, which covers consecutive ids.
+      dtypes: by column, the dtype of its ids, if it was the same in all partitions.
     """
 
     gaps: str
@@ -43,7 +43,7 @@ class Order(FitArtifact):
 
     @property
     def remaps(self) -> bool:
-        """Whether ids are given new ones."""
+        """Whether the fit renumbers ids."""
         return artifact.MAP in self.files
 
 
@@ -52,8 +52,8 @@ class PossibleIds:
     """Describes the ids that a column can hold after the fit.
 
     Args:
-      largest: last id that the column's encoder gives.
-      dtype: NumPy's name of the dtype that the encoder gives; "" where it is not known.
+      largest: largest id that the column's encoder assigns.
+      dtype: NumPy's name of the dtype of the encoder's ids; "" if it is not known.
     """
 
     largest: int = LARGEST_ID
@@ -65,9 +65,19 @@ def measure(
 ) -> Tuple[str, Order]:
     """Checks the order of counted ids, and writes the files of the fit.
 
+    Args:
+      counts: occurrences of each id.
+      name: name of the column or group.
+      reserved: number of reserved ids, from 0 on; 0 without an encoder.
+      remap: whether to renumber ids that are not in order.
+      steps: largest number of steps of the popularity curve.
+      folder: folder of the fit.
+
+    Returns:
+      The name, and the result.
+
     Raises:
-      FrequencyOrderError: values that are not ids, or, if an encoder reserves ids, partitions that
-        differ in dtype.
+      FrequencyOrderError: values are not ids; or, after an encoder, partitions differ in dtype.
     """
     if reserved:
         _check_dtypes(counts)
@@ -103,18 +113,18 @@ def measure(
 
 
 def passed_counts(order: Order) -> Ints:
-    """Returns the counts of the ids before any map, int64 `[last id that was seen + 1]`."""
+    """Returns the counts of the ids before any renumbering, int64 `[largest counted id + 1]`."""
     counts = counts_file.read_counts(order)
     if not order.remaps:
         return counts
     new_ids = order.table(artifact.MAP)["new_id"].to_numpy()
-    # Ids of the range that were never seen have the last new ids, and no row.
+    # Ids in the range that never occurred have the last new ids, and no row in the counts file.
     found = np.where(new_ids < len(counts), counts[np.minimum(new_ids, len(counts) - 1)], 0)
     return np.concatenate((counts[: order.first_mapped], found))
 
 
 def _check_dtypes(counts: Counts) -> None:
-    """Raises an error if partitions differ in the dtype of their ids, which no encoder produces."""
+    """Raises an error if partitions differ in the dtype of ids, as no encoder's output does."""
     for column, rows in counts.rows.items():
         if len(rows.dtypes) > 1:
             raise FrequencyOrderError(
@@ -139,7 +149,7 @@ def _dense_counts(counts: Counts, name: str, reserved: int) -> Ints:
 
 
 def _uncounted(counts: Ints, min_id: int) -> str:
-    """Describes the ids of a range from `min_id` on without a count; "" if all have one."""
+    """Describes the ids from `min_id` on that have the count 0; "" if there are none."""
     ids = min_id + np.flatnonzero(np.asarray(counts) == 0)
     if not len(ids):
         return ""
@@ -148,7 +158,12 @@ def _uncounted(counts: Ints, min_id: int) -> str:
 
 
 def violation_of(counts: Ints, min_id: int) -> str:
-    """Describes the first rise of the counts, unseen ids counted once; "" if they never rise."""
+    """Describes the first rise of the counts; "" if they never rise.
+
+    Args:
+      counts: int64 `[n]`, occurrences of the ids from `min_id` on; 0 is read as 1.
+      min_id: id of the first count.
+    """
     known = np.maximum(counts, 1)
     rises = np.flatnonzero(known[1:] > known[:-1])
     if not len(rises):
@@ -161,14 +176,17 @@ def violation_of(counts: Ints, min_id: int) -> str:
 
 
 def checked(ids: Any, possible: PossibleIds) -> Tuple[Any, bool]:
-    """Checks ids. Returns one for each row or list element, and whether the rows are lists.
+    """Checks that the values of a column can be ids of its encoder.
 
     Args:
-      ids: the column.
-      possible: what its ids can be.
+      ids: the column, of ids or of lists of ids.
+      possible: the ids that are valid.
+
+    Returns:
+      A series with the id of each row or list element, and whether the rows are lists.
 
     Raises:
-      FrequencyOrderError: nulls, or values that are none of these ids.
+      FrequencyOrderError: the column contains nulls, or values that are not valid ids.
     """
     lists = getattr(ids.dtype, "kind", "O") == "O" and bool(is_list(ids))
     values = elements(ids, lists)
@@ -193,12 +211,12 @@ def remapped(ids: Any, order: Order, possible: PossibleIds) -> Any:
     """Replaces ids, or ids in lists, by their new ids, in the same dtype; ids outside the map stay.
 
     Args:
-      ids: the column.
-      order: with a map.
-      possible: what its ids can be.
+      ids: the column, of ids or of lists of ids.
+      order: the result of a fit that renumbers ids.
+      possible: the ids that are valid.
 
     Raises:
-      FrequencyOrderError: nulls, or values that are none of these ids.
+      FrequencyOrderError: the column contains nulls, or values that are not valid ids.
     """
     values, lists = checked(ids, possible)
     if len(values):
@@ -215,7 +233,7 @@ def remapped(ids: Any, order: Order, possible: PossibleIds) -> Any:
 
 
 def _other_dtype(found: Any, expected: str) -> str:
-    """Names a dtype that the encoder does not give; objects may hold ids of any dtype."""
+    """Describes a dtype that differs from the expected one; "" if it does not, or is object."""
     told = {expected, str(found)} - {"", "object"}
     return f"{found} values, where the fit had {expected}" if len(told) > 1 else ""
 
@@ -233,8 +251,9 @@ def _problem_of(ids: Any, largest: int) -> str:
 
 
 def _map_table(order: Order, like: Any) -> Any:
-    """Returns the new ids of consecutive old ids, on the device of `like`; each worker reads them
-    once.
+    """Returns the new ids of consecutive old ids, on the device of `like`.
+
+    They are cached, so that each worker reads the file once.
     """
     name = (order.digest(artifact.MAP), type(like).__module__)
     with get_worker_cache("frequency_order") as cache:

@@ -1,4 +1,4 @@
-"""Looks keys up in a vocabulary: by a cached index if it fits the budget, else part by part."""
+"""Looks keys up in a vocabulary: by a cached index if it fits in memory, otherwise part by part."""
 
 import io
 import os
@@ -21,12 +21,12 @@ from .keys.index import KeyIndex
 from .vocabulary import Vocabulary
 
 BUDGET = "merlin_popsampler.index-memory"
-"""Dask's setting of the memory that all indexes of a process may take together."""
+"""Name of the dask setting that limits the memory of all indexes of a process together."""
 DEFAULT_BUDGET = "2 GiB"
 
 
 class IndexCache:
-    """Caches the indexes of this process; those used last stay, within a number of bytes.
+    """Caches the indexes of this process, and removes the least recently used ones.
 
     It belongs to the process, and is not pickled with an operator. Threads wait for an index that
     another thread builds.
@@ -35,17 +35,17 @@ class IndexCache:
     def __init__(self) -> None:
         self._held: Dict[Hashable, Tuple[KeyIndex, int]] = {}  # the last used comes last
         self._renew_lock()
-        # The thread that holds the lock in a parent is not there in its child.
+        # A thread that holds the lock while the process forks does not exist in the child.
         os.register_at_fork(after_in_child=self._renew_lock)
 
     def get(self, name: Hashable, make: Callable[[], KeyIndex], cost: int, budget: int) -> KeyIndex:
         """Returns the index of a name, and builds it if it is not cached.
 
         Args:
-          name: that no other index ever had.
-          make: makes it.
-          cost: bytes that it takes.
-          budget: bytes that all indexes may take together.
+          name: key of the cache, which determines the content of the index.
+          make: function that builds the index.
+          cost: size of the index in bytes.
+          budget: largest size of all indexes together, in bytes.
         """
         with self._lock:
             if name not in self._held:
@@ -65,20 +65,23 @@ class IndexCache:
 
 
 INDEXES = IndexCache()
-"""Those of this process."""
+"""The cached indexes of this process."""
 
 
 def positions(keys: Sequence[Any], vocabulary: Vocabulary, columns: Sequence[str]) -> Any:
     """Finds the position of each key in a vocabulary, from 0 on; -1 if it is not there.
 
     Args:
-      keys: series of one length, one for each key column, in the dtypes of the vocabulary's kinds;
-        pandas' or cuDF's. No row is null in all of them.
-      vocabulary: fitted, its files in place.
-      columns: names of its key columns.
+      keys: a pandas or cuDF series for each key column, of one length, in the dtypes of
+        `vocabulary.kinds`. Each row has a key in at least one of them.
+      vocabulary: the fitted vocabulary.
+      columns: names of the vocabulary's key columns.
 
     Returns:
-      int64, as an array of NumPy or CuPy.
+      int64 `[rows]`, as an array of NumPy or CuPy.
+
+    Raises:
+      PopSamplerError: a file of the vocabulary was changed, moved or removed.
     """
     if not dispatch.is_cpu_object(keys[0]):
         return joined(keys, vocabulary, columns)
@@ -95,7 +98,10 @@ def positions(keys: Sequence[Any], vocabulary: Vocabulary, columns: Sequence[str
 
 
 def part_by_part(keys: Sequence[Any], vocabulary: Vocabulary, columns: Sequence[str]) -> Ints:
-    """Returns `positions` with one part of the vocabulary in memory, frequent keys first."""
+    """Computes `positions` with one part of the vocabulary in memory at a time.
+
+    The parts are in frequency order, so most keys are found in the first ones.
+    """
     found_at = np.full(len(keys[0]), -1)
     missing, first = np.arange(len(found_at)), 0
     for part in _parts(vocabulary, columns):
@@ -108,8 +114,9 @@ def part_by_part(keys: Sequence[Any], vocabulary: Vocabulary, columns: Sequence[
 
 
 def joined(keys: Sequence[Any], vocabulary: Vocabulary, columns: Sequence[str]) -> Any:
-    """Returns `positions` by a join with a table that is read once, since cuDF has no index."""
-    names = [f"key {number}" for number in range(len(keys))]  # any other name may be that of a key
+    """Computes `positions` by a join with a table of all keys, since cuDF has no hash index."""
+    # Neutral names, since a key column may be called "position" or "row".
+    names = [f"key {number}" for number in range(len(keys))]
     name = (vocabulary.digest(artifact.UNIQUE), *columns, type(keys[0]).__module__)
     with get_worker_cache("cats") as cache:
         if name not in cache:
@@ -132,7 +139,10 @@ def joined(keys: Sequence[Any], vocabulary: Vocabulary, columns: Sequence[str]) 
 
 
 def _whole(vocabulary: Vocabulary, columns: Sequence[str]) -> pa.Table:
-    """Reads all keys; parts differ in the digits of decimals, and where all keys are null."""
+    """Reads all keys as one table.
+
+    Parts may differ in Arrow's type: by the digits of decimals, or if all keys of a part are null.
+    """
     parts = list(_parts(vocabulary, columns))
     keys = [
         in_one_type([part[name] for part in parts], [None] * len(parts), None, name)

@@ -26,12 +26,12 @@ SortKey = Tuple[Any, ...]
 
 @dataclass(frozen=True)
 class Splits:
-    """Holds what all ranges have in common.
+    """Holds the limits of the ranges, and the facts that all ranges share.
 
     Args:
-      rows: between ranges, the first of the next.
-      kinds: of the key columns.
-      seen: by column, what was seen of its rows.
+      rows: first row of each range but the first.
+      kinds: types of the key columns.
+      seen: summary of the rows of each column of the data.
     """
 
     rows: Sequence[SortKey]
@@ -40,11 +40,15 @@ class Splits:
 
 
 def ranked(buckets: Sequence[Any], group: KeyGroup) -> Tuple[Any, List[Any]]:
-    """Builds delayed `Splits`, and delayed `Counts` of consecutive ranges of the order.
+    """Builds the delayed sorting of counted keys.
 
     Args:
-      buckets: delayed `Counts`, without a key in common.
-      group: whose keys they are.
+      buckets: delayed `Counts` that have no key in common.
+      group: the group of columns that was counted.
+
+    Returns:
+      Delayed `Splits`, and delayed `Counts` of consecutive ranges of the sorted keys, as many as
+      there are buckets.
     """
     ordered = [dask.delayed(by_frequency)(bucket) for bucket in buckets]
     splits = dask.delayed(_splits)([dask.delayed(_sampled)(bucket) for bucket in ordered], group)
@@ -57,9 +61,10 @@ def ranked(buckets: Sequence[Any], group: KeyGroup) -> Tuple[Any, List[Any]]:
 
 
 def by_frequency(counts: Counts) -> Counts:
-    """Sorts counts by frequency: a total order, since keys are distinct, on any processor.
+    """Sorts counts by (count descending, key ascending).
 
-    Strings are compared by code point, and nulls come first.
+    Strings are compared by code point, and nulls come first. Keys are distinct, so there are no
+    ties, and the order is the same on any processor.
     """
     order = ascending(counts.keys)
     return counts.take(order[np.argsort(-counts.sizes[order], kind="stable")])
@@ -75,7 +80,7 @@ def _splits(samples: Sequence[Counts], group: KeyGroup) -> Splits:
     """Selects the keys at which ranges of about equal length begin.
 
     Raises:
-      PopSamplerError: keys of several kinds.
+      PopSamplerError: the keys have different types.
     """
     rows = sorted(row for sample in samples for row in _SortKeys(sample))
     firsts = [len(rows) * number // len(samples) for number in range(1, len(samples))]
@@ -88,7 +93,7 @@ def _splits(samples: Sequence[Counts], group: KeyGroup) -> Splits:
 
 
 def _partition(ordered: Counts, splits: Splits, number: int) -> List[Counts]:
-    """Splits a sorted bucket into the ranges."""
+    """Splits a sorted bucket at the limits of the ranges."""
     if number == 1:
         return [ordered]
     rows = _SortKeys(ordered)
@@ -98,7 +103,7 @@ def _partition(ordered: Counts, splits: Splits, number: int) -> List[Counts]:
 
 
 def _range(parts: Sequence[Counts], splits: Splits, group: KeyGroup) -> Counts:
-    """Merges several sorted parts of a range."""
+    """Merges the parts of a range that come from the buckets."""
     keys, sizes = joined(parts, splits.kinds, group.keys)
     together = Counts(keys, sizes, splits.kinds, {})
     return together if len(parts) == 1 else by_frequency(together)

@@ -1,4 +1,4 @@
-"""Gives keys of an earlier fit, the base, the ids that they had there."""
+"""Keeps the ids of keys that an earlier fit contains, for `FrequencyCategorify(base=...)`."""
 
 from dataclasses import dataclass
 from typing import Iterable, Iterator, Optional, Sequence, Tuple
@@ -20,21 +20,21 @@ from .keys.columns import KeyGroup
 from .keys.kinds import KeyType, canonical, merged
 
 STABLE = "stable_ids"
-"""Property of a column whose ids keep their numbers, also before the fit."""
+"""Property of a column whose ids keep their numbers. The schema has it even before the fit."""
 _ROWS = 2**20
-"""Keys that are Python's objects at a time."""
+"""Number of keys that are converted to Python objects at a time."""
 
 Kinds = Tuple[Optional[KeyType], ...]
 
 
 @dataclass(frozen=True)
 class Matched:
-    """Divides counted keys by whether the base has them.
+    """Divides counted keys into those that the base contains, and new ones.
 
     Args:
-      positions: int64 `[known keys]`, positions in the base.
-      sizes: int64 `[known keys]`, their occurrences.
-      new: the other keys, in their order.
+      positions: int64 `[known keys]`, positions of the known keys in the base.
+      sizes: int64 `[known keys]`, occurrences of the known keys.
+      new: the new keys, in the order in which they were counted.
     """
 
     positions: Ints
@@ -46,13 +46,13 @@ def base_of(fits: Fits, group: KeyGroup, min_id: int) -> KeyedIds:
     """Returns the ids and keys of the earlier fit of a vocabulary.
 
     Args:
-      fits: of the base, by vocabulary.
-      group: whose vocabulary it is.
+      fits: fits of the base by name of the vocabulary.
+      group: the group of columns that share the vocabulary.
       min_id: first id that stands for a key in the new fit.
 
     Raises:
-      PopSamplerError: there is not one such fit, FrequencyCategorify did not make its ids, or it
-        reserves other ids.
+      PopSamplerError: the base does not have exactly one fit of this vocabulary,
+        FrequencyCategorify did not assign its ids, or it reserves another number of ids.
     """
     found = fits.get(group.name, [])
     if len(found) != 1:
@@ -81,18 +81,19 @@ def common_kinds(kinds: Kinds, base: KeyedIds, group: KeyGroup) -> Kinds:
     """Returns the key types that hold the counted keys and those of the base.
 
     Args:
-      kinds: of the counted keys.
+      kinds: types of the counted keys, for each key column.
       base: the earlier fit.
-      group: whose keys they are.
+      group: the group of columns that was counted.
 
     Raises:
-      PopSamplerError: keys of other families than in the base, or of other columns.
+      PopSamplerError: the keys differ from those of the base in their family of types, or in their
+        number of columns.
     """
     blocks = _counts(base, 0, base.domain.size, kinds, group)
     earlier = {block.kinds for block in blocks if len(block)}
     by_column = zip(group.keys, zip(kinds, *earlier))
     found = [(of_column, _common_kind(of_column, column)) for column, of_column in by_column]
-    nulls = len(kinds) > 1  # which stand next to keys in combinations alone
+    nulls = len(kinds) > 1  # a single column of keys contains no nulls
     return tuple(
         kind.with_nulls() if kind is not None and nulls and None in of_column else kind
         for of_column, kind in found
@@ -100,7 +101,12 @@ def common_kinds(kinds: Kinds, base: KeyedIds, group: KeyGroup) -> Kinds:
 
 
 def _common_kind(kinds: Kinds, column: str) -> Optional[KeyType]:
-    """Returns the type of the counted keys of a column, and of those of the base, which follow."""
+    """Returns the type that holds all keys of a column.
+
+    Args:
+      kinds: type of the counted keys, then the types of the keys of the base.
+      column: name of the column, for the message.
+    """
     for kind in kinds[1:]:
         if kind is not None and kinds[0] is not None and kind.family != kinds[0].family:
             raise PopSamplerError(
@@ -114,10 +120,10 @@ def match(counts: Counts, kinds: Kinds, base: KeyedIds, group: KeyGroup) -> Matc
     """Finds counted keys in the base.
 
     Args:
-      counts: distinct keys.
-      kinds: types to which the other keys are converted, the result of `common_kinds`.
+      counts: the counted keys.
+      kinds: types to which new keys are converted, the result of `common_kinds`.
       base: the earlier fit.
-      group: whose keys they are.
+      group: the group of columns that was counted.
     """
     asked = pa.table(list(counts.keys), group.keys)
     at = np.full(len(counts), -1)
@@ -132,7 +138,7 @@ def match(counts: Counts, kinds: Kinds, base: KeyedIds, group: KeyGroup) -> Matc
 
 
 def sizes_of(matched: Iterable[Matched], base: KeyedIds) -> Ints:
-    """Returns the occurrences of each key of the base, int64 `[keys]`; 0 for what is gone."""
+    """Returns the occurrences of each key of the base, int64 `[keys]`; 0 if it no longer occurs."""
     sizes = np.zeros(base.domain.size, np.int64)
     for part in matched:
         sizes[part.positions] = part.sizes
@@ -142,14 +148,14 @@ def sizes_of(matched: Iterable[Matched], base: KeyedIds) -> Ints:
 def earlier_keys(
     base: KeyedIds, start: int, stop: int, kinds: Kinds, group: KeyGroup
 ) -> Sequence[pa.Array]:
-    """Returns the keys at positions `start` to `stop` (exclusive) of the base, an array each.
+    """Returns some keys of the base, an Arrow array for each key column.
 
     Args:
       base: the earlier fit.
-      start: first position.
-      stop: end of the positions.
+      start: position of the first key.
+      stop: end of the positions, exclusive.
       kinds: types of the keys, the result of `common_kinds`.
-      group: whose keys they are.
+      group: the group of columns that share the vocabulary.
     """
     return joined(list(_counts(base, start, stop, kinds, group)), kinds, group.keys)[0]
 
@@ -157,7 +163,7 @@ def earlier_keys(
 def _counts(
     base: KeyedIds, start: int, stop: int, kinds: Kinds, group: KeyGroup
 ) -> Iterator[Counts]:
-    """Reads keys of the base at some positions, block by block, as keys without occurrences."""
+    """Reads keys of the base, block by block, as `Counts` in which each key occurs 0 times."""
     yield _uncounted(pa.table([pa.nulls(0)] * len(kinds), group.keys), kinds, group)
     for ids, keys in base.parts():
         first, end = np.searchsorted(base.domain.rank(ids), [start, stop])
@@ -166,7 +172,7 @@ def _counts(
 
 
 def _uncounted(keys: pa.Table, kinds: Kinds, group: KeyGroup) -> Counts:
-    """Converts keys as they were read to keys without occurrences."""
+    """Converts stored keys to `Counts` in which each key occurs 0 times."""
     if keys.num_columns != len(kinds):
         raise PopSamplerError(
             f"Column {group.name!r}: expected a base of the key columns {group.keys}. Received: "
@@ -178,7 +184,7 @@ def _uncounted(keys: pa.Table, kinds: Kinds, group: KeyGroup) -> Counts:
         if kind is None or part.type != _stored_type(kind, column):
             values, own = convert(part.to_pandas(), column)
             arrays.append(to_arrow(values, own, column))
-        else:  # stored as new keys of that kind are: without objects of Python
+        else:  # already in the type of the new keys, so that no Python objects are needed
             own = kind.with_nulls() if part.null_count else kind
             arrays.append(one_chunk(part))
         found.append(own)
@@ -186,5 +192,5 @@ def _uncounted(keys: pa.Table, kinds: Kinds, group: KeyGroup) -> Counts:
 
 
 def _stored_type(kind: KeyType, column: str) -> pa.DataType:
-    """Returns Arrow's type of keys, or null if only values tell it."""
+    """Returns the Arrow type in which keys are stored; null if it depends on their values."""
     return to_arrow(pd.Series([], dtype=kind.dtype), kind, column).type

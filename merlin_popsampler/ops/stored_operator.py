@@ -12,22 +12,22 @@ from merlin_popsampler.store import artifact, filesystem, locations
 from merlin_popsampler.store.artifact import FitFolder
 
 _KEPT = 2
-"""Last fits of an operator that are kept although no operator uses them: a pickle may."""
+"""Number of last fits that an operator keeps, since a pickle may use them."""
 _MANY = 10
-"""Fits in one folder above which a fit warns."""
+"""Number of fits in one folder above which a fit warns."""
 
 
 class StoredOperator:
-    """Adds the files of a fit, under `out_path`, to an NVTabular StatOperator (a mixin).
+    """Manages the fit artifacts of an NVTabular StatOperator, as a mixin.
 
-    Each fit writes a folder of its own, which is never changed once it is complete. So a fit that
-    fails, another operator and another process harm nothing. The operator encodes by its last fit;
-    copies, pickles and saved workflows that were made before keep the earlier one. An operator
+    Each fit writes its own folder under `out_path`, which never changes once it is complete. So a
+    failed fit, another operator or another process cannot damage it. The operator uses its last
+    fit. Copies, pickles and saved workflows that were made before keep the earlier fit. An operator
     removes its own older fits, except its last two and those that an operator of this process uses.
 
     Attributes:
-      fits: by name, what is in use: the last fit's, or, while a fit is under way and after one that
-        failed, the earlier one's.
+      fits: artifacts in use, by name of the vocabulary. During a fit, and after a failed one, these
+        are those of the earlier fit.
     """
 
     subfolder: ClassVar[str]
@@ -59,7 +59,7 @@ class StoredOperator:
         """Creates the folder for a fit of vocabularies of these names.
 
         Raises:
-          PopSamplerError: two of them have one name, or the folder cannot be made.
+          PopSamplerError: two vocabularies have the same name, or the folder cannot be created.
         """
         known = [name for others in self._under_way.values() for name in others] + names
         twice = sorted({name for name in names if known.count(name) > 1})
@@ -69,7 +69,7 @@ class StoredOperator:
                 "operator. Use one operator per branch, or rename the columns."
             )
         folder = self._new_folder(filesystem.absolute(str(self.out_path)), names)
-        filesystem.make_folder(folder.path)  # refuses what cannot be written before it is counted
+        filesystem.make_folder(folder.path)  # so that an error comes before the counting
         return folder
 
     def _new_folder(self, root: str, names: List[str]) -> FitFolder:
@@ -80,7 +80,14 @@ class StoredOperator:
         return folder
 
     def fit_finalize(self, stats: Dict[str, Any]) -> None:
-        """Checks the results of a fit, completes its folder, and takes it into use."""
+        """Checks the results of a fit, completes its folder, and uses it from then on.
+
+        Args:
+          stats: artifacts by name of the vocabulary, the result of `fit`.
+
+        Raises:
+          PopSamplerError: a result is not valid; the previous fit stays in use.
+        """
         try:
             for name, found in stats.items():
                 self._check(name, found)
@@ -108,12 +115,12 @@ class StoredOperator:
         """Reads the fit from another folder, to which `Workflow.save` copies it.
 
         Args:
-          new_path: a saved workflow's folder.
-          copy: whether the files are to be copied there. Without, they are there (as after
-            `Workflow.load`), and later fits go there too.
+          new_path: folder of a saved workflow.
+          copy: whether to copy the files to that folder. If False, they are there already (as after
+            `Workflow.load`), and later fits are written there too.
 
         Raises:
-          PopSamplerError: files to be copied are not those of the fit; nothing is copied then.
+          PopSamplerError: files of the fit were changed, moved or removed; nothing is copied then.
         """
         if copy:
             for found in self.fits.values():
@@ -134,17 +141,17 @@ class StoredOperator:
         self._use(fits)
 
     def folders_in_use(self) -> Set[FitFolder]:
-        """Returns the folders that this operator reads, writes, or reads if its fit fails."""
+        """Returns the folders that this operator uses, or would use if its current fit failed."""
         fitted = (*self.fits.values(), *self._before.values())
         return {found.folder for found in fitted} | set(self._under_way)
 
     @property
     def _fresh(self) -> Dict[str, Any]:
-        """What was fitted since `clear`."""
+        """Artifacts that were fitted since `clear`, by name of the vocabulary."""
         return {name: found for name, found in self.fits.items() if name not in self._stale}
 
     def _check(self, name: str, found: Any) -> None:
-        """Raises an error if a result must not be taken into use."""
+        """Raises an error if the artifact of a vocabulary must not be used."""
 
     def _copy(self, fits: Dict[str, Any]) -> None:
         """Copies files for programs that read Categorify's files."""
@@ -154,7 +161,7 @@ class StoredOperator:
 
     @contextmanager
     def _beside(self, root: str) -> Iterator[FitFolder]:
-        """Yields a folder to write to, whose complete files are then moved below a root."""
+        """Yields a temporary folder below a root, from which complete files are moved elsewhere."""
         folder = self._new_folder(root, [])
         try:
             yield folder
@@ -163,7 +170,7 @@ class StoredOperator:
             artifact.remove(folder)
 
     def _withdraw(self) -> None:
-        """Removes what was fitted since `clear`, and returns to the previous fit."""
+        """Removes the artifacts that were fitted since `clear`, and restores the previous fit."""
         fresh = {found.folder for found in self._fresh.values()}.intersection(self._written)
         self._use(self._before)
         self._stale = set(self.fits)

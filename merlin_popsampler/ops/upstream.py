@@ -23,12 +23,12 @@ from .id_order import LARGEST_ID
 from .keys.columns import KeyGroup
 
 JOINT = "joint_vocabulary"
-"""Property of a column with a joint vocabulary: its own name and all names, in the encoder.
+"""Property of a column with a joint vocabulary: its name in the encoder, and those of all columns.
 
-It tells which of them a column is, after any renaming or derivation.
+The property survives a renaming of the column, so that the original name stays known.
 """
 UNLIMITED = 2**40
-"""More often than any id occurs; as many columns as a frame has do not make it overflow."""
+"""Count that no id reaches. Multiplied by a number of columns, it still fits 64 bits."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,11 @@ class Encoder:
     """Describes a column's encoder before it is fitted.
 
     Args:
-      vocabulary: name of its vocabulary, which jointly encoded columns share; the column's own
-        where no encoder left properties.
-      reserved: ids from 0 on that stand for no key; 0 where no encoder left properties.
-      fitted_here: whether the workflow that is being fitted fits it, so that it counts the rows
-        that the node after it sees.
+      vocabulary: name of its vocabulary, which jointly encoded columns share. Without an encoder,
+        the name of the column.
+      reserved: number of reserved ids, from 0 on; 0 without an encoder.
+      fitted_here: whether the same workflow fits the encoder, which then counts the rows that the
+        next node receives.
     """
 
     vocabulary: str
@@ -60,19 +60,20 @@ def most_times(column: ColumnSchema, encoder: Encoder, columns: int) -> Optional
     """Returns how often each id may occur after the encoder, from the schema after the fit.
 
     Args:
-      column: one of the columns that are counted together there.
+      column: one of the columns that are counted together after the encoder.
       encoder: its encoder.
-      columns: how many these are: each may be a copy of one encoded column.
+      columns: number of the columns that are counted together. Each may be a copy of one encoded
+        column, so they multiply the count.
 
     Returns:
-      int64 `[max_id + 1]`, for the ids from 0 on; None where nothing is known. Padding is
-      unlimited in lists, which operators may pad.
+      int64 `[max_id + 1]`, for the ids from 0 on; None if the encoder's counts are not known.
+      Padding has no limit in lists, since operators may pad them.
     """
     most: Optional[Ints] = None
     fields = column.properties.get(PROPERTY) or {}
     if encoder.fitted_here:
         most = _counts(column, encoder)
-    elif fields.get("evidence") == "vocabulary":  # of other rows: the range is all it tells
+    elif fields.get("evidence") == "vocabulary":  # fitted on other rows: only the range applies
         most = np.full(int(fields["max_id"]) + 1, UNLIMITED)
     if most is not None and column.is_list:
         most = np.array(most)  # pandas 3 hands out arrays that refuse to be written to
@@ -84,10 +85,10 @@ def last_id(column: ColumnSchema, encoder: Encoder, most: Optional[Ints], seen: 
     """Returns the last id of the encoder, or the largest possible id if the encoder is not known.
 
     Args:
-      column: its schema after the fit.
-      encoder: its encoder.
-      most: how often each id may pass, see `most_times`.
-      seen: last id that passed in the fit.
+      column: schema of the column after the fit.
+      encoder: encoder of the column.
+      most: the result of `most_times`.
+      seen: largest id that was counted in the fit.
     """
     if most is not None:
         return len(most) - 1
@@ -99,12 +100,13 @@ def check_unchanged(column: str, passed: Ints, most: Ints) -> None:
     """Raises an error for ids that the encoder cannot have produced.
 
     Args:
-      column: its name, for the message.
-      passed: how often each id from 0 on passed, int64 `[n]`.
-      most: how often it may, int64 `[m]`; ids from m on never.
+      column: name of the column, for the message.
+      passed: int64 `[n]`, how often each id from 0 on was counted after the encoder.
+      most: int64 `[m]`, how often each id may occur, the result of `most_times`. Ids from m on may
+        not occur.
 
     Raises:
-      FrequencyOrderError: an id passed more often.
+      FrequencyOrderError: an id was counted more often than it may occur.
     """
     over = np.flatnonzero(passed[: len(most)] > most[: len(passed)])
     if len(passed) > len(most):
@@ -131,13 +133,16 @@ def _counts(column: ColumnSchema, encoder: Encoder) -> Optional[Ints]:
         return counts_file.read_counts(found)
     try:
         sizes = read_sizes(path, encoder.vocabulary, encoder.reserved)
-    except FrequencyOrderError:  # a vocabulary that was given brings no counts
+    except FrequencyOrderError:  # a vocabulary that the user passed (`vocabs=`) has no counts
         return None
     return np.concatenate((_stock_reserved(column, encoder), sizes))
 
 
 def _stock_reserved(column: ColumnSchema, encoder: Encoder) -> Ints:
-    """Bounds the counts of Categorify's reserved ids, since it miscounts some unknown keys."""
+    """Returns upper limits for the counts of Categorify's reserved ids, int64 `[reserved]`.
+
+    Categorify's own counts are not exact for unknown keys.
+    """
     cut = column.properties.get("max_size") or column.properties.get("freq_threshold")
     most = np.full(encoder.reserved, UNLIMITED)
     most[PADDING_ID] = 0
@@ -150,21 +155,21 @@ def _stock_reserved(column: ColumnSchema, encoder: Encoder) -> Ints:
 
 @dataclass(frozen=True)
 class IdGroups:
-    """Groups the columns of one vocabulary, as their encoder or the user names them.
+    """Groups columns that share one vocabulary, as the user or their encoder states.
 
     Args:
-      asked: groups that the user names; all other columns go by their encoder.
-      encoders: by column, its encoder as the schema tells before the fit.
+      asked: groups that the user passed. All other columns are grouped by their encoder.
+      encoders: the encoder of each column, from the schema before the fit.
     """
 
     asked: Sequence[Tuple[str, ...]]
     encoders: Dict[str, Encoder] = field(default_factory=dict)
 
     def of(self, columns: Sequence[str]) -> List[KeyGroup]:
-        """Returns the groups of some columns; each column is in one group.
+        """Returns the groups of some columns; each column is in exactly one group.
 
         Raises:
-          PopSamplerError: groups that were asked for of other columns, or with one twice.
+          PopSamplerError: a group that the user passed has another column, or one column twice.
         """
         members = [column for group in self.asked for column in group]
         missing = [column for column in members if column not in columns]
@@ -181,7 +186,11 @@ class IdGroups:
         return [KeyGroup(name, tuple(group), len(group) > 1) for name, group in groups]
 
     def name_of(self, column: str) -> str:
-        """Returns the name of the column's group: the user's, or that of the shared vocabulary."""
+        """Returns the name of a column's group.
+
+        It consists of the column names of a group that the user passed, or is the name of the
+        vocabulary if several columns share it. Otherwise it is the column's name.
+        """
         for group in self.asked:
             if column in group:
                 return "_".join(group)
@@ -190,20 +199,21 @@ class IdGroups:
         return encoder.vocabulary if encoder and len(sharing) > 1 else column
 
     def reserved(self, group: KeyGroup) -> int:
-        """Returns the number of reserved ids, from 0 on."""
+        """Returns the number of reserved ids of a group, from 0 on; 0 without an encoder."""
         known = [column for column in group.columns if column in self.encoders]
         return max((self.encoders[column].reserved for column in known), default=0)
 
     def check_paths(self, schema: Schema, fits: Mapping[str, Any]) -> None:
-        """Checks by the schema after the fit that the groups were right.
+        """Checks with the schema after the fit that each group has one vocabulary and one map.
 
         Args:
-          schema: of the columns.
-          fits: by group, what was found.
+          schema: schema of the columns after the fit.
+          fits: results of the fit by name of the group.
 
         Raises:
-          FrequencyOrderError: one vocabulary has two maps, or one for some of its columns, or two
-            that bear one name were pooled.
+          FrequencyOrderError: columns of one vocabulary are renumbered by two maps; only some
+            columns of a vocabulary are renumbered; or two vocabularies of the same name were
+            counted together.
         """
         asked = {column for group in self.asked for column in group}
         paths = {
@@ -257,10 +267,10 @@ class IdGroups:
 
 
 def _rest_of_name(column: ColumnSchema, names: Sequence[str]) -> List[str]:
-    """Removes column names from the name of a vocabulary of stock Categorify, such as `a_b`.
+    """Returns which columns of a stock Categorify's vocabulary are not in `names`, as one string.
 
-    Its schema does not list the columns. A vocabulary whose name does not hold the column's was
-    encoded under another name, and may be of one column.
+    Its schema does not list the columns, so they are read from the vocabulary's name, such as
+    `a_b`. If that does not contain the column's name, the column was renamed, and nothing is known.
     """
     rest = str((column.properties.get("domain") or {}).get("name") or column.name)
     if not re.search(_part(column.name), rest):

@@ -1,4 +1,4 @@
-"""Truncates sorted keys to a vocabulary, after those of an earlier fit, and writes its files."""
+"""Truncates sorted keys to a vocabulary, after any keys of an earlier fit, and writes its files."""
 
 import json
 from dataclasses import dataclass, replace
@@ -36,12 +36,12 @@ class VocabularyOptions:
     """Selects which of the counted keys a vocabulary keeps.
 
     Args:
-      num_buckets: out-of-vocabulary ids, `>= 1`.
-      max_size: most ids in all, reserved ones included; 0 for no limit.
-      freq_threshold: fewest occurrences of a key; 0 for no limit.
-      split_out: files that the vocabulary is cut into, `>= 1`.
-      steps: most steps of the popularity curve.
-      base: an earlier fit, whose keys come first and are all kept; None for no such fit.
+      num_buckets: number of ids for unknown keys, `>= 1`.
+      max_size: largest number of ids, including reserved ones; 0 for no limit.
+      freq_threshold: smallest number of occurrences of a key; 0 for no limit.
+      split_out: number of files of the vocabulary, `>= 1`.
+      steps: largest number of steps of the popularity curve.
+      base: an earlier fit, whose keys come first and are all kept; None without one.
     """
 
     num_buckets: int = 1
@@ -58,7 +58,7 @@ class VocabularyOptions:
 
     @property
     def first_new_id(self) -> int:
-        """First id that stands for a key which the base does not have."""
+        """First id for keys that the base does not contain."""
         return self.min_id + (0 if self.base is None else self.base.domain.size)
 
     @property
@@ -72,9 +72,9 @@ class Vocabulary(FitArtifact):
     """Describes a fitted vocabulary: its files, its key types and its popularity.
 
     Args:
-      kinds: of its key columns; None where no key was seen.
-      is_list: by column of the data, whether its rows are lists; None where no row showed it.
-      index_bytes: memory that an index of its keys takes.
+      kinds: type of each key column; None for a column without keys.
+      is_list: by column of the data, whether its rows are lists; None if all rows are null.
+      index_bytes: memory in bytes that an index of its keys takes.
     """
 
     kinds: Tuple[Optional[KeyType], ...]
@@ -87,9 +87,10 @@ class Part:
     """Describes one range of a vocabulary after it was written.
 
     Args:
-      files: of the keys that were kept. unknown: occurrences of the remaining keys, by
-      out-of-vocabulary bucket, int64 `[num_buckets]`. index_bytes: memory that an index of those
-      that were kept takes.
+      files: files of the keys that the vocabulary keeps.
+      unknown: int64 `[num_buckets]`, occurrences of the keys that it does not keep, by bucket of
+        unknown keys.
+      index_bytes: memory in bytes that an index of the kept keys takes.
     """
 
     files: Files
@@ -104,9 +105,9 @@ def stage(
 
     Args:
       buckets: delayed `Counts` of the group's keys, `options.split_out` of them.
-      group: whose vocabulary it is.
-      options: what to keep.
-      folder: the fit's.
+      group: the group of columns that share the vocabulary.
+      options: the keys to keep.
+      folder: the folder of the fit.
     """
     splits, ranges = ranked(buckets, group)
     earlier, known = [], np.zeros(0, np.int64)
@@ -164,7 +165,7 @@ def _write_part(
     options: VocabularyOptions,
     folder: FitFolder,
 ) -> Part:
-    """Writes what the vocabulary keeps of a range; its ids follow those of the ranges before it."""
+    """Writes the keys of a range that the vocabulary keeps, whose ids follow those before it."""
     first = sum(len(run) for run in runs[:number])
     kept = min(max(_kept(runs, options) - first, 0), len(counts))
     file = options.parts - options.split_out + number
@@ -184,8 +185,9 @@ def _write_keys(
     options: VocabularyOptions,
     folder: FitFolder,
 ) -> Tuple[Files, int]:
-    """Writes the first keys of some as one part of the vocabulary. Returns the files, and the
-    memory of an index of these keys.
+    """Writes the first `kept` keys as part `number` of the vocabulary.
+
+    Returns the files, and the memory in bytes that an index of these keys takes.
     """
     names = [*group.keys, artifact.size_column(group.name)]
     table = pa.table([*counts.keys, pa.array(counts.sizes)], names).slice(0, kept)
@@ -232,13 +234,13 @@ def _complete(
 def _ranks(
     sizes: Ints, group: KeyGroup, options: VocabularyOptions, folder: FitFolder
 ) -> Tuple[PopularityMetadata, Files]:
-    """Writes the file of ids by rank. Returns the metadata, and the file.
+    """Writes the file of ids by rank, and returns the metadata and the file.
 
     Args:
-      sizes: int64 `[keys]`, occurrences in the order of ids; 0 for keys that are gone.
-      group: whose keys they are.
-      options: of the vocabulary.
-      folder: the fit's.
+      sizes: int64 `[keys]`, occurrences in the order of ids; 0 for keys that no longer occur.
+      group: the group of columns that share the vocabulary.
+      options: options of the vocabulary.
+      folder: the folder of the fit.
     """
     domain = IdDomain(options.min_id, options.min_id + len(sizes) - 1)
     list_length(domain.cardinality)  # since a sampler of these ids holds a list of them
@@ -258,7 +260,7 @@ def _runs(counts: Counts) -> RunLengths:
 
 
 def _kept(runs: Sequence[RunLengths], options: VocabularyOptions) -> int:
-    """Returns how many of the keys of all ranges the vocabulary keeps."""
+    """Returns how many keys the vocabulary keeps, of all ranges together."""
     sizes = RunLengths.joined(runs)
     kept = int(sizes.lengths[sizes.sizes >= options.freq_threshold].sum())
     if not options.max_size:
@@ -267,7 +269,7 @@ def _kept(runs: Sequence[RunLengths], options: VocabularyOptions) -> int:
 
 
 def _bucket_sizes(removed: Counts, num_buckets: int) -> Ints:
-    """Counts the occurrences of each out-of-vocabulary id, int64 `[num_buckets]`."""
+    """Counts the occurrences of removed keys by bucket of unknown keys, int64 `[num_buckets]`."""
     sizes = np.zeros(num_buckets, np.int64)
     if num_buckets == 1 or not len(removed):
         sizes[0] = removed.sizes.sum()
@@ -278,7 +280,7 @@ def _bucket_sizes(removed: Counts, num_buckets: int) -> Ints:
 
 
 def _numbered(keys: pa.Table, first: int) -> pa.Table:
-    """Adds the ids of keys as the index that pandas, and other readers of these files, find."""
+    """Adds pandas' metadata of an index from `first` on, the ids of the keys."""
     frame = keys.slice(0, 1).to_pandas()
     described = json.loads(pa.Schema.from_pandas(frame).metadata[b"pandas"])
     described["index_columns"][0].update(start=first, stop=first + keys.num_rows)

@@ -5,7 +5,7 @@
     popularity.<name>.parquet   counts of all ids from 0 on
     ranks.<name>.int32          id of each rank, if ids are not in frequency order
     map.<name>.parquet          old and new ids, if ids were renumbered
-    manifest.json               all these files with their digests, and the contracts
+    manifest.json               all these files with their digests, and the popularity metadata
 
 One fit writes a folder, the manifest last. It never changes afterwards. The manifest is removed
 first, so a folder without a manifest is an unfinished or abandoned fit. `<name>` is the name of the
@@ -67,7 +67,7 @@ class FitArtifact:
 
     Args:
       folder: the folder of the fit.
-      files: by kind, the file or its parts.
+      files: by kind of file (`UNIQUE`, `META`, ...), the file or its parts, with their digests.
       metadata: range, order and popularity curve of the ids.
     """
 
@@ -81,7 +81,7 @@ class FitArtifact:
 
     @property
     def placed_metadata(self) -> PopularityMetadata:
-        """The metadata for a schema, which names the place of the file of ids by rank."""
+        """The metadata for a schema, with the path of the file of ids by rank if there is one."""
         if RANKS not in self.files:
             return self.metadata
         return replace(self.metadata, ranks_path=self.path(RANKS))
@@ -121,18 +121,22 @@ def paths(kind: str, name: str, parts: int) -> List[str]:
     """Returns the path of a file inside the folder of a fit, or the paths of its parts.
 
     Args:
-      kind: kind of the file.
+      kind: kind of the file, such as `UNIQUE`.
       name: name of the vocabulary.
-      parts: number of parts.
+      parts: number of parts; with several, the file is a folder.
     """
     file = f"{kind}.{_safe(name)}.{'int32' if kind == RANKS else 'parquet'}"
     return [file] if parts == 1 else [f"{file}/part.{part}.parquet" for part in range(parts)]
 
 
 def write(folder: FitFolder, kind: str, name: str, frames: "Sequence[pd.DataFrame]") -> Files:
-    """Writes a file, or its parts if there are several frames, including the index.
+    """Writes data frames with their index as a file, or as its parts if there are several frames.
 
-    See `paths` for the arguments.
+    Args:
+      folder: the folder of the fit.
+      kind: see `paths`.
+      name: see `paths`.
+      frames: the content of each part.
     """
     import pyarrow as pa
 
@@ -160,14 +164,18 @@ def write_content(folder: FitFolder, path: str, content: bytes) -> Files:
 def complete(fitted: Mapping[str, FitArtifact]) -> None:
     """Writes the manifest of a fit, which makes the fit complete.
 
+    Args:
+      fitted: the artifacts of the fit by name of their vocabulary.
+
     Raises:
-      PopSamplerError: this process does not see the files of the workers.
+      PopSamplerError: a file is missing, for example since this process does not see the file
+        system of a worker.
     """
     for found in fitted.values():
         for name in (name for files in found.files.values() for name in files):
             if not filesystem.exists(f"{found.folder.path}/{name}"):
                 raise PopSamplerError(
-                    f"Expected what the fit wrote in {found.folder.path}. Received: no {name}, "
+                    f"Expected the files of the fit in {found.folder.path}. Received: no {name}, "
                     "since it was removed, or a worker wrote it where this process does not see "
                     "it. Pass an out_path that this process and all workers share, and fit again."
                 )
@@ -189,7 +197,11 @@ def remove(folder: FitFolder) -> None:
 
 
 def manifest_of(fitted: Mapping[str, FitArtifact]) -> Tuple[str, bytes]:
-    """Returns path and content of a manifest of artifacts by name."""
+    """Returns the file name and the content of a manifest.
+
+    Args:
+      fitted: the artifacts by name of their vocabulary.
+    """
     columns = {
         name: {"files": dict(found.files), "popularity": found.metadata.to_dict()}
         for name, found in fitted.items()
@@ -198,7 +210,11 @@ def manifest_of(fitted: Mapping[str, FitArtifact]) -> Tuple[str, bytes]:
 
 
 def read_manifest(folder: FitFolder) -> Dict[str, FitArtifact]:
-    """Reads the manifest of a folder; empty if there is none, or if it was removed."""
+    """Reads the artifacts by name of their vocabulary; {} if the folder has no manifest.
+
+    Raises:
+      PopSamplerError: the manifest is damaged, or of another version.
+    """
     path = f"{folder.path}/{_MANIFEST}"
     try:
         content = filesystem.read_bytes(path)
@@ -223,8 +239,8 @@ def read_manifest(folder: FitFolder) -> Dict[str, FitArtifact]:
 
 def _checked(path: str, digest: str) -> bytes:
     what_to_do = (
-        "Load the workflow that was saved, or fit again. A fit that is to outlast the operator's "
-        "next two must be saved, where all processes that use it see it."
+        "Load the workflow that was saved, or fit again. An operator keeps its last two fits: save "
+        "the workflow to keep a fit longer, in a folder that all processes can read."
     )
     try:
         content = filesystem.read_bytes(path)
@@ -242,7 +258,10 @@ def _checked(path: str, digest: str) -> bytes:
 
 
 def _safe(name: str) -> str:
-    """Encodes a name as a file name that is distinct, and not a path or a pattern, everywhere."""
+    """Encodes a name as a file name that is valid and distinct on every file system.
+
+    It contains no separator of paths, and no character of a pattern.
+    """
     if _PLAIN.fullmatch(name) and not _MADE.fullmatch(name):
         return name
     plain = re.sub(r"[^a-z0-9_.-]", "_", name.lower())[:40]
@@ -250,5 +269,5 @@ def _safe(name: str) -> str:
 
 
 def size_column(name: str) -> str:
-    """Name of the column of occurrences in a `unique.*` file."""
+    """Returns the name of the column that holds the occurrences in a `unique.*` file."""
     return f"{name}_size"

@@ -22,8 +22,11 @@ def write(folder: FitFolder, name: str, counts: RunLengths, parts: int) -> Files
     Args:
       folder: the folder of the fit.
       name: name of the vocabulary.
-      counts: counts of the ids.
+      counts: the occurrences of each id, reserved ids included.
       parts: number of parts.
+
+    Returns:
+      The digest of each part by its path in the folder.
     """
     import pyarrow as pa  # here, since a report on a schema does not need it
 
@@ -39,8 +42,12 @@ def write(folder: FitFolder, name: str, counts: RunLengths, parts: int) -> Files
 def counts_of(frame: "pd.DataFrame", path: str) -> Ints:
     """Returns the counts of the ids from 0 on, int64 `[max_id + 1]`, from a file's table.
 
+    Args:
+      frame: the table of the file.
+      path: path of the file, for the message.
+
     Raises:
-      PopSamplerError: the table has another form; the message names `path`.
+      PopSamplerError: the columns are not `id` and `count`, or the ids are not 0, 1, 2, ...
     """
     if list(frame.columns) != ["id", "count"] or not np.array_equal(
         frame["id"], np.arange(len(frame))
@@ -54,10 +61,10 @@ def counts_of(frame: "pd.DataFrame", path: str) -> Ints:
 
 
 def read_counts(fitted: FitArtifact) -> Ints:
-    """Reads the counts of the ids from 0 on that a fit wrote, see `counts_of`."""
+    """Reads the counts of the ids from 0 on from the `popularity.*` file of a fit."""
     return counts_of(fitted.table(POPULARITY), fitted.path(POPULARITY))
 
 
 def counts_digest(blocks: Iterable[Ints]) -> str:
-    """Computes the digest of counts in blocks; it does not depend on the division into parts."""
+    """Computes the digest of counts that are given in blocks of any lengths."""
     return digest_of_all(np.ascontiguousarray(block, dtype="<i8").tobytes() for block in blocks)

@@ -61,11 +61,10 @@ def put(path: str, contents: Iterable[Tuple[str, bytes]], staging: str) -> None:
 
     Args:
       path: path of the file or folder.
-      contents: paths in the folder, "" for a file itself, and bytes. Local files appear at once. In
-        an object store they appear in this order.
+      contents: pairs of a path in the folder ("" for a file itself) and its bytes. Local files
+        appear all at once. In an object store they appear in this order.
       staging: a folder on the same file system, a result of `absolute`. Local files are written
-      there
-        before they are renamed. An error may leave some of them there.
+        there before they are renamed. An error may leave some of them there.
     """
     fs, local = _filesystem(path)
     renames = isinstance(fs, LocalFileSystem)
@@ -192,8 +191,8 @@ def parse(content: bytes, path: str) -> "pd.DataFrame":
 
 def _no_folder(path: str, error: Exception) -> PopSamplerError:
     refused: PopSamplerError = PopSamplerError(
-        f"Expected a folder that can be written. Received: {path!r} ({error}). Pass a folder of "
-        "yours, or one that can be made."
+        f"Expected a folder that can be written. Received: {path!r} ({error}). Pass a folder that "
+        "you may write to, or that can be created."
     )
     return refused
 

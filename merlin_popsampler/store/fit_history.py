@@ -1,4 +1,4 @@
-"""Which fits made the ids of a column, found in the folders that hold them."""
+"""Finds the fits that assigned the ids of a column: an encoder, and an operator after it."""
 
 from dataclasses import dataclass
 from typing import Dict, Iterable, List, Optional
@@ -10,13 +10,14 @@ from .stock_files import find_stock_vocabularies
 
 @dataclass(frozen=True)
 class FitHistory:
-    """The fits that made a column's ids, as far as they lie in one folder.
+    """Names the fits that assigned the ids of a column, as far as one folder holds them.
 
     Args:
-      name: of the fits.
-      last: whose ids leave the workflow; None where another encoder's do.
-      encoder: whose keys these ids stand for, where it is FrequencyCategorify.
-      keys_path: of the keys of another encoder.
+      name: name of the vocabulary.
+      last: the fit whose ids leave the workflow, of FrequencyCategorify or of a FrequencyOrder
+        after an encoder; None if that is another encoder's fit.
+      encoder: the fit of FrequencyCategorify that encoded the keys; None for another encoder.
+      keys_path: path of the keys of another encoder, such as Categorify; None if there is none.
     """
 
     name: str = ""
@@ -26,10 +27,10 @@ class FitHistory:
 
 
 def fits_in(path: str) -> Dict[str, List[FitHistory]]:
-    """By name, what the fits in a saved workflow or an operator's `out_path` made.
+    """Returns the fits in a saved workflow or an operator's `out_path`, by name of the vocabulary.
 
-    The last fit answers, alone; but where workflows were saved to one folder more than once, their
-    fits lie there in no order.
+    Normally these are the last fits only. If workflows were saved to one folder more than once, the
+    order of their fits is not known, so several remain.
     """
     return histories(fits_below(path), find_stock_vocabularies(path))
 
@@ -37,11 +38,11 @@ def fits_in(path: str) -> Dict[str, List[FitHistory]]:
 def histories(
     fits: Iterable[Dict[str, FitArtifact]], stock: Dict[str, str]
 ) -> Dict[str, List[FitHistory]]:
-    """By name, what fits made together, see `fits_in`.
+    """Combines encoders and the orders after them; see `fits_in` for the result.
 
     Args:
-      fits: by name, what each fit found.
-      stock: by name, paths of the keys of other encoders.
+      fits: the artifacts of each fit, by name of the vocabulary.
+      stock: paths of the keys of other encoders, by name of the vocabulary.
     """
     found = [entry for fit in fits for entry in fit.items()]
     return {
@@ -51,7 +52,7 @@ def histories(
 
 
 def _made_by(name: str, fits: List[FitArtifact], keys_path: Optional[str]) -> List[FitHistory]:
-    """An order after an encoder, an order alone, or an encoder alone; of each the last."""
+    """Returns the last FrequencyOrder and the encoder before it, or the last encoder alone."""
     encoders = _last([fit for fit in fits if UNIQUE in fit.files])
     orders = _last([fit for fit in fits if UNIQUE not in fit.files])
     # An encoder that was fitted after an order is not the one before it.

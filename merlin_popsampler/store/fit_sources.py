@@ -1,4 +1,4 @@
-"""The fits that an object or a folder of the user holds, by vocabulary."""
+"""Finds the fits that a workflow, an operator, a schema or a folder holds, by vocabulary."""
 
 from os import PathLike
 from typing import Any, Dict, List, NamedTuple, Optional
@@ -50,7 +50,7 @@ def fits_of(source: Any) -> Fits:
         `out_path` or of a data set; or a Schema, Dataset or Loader.
 
     Raises:
-      PopSamplerError: another source, or files that cannot be read.
+      PopSamplerError: the source is of another type, or its files cannot be read.
     """
     found = read_source(source)
     return found.fits or (_of_schema(found.schema) if found.schema is not None else {})
@@ -72,7 +72,7 @@ def schema_in(path: str) -> Optional[PlainSchema]:
 
 
 def _fits_of_workflow(workflow: Any) -> Fits:
-    """Returns the fits that the operators of a workflow in memory hold, by vocabulary."""
+    """Returns the fits that the operators of a workflow hold, by vocabulary."""
     nodes, seen = [workflow.output_node], []
     while nodes:
         node = nodes.pop()
@@ -86,7 +86,7 @@ def _fits_of_workflow(workflow: Any) -> Fits:
 
 
 def _of_schema(schema: Any) -> Fits:
-    """Returns the fits at the `cat_path` of each column, where there are any."""
+    """Returns the fits of FrequencyCategorify to which the columns' `cat_path` leads."""
     found = {}
     for column in (schema[name] for name in schema.column_names):
         path = column.properties.get("cat_path")

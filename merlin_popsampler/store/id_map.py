@@ -1,4 +1,4 @@
-"""The new id of each id of an earlier fit, by the keys that both fits know."""
+"""Maps the ids of an earlier fit to those of a later fit, by the keys that both fits have."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Iterator, Optional, Tuple
@@ -22,29 +22,41 @@ if TYPE_CHECKING:
 
 
 def id_map(old: Any, new: Any, column: Optional[str] = None) -> IdMap:
-    """The new id of each id of an earlier fit, by key.
+    """Maps the ids of an earlier fit to the ids that the same keys have in a later fit.
 
-    Padding keeps its id, and null does. Ids of unknown keys do too if both fits have as many;
-    else they have no new id. Keys are compared by value: 2 and 2.0 are one key.
+    Pass the result to `warm_start`, which moves the rows of embedding tables. Padding and null keep
+    their ids. Unknown keys do so if both fits reserve the same number of ids for them, and
+    otherwise have no new id. Keys are compared by value: 2 and 2.0 are one key.
 
     Args:
       old: the earlier fit: a fitted workflow or operator; the path of a saved workflow, of an
         operator's `out_path` or of a data set; or a Schema, Dataset or Loader whose `cat_path` can
         be read.
-      new: the later fit, as `old`.
-      column: name of the column; None for the one that is tagged as item id, or for the only one
-        of a folder.
+      new: the later fit, in one of these forms.
+      column: name of the column. None takes the column that is tagged as item id, or the only
+        vocabulary of a folder or operator.
 
     Returns:
-      `new_ids`: int64 `[old max_id + 1]`, the new id of each old one, -1 where the item is gone.
-      `old_ids`: int64 `[new max_id + 1]`, the inverse, -1 where the item is new.
+      An `IdMap`. `new_ids` (int64 `[old max_id + 1]`) is the new id of each old id, or -1.
+      `old_ids` (int64 `[new max_id + 1]`) is the old id of each new id, or -1.
 
     Raises:
-      PopSamplerError: fits whose keys cannot be read, of different columns or kinds of keys.
+      PopSamplerError: the keys of a fit cannot be read; or the fits are of different columns or
+        types of keys.
 
     Examples:
-      >>> ids = id_map("monday/workflow", "tuesday/workflow")
-      >>> warm_start(new_model, old_model, {"item_id": ids})
+      >>> import pandas as pd
+      >>> from merlin.io import Dataset
+      >>> from nvtabular import Workflow
+      >>> from merlin_popsampler import FrequencyCategorify
+      >>> monday, tuesday = (
+      ...     Workflow(["item"] >> FrequencyCategorify()).fit(
+      ...         Dataset(pd.DataFrame({"item": items}), cpu=True)
+      ...     )
+      ...     for items in (["tea", "tea", "rice"], ["rice", "rice", "milk", "tea"])
+      ... )
+      >>> id_map(monday, tuesday, "item").new_ids.tolist()  # tea was 3, rice was 4
+      [0, 1, 2, 5, 3]
     """
     before, now = _keyed(old, column), _keyed(new, column)
     new_ids = np.full(before.domain.cardinality, -1)
@@ -64,10 +76,10 @@ def id_map(old: Any, new: Any, column: Optional[str] = None) -> IdMap:
 
 @dataclass(frozen=True)
 class KeyedIds:
-    """The ids of a fit and their keys.
+    """Reads the ids of a fit with their keys.
 
     Args:
-      history: the fits that made them.
+      history: the fits that assigned the ids.
       domain: the ids that stand for an item.
     """
 
@@ -75,10 +87,10 @@ class KeyedIds:
     domain: IdDomain
 
     def parts(self) -> "Iterator[Tuple[Ints, pa.Table]]":
-        """Ids int64 `[keys]` and their keys, part by part as the fit wrote them.
+        """Yields ids (integers `[keys]`) and their keys, in the parts that the fit wrote.
 
         Raises:
-          PopSamplerError: files that are not those of the fit, or keys without ids.
+          PopSamplerError: a file was changed, moved or removed, or it does not contain the ids.
         """
         old, new = self._renumbered()
         for encoded, keys in self._encoded():
@@ -90,7 +102,7 @@ class KeyedIds:
             yield (ids, keys) if inside.all() else (ids[inside], keys.filter(inside))
 
     def _encoded(self) -> "Iterator[Tuple[Ints, pa.Table]]":
-        """As `parts`, by the encoder's own ids."""
+        """Yields `parts` with the encoder's ids, before FrequencyOrder renumbered them."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -113,7 +125,7 @@ class KeyedIds:
             first += len(keys)
 
     def _renumbered(self) -> Tuple[int, Ints]:
-        """The first of the encoder's ids that have another id now, and the ids that they have."""
+        """Returns the map of FrequencyOrder: its first id, and the new ids from that id on."""
         order = self.history.last
         if order is None or artifact.MAP not in order.files:
             return 0, np.zeros(0, np.int64)
@@ -122,15 +134,20 @@ class KeyedIds:
 
 
 def _reserved(before: int, now: int) -> int:
-    """How many ids, from 0 on, stand for the same in both fits: padding, null, unknown keys."""
+    """Returns how many reserved ids, from 0 on, have the same meaning in both fits.
+
+    Args:
+      before: number of reserved ids of the old fit: padding, null and unknown keys.
+      now: number of reserved ids of the new fit.
+    """
     return before if before == now else min(before, now, FIRST_OOV_ID)
 
 
 def _keyed(source: Any, column: Optional[str]) -> KeyedIds:
-    """The ids and keys of a fit, wherever it is.
+    """Returns the ids and keys of a fit in any form that `id_map` accepts.
 
     Raises:
-      PopSamplerError: nothing there whose keys can be read.
+      PopSamplerError: the source does not hold exactly one fit whose keys can be read.
     """
     where, schema, fits = read_source(source)
     if schema is None:
@@ -139,7 +156,7 @@ def _keyed(source: Any, column: Optional[str]) -> KeyedIds:
 
 
 def _only(fits: Fits, column: Optional[str], where: str) -> KeyedIds:
-    """The ids and keys of the one fit of a column."""
+    """Returns the ids and keys of a column that must have exactly one fit."""
     names = [column] if column in fits else sorted(fits) if column is None else []
     if len(names) != 1 or len(fits[names[0]]) != 1:
         raise _unreadable(where, f"column={column!r}, and fits of {sorted(fits)}")
@@ -147,7 +164,7 @@ def _only(fits: Fits, column: Optional[str], where: str) -> KeyedIds:
 
 
 def _of_schema(schema: Any, column: Optional[str], fits: Fits, where: str) -> KeyedIds:
-    """The ids of a column, and the keys at its `cat_path`, or those of the workflow's fits."""
+    """Returns the ids of a column, and the keys at its `cat_path` or in the workflow's fits."""
     found = find_item_column(schema, column)
     domain, path = column_popularity(found).domain, found.properties.get("cat_path")
     name = (found.properties.get("domain") or {}).get("name", found.name)

@@ -1,4 +1,4 @@
-"""Positions of one fit's keys among those of another: equal values are equal keys."""
+"""Finds the keys of one fit among those of another, by value across Arrow's types."""
 
 from typing import TYPE_CHECKING, Any, Callable, List, Tuple
 
@@ -24,26 +24,26 @@ _FAMILIES = (
     ("timedelta", "is_duration"),
     ("datetime", "is_timestamp"),
 )
-"""Families of keys, and what tells that Arrow's type is of one."""
+"""Families of keys, and the function of `pyarrow.types` that tests for each."""
 
 _TABLE_BITS = 17
-"""Logarithm of the keys in one hash table."""
+"""Base-2 logarithm of the number of keys in one hash table, which then fits the CPU's caches."""
 _AT_ONCE = 1 << 16
 _ODD = 0x9E3779B97F4A7C15
 
 
 def positions(asked: "pa.Table", known: "pa.Table", column: str) -> Ints:
-    """Position of each row among distinct rows of keys, int64; -1 where it is not there.
+    """Finds the position of each row of keys in a table of distinct rows, int64; -1 if absent.
 
-    Columns go together by their order. A null equals a null.
+    Columns are matched by position, not by name. A null equals a null.
 
     Args:
-      asked: the keys to look up, a column for each part of a combination.
-      known: the keys to find them among.
+      asked: the keys to look up. If columns were combined to one key, a column for each.
+      known: the distinct keys in which they are looked up.
       column: name of the keys, for messages.
 
     Raises:
-      PopSamplerError: tables of different numbers of columns, or keys of different families.
+      PopSamplerError: the tables differ in the number of columns or in the type of keys.
     """
     if asked.num_columns != known.num_columns:
         raise PopSamplerError(
@@ -64,12 +64,18 @@ def positions(asked: "pa.Table", known: "pa.Table", column: str) -> Ints:
 
 
 def _pairs(first: Ints, second: Ints, size: int) -> Ints:
-    """Two numbers as one; -1 where one of them is."""
+    """Combines pairs of numbers to one number each; -1 if one of the two is -1.
+
+    Args:
+      first: int64 `[n]`.
+      second: int64 `[n]`, below `size`.
+      size: exclusive limit of the second number.
+    """
     return np.where((first < 0) | (second < 0), -1, first * max(size, 1) + second)
 
 
 def _index_in(asked: Any, known: Any) -> Ints:
-    """Position of each key among distinct ones of its type, int64; -1 where it is not there."""
+    """Finds the position of each key among distinct keys of its type, int64; -1 if absent."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -82,7 +88,7 @@ def _index_in(asked: Any, known: Any) -> Ints:
 
 
 def _numbers_in(asked: Any, known: Any) -> Ints:
-    """As `_index_in`, for integers: by hash tables that fit the processor's caches."""
+    """Computes `_index_in` for integers, with several hash tables that fit the CPU's caches."""
     import pandas as pd
 
     bits = min(max(1, len(known).bit_length() - _TABLE_BITS), 8)
@@ -95,7 +101,7 @@ def _numbers_in(asked: Any, known: Any) -> Ints:
 
 
 def _in_groups(keys: Any, bits: int) -> List[Ints]:
-    """Positions of the keys in `2**bits` groups of like size; equal keys are in the same one."""
+    """Divides keys by a hash into `2**bits` groups, and returns the positions of each group."""
     groups = np.empty(len(keys), np.uint8)
     for start in range(0, len(keys), _AT_ONCE):
         scattered = keys[start : start + _AT_ONCE].astype(np.uint64) * np.uint64(_ODD)
@@ -106,7 +112,11 @@ def _in_groups(keys: Any, bits: int) -> List[Ints]:
 
 
 def _in_one_type(one: Any, other: Any, column: str) -> Tuple[Any, Any]:
-    """Two columns in a type that holds the keys of both exactly."""
+    """Casts two columns to a type that holds the keys of both exactly.
+
+    Raises:
+      PopSamplerError: the keys are of different families.
+    """
     import pyarrow as pa
 
     one, other = (
@@ -117,12 +127,12 @@ def _in_one_type(one: Any, other: Any, column: str) -> Tuple[Any, Any]:
     families = {_family(found) for found in types} - {"null"}
     if len(families) > 1:
         raise PopSamplerError(
-            f"Column {column!r}: expected keys of one kind in both fits. Received: "
+            f"Column {column!r}: expected keys of one type in both fits. Received: "
             f"{' and '.join(sorted(families))}. Compare two fits of the same column."
         )
     common = _common_type(types, families.pop() if families else "null")
     one, other = (part if part.type == common else part.cast(common) for part in (one, other))
-    if pa.types.is_temporal(common):  # which Arrow hashes as numbers
+    if pa.types.is_temporal(common):  # compared as integers, so that hash tables can be used
         whole = pa.int32() if common.bit_width == 32 else pa.int64()
         one, other = one.cast(whole), other.cast(whole)
     return one, other

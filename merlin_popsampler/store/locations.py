@@ -47,7 +47,11 @@ def new_folder(root: str, subfolder: str) -> FitFolder:
 
 
 def fits_below(root: str) -> List[Dict[str, FitArtifact]]:
-    """Lists the complete fits in an `out_path`, one of its folders or a save, oldest first.
+    """Lists the complete fits in an `out_path`, one of its folders or a saved workflow.
+
+    Returns:
+      The artifacts of each fit by name of the vocabulary. The fits of an `out_path` come in order,
+      the oldest first. Those of a saved workflow have no order.
 
     Raises:
       PopSamplerError: a manifest cannot be read.
@@ -72,7 +76,7 @@ def fitted_at(path: str) -> Optional[FitArtifact]:
 
 
 def began_later(one: FitFolder, other: FitFolder) -> bool:
-    """Tells whether a fit began after another; False if the name of a folder holds no time."""
+    """Tests whether fit `one` began after fit `other`; False if a folder's name holds no time."""
     times = [_started(folder.subpath.split("/")[-1]) for folder in (one, other)]
     return bool(times[0] and times[1] and times[0] > times[1])
 
@@ -82,8 +86,8 @@ def remove_abandoned(root: str, subfolder: str, in_use: AbstractSet[FitFolder]) 
 
     Args:
       root: the `out_path`.
-      subfolder: subfolder of the operator.
-      in_use: folders that this process reads or writes.
+      subfolder: subfolder of the operator, `CATEGORIES` or `FREQUENCY_ORDER`.
+      in_use: folders that this process reads or writes, which stay.
     """
     for name in filesystem.names_in(f"{root}/{subfolder}/{_FITS}"):
         folder = FitFolder(root, f"{subfolder}/{_FITS}/{name}")
@@ -105,7 +109,12 @@ def _started(name: str) -> Optional[datetime]:
 
 
 def fits_in(root: str, subfolder: str) -> Tuple[str, int]:
-    """Returns the folder and the number of an operator's fits."""
+    """Returns the folder that holds the fits of an operator, and how many it holds.
+
+    Args:
+      root: the `out_path`.
+      subfolder: subfolder of the operator, `CATEGORIES` or `FREQUENCY_ORDER`.
+    """
     folder = f"{filesystem.absolute(root)}/{subfolder}/{_FITS}"
     return folder, len(filesystem.names_in(folder))
 
@@ -121,7 +130,7 @@ def saved(name: str, fitted: AnyFitted, staging: FitFolder) -> AnyFitted:
       staging: a new folder in that of the saved workflow, for files before they are renamed.
 
     Raises:
-      PopSamplerError: the files are not those of the fit; nothing is copied.
+      PopSamplerError: files of the artifact were changed, moved or removed; nothing is copied.
     """
     manifest = manifest_of({name: fitted})
     name = f"{_SAVED}/{digest_of(manifest[1])}"

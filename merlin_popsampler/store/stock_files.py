@@ -21,13 +21,13 @@ _LONGEST = 200
 
 
 def export_categorify_files(fits: Mapping[str, FitArtifact], staging: FitFolder) -> None:
-    """Copies vocabularies by name to Categorify's folder of a root, and overwrites files there.
+    """Copies vocabularies to the folder where Categorify writes them, and overwrites files there.
 
-    Names that no file can have are left out.
+    It skips vocabularies whose name cannot be part of a file name.
 
     Args:
-      fits: the artifacts, by name.
-      staging: a new folder in the root, for files before they are renamed.
+      fits: the artifacts by name of the vocabulary.
+      staging: a new folder below the root, in which files are written before they are renamed.
     """
     for name, fitted in fits.items():
         if "/" in name or not name.isprintable() or len(name.encode()) > _LONGEST:
@@ -39,7 +39,7 @@ def export_categorify_files(fits: Mapping[str, FitArtifact], staging: FitFolder)
 
 
 def find_stock_vocabularies(root: str) -> Dict[str, str]:
-    """Finds keys under Categorify's names in a folder or below it, by vocabulary."""
+    """Finds Categorify's files of keys in a folder or in its `categories`: paths by vocabulary."""
     found = {}
     for folder in (root, f"{root}/{CATEGORIES}"):
         for file in filesystem.names_in(folder):
@@ -64,7 +64,7 @@ def read_sizes(path: str, name: str, min_id: int) -> Ints:
       min_id: first id that the encoder gives to a key.
 
     Raises:
-      FrequencyOrderError: the file was removed, has no counts, or starts with another id.
+      FrequencyOrderError: the file was removed, has no counts, or its first id is another one.
     """
     what_to_do = "Let FrequencyOrder count the ids (mode='count'), or fit the encoder again."
     if not filesystem.exists(path):

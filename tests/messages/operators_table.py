@@ -195,7 +195,7 @@ TABLE = {
             lambda folder: encode(folder, as_object([1 + 2j, 3j])),
         ),
         Entry(
-            "Transform the kind of data that the workflow was fitted on",
+            "Transform the type of data that the workflow was fitted on",
             lambda folder: other_keys(folder, [1, 2]),
         ),
     ],

@@ -229,7 +229,7 @@ def test_parts_are_read_one_by_one(tmp_path, monkeypatch):
 
 def test_keys_of_two_kinds_are_refused(tmp_path):
     old, new = workflow([1, 2], tmp_path / "old"), workflow(["1", "2"], tmp_path / "new")
-    with pytest.raises(PopSamplerError, match="keys of one kind in both fits"):
+    with pytest.raises(PopSamplerError, match="keys of one type in both fits"):
         id_map(old, new)
 
 

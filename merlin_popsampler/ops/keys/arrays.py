@@ -1,4 +1,4 @@
-"""Keys as Arrow arrays: compact, exact, ordered as Python orders their values; and their hashes."""
+"""Converts keys to Arrow arrays, and counts, sorts and hashes them there."""
 
 from typing import Any, List, Optional, Sequence, Set, Tuple
 
@@ -15,28 +15,33 @@ from merlin_popsampler.core.segments import Ints
 from .kinds import KeyType, is_arrow_string, unusable, widened
 
 _TYPES = {"string": pa.large_string(), "bytes": pa.large_binary()}
-"""Arrow's types for objects; those of the other families it finds by itself."""
+"""Arrow's types for some families of keys; Arrow infers the types of all other families."""
 _LARGE = 2**31
-"""Bytes of strings that short offsets do not address."""
+"""Size of strings in bytes from which on Arrow's 32-bit offsets do not suffice."""
 
 
 def to_arrow(keys: pd.Series, kind: Optional[KeyType], column: str) -> pa.Array:
-    """Converts canonical keys to an Arrow array; their type is None if all are null.
+    """Converts canonical keys to an Arrow array.
+
+    Args:
+      keys: a series of keys in the form of `kinds.canonical`, which may contain nulls.
+      kind: type of the keys; None if all are null.
+      column: name of the column, for messages.
 
     Raises:
-      PopSamplerError: keys that no file holds.
+      PopSamplerError: Arrow cannot represent a key.
     """
     if kind is None:
         return pa.nulls(len(keys))
     if kind.family == "bool":
-        # Next to nulls they are floats, which a file cannot tell apart.
+        # Next to nulls, bools are stored as floats, which a reader would take for numbers.
         keys = keys.astype("boolean")
     elif kind.dtype == "float64":
         keys = keys + 0.0  # one zero for both signs
     wanted = _TYPES.get(kind.family)
     try:
         found = pa.array(keys, wanted, from_pandas=True)
-        # pandas hands on what it has in Arrow, in a type and in chunks of its own.
+        # Keys that pandas holds in Arrow keep its type and its chunks.
         return one_chunk(found if wanted is None else found.cast(wanted))
     except UnicodeEncodeError as error:
         raise unusable(
@@ -47,7 +52,7 @@ def to_arrow(keys: pd.Series, kind: Optional[KeyType], column: str) -> pa.Array:
 
 
 def one_chunk(keys: Any) -> pa.Array:
-    """Returns keys in several chunks as one array; large types hold more than 2 GB."""
+    """Returns keys in several chunks as one array. Their type must be able to hold all of them."""
     if not isinstance(keys, pa.ChunkedArray):
         return keys
     return keys.chunk(0) if keys.num_chunks == 1 else keys.combine_chunks()
@@ -63,12 +68,12 @@ def in_one_type(
 
     Args:
       keys: the arrays.
-      kinds: of each.
-      kind: of all, merged.
+      kinds: type of the keys in each array.
+      kind: type that holds all keys, the result of `kinds.merged`.
       column: name of the column, for messages.
 
     Raises:
-      PopSamplerError: keys that the type does not hold.
+      PopSamplerError: the type does not hold a key exactly.
     """
     if kind is not None:
         pairs = zip(keys, kinds)
@@ -103,7 +108,11 @@ def totals(keys: Sequence[pa.Array], sizes: Optional[Ints] = None) -> Tuple[List
 
 
 def ascending(keys: Sequence[pa.Array]) -> Ints:
-    """Sorts rows, and returns their positions: nulls first, then strings by code point."""
+    """Returns the positions of rows in ascending order: nulls first, strings by code point.
+
+    Args:
+      keys: an array for each key column.
+    """
     if len(keys) == 1 and _is_number(keys[0]):
         return np.argsort(keys[0].to_numpy(), kind="stable")
     named = {str(number): _sortable(part) for number, part in enumerate(keys)}
@@ -135,8 +144,9 @@ def _number_totals(keys: Any, sizes: Optional[Ints]) -> Tuple[List[pa.Array], In
 
 
 def _coded(keys: pa.Array) -> Tuple[Ints, pa.Array]:
-    """Returns each key's index in an array of distinct keys, and that array; a null's is its
-    length.
+    """Returns the index of each key in an array of distinct keys, and that array.
+
+    The index of a null is the length of the array.
     """
     if pa.types.is_null(keys.type):
         return np.zeros(len(keys), np.int64), keys.slice(0, 0)
@@ -175,11 +185,12 @@ def _common_type(types: Set[pa.DataType], column: str) -> pa.DataType:
 
 
 def hash_buckets(keys: Sequence[Any], num_buckets: int) -> Any:
-    """Returns the out-of-vocabulary bucket of each row, `[0, num_buckets)`, by its key alone.
+    """Returns the bucket of unknown keys for each row, in `[0, num_buckets)`, by a hash of its key.
 
     Args:
-      keys: series of one length, one for each key column, in the dtypes of the vocabulary's kinds.
-      num_buckets: `>= 1`.
+      keys: a pandas or cuDF series for each key column, of one length, in the dtypes of the
+        vocabulary's `kinds`.
+      num_buckets: number of buckets, `>= 1`.
     """
     hashed: Any = 0
     for column in keys:
@@ -188,11 +199,13 @@ def hash_buckets(keys: Sequence[Any], num_buckets: int) -> Any:
 
 
 def counting_buckets(keys: Sequence[pa.Array], num_buckets: int) -> Ints:
-    """Computes the bucket of each row, which does not depend on the dtype of a key.
+    """Returns the bucket in which each row is counted, int64 in `[0, num_buckets)`.
+
+    Equal keys get the same bucket in every partition, even if their dtypes differ.
 
     Args:
-      keys: canonical, an array for each key column.
-      num_buckets: `>= 1`.
+      keys: canonical keys, an array for each key column.
+      num_buckets: number of buckets, `>= 1`.
     """
     hashed = np.zeros(len(keys[0]), np.uint64)
     for part in keys:
@@ -213,10 +226,10 @@ def _hashed(keys: Any) -> Any:
         keys = keys.astype(object)
     if infer_dtype(keys) == "decimal":
         keys = keys.astype("float64")  # 1.5 and 1.50 are one key; objects hash as strings
-    # pandas hashes the index label along with the value: one label for all takes it out.
+    # pandas hashes the index label along with the value, so all rows get the same label.
     keys = keys.set_axis(np.zeros(len(keys), np.int64))
     try:
-        # Without categories, which pandas makes of what stands before a NUL.
+        # Without categories, for which pandas would compare strings only up to a NUL.
         return hash_pandas_object(keys, categorize=False).to_numpy()
     except UnicodeEncodeError:  # half of a surrogate pair is not in a file
         return hash_pandas_object(keys.str.encode("utf-8", "surrogatepass"), categorize=False)

@@ -18,9 +18,9 @@ from merlin_popsampler.errors import PopSamplerError
 from .kinds import inexact, unusable
 
 _FEW = 1000
-"""Rows below which it takes longer to find equal objects than it saves."""
+"""Number of rows below which a search for shared objects takes longer than it saves."""
 _SAMPLE = 10_000
-"""Rows that show whether there are equal objects."""
+"""Number of rows in the sample that shows whether rows share objects."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,9 @@ class KeyGroup:
     Args:
       name: the vocabulary's name in Categorify's files (its "storage name").
       columns: columns of the data frame.
-      joint: whether the columns' keys are pooled; else a row's combination of keys is one key.
-      lists: columns of which the data set's schema says that they hold lists.
+      joint: whether all columns share their keys (`encode_type="joint"`). Otherwise several columns
+        are combined: the keys of a row form one key.
+      lists: columns of lists according to the schema.
     """
 
     name: str
@@ -52,11 +53,12 @@ class ColumnSummary:
     """Summarizes the rows of one column, in all of the data or in a part.
 
     Args:
-      nulls: rows, or list elements, without a key (for a combination: of its first column).
-      is_list: whether the rows are lists; None where no row shows it.
-      floating: whether there are nulls, next to which readers convert integers to floats.
-      large: whether there are integers that floats would not hold.
-      dtypes: of the keys, as each part with any held them.
+      nulls: number of rows, or list elements, without a key. If columns are combined, the first
+        column has the number of all of them.
+      is_list: whether the rows are lists; None if all rows are null.
+      floating: whether there are nulls in a dtype that converts integers next to nulls to floats.
+      large: whether there are integers that a float64 does not represent exactly.
+      dtypes: dtypes of the keys in the parts that have keys.
     """
 
     nulls: int
@@ -66,19 +68,23 @@ class ColumnSummary:
     dtypes: FrozenSet[str]
 
     def as_lists(self) -> "ColumnSummary":
-        """Returns the summary of a column of lists of which each row is null."""
+        """Returns the summary of a column of lists in which each row is null."""
         return replace(self, nulls=0, is_list=True)
 
 
 def merged_rows(parts: Sequence[ColumnSummary], column: str) -> ColumnSummary:
-    """Merges the summaries of all parts, which are in order.
+    """Merges the summaries of all parts, in the order of the data.
 
-    A null row counts as a null key in a column of single keys, and as an empty list in a column of
-    lists; the part that it lies in need not tell which it is.
+    A null row is a null key in a column of single keys, and an empty list in a column of lists. A
+    part that contains only nulls does not show which of the two the column is.
+
+    Args:
+      parts: summaries of the same column.
+      column: name of the column, for messages.
 
     Raises:
-      PopSamplerError: lists and single keys, or integers that would be rounded if they lay in one
-        part with the nulls.
+      PopSamplerError: some parts hold lists and some hold single keys; or integers would be rounded
+        if they were in the same part as the nulls.
     """
     kinds = {part.is_list for part in parts} - {None}
     if len(kinds) > 1:
@@ -93,18 +99,21 @@ def merged_rows(parts: Sequence[ColumnSummary], column: str) -> ColumnSummary:
 
 
 def is_list(series: Any, of_column: Optional[bool] = None) -> Optional[bool]:
-    """Tests whether the rows of a column are lists; returns None if no row is known or not null.
+    """Tests whether the rows of a column are lists.
 
     Args:
       series: the column, or a part of it.
-      of_column: what is known of the whole column; None for nothing.
+      of_column: whether the whole column holds lists; None if that is not known.
+
+    Returns:
+      A bool; None if all rows are null and `of_column` is None. Lists of one key each are accepted
+      in a column of single keys, since a server sends single keys in this form.
 
     Raises:
-      PopSamplerError: lists of other than one key in a column of single keys, or single keys in a
-        column of lists.
+      PopSamplerError: the rows contradict `of_column`.
     """
     if of_column is False and series.dtype != object and not hasattr(series, "list"):
-        return False  # without a look at its rows, which costs more than to encode one
+        return False  # without reading rows, which would take longer than encoding a single one
     lists_here = _shown_lists(series)
     if lists_here is None or of_column is None:
         return of_column if lists_here is None else lists_here
@@ -114,7 +123,7 @@ def is_list(series: Any, of_column: Optional[bool] = None) -> Optional[bool]:
 
 
 def plain_frame(df: Any, columns: Sequence[str]) -> Any:
-    """Returns a frame with plain columns: not sparse, and lists as objects."""
+    """Returns the frame with sparse columns as dense ones, and Arrow's lists as Python objects."""
     changed = {}
     for column in columns:
         series = df[column]
@@ -129,8 +138,13 @@ def plain_frame(df: Any, columns: Sequence[str]) -> Any:
 def key_columns(df: Any, columns: Sequence[str], lists: bool) -> List[Any]:
     """Returns the keys of columns as series of one index, one key for each row or list element.
 
+    Args:
+      df: the data frame.
+      columns: one column, or several that are combined.
+      lists: whether a column holds lists.
+
     Raises:
-      PopSamplerError: lists in several columns, or lists and single keys in one column.
+      PopSamplerError: columns of lists cannot be combined, or a column mixes lists and single keys.
     """
     if lists and len(columns) > 1:
         raise PopSamplerError(
@@ -150,7 +164,7 @@ def elements(series: Any, lists: bool) -> Any:
       lists: whether the column holds lists.
 
     Raises:
-      PopSamplerError: lists and single keys in one column.
+      PopSamplerError: the column mixes lists and single keys.
     """
     if not lists:
         return series
@@ -167,23 +181,23 @@ def elements(series: Any, lists: bool) -> Any:
     whole = [dtype.kind in "biufOMm" and ndim == 1 for dtype, ndim in arrays]
     if len(forms) == 1 and whole == [True]:
         return _column_of(np.concatenate(rows), series.name)
-    # As objects, where one dtype might change some of them.
+    # Lists of several dtypes become objects, since one dtype for all could change values.
     return pd.Series(list(itertools.chain.from_iterable(rows)), dtype=object)
 
 
 def distinct_objects(keys: List[Any]) -> Tuple[List[Any], Optional[Ints]]:
     """Deduplicates a column of Python objects by identity.
 
-    Readers usually share one object among equal strings. Counting then takes half of the time that
-    it takes by value, with `pd.factorize` or Arrow. Equal keys may still be several objects.
+    Readers usually share one object among equal strings. Then this takes half of the time of
+    `pd.factorize` or Arrow, which compare values. Equal keys may still be several objects.
 
     Args:
       keys: a series for each key column.
 
     Returns:
-      The distinct objects, and int64 `[rows]`, the index of each row's object among them. Returns
-      the keys unchanged and None for combined columns, few rows, other dtypes, or objects that few
-      rows share.
+      The distinct objects, and the index of each row's object among them, int64 `[rows]`. If
+      columns are combined, there are few rows, the dtype is not object, or rows share few objects:
+      the keys unchanged, and None.
     """
     first = keys[0]
     if len(keys) > 1 or not dispatch.is_cpu_object(first) or first.dtype != object:
@@ -194,7 +208,7 @@ def distinct_objects(keys: List[Any]) -> Tuple[List[Any], Optional[Ints]]:
     addresses: Ints = np.ndarray(len(values), np.intp, values)
     index, distinct = pd.factorize(addresses)
     row = np.empty(len(distinct), np.intp)
-    row[index] = np.arange(len(values))  # any that holds the object
+    row[index] = np.arange(len(values))  # one of the rows that hold the object
     return [pd.Series(values[row], dtype=object, name=first.name)], index
 
 
@@ -202,7 +216,7 @@ def missing(keys: Any, column: str) -> Any:
     """Tests which keys are missing, bool `[rows]`.
 
     Raises:
-      PopSamplerError: a signalling NaN, at which pandas 2 fails.
+      PopSamplerError: a key is a signalling NaN, for which pandas 2 raises an error.
     """
     try:
         return keys.isna()
@@ -216,22 +230,28 @@ def all_null(missing: Sequence[Any]) -> Any:
 
 
 def filled(keys: Any, null: Any) -> Any:
-    """Replaces nulls by the first key; there must be one."""
+    """Replaces nulls (rows where `null` is True) by the first key, which must exist."""
     keys = keys.copy()
-    # Not by fillna or where: pandas guesses the dtype of objects anew there.
+    # Not with fillna or where, in which pandas infers another dtype for objects.
     keys[null] = keys[~null].iloc[0]
     return keys
 
 
 def without(keys: Any, null: Any) -> Any:
-    """Puts nulls back, at the rows of `null`."""
+    """Replaces keys by nulls in the rows where `null` is True."""
     keys = keys.copy()
     keys[null] = None
     return keys
 
 
 def as_lists(original: Any, ids: Any, dtype: Any) -> Any:
-    """Puts the ids of list elements into lists, as in the original; a null list becomes empty."""
+    """Groups the ids of list elements into lists of the original lengths; null lists become empty.
+
+    Args:
+      original: the column of lists of keys.
+      ids: the ids of all list elements, one after the other.
+      dtype: integer dtype of the ids.
+    """
     null = original.isna()
     if hasattr(original, "list"):
         return dispatch.encode_list_column(original, ids, dtype=dtype)
@@ -244,18 +264,21 @@ def as_lists(original: Any, ids: Any, dtype: Any) -> Any:
 
 
 def _are_shared(values: Any) -> bool:
-    """Tests whether many rows share few objects, by a sample.
+    """Tests on a sample whether rows share objects.
 
-    Readers share them. Functions of the user mostly make an object for each row.
+    Readers of files share them, whereas functions of the user mostly create one for each row.
     """
     sample = values[:: max(1, len(values) // _SAMPLE)]
     return len(values) >= _FEW and len(set(map(id, sample))) < 0.9 * len(sample)
 
 
 def _column_of(values: Any, column: Any) -> pd.Series:
-    """Builds a series of these values.
+    """Builds a series of NumPy values, with times in nanoseconds.
 
-    pandas rounds times of some units, and fails for some, so this function converts times.
+    pandas itself would round times of some units, and raise an error for times of other units.
+
+    Raises:
+      PopSamplerError: a time cannot be represented in nanoseconds.
     """
     if values.dtype.kind in "Mm":
         dtype = np.dtype(f"{values.dtype.kind}8[ns]")
@@ -267,7 +290,7 @@ def _column_of(values: Any, column: Any) -> pd.Series:
         if not exact:
             raise unusable(column, f"{values.dtype} keys that {dtype} does not hold")
         values = times
-    # Objects stay objects: pandas 3 would look for strings among them.
+    # Objects stay objects: pandas 3 would convert strings to another dtype.
     return pd.Series(values, dtype=object if values.dtype == object else None)
 
 

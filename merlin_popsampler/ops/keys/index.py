@@ -1,4 +1,4 @@
-"""Finds keys in a list of distinct keys, by hash tables that are built once."""
+"""Finds the positions of keys in a list of distinct keys, by hash tables that are built once."""
 
 from typing import Any, List, Sequence, Union
 
@@ -12,28 +12,29 @@ from merlin_popsampler.core.segments import Ints
 from .arrays import one_chunk
 
 _TABLE_BYTES = 8 + 43
-"""What pandas takes for a whole number in an index, at most: half of its table may be empty."""
+"""Largest memory of an integer in a pandas index: half of its hash table may be empty."""
 _OBJECT_BYTES = 8 + 64
-"""What Python and pandas take for a date or a decimal, in addition."""
+"""Additional memory of a date or a decimal, in Python and in pandas."""
 _SHORT = 64
-"""Bytes of a string up to which NumPy hashes it faster than Python does."""
+"""Length of a string in bytes up to which NumPy hashes it faster than Python does."""
 _MASKS = np.array([256**size - 1 for size in range(9)], np.uint64)
-"""Masks of the first bytes of a 64-bit word, by their number."""
+"""Masks of the first 0, 1, ..., 8 bytes of a 64-bit word."""
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
-"""Odd, and 2**64 by the golden ratio: multiplication by it mixes the bits of a 64-bit word."""
+"""An odd factor, 2**64 divided by the golden ratio, which mixes the bits of a 64-bit word."""
 
 
 class KeyIndex:
-    """Finds keys, or combinations of keys, in a list of distinct ones.
+    """Finds the positions of keys, or of combined keys, in a list of distinct ones.
 
-    A combination is found column by column: its position in the columns before and the
-    position of its next key are combined to one integer, which is looked up in turn.
+    Combined keys are looked up column by column. The position in the columns so far and the
+    position of the next key form one integer, which is looked up in turn.
 
-    It is probed once while it is made, since pandas builds its tables at the first request; from
-    then on it is only read, by any number of threads.
+    The constructor makes one request, since pandas builds its hash tables at the first request.
+    After that, any number of threads may read the index.
 
     Args:
-      keys: Arrow table of the key columns, rows distinct; nulls only where there are several.
+      keys: Arrow table of the key columns, with distinct rows. Nulls occur only with several
+        columns.
     """
 
     def __init__(self, keys: pa.Table) -> None:
@@ -45,16 +46,17 @@ class KeyIndex:
         positions = self._column_positions(0, parts[0])
         for number, part in enumerate(parts[1:], 1):
             pairs = self._paired(positions, number, part)
-            self._pairs.append(pd.Index(pairs).unique())  # the last: of distinct rows, all
+            self._pairs.append(pd.Index(pairs).unique())  # all pairs of the last column differ
             positions = self._pairs[-1].get_indexer(pairs)
-        if len(frame):  # one key twice: where all are asked for, pandas 3 answers without a table
+        # One key twice, since pandas 3 builds no table if a request equals the whole index.
+        if len(frame):
             self.positions([part.iloc[[0, 0]] for part in parts])
 
     def positions(self, keys: Sequence[pd.Series]) -> Ints:
         """Returns the position of each row in the list, int64; -1 for rows that are not in it.
 
         Args:
-          keys: a series for each column of the list, in the dtypes that pandas has for these.
+          keys: a series for each column of the list, in the dtype that pandas has for it.
         """
         positions = self._column_positions(0, keys[0])
         for number, pairs in enumerate(self._pairs, 1):
@@ -62,7 +64,7 @@ class KeyIndex:
         return positions
 
     def _column_positions(self, number: int, keys: pd.Series) -> Ints:
-        """Returns positions among a column's distinct keys; that of a null comes after the last."""
+        """Returns positions among a column's distinct keys; a null's is the number of these."""
         column = self._columns[number]
         strings = isinstance(column, _StringIndex)
         positions: Ints = column.get_indexer(keys if strings else _values(keys))
@@ -79,7 +81,7 @@ class KeyIndex:
 
 
 def memory_of(keys: pa.Table) -> int:
-    """Returns the bytes that an index of these keys takes at most."""
+    """Returns the largest memory, in bytes, that a `KeyIndex` of these keys takes."""
     memory: int = (2 * keys.num_columns - 1) * _TABLE_BYTES * keys.num_rows
     for part in keys:
         if not _is_plain(part.type):
@@ -100,7 +102,7 @@ class _StringIndex:
 
     @property
     def is_unique(self) -> bool:
-        """Whether all of the strings have hashes of their own."""
+        """Whether no two strings have the same hash."""
         return bool(self._hashes.is_unique)
 
     def get_indexer(self, strings: pd.Series) -> Ints:
@@ -124,7 +126,7 @@ def _column(keys: Any) -> Union[_StringIndex, pd.Index]:
 
 
 def _values(keys: pd.Series) -> pd.Index:
-    """Keys as what pandas compares them by: numbers, or Python's own objects."""
+    """Builds a pandas index of numbers (also for bools and times) or of Python objects."""
     values = keys.array.asi8 if keys.dtype.kind in "mM" else keys.to_numpy()
     return pd.Index(values, dtype=np.int64 if values.dtype == bool else values.dtype)
 
@@ -139,18 +141,18 @@ def _in_bytes(strings: pd.Series) -> pa.Array:
 
 
 def _hashes(strings: pa.Array, most: int) -> Ints:
-    """Hashes bytes by their length and their first bytes.
+    """Hashes strings by their length and their first bytes.
 
     Args:
-      strings: of the type `large_binary`.
-      most: how many of the first bytes count: the length of the longest that is to be found.
+      strings: array of the type `large_binary`.
+      most: number of first bytes that enter the hash, the length of the longest indexed string.
     """
     if most > _SHORT:
         return np.fromiter(map(hash, strings.to_pandas()), np.int64, len(strings))
     bounds = np.frombuffer(strings.buffers()[1], np.int64)[strings.offset :][: len(strings) + 1]
     data = np.frombuffer(strings.buffers()[2] or b"", np.uint8)[bounds[0] : bounds[-1]]
     data = np.append(data, np.zeros(8, np.uint8))
-    words: Any = np.ndarray(len(data) - 7, "<u8", data, strides=(1,))  # one from each byte on
+    words: Any = np.ndarray(len(data) - 7, "<u8", data, strides=(1,))  # one begins at each byte
     starts, left = bounds[:-1] - bounds[0], np.diff(bounds)
     hashes = left.astype(np.uint64)
     for _ in range(0, most, 8):

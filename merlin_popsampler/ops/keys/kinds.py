@@ -1,6 +1,7 @@
-"""Determines the type of a column's keys, and casts keys exactly within a type family.
+"""Determines the type of a column's keys, and casts keys without rounding.
 
-Keys of different families never compare equal and have no order.
+Types belong to families, such as numbers or strings. Keys of different families are never equal,
+and have no order.
 """
 
 import datetime as dt
@@ -30,7 +31,7 @@ _TYPES = (
     ("time", (dt.time,)),
     ("timedelta", (dt.timedelta,)),
 )
-"""Families of keys by their Python types; the first that fits (a bool is an int to Python)."""
+"""Families of keys by Python type. The first match counts, since bool is a subclass of int."""
 
 _ADVICE: Dict[type, str] = {
     np.longdouble: "Convert the column to float64: column.astype('float64').",
@@ -39,7 +40,7 @@ _ADVICE: Dict[type, str] = {
     pd.Interval: "Number the intervals: pd.cut(..., labels=False).",
     pd.Period: "Convert the column to timestamps: column.dt.to_timestamp().",
 }
-"""Types that are not keys, although some are a subclass of a family's type, and what to do."""
+"""Advice for types that cannot be keys, although some are a subclass of a family's type."""
 
 _DTYPES = {
     "b": "bool",
@@ -57,30 +58,33 @@ _STORED = {
     "datetime with zone": "datetime64[ns, UTC]",
     "timedelta": "timedelta64[ns]",
 }
-"""Dtype of a family's keys; numbers have several, and all other families are objects."""
+"""Dtypes in which keys of a family are stored. Numbers have several; all other keys are objects."""
 
 RAW_COLUMN = (
     "Where an operator leaves a partition without rows, Merlin hands on the raw column: filter the "
     "data before the workflow, or leave no partition without rows."
 )
-"""Advice where other values are met than expected."""
+"""Advice for messages about values that the encoder cannot have produced."""
 
 EXACT = 2 ** (np.finfo(np.float64).nmant + 1)
-"""Below this, each whole number has a float64 of its own."""
+"""Limit below which float64 represents every whole number exactly."""
 
 
 def plain_keys(keys: Any, column: str) -> Tuple[Any, str]:
     """Converts keys to plain values, without categories, extension types and time zones.
 
-    Strings that pandas holds in Arrow stay there. Returns the values and their type family.
+    Strings that pandas holds in Arrow stay there.
 
     Args:
       keys: a series without nulls, and not empty.
       column: name of the column, for messages.
 
+    Returns:
+      The keys, and their family, such as "number".
+
     Raises:
-      PopSamplerError: keys of several families or of none that is known, floats too large to tell
-        neighbours apart, or times that pandas does not hold.
+      PopSamplerError: keys belong to several families or to an unknown one; floats are infinite, or
+        so large that whole numbers are rounded; or pandas cannot represent a time.
     """
     dtype = keys.dtype
     if hasattr(dtype, "categories"):
@@ -114,7 +118,11 @@ def is_arrow_string(dtype: Any) -> bool:
 
 
 def _family(keys: Any, column: str) -> str:
-    """Returns the type family of all of these keys."""
+    """Returns the family of all keys.
+
+    Raises:
+      PopSamplerError: see `plain_keys`.
+    """
     dtype = keys.dtype
     if getattr(dtype, "kind", "O") in _DTYPES:
         if dtype.kind == "f":
@@ -129,8 +137,8 @@ def _family(keys: Any, column: str) -> str:
 
 
 def _family_of_all(keys: Any, column: str) -> str:
-    """Returns the type family of all of these Python objects."""
-    # The types themselves: to infer_dtype a date and a datetime are two dates.
+    """Returns the family of all keys, which are Python objects."""
+    # By the types, since infer_dtype does not distinguish dates from datetimes.
     types = set(map(type, keys.values))
     families = {_family_of_type(found, column) for found in types}
     if families in ({"datetime"}, {"time"}):
@@ -150,7 +158,7 @@ def _family_of_all(keys: Any, column: str) -> str:
 
 
 def _python_numbers(keys: Any) -> Any:
-    """Converts numbers to Python's, since NumPy scalars compare with large integers as floats."""
+    """Converts NumPy scalars to Python numbers, whose comparison with large integers is exact."""
     values = [key.item() if isinstance(key, np.generic) else key for key in keys.values]
     return pd.Series(values, keys.index, object, keys.name)
 
@@ -203,7 +211,7 @@ def inexact(column: str, received: str, bits: int = 53) -> PopSamplerError:
 
 
 def _infinite(column: str, received: str) -> PopSamplerError:
-    """Builds the error for infinities, to which many different numbers overflow."""
+    """Builds the error for infinities, which may stand for any number too large for its dtype."""
     error: PopSamplerError = PopSamplerError(
         f"Column {column!r}: expected finite keys. Received: {received}, which does not stand for "
         "one number. Replace it by a key of your own, or by a null: "
@@ -217,7 +225,7 @@ def unusable(
     received: str,
     advice: str = "Convert the column to strings: column.astype('string').",
 ) -> PopSamplerError:
-    """Builds the error for keys of an unknown type, or that no file can hold."""
+    """Builds the error for keys of an unknown type, or that Arrow cannot represent."""
     error: PopSamplerError = PopSamplerError(
         f"Column {column!r}: expected numbers, strings, bytes, bools, decimals, dates or times as "
         f"keys, or lists of these. Received: {received}. {advice}"
@@ -226,23 +234,23 @@ def unusable(
 
 
 _WIDTH = ("bool", "int64", "uint64", "float64")
-"""Dtypes of which a later one is taken where an earlier one cannot hold all keys."""
+"""Dtypes in the order in which they are tried, until one holds all keys."""
 
 _WITH_NULLS = {"bool": "float64", "int64": "float64", "uint64": "float64"}
-"""Dtypes that hold nulls, for those that hold none."""
+"""For each dtype that cannot hold nulls, the dtype that replaces it next to nulls."""
 
 
 @dataclass(frozen=True)
 class KeyType:
     """Describes the type of a column's keys.
 
-    Keys of two families are never the same key. Keys of one family are the same where they are
-    equal as values: 2 and 2.0, or one instant in two time zones.
+    Keys of different families are never the same key. Keys of one family are the same key if their
+    values are equal: 2 and 2.0, or one instant in two time zones.
 
     Args:
       family: "number", "string", "bool", "bytes", "date", "datetime", "datetime with zone", ...
-      dtype: the narrowest dtype of `int64`, `uint64`, `float64` that holds all keys exactly; the
-        only one that there is for a family other than numbers.
+      dtype: for numbers, the first of `int64`, `uint64` and `float64` that holds all keys exactly.
+        Every other family has only one dtype.
     """
 
     family: str
@@ -259,21 +267,20 @@ class KeyType:
 
 
 def canonical(keys: Any, column: str) -> Tuple[Any, Optional[KeyType]]:
-    """Converts keys to plain values in the narrowest dtype, and returns them with their type.
+    """Converts keys to plain values in the narrowest dtype, the canonical form.
 
-    A column of integers with nulls arrives as floats from some readers, and as integers
-    from other readers; the result is the same for both.
+    Readers return a column of integers with nulls as floats or as integers. The canonical form is
+    the same for both.
 
     Args:
       keys: a series without nulls, of any dtype.
       column: name of the column, for messages.
 
     Returns:
-      The keys, and their kind: None where there are no keys.
+      The keys, and their type, which is None if there are no keys.
 
     Raises:
-      PopSamplerError: keys of several kinds or of none that is known, floats too large to tell
-        neighbours apart, or integers that no dtype holds.
+      PopSamplerError: see `plain_keys`; or no dtype holds all integers.
     """
     if not len(keys):
         return keys, None
@@ -287,7 +294,7 @@ def merged(kinds: Iterable[Optional[KeyType]], column: str) -> Optional[KeyType]
     """Returns the type that holds the keys of all these types; None if there are no keys.
 
     Raises:
-      PopSamplerError: kinds of two families.
+      PopSamplerError: the types belong to different families.
     """
     found = [kind for kind in kinds if kind is not None]
     families = {kind.family for kind in found}
@@ -297,39 +304,44 @@ def merged(kinds: Iterable[Optional[KeyType]], column: str) -> Optional[KeyType]
 
 
 def cast(keys: Any, kind: Optional[KeyType], column: str) -> Tuple[Any, Any]:
-    """Casts keys to a type, and returns them with a mask of the keys that it holds exactly.
+    """Casts keys to the type of a vocabulary, and returns which keys it holds exactly.
 
     Args:
       keys: a series without nulls, of any dtype.
-      kind: of the vocabulary; None where that holds no keys, so that any kind will do.
+      kind: type of the vocabulary's keys; None accepts any type, since the vocabulary has no keys.
       column: name of the column, for messages.
 
     Returns:
-      The keys in that dtype, and a bool series: False where a key cannot be in the vocabulary
-      (2.5 among integers). None where all of them can.
+      The keys in that dtype, and a bool series that is False for keys that cannot be in the
+      vocabulary (2.5 among integers). It is None if all keys can be.
 
     Raises:
-      PopSamplerError: as from `canonical`, or keys of another family.
+      PopSamplerError: see `canonical`; or the keys belong to another family.
     """
     plain, family = plain_keys(keys, column)
     if kind is None:
         kind = KeyType(family, "int64" if family == "number" else _dtype_of(plain))
-    if (family, kind.family) == ("bytes", "string"):  # a server hands strings on as their UTF-8
+    if (family, kind.family) == ("bytes", "string"):  # a server passes strings as UTF-8 bytes
         plain, family = plain.map(_decoded), "string"
     if family != kind.family:
         raise PopSamplerError(
-            f"Column {column!r}: expected keys of the vocabulary's kind, {kind.family}. "
+            f"Column {column!r}: expected keys of the vocabulary's type, {kind.family}. "
             f"Received: {family}, such as {truncate_repr(keys.iloc[0])}. "
-            "Transform the kind of data that the workflow was fitted on."
+            "Transform the type of data that the workflow was fitted on."
         )
     return _exactly(plain, kind.dtype)
 
 
 def widened(keys: Any, kind: KeyType, column: str) -> Any:
-    """Casts canonical keys to the dtype of their merged type.
+    """Casts canonical keys to a wider type, the result of `merged`.
+
+    Args:
+      keys: a series without nulls.
+      kind: the wider type.
+      column: name of the column, for messages.
 
     Raises:
-      PopSamplerError: keys that the dtype does not hold exactly.
+      PopSamplerError: the dtype of the type does not hold a key exactly.
     """
     values, exact = _exactly(keys, kind.dtype)
     if exact is not None and not bool(exact.all()):
@@ -338,7 +350,7 @@ def widened(keys: Any, kind: KeyType, column: str) -> Any:
 
 
 def _decoded(key: bytes) -> str:
-    """Decodes UTF-8; other bytes become a string that no vocabulary holds."""
+    """Decodes UTF-8; invalid bytes become a string that no vocabulary contains."""
     return key.decode(errors="surrogateescape")
 
 
@@ -351,7 +363,7 @@ def _narrowest(keys: Any, column: str) -> Any:
 
 
 def _exactly(keys: Any, dtype: str) -> Tuple[Any, Any]:
-    """Casts keys to a dtype. Returns which of them keep their value; None if all do."""
+    """Casts keys to a dtype, and returns which keep their value, as a mask; None if all do."""
     if _dtype_of(keys) == dtype:
         return keys, None
     held = keys
@@ -359,12 +371,12 @@ def _exactly(keys: Any, dtype: str) -> Tuple[Any, Any]:
         bounds = np.iinfo("uint64" if dtype == "uint64" else "int64")
         held = keys.where((keys >= bounds.min) & (keys <= bounds.max), 0)
     values = held.astype(dtype)
-    # An unsigned integer and the negative one that it turns into turn into each other.
+    # The cast between int64 and uint64 is reversible, so the signs must be compared as well.
     return values, (values.astype(keys.dtype) == keys) & ((values < 0) == (keys < 0))
 
 
 def _dtype_of(keys: Any) -> str:
-    """Names the dtype of plain keys: a key is one key, in Arrow or as a Python object."""
+    """Names the dtype of plain keys; strings in Arrow count as objects, since keys are the same."""
     return "object" if is_arrow_string(keys.dtype) else str(keys.dtype)
 
 
