@@ -29,15 +29,24 @@ FRAMEWORKS = [
         "metrics",
         "monitor",
         "negatives",
+        "refit",
         "sampled_softmax",
         "sampler",
     )
 ] + [
     ("torch", f"merlin_popsampler.torch.{name}")
-    for name in ("logits", "monitor", "negatives", "sampled_softmax", "sampler")
+    for name in (
+        "all_items",
+        "logits",
+        "monitor",
+        "negatives",
+        "refit",
+        "sampled_softmax",
+        "sampler",
+    )
 ]
 FRAMEWORKS.append(("merlin.models", "merlin_popsampler.tf.merlin_models.item_features"))
-OPERATORS = ["frequency_categorify", "frequency_order"]
+NVTABULAR = ["ops.frequency_categorify", "ops.frequency_order", "store.id_map"]
 
 
 def examples(module) -> int:
@@ -60,12 +69,12 @@ def test_examples_of_frameworks(framework, name):
     assert result.attempted > 0
 
 
-@pytest.mark.parametrize("name", OPERATORS)
-def test_examples_of_operators(name, tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", NVTABULAR)
+def test_examples_with_nvtabular(name, tmp_path, monkeypatch):
     """In an empty folder, since `out_path` is the working directory by default."""
     pytest.importorskip("nvtabular")
     monkeypatch.chdir(tmp_path)
-    module = import_module(f"merlin_popsampler.ops.{name}")
+    module = import_module(f"merlin_popsampler.{name}")
     result = doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE)
     assert result.failed == 0
     assert result.attempted > 0

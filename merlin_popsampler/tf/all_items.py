@@ -1,4 +1,4 @@
-"""Every item as a negative: the full softmax in training, in blocks of bounded memory."""
+"""Computes the full softmax in training, with every item as a negative, in bounded memory."""
 
 from typing import Any, Dict, Tuple
 
@@ -32,8 +32,11 @@ class AllItems(tf.keras.layers.Layer):  # type: ignore[misc]
 
     Args:
       max_id: last id that stands for an item, inclusive.
-      min_id: first one, inclusive.
+      min_id: first id that stands for an item, inclusive.
       **kwargs: arguments of a Keras layer.
+
+    Raises:
+      PopSamplerError: the ids are not integers, or are out of range.
 
     Examples:
       >>> from merlin_popsampler.tf import SampledSoftmax
@@ -50,7 +53,7 @@ class AllItems(tf.keras.layers.Layer):  # type: ignore[misc]
         self.built = True
 
     def checked_values(self, sampled_values: Any) -> Any:
-        """Refuses draws from outside, since nothing is sampled."""
+        """Raises a PopSamplerError, since nothing is sampled; `Mixture` checks the values."""
         raise nothing_sampled_error(sampled_values)
 
     def losses(
@@ -85,18 +88,18 @@ def _scores(
     first: int,
     excluded: Any,
 ) -> Tuple[tf.Tensor, tf.Tensor]:
-    """Computes log-sums of the scores of all other items, and scores of the rows' positives.
+    """Computes the log-sum-exp of the scores of all other items, and each positive's score.
 
     Scores are recomputed block by block in the backward pass. The gradient of the vectors is one
-    dense tensor, to which no second one is added.
+    dense tensor, so that the memory does not hold a second one.
 
     Args:
       query: float32 `[rows, dim]`.
-      vectors: floats `[n, dim]`; `first` is the row of the first item.
+      vectors: floats `[n, dim]`, consecutive items from row `first` on.
       true_ids: int64 `[rows]`.
       domain: the ids of the items.
-      first: integer.
-      excluded: `IdLists`, or None.
+      first: the row of the first item.
+      excluded: `IdLists` of excluded ids, or None.
     """
     block = block_size(query, domain.size, BLOCK_BYTES)
     own_rows = true_ids - domain.min_id + first

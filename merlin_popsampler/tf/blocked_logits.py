@@ -1,4 +1,4 @@
-"""The log-sums of the negatives' logits, for large batches without their matrix."""
+"""Computes the log-sum-exp of the negatives' logits, for large batches block by block."""
 
 from functools import partial
 from typing import Any, Tuple
@@ -39,13 +39,14 @@ def sampled_log_sums(
     correct_positive: bool = True,
     logq_strength: float = 1.0,
 ) -> Tuple[tf.Tensor, tf.Tensor]:
-    """Computes the logits of `contrastive_logits`, summed over the negatives.
+    """Computes the logits of `contrastive_logits`, with the log-sum-exp over the negatives.
 
     A large matrix of logits is computed block by block in the forward pass, and again in the
     backward pass. The arguments are those of `contrastive_logits`.
 
     Returns:
-      float32 `[rows]`, the logits of the positives, and `[rows]`, the log-sums over the negatives.
+      The logits of the positives (float32 `[rows]`), and the log-sum-exp of the logits of the
+      negatives (float32 `[rows]`), for `loss_of_sums`.
     """
     items = (positive, negative, domain)
     settings = (temperature, excluded_ids, correct_positive, logq_strength)
@@ -54,7 +55,7 @@ def sampled_log_sums(
     rows, num = query.shape[0], negative.ids.shape[0]
     if rows is not None and num is not None:
         return in_blocks() if _is_large(rows, num) else at_once()
-    if in_xla():  # which cannot differentiate a choice between these two
+    if in_xla():  # XLA cannot differentiate the tf.cond below
         return at_once()
     size = tf.size(query[:, 0], tf.int64), tf.size(negative.ids, tf.int64)
     result: Tuple[tf.Tensor, tf.Tensor] = tf.cond(_is_large(*size), in_blocks, at_once)
@@ -62,7 +63,7 @@ def sampled_log_sums(
 
 
 def _is_large(rows: Any, num_sampled: Any) -> Any:
-    """Whether a matrix of logits is too large to be held."""
+    """Tests whether a matrix of logits is so large that it is computed in blocks."""
     return 4 * rows * num_sampled > LARGE_BYTES
 
 
@@ -129,15 +130,15 @@ def _blocked_log_sums(
 
 
 def _one_of_each(ids: tf.Tensor, discount: tf.Tensor) -> Tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Sorts candidates, and lets the first of each id stand for its repeats.
+    """Sorts candidates by id, and replaces repeated ids by one candidate of the same total weight.
 
     Args:
       ids: integers `[n]`.
-      discount: float32 `[n]`, what is subtracted from the score.
+      discount: float32 `[n]`, the logQ correction, to be subtracted from the score.
 
     Returns:
-      The ids in order, int64 `[n]`; what is added to their scores, `MASKED` for repeats; and the
-      position of each in `ids`.
+      The sorted ids (int64 `[n]`); the numbers to be added to their scores (float32 `[n]`,
+      `MASKED` for repeats); and the position of each sorted id in `ids`.
     """
     order = tf.argsort(ids)
     ids, discount = tf.cast(tf.gather(ids, order), tf.int64), tf.gather(discount, order)
@@ -148,6 +149,6 @@ def _one_of_each(ids: tf.Tensor, discount: tf.Tensor) -> Tuple[tf.Tensor, tf.Ten
 
 
 def _position(ordered: tf.Tensor, ids: tf.Tensor) -> tf.Tensor:
-    """Returns the first position of ids in an ordered list, int32; -1 for those it lacks."""
+    """Returns the first position of each id in a sorted list, int32; -1 if it is absent."""
     position = tf.minimum(tf.searchsorted(ordered, ids), tf.size(ordered) - 1)
     return tf.where(tf.equal(tf.gather(ordered, position), ids), position, -1)

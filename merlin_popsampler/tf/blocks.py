@@ -1,4 +1,4 @@
-"""Runs a loop over blocks of candidates, so that no matrix of their scores is held whole."""
+"""Runs loops over blocks of candidates, so that the whole matrix of scores is never in memory."""
 
 from typing import Any, Callable, Tuple
 
@@ -20,10 +20,10 @@ def block_size(query: tf.Tensor, size: Any, num_bytes: int) -> Any:
     Args:
       query: floats `[rows, dim]`.
       size: number of candidates, an integer or a scalar.
-      num_bytes: memory for the vectors of a block, and for its scores.
+      num_bytes: largest size in bytes of the vectors of a block, and of its scores.
 
     Returns:
-      An integer if the shapes are known, else an int32 scalar.
+      An integer if the shapes are known, otherwise an int32 scalar.
     """
     rows, dim = query.shape
     if rows is not None and isinstance(size, int):
@@ -35,18 +35,19 @@ def block_size(query: tf.Tensor, size: Any, num_bytes: int) -> Any:
 def over_blocks(size: Any, block: Any, step: Callable[..., Any], *state: Any) -> Tuple[Any, ...]:
     """Runs a step for each block of candidates, one after the other.
 
-    All blocks have the same size, which XLA needs to know. So the last one ends with the
-    candidates, and begins with some that the block before has had.
+    All blocks have the same size, since XLA needs fixed shapes. So the last block may begin with
+    candidates that were in the block before it.
 
     Args:
       size: number of candidates.
-      block: candidates of a block, at most `size`.
-      step: function from the first candidate of a block, a bool `[block]` that is true for those
-        that another block has had, and the state, to the next state.
-      *state: tensors.
+      block: number of candidates in a block, at most `size`.
+      step: function that returns the next state. Its arguments are the position of the block's
+        first candidate, a bool `[block]` that is true for candidates of an earlier block, and the
+        state.
+      *state: the initial state, tensors.
 
     Returns:
-      The last state.
+      The final state.
     """
 
     def body(first: tf.Tensor, *state: Any) -> Tuple[Any, ...]:
@@ -61,7 +62,7 @@ def over_blocks(size: Any, block: Any, step: Callable[..., Any], *state: Any) ->
 
 
 def add_to_log_sums(log_sums: tf.Tensor, scores: tf.Tensor) -> tf.Tensor:
-    """Adds scores `[rows, n]` to the logs of the sums of exponentials `[rows]`."""
+    """Updates a running log-sum-exp `[rows]` with more scores `[rows, n]`."""
     largest = tf.maximum(log_sums, tf.reduce_max(scores, 1))
     others = tf.reduce_sum(tf.exp(scores - largest[:, None]), 1)
     return largest + tf.math.log(others + tf.exp(log_sums - largest))
@@ -73,11 +74,12 @@ def add_to_rows(matrix: tf.Tensor, rows: tf.Tensor, values: tf.Tensor) -> tf.Ten
 
 
 def in_order(positions: tf.Tensor, rows: tf.Tensor) -> IdLists:
-    """Sorts hits by their position, for `block_scores`.
+    """Sorts hits, the candidates to mask in a row, by their position, for `block_scores`.
 
     Args:
-      positions: integers `[m]` among all candidates, negative for those that hit nothing.
-      rows: int32 `[m]`.
+      positions: integers `[m]`, positions among all candidates; negative for ids that are not
+        candidates.
+      rows: int32 `[m]`, the row in which each is masked.
     """
     order = tf.argsort(positions)
     return IdLists(tf.cast(tf.gather(positions, order), tf.int32), tf.gather(rows, order))
@@ -88,22 +90,22 @@ def block_scores(
 ) -> tf.Tensor:
     """Computes the scores of a block, and masks candidates that are not negatives of a row.
 
-    Only the hits are visited: a comparison of all pairs would take as long as the scores.
+    Only the hits are visited, since a comparison of all pairs would take as long as the scores.
 
     Args:
       query: float32 `[rows, dim]`.
-      vectors: float32 `[n, dim]`, of the block.
-      offset: float32 `[n]`, what is added to the scores of each candidate.
-      start: the first candidate of the block.
+      vectors: float32 `[n, dim]`, vectors of the block's candidates.
+      offset: float32 `[n]`, added to all scores of a candidate.
+      start: position of the block's first candidate.
       hits: the result of `in_order`.
 
     Returns:
       float32 `[rows, n]`.
     """
-    # TensorFlow makes one operation of a product and a bias.
+    # TensorFlow fuses a product and a bias into one operation.
     scores = tf.nn.bias_add(tf.matmul(query, vectors, transpose_b=True), offset)
     num = tf.size(offset)
-    if not in_xla():  # which needs to know how many there are
+    if not in_xla():  # XLA needs fixed shapes, so it processes all hits for each block
         first, last = tf.unstack(tf.searchsorted(hits.ids, tf.stack([start, start + num])))
         hits = IdLists(hits.ids[first:last], hits.rows[first:last])
     columns = hits.ids - start
@@ -114,12 +116,13 @@ def block_scores(
 
 @tf.custom_gradient  # type: ignore[untyped-decorator]
 def without_derivative(*tensors: tf.Tensor) -> Any:
-    """Returns gradients, and what they depend on, as tensors whose derivative is refused.
+    """Returns the same tensors, and raises an error if a derivative of them is computed.
 
-    It would need all scores at once.
+    They are gradients, and the tensors on which these depend. Second derivatives would need all
+    scores at once.
 
     Raises:
-      PopSamplerError: a derivative of the result, when it is computed.
+      PopSamplerError: raised when a derivative of the result is computed.
     """
 
     def refuse(*_: tf.Tensor) -> Any:

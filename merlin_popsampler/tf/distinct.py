@@ -4,9 +4,9 @@ Three algorithms give the same result:
 
 - "host": `tf.unique`, the fastest in a plain graph on a CPU. On a GPU, the host would have to wait
   for the size of its output.
-- "sort": fixed shapes, one sort by value and one by position. It is the fastest on a GPU, and a
-  vectorized loop can stack its results.
-- "hash": fixed shapes, a hash table filled in rounds. It is the fastest under XLA on a CPU.
+- "sort": one sort by value and one by position, with fixed shapes. It is the fastest on a GPU, and
+  works in a vectorized loop (`tf.vectorized_map`), which needs fixed shapes.
+- "hash": a hash table filled in rounds, with fixed shapes. It is the fastest under XLA on a CPU.
 """
 
 from typing import Any, Callable, Optional, Tuple
@@ -16,9 +16,9 @@ import tensorflow as tf
 
 
 def completed(draws: tf.Tensor, num_sampled: int) -> tf.Tensor:
-    """Appends the first ranks of the catalog to a sequence, in case that it has too few.
+    """Appends the first ranks of the catalog to a sequence.
 
-    So every algorithm ends with distinct ranks, and does not draw again.
+    So every algorithm finds enough distinct ranks, even in a sequence that has too few.
     """
     return tf.concat([draws, tf.range(num_sampled, dtype=draws.dtype)], 0)
 
@@ -31,8 +31,8 @@ def first_distinct_host(
     Args:
       draws: integers `[n]`.
       num_sampled: K, the number of distinct values.
-      otherwise: returns the result if `draws` has too few distinct values; by default, `draws` is
-        completed.
+      otherwise: function that computes the result if `draws` has too few distinct values. By
+        default, the first ranks of the catalog complete them.
 
     Returns:
       Integers `[num_sampled]`.

@@ -15,7 +15,7 @@ def expected_count(table: ExpectedCounts, ranks: Any, outside: float = 1.0) -> t
     """Looks up how often each rank is expected in a batch, by the formulas of `ExpectedCounts`.
 
     Args:
-      table: expected counts of batches.
+      table: the table of `core.expected_counts`.
       ranks: integers of any shape.
       outside: the result for ranks outside of `[0, size)`.
 

@@ -1,4 +1,4 @@
-"""Adds hard negatives: ids that are in the sum of a row with certainty, at a count of 1."""
+"""Adds hard negatives: ids that are in the softmax of a row with an expected count of 1."""
 
 from typing import Any, NamedTuple
 
@@ -15,9 +15,11 @@ class HardNegatives(NamedTuple):
     """Holds the hard negatives of all rows, concatenated.
 
     Attributes:
-      lists: ids and rows `[m]`, as given; samples of these ids are masked in their rows.
-      counts: bool `[m]`, whether the id is in the sum of its row.
-      safe_ids: int64 `[m]`, the ids that count, and the row's positive for any other id.
+      lists: ids and rows `[m]`, as the caller passed them. Samples of these ids are masked in their
+        rows.
+      counts: bool `[m]`, whether the id enters the softmax of its row.
+      safe_ids: int64 `[m]`, the ids to look up: the id if it enters the softmax, otherwise the
+        row's positive, which is a valid id.
     """
 
     lists: IdLists
@@ -28,16 +30,18 @@ class HardNegatives(NamedTuple):
 def hard_negatives(
     lists: IdLists, true_ids: tf.Tensor, domain: IdDomain, excluded: Any = None
 ) -> HardNegatives:
-    """Finds the hard negatives that count: once each, never the positive or an excluded id.
+    """Finds the hard negatives that enter the softmax.
+
+    These are the first occurrences of items that are neither the row's positive nor excluded.
 
     Args:
-      lists: ids as given; padding is an id that stands for no item.
-      true_ids: int64 `[rows]`, ids that a table has.
+      lists: ids as the caller passed them; ids that do not stand for an item are padding.
+      true_ids: int64 `[rows]`, the positives, ids of items.
       domain: the ids that stand for an item.
-      excluded: `IdLists`, or None.
+      excluded: `IdLists` of excluded ids, or None.
     """
     positives = IdLists(true_ids, tf.range(tf.size(true_ids)))
-    # An id counts where it is the first of its row, behind what must not count.
+    # The positive and the excluded ids come first, so a hard negative that equals one is a repeat.
     everything = join(positives, excluded, lists)
     others = tf.size(everything.ids) - tf.size(lists.ids)
     counts = first_in_row(everything, domain.cardinality)[others:] & domain.contains(lists.ids)
@@ -52,12 +56,12 @@ def hard_log_sums(
 
     Args:
       query: floats `[rows, dim]`.
-      hard: of `hard_negatives`.
-      vectors: floats `[m, dim]`, of its `safe_ids`.
+      hard: the result of `hard_negatives`.
+      vectors: floats `[m, dim]`, the vectors of `hard.safe_ids`.
       temperature: positive number or scalar; scores are divided by it.
 
     Returns:
-      float32 `[rows]`, nats; about `core.scores.MASKED` where a row has none.
+      float32 `[rows]`, in nats; about `core.scores.MASKED` for a row without hard negatives.
     """
     query, row = scale_by_temperature(query, temperature), hard.lists.rows
     scores = tf.reduce_sum(tf.gather(query, row) * clip_finite(vectors), 1)

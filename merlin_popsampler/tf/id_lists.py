@@ -1,4 +1,4 @@
-"""Converts lists of ids for each row of a batch: dense, padded or ragged."""
+"""Represents a list of ids for each row of a batch, from a dense, padded or ragged tensor."""
 
 from typing import Any, NamedTuple, Tuple
 
@@ -22,16 +22,16 @@ class IdLists(NamedTuple):
 
 
 def as_id_lists(name: str, given: Any, true_ids: tf.Tensor) -> IdLists:
-    """Converts lists of ids as callers pass them.
+    """Converts lists of ids in the forms that callers may pass to `IdLists`.
 
     Args:
-      name: of the argument, for the message.
-      given: integers `[rows, n]` or, the same list for all rows, `[1, n]`, dense or ragged.
+      name: name of the argument, for the message.
+      given: integers `[rows, n]`, or `[1, n]` for one list that all rows share, dense or ragged.
         `IdLists` are returned as they are.
-      true_ids: `[rows]`.
+      true_ids: integers `[rows]`, the positives, which show the number of rows.
 
     Raises:
-      PopSamplerError: other numbers, or another shape.
+      PopSamplerError: the ids are not integers, or have another shape.
     """
     if isinstance(given, IdLists):
         return given
@@ -40,16 +40,21 @@ def as_id_lists(name: str, given: Any, true_ids: tf.Tensor) -> IdLists:
 
 
 def join(*lists: Any) -> Any:
-    """Returns one `IdLists` of all that are given, or None if each is None."""
+    """Concatenates several `IdLists`, of which some may be None; None if all are."""
     given = [each for each in lists if each is not None]
     return IdLists(*(tf.concat(parts, 0) for parts in zip(*given))) if given else None
 
 
 def among(lists: IdLists, ids: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
-    """Finds which ids are in the list of a row: bool `[rows, len(ids)]`.
+    """Tests for each row which ids are in its list, bool `[rows, len(ids)]`.
 
     Each listed id is looked up among the sorted ids, since a comparison of all pairs would take
     memory for rows x listed x ids.
+
+    Args:
+      lists: a list of ids for each row.
+      ids: int64 `[n]`, the same ids for all rows.
+      rows: number of rows.
     """
     ordered = tf.sort(ids)
     column = tf.minimum(tf.searchsorted(ordered, lists.ids), tf.size(ordered) - 1)
@@ -61,11 +66,11 @@ def among(lists: IdLists, ids: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
 
 
 def first_in_row(lists: IdLists, cardinality: int) -> tf.Tensor:
-    """Finds which ids are the first of their value in the list of their row: bool `[m]`.
+    """Tests for each id whether it is its first occurrence in the list of its row, bool `[m]`.
 
     Args:
-      lists: of ids from 0 to `cardinality - 1`. The result for other ids has no meaning.
-      cardinality: above every id.
+      lists: ids from 0 to `cardinality - 1`. The result for other ids is undefined.
+      cardinality: exclusive limit of the ids.
     """
     inside = (lists.ids >= 0) & (lists.ids < cardinality)
     keys = tf.where(inside, tf.cast(lists.rows, tf.int64) * cardinality + lists.ids, -1)
@@ -75,7 +80,7 @@ def first_in_row(lists: IdLists, cardinality: int) -> tf.Tensor:
 
 
 def flat(ids: Any) -> Tuple[tf.Tensor, tf.Tensor]:
-    """Returns the ids of a matrix, dense or ragged, in one list, and the row (int32) of each."""
+    """Returns the ids of a matrix, dense or ragged, as one vector, and the row (int32) of each."""
     if isinstance(ids, tf.RaggedTensor):
         return ids.flat_values, tf.cast(ids.value_rowids(), tf.int32)
     rows = tf.broadcast_to(tf.range(tf.shape(ids)[0])[:, None], tf.shape(ids))

@@ -1,4 +1,4 @@
-"""Validates ids: numbers, tensors, ragged tensors and inputs of functional Keras models."""
+"""Converts ids to integer tensors, and detects inputs of functional Keras models."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ def integers(ids: Any) -> Any:
     """Converts ids to a dense or ragged tensor of integers.
 
     Args:
-      ids: integers of any width and shape.
+      ids: integers of any width and shape, as numbers, a list, an array or a tensor.
 
     Raises:
       PopSamplerError: the ids are not integers, or are sparse.

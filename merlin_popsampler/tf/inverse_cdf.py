@@ -9,17 +9,17 @@ from merlin_popsampler.core.segments import Ints, Segments
 from merlin_popsampler.core.tables import InverseTable, Line
 
 InverseCDF = Callable[[tf.Tensor, bool], tf.Tensor]
-"""Maps float64 uniforms in [0, 1), and whether the head is left out, to ranks."""
+"""Function of float64 uniforms in [0, 1), and of whether to draw only behind the head, to ranks."""
 
 
 def inverse(table: InverseTable, integer: tf.DType = tf.int64) -> InverseCDF:
-    """Builds the function that maps uniforms to ranks, all of them or those behind the head.
+    """Builds the function that maps uniforms to all ranks, or only to those behind the head.
 
-    The table stays in NumPy until this function makes tensors of it. Each graph needs constants of
-    its own, and a tensor of the constructor would be an input that a SavedModel has to track.
+    The table stays in NumPy until this function converts it to tensors, the constants of the
+    current graph. A tensor from the constructor would be an input that a SavedModel has to track.
 
     Args:
-      table: the constants of the map.
+      table: the constants of the map, from `core.tables`.
       integer: dtype of the ranks: int64, or int32 if the catalog is small enough. On a GPU, use
         int64, since TensorFlow computes int32 on the host.
     """
@@ -30,7 +30,7 @@ def inverse(table: InverseTable, integer: tf.DType = tf.int64) -> InverseCDF:
         real = _affine(table) if table.cuts is None else _by_columns(table)
 
     def ranks(uniforms: tf.Tensor, behind: bool) -> tf.Tensor:
-        # Rounding of a uniform close to 1 may exceed the last rank.
+        # For a uniform close to 1, rounding may give a rank above the last one.
         return tf.cast(tf.minimum(real(uniforms, behind), last), integer)
 
     return ranks
@@ -85,7 +85,8 @@ def _by_columns(table: InverseTable) -> InverseCDF:
         inside, index = column - whole, tf.cast(whole, tf.int64)
         above = tf.cast(inside >= tf.gather(cuts, index), tf.int64)
         offset, scale = tf.unstack(tf.gather(lines, 2 * index + above), axis=1)
-        # Rounding moves the ends of a segment by some 1e-16 of their rank; the first end must hold.
+        # Rounding moves the ends of a segment by some 1e-16 of their rank, but no rank may be
+        # below the first one.
         return tf.maximum(offset + inside * scale, float(table.head if behind else 0))
 
     return real

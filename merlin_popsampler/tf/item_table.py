@@ -38,7 +38,12 @@ def item_vectors(item_table: Any, cardinality: int) -> Any:
 
 
 def look_up(vectors: Any, ids: tf.Tensor) -> tf.Tensor:
-    """Looks up vectors `[n, dim]` of ids `[n]` in a result of `item_vectors`."""
+    """Looks up the vectors of ids, `[n, dim]`.
+
+    Args:
+      vectors: the result of `item_vectors`.
+      ids: integers `[n]`.
+    """
     return vectors(ids) if callable(vectors) else tf.nn.embedding_lookup(vectors, ids)
 
 

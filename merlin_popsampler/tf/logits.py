@@ -15,13 +15,13 @@ from .id_lists import among, as_id_lists, flat
 
 
 class Candidates(NamedTuple):
-    """Holds items to be scored.
+    """Holds items to score: positives or negatives.
 
     Attributes:
       vectors: floats `[n, dim]`.
       ids: integers `[n]`.
-      counts: float32 `[n]`, the expected count of each id among the negatives of a row. A count of
-        0 gets no correction.
+      counts: float32 `[n]`, the expected count of each id among the negatives of a row. An id with
+        a count of 0 gets no logQ correction.
     """
 
     vectors: tf.Tensor
@@ -65,30 +65,31 @@ def contrastive_logits(
 
     The first treats the positive like a sample. Its minimum over all scores is that of the full
     softmax loss. The second estimates the full softmax loss itself, since the positive is in the
-    sum with certainty. Its gradient is that of the loss without the positive in the sum, times 1 -
-    P(y) as a constant.
+    sum with certainty. Its gradient is that of the loss without the positive in the sum, times the
+    constant `1 - P(y)`.
 
     With `logq_strength` s, `n_d ** s` replaces `n_d`: 1 is the full correction, 0 is none.
 
     Args:
       query: floats `[rows, dim]`.
-      positive: one item for each row, `rows` of them.
-      negative: the samples that all rows share, `num_sampled` of them, repeats allowed.
-      domain: the ids that stand for an item; samples of other ids are masked.
+      positive: the positive of each row, `rows` items.
+      negative: the samples that all rows share, `num_sampled` items. Repeats are allowed.
+      domain: an `IdDomain` or `MappedIdsInWeights`, the ids that stand for an item; samples of
+        other ids are masked.
       temperature: positive number or scalar; scores are divided by it.
-      excluded_ids: integers `[rows, n]` or `[1, n]`, dense (padded with ids that stand for no
-        item) or ragged: ids that are not negatives of a row, its history for example. Its positive
-        never is one.
-      correct_positive: whether the positive's count is subtracted as well.
+      excluded_ids: ids that are not negatives of a row, for example its history: integers
+        `[rows, n]` or `[1, n]`, ragged, or dense and padded with ids that stand for no item. The
+        row's positive is always excluded.
+      correct_positive: whether the logQ correction applies to the positive as well.
       logq_strength: from 0 to 1, the power of the expected counts.
 
     Returns:
-      float32 `[rows]` and `[rows, num_sampled]`, for vectors of any dtype. They are finite for
-      finite vectors. Masked logits are about `MASKED`. A NaN or an infinity in a vector makes its
-      logits NaN.
+      The logits of the positives (float32 `[rows]`) and of the negatives (float32
+      `[rows, num_sampled]`), for vectors of any dtype. They are finite for finite vectors. Masked
+      logits are about `core.scores.MASKED`. A NaN or an infinity in a vector makes its logits NaN.
 
     Raises:
-      PopSamplerError: excluded ids that are not integers, or not of `rows` rows or one.
+      PopSamplerError: `excluded_ids` are not integers, or have neither `rows` rows nor one.
 
     Examples:
       >>> from merlin_popsampler.core.domain import IdDomain
@@ -115,7 +116,7 @@ def candidate_scores(
     temperature: Any,
     excluded_ids: Any = None,
 ) -> Scores:
-    """Computes the scores that `contrastive_logits` corrects; see there for the arguments."""
+    """Computes scores without the logQ correction; see `contrastive_logits` for the arguments."""
     query = scale_by_temperature(query, temperature)
     true = tf.reduce_sum(query * clip_finite(positive.vectors), 1)
     scores = tf.matmul(query, clip_finite(negative.vectors), transpose_b=True)
@@ -130,7 +131,10 @@ def corrected(
     correct_positive: bool,
     logq_strength: float = 1.0,
 ) -> Tuple[tf.Tensor, tf.Tensor]:
-    """Computes the logits of `contrastive_logits` from the result of `candidate_scores`."""
+    """Subtracts the logQ correction from the result of `candidate_scores`, and masks candidates.
+
+    See `contrastive_logits` for the other arguments and the result.
+    """
     true_logits = scores.true - positive_discounts(positive, correct_positive, logq_strength)
     # Masked logits get a large negative offset: one pass forward, and no gradient work.
     discount = discounts(negative, domain, logq_strength)
@@ -138,7 +142,10 @@ def corrected(
 
 
 def discounts(negative: Candidates, domain: Any, logq_strength: float) -> tf.Tensor:
-    """Returns what is subtracted from the scores of candidates: float32 `[num_sampled]`."""
+    """Computes the logQ correction of the negatives, float32 `[num_sampled]`, to be subtracted.
+
+    For ids that do not stand for an item it is so large that it masks them.
+    """
     discount = log_counts(negative.counts, logq_strength)
     return tf.where(domain.contains(negative.ids), discount, -MASKED)
 
@@ -146,7 +153,7 @@ def discounts(negative: Candidates, domain: Any, logq_strength: float) -> tf.Ten
 def positive_discounts(
     positive: Candidates, correct_positive: bool, logq_strength: float
 ) -> tf.Tensor:
-    """Returns what is subtracted from the scores of the positives: float32 `[rows]`."""
+    """Computes the logQ correction of the positives, float32 `[rows]`, to be subtracted."""
     discount = log_counts(positive.counts, logq_strength)
     return discount if correct_positive else tf.zeros_like(discount)
 
@@ -175,14 +182,14 @@ def cross_entropy(
 def loss_of_sums(
     true_logits: tf.Tensor, log_sums: tf.Tensor, hard: Optional[tf.Tensor] = None
 ) -> tf.Tensor:
-    """Computes the loss of each row from the log-sums of its negatives; see `cross_entropy`."""
+    """Computes the loss of each row from the log-sum-exp of its negatives; see `cross_entropy`."""
     if hard is not None:
         log_sums = tf.reduce_logsumexp(tf.stack([log_sums, hard], 1), 1)
     return tf.nn.softplus(log_sums - true_logits)
 
 
 def one_positive_a_row(query: tf.Tensor, true_ids: Any) -> Tuple[tf.Tensor, tf.Tensor, Any]:
-    """Converts a batch whose queries have several positives to rows of one positive each.
+    """Converts a batch whose queries have several positives to rows with one positive each.
 
     Args:
       query: floats `[batch, dim]`.
@@ -190,8 +197,8 @@ def one_positive_a_row(query: tf.Tensor, true_ids: Any) -> Tuple[tf.Tensor, tf.T
         ragged.
 
     Returns:
-      The query `[rows, dim]` and the positive `[rows]` of each row, and all the positives of its
-      query, dense or ragged `[rows, num_true]`, for `contrastive_logits` to exclude.
+      The queries `[rows, dim]`; the positive of each row, `[rows]`; and all positives of its query,
+      `[rows, num_true]`, dense or ragged. Pass the last as `excluded_ids` of `contrastive_logits`.
     """
     positives, batch_row = flat(true_ids)
     return tf.gather(query, batch_row), positives, tf.gather(true_ids, batch_row)
@@ -225,7 +232,7 @@ def clip_finite(vectors: Any) -> tf.Tensor:
 
 
 def scale_by_temperature(query: Any, temperature: Any) -> tf.Tensor:
-    """Divides clipped queries by the temperature, and so their scores."""
+    """Divides clipped queries by the temperature, which divides all scores."""
     query, temperature = tf.cast(query, tf.float32), tf.cast(temperature, tf.float32)
     # The quotient of infinities is NaN. This takes a third of the time of tf.clip_by_value.
     least = tf.abs(tf.stop_gradient(query)) / LARGEST
@@ -233,7 +240,15 @@ def scale_by_temperature(query: Any, temperature: Any) -> tf.Tensor:
 
 
 def accidental_hits(true_ids: tf.Tensor, sampled_ids: tf.Tensor, excluded_ids: Any) -> tf.Tensor:
-    """Finds samples that are the row's positive or excluded, bool `[rows, num_sampled]`."""
+    """Finds the samples to mask in each row, bool `[rows, num_sampled]`.
+
+    These are the accidental hits, which equal the row's positive, and the row's excluded ids.
+
+    Args:
+      true_ids: integers `[rows]`.
+      sampled_ids: integers `[num_sampled]`.
+      excluded_ids: see `contrastive_logits`.
+    """
     true_ids, sampled_ids = tf.cast(true_ids, tf.int64), tf.cast(sampled_ids, tf.int64)
     hits = true_ids[:, None] == sampled_ids[None, :]
     if excluded_ids is None:

@@ -1,4 +1,4 @@
-"""Maps item ids that are not in frequency order, by weights of a layer; see `core.MappedIds`."""
+"""Maps item ids that are not in frequency order to ranks, by weights of a Keras layer."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ _CONFIG = {"size", "checksum"}
 def add_domain(
     layer: Any, min_id: Any, max_id: Any, item_ids: Any
 ) -> Union[IdDomain, MappedIdsInWeights]:
-    """Makes the domain of a layer, with weights if its ids are not in frequency order.
+    """Builds the id domain of a layer, and adds weights to it if ids are not in frequency order.
 
     Args:
       layer: the Keras layer, of Keras 2 or 3, that owns the weights.
       min_id: smallest id of an item, inclusive.
       max_id: largest id of an item, inclusive.
-      item_ids: integers `[items]`, the id of each rank; None if the rank of an id is `id - min_id`;
-        or the result of `config_of_ids`.
+      item_ids: integers `[items]`, the id of each rank; or None if the rank of an id is
+        `id - min_id`; or the result of `config_of_ids`, if the weights will be loaded.
 
     Raises:
       PopSamplerError: `min_id` and `max_id` are not the smallest and the largest of `item_ids`, or
-        the mapping is not a result of `config_of_ids`.
+        a mapping is not a result of `config_of_ids`.
     """
     if not isinstance(item_ids, Mapping):
         domain = id_domain(min_id, max_id, item_ids)
@@ -51,18 +51,21 @@ def add_domain(
 
 
 def config_of_ids(domain: Any) -> Optional[Dict[str, int]]:
-    """Returns the configuration's `item_ids`: their number and checksum. Weights hold the ids."""
+    """Returns `item_ids` for a layer's configuration: their number and checksum, or None.
+
+    The ids themselves are weights of the layer.
+    """
     if isinstance(domain, IdDomain):
         return None
     return {"size": domain.size, "checksum": domain.checksum}
 
 
 class MappedIdsInWeights:
-    """Maps ids to ranks and back, by non-trainable weights of a Keras layer.
+    """Maps ids to ranks and back, by non-trainable weights of a Keras layer; see `MappedIds`.
 
-    A graph refers to the weights and never contains their values. They are zeros until they are
-    passed or loaded. The configuration of the layer has a checksum, which detects ids of another
-    layer.
+    A graph refers to the weights, and does not contain their values. A layer from a configuration
+    has zeros until its weights are loaded. The checksum in the configuration detects weights of
+    another layer.
 
     Args:
       layer: the layer that owns the weights.
@@ -72,9 +75,8 @@ class MappedIdsInWeights:
       items: the ids; None if the weights will be loaded.
     """
 
-    # Two weights of four bytes an id. As int32 they would stay on the host, where the rest of a
-    # step runs on a GPU: TensorFlow has GPU kernels for variables of every integer type but int32.
-    # The checksum is int32 for that reason: what is asserted is asserted on the host.
+    # The ids are uint32, since TensorFlow keeps int32 variables on the host even if the rest of a
+    # step runs on a GPU. The checksum is int32 for the same reason: assertions run on the host.
 
     def __init__(
         self,
@@ -120,7 +122,10 @@ class MappedIdsInWeights:
         return MappedIds(tf_variable(self._ids).numpy())
 
     def _checks(self) -> List[Any]:
-        """Raises an error for weights that are not loaded yet, or that are those of other items."""
+        """Checks that the weights are loaded, and belong to the items of the configuration.
+
+        In eager mode it raises an error. In a graph it returns assertions, on which lookups depend.
+        """
         error = PopSamplerError(
             f"Expected the weights of a layer over the {self.size} item ids that it was made for. "
             "Received: none yet, or those of other ids or of another order. Load the weights that "

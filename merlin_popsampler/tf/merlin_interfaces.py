@@ -1,7 +1,8 @@
 """Builds the results that the two sampler interfaces of Merlin Models expect.
 
-This module imports only the type of the first interface, when that interface calls. For the second
-interface, the result has the type of the candidate that was passed.
+The first interface is that of `MatrixFactorizationModel(samplers=...)`, and the second that of
+`ContrastiveOutput(negative_samplers=...)`. This module imports Merlin Models only when the first
+interface calls it. For the second one, the result has the type of the argument.
 """
 
 import functools
@@ -13,7 +14,7 @@ from merlin_popsampler.errors import PopSamplerError
 
 
 def is_candidate(inputs: Any) -> bool:
-    """Tests whether inputs are the named tuple of the second interface."""
+    """Tests whether inputs are a `Candidate`, the named tuple of the second interface."""
     return {"id", "metadata", "sampling_prob"} <= set(getattr(inputs, "_fields", ()))
 
 
@@ -24,7 +25,12 @@ def sampled_candidate(candidate: Any, ids: tf.Tensor, max_id: int) -> Any:
 
 
 def candidate_with_counts(candidate: Any, expected_count: tf.Tensor) -> Any:
-    """Returns the candidate with expected counts of the ids' shape as its `sampling_prob`."""
+    """Returns a copy of the candidate with expected counts as its `sampling_prob`.
+
+    Args:
+      candidate: the `Candidate`.
+      expected_count: float32 of the shape of `candidate.id`.
+    """
     return _comparable(candidate)._replace(sampling_prob=expected_count)
 
 
@@ -36,7 +42,10 @@ def sampled_embeddings(item_weights: Any, ids: tf.Tensor, name: str) -> Any:
 
 
 def like_batch(answer: Any, inputs: Any, name: str, max_id: int) -> Any:
-    """Casts the result of the first interface to the dtypes of the batch, to be concatenated."""
+    """Casts the result of the first interface to the dtypes of the batch.
+
+    Merlin Models concatenates both.
+    """
     # Under mixed precision the table is float32, but the embeddings of the batch are not.
     embeddings = tf.cast(answer.embeddings, inputs["embeddings"].dtype)
     ids = _ids_like(answer.metadata[name], inputs["metadata"][name], max_id)
@@ -66,14 +75,14 @@ def check_inputs(inputs: Any, name: str) -> None:
 
 
 def check_no_squeeze(batch: Any, num_sampled: int) -> None:
-    """Raises an error for a single row or sample, whose scores Merlin Models squeezes and drops.
+    """Raises an error for a single row or sample, since Merlin Models squeezes that dimension.
 
     Args:
-      batch: a tensor whose first dimension is the batch.
+      batch: a tensor whose first dimension is the rows of the batch.
       num_sampled: number of ids to be sampled.
 
     Raises:
-      PopSamplerError: one row or one sample.
+      PopSamplerError: there is one row, or one sample.
     """
     rows = tf.TensorShape(batch.shape)[:1].as_list() if batch.shape.rank else [1]
     if num_sampled == 1 or rows == [1]:

@@ -24,27 +24,31 @@ from .stream import tf_variable
 
 
 class SamplingMonitor(tf.keras.callbacks.Callback):  # type: ignore[misc]
-    """Reports the numbers of `core.sampling_numbers`: of training steps, and of held-out rows.
+    """Reports how well the samples of a layer estimate the full softmax, while a model trains.
 
-    It is a callback for `fit`. The logs of an epoch, and so `History` and later callbacks such as
-    `TensorBoard`, get the mean of each number over the steps that computed it, and the share of the
-    catalog that was drawn by its end. Under a strategy of several replicas, the numbers are those
-    of the first one.
+    Training steps have accidental hits, effective samples, the largest correction, rows without an
+    item and the share of items drawn. A held-out batch has the full and the sampled loss.
+    `core.sampling_numbers` defines them.
+
+    It is a callback for `fit`. The logs of an epoch get the mean of each number over the steps that
+    computed it, and the share of items drawn so far. `History` and callbacks that follow, such as
+    `TensorBoard`, read these logs. Under a strategy of several replicas, the numbers are those of
+    the first one.
 
     Args:
-      layer: the `SampledSoftmax` layer that trains, with samples. Make the monitor under the
-        strategy of the layer, and before the first step.
-      every: number of training steps from one computation to the next, from the first step of each
-        epoch on.
-      held_out: None, or a function without arguments that returns arguments of the layer for a
+      layer: the `SampledSoftmax` layer of the model; its negatives must be sampled or in-batch.
+        Construct the monitor in the scope of the layer's strategy, before the first step.
+      every: number of training steps from one computation to the next, beginning with the first
+        step of each epoch. Steps in between only record which items were drawn.
+      held_out: None, or a function without arguments that returns the arguments of the layer for a
         held-out batch: queries, true ids and, if they are used, item table and excluded ids.
       writer: None, or a `tf.summary` writer for the numbers of single steps. It needs the package
         tensorboard, which TensorFlow 2.21 does not install.
-      share_drawn: whether to note which items were candidates: one byte for each item.
+      share_drawn: whether to record which items were candidates, in one byte for each item.
 
     Raises:
-      PopSamplerError: another layer, or one without samples; `every` below 1; a catalog of more
-        than 1e8 items with `share_drawn`.
+      PopSamplerError: `layer` is of another type, or has `AllItems`; `every` is below 1; or the
+        catalog has more than 1e8 items, and `share_drawn` is set.
 
     Examples:
       >>> from merlin_popsampler.tf import PopularityBasedSampler
@@ -89,13 +93,13 @@ class SamplingMonitor(tf.keras.callbacks.Callback):  # type: ignore[misc]
         self._steps_before_epoch = 0
 
     def set_model(self, model: Any) -> None:
-        """Lets Keras trace the training step again, with this monitor: once for a model."""
+        """Makes Keras trace the training step again, so that it contains the monitor."""
         if model is not self.model:
             model.train_function = None
         super().set_model(model)
 
     def on_epoch_begin(self, *_: Any, **__: Any) -> None:
-        """Begins the means of an epoch, whose first step computes the numbers."""
+        """Starts new means for an epoch, whose first step computes the numbers."""
         self._found, self._steps_before_epoch = [], self.steps
         self.observation.begin()
 
@@ -103,7 +107,7 @@ class SamplingMonitor(tf.keras.callbacks.Callback):  # type: ignore[misc]
         """Reads the numbers after each step that computed them."""
         before = self.steps - self._steps_before_epoch
         self.steps = self._steps_before_epoch + batch + 1
-        # Keras may have run several steps, `steps_per_execution`.
+        # With `steps_per_execution`, Keras has run several steps since the last call.
         if -(-before // self.every) < -(-(batch + 1) // self.every):
             self._found.append(self.observation.read())
             self._write(self._found[-1])
@@ -120,15 +124,16 @@ class SamplingMonitor(tf.keras.callbacks.Callback):  # type: ignore[misc]
             logs.update(found, **losses)
 
     def held_out_losses(self) -> Dict[str, float]:
-        """Returns the full and the sampled loss of the held-out batch, or {} without one.
+        """Computes the losses of the held-out batch; the sampler's stream does not advance.
 
-        The samples are the next ones of the stream, which is put back.
+        Returns:
+          "sampling/full_loss" and "sampling/sampled_loss", means in nats; {} without `held_out`.
         """
         if self.held_out is None:
             return {}
         arguments, layer = self.held_out(), self.layer
         with _estimating(layer):
-            # A mean of Keras is that over the rows with an item, in training alone.
+            # In training, losses are scaled so that this is the mean over rows with an item.
             sampled = tf.reduce_mean(partial(layer.call, training=True)(*arguments))
             losses = partial(layer.call, training=False)(*arguments)
         ids = tf.reshape(tf.cast(arguments[1], tf.int64), [-1])
@@ -144,7 +149,7 @@ class SamplingMonitor(tf.keras.callbacks.Callback):  # type: ignore[misc]
 
 @contextmanager
 def _estimating(layer: SampledSoftmax) -> Iterator[None]:
-    """Lets a layer estimate the full loss, unobserved, and restores its settings and streams."""
+    """Sets a layer to estimate the full loss; restores its settings and streams at the end."""
     names = ("observation", "correct_positive", "logq_strength")
     settings = {name: getattr(layer, name) for name in names}
     streams = [tf_variable(each._stream) for each in layer.negatives.samplers]  # noqa: SLF001

@@ -1,4 +1,4 @@
-"""Combines negatives of samplers and of the batch, corrected by one expected count."""
+"""Combines sampled and in-batch negatives, and computes their joint expected counts."""
 
 from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Tuple, Union
 
@@ -32,25 +32,25 @@ Source = Union[PopularityBasedSampler, "InBatch"]
 class InBatch(tf.keras.layers.Layer):  # type: ignore[misc]
     """Uses the positives of the other rows of a batch as negatives of a row.
 
-    They occur as often as in the data, so only the measured distribution gives their expected
-    counts. Among the other `rows - 1` rows, id d is expected `(rows - 1) p(d)` times.
+    They occur as often as in the data, so their logQ correction needs the measured distribution.
+    Among the other `rows - 1` rows, id d is expected `(rows - 1) p(d)` times.
 
-    With `gather`, a training step takes the positives of all replicas of a `tf.distribute`
-    strategy, also of replicas with more or fewer rows. Then `rows` counts those of all replicas.
-    Loss and gradients of a `SampledSoftmax` are those of one device with the joined batch, if
-    samplers share their draws (`share_across_replicas=True`).
+    With `gather`, a training step uses the positives of all replicas of a `tf.distribute` strategy,
+    whose numbers of rows may differ. `rows` is then the number of rows of all replicas. Loss and
+    gradients of a `SampledSoftmax` equal those of one device with the joined batch, if samplers
+    share their draws (`share_across_replicas=True`).
 
     Args:
       max_id: last id that stands for an item, inclusive.
       min_id: first id that stands for an item, inclusive.
-      distribution: the measured distribution of the data, `distributions.Empirical` undistorted, or
-        its configuration.
+      distribution: the measured distribution of the data, `distributions.Empirical` with
+        `distortion=1.0`, or its configuration. `from_schema` and `from_counts` pass it.
       item_ids: see `PopularityBasedSampler`.
-      gather: whether the positives are those of all replicas.
+      gather: whether to use the positives of all replicas.
       **kwargs: arguments of a Keras layer.
 
     Raises:
-      PopSamplerError: another distribution, or a distribution over other ids.
+      PopSamplerError: the distribution is not the measured one, or has another number of ids.
 
     Examples:
       >>> in_batch = InBatch.from_counts([3, 1, 2])
@@ -79,15 +79,15 @@ class InBatch(tf.keras.layers.Layer):  # type: ignore[misc]
 
     @classmethod
     def from_schema(cls, schema: Any, column: Optional[str] = None, **settings: Any) -> "InBatch":
-        """Builds the in-batch negatives of a data set.
+        """Builds the in-batch negatives for the item ids of a data set.
 
         Args:
-          schema: a Merlin Schema, Dataset, Loader or fitted Workflow.
+          schema: see `PopularityBasedSampler.from_schema`.
           column: name of the item-id column; None finds it by its tag.
           **settings: `gather`, and arguments of a Keras layer.
 
         Raises:
-          SchemaError: see `read_popularity`; or the schema has no measured steps.
+          SchemaError: see `read_popularity`; or the schema has no measured counts.
         """
         found = sampler_kwargs_from_schema(schema, column, 1.0, {"distribution": Empirical.name})
         del found["item_id_feature_name"]
@@ -100,12 +100,12 @@ class InBatch(tf.keras.layers.Layer):  # type: ignore[misc]
         """Builds the in-batch negatives from occurrences by item id, in any order.
 
         Args:
-          counts: see `popularity_from`.
-          reserved_ids: see `popularity_from`.
+          counts: occurrences by integer id; see `popularity_from` for the forms.
+          reserved_ids: ids that do not stand for an item, such as padding.
           **settings: `gather`, and arguments of a Keras layer.
 
         Raises:
-          PopSamplerError: what `popularity_from` raises.
+          PopSamplerError: see `popularity_from`.
         """
         return cls(**sampler_kwargs_from_counts(counts, reserved_ids, 1.0, settings))
 
@@ -135,18 +135,19 @@ class InBatch(tf.keras.layers.Layer):  # type: ignore[misc]
 
 @tf.keras.utils.register_keras_serializable(package="merlin_popsampler")
 class Mixture(tf.keras.layers.Layer):  # type: ignore[misc]
-    """Combines negatives of several sources, corrected by their expected count over all sources.
+    """Combines negatives of several sources, with the logQ correction for all sources together.
 
-    The expected count of an id is the sum over the sources, whichever source drew it. Repeats are
-    kept. So the sum of `exp(score) / expected count` over the candidates is an unbiased estimate of
-    the sum of `exp(score)` over the catalog without the row's positive.
+    The expected count of an id is the sum of its expected counts over the sources, whichever source
+    drew it. Repeats are kept. So the sum of `exp(score) / expected count` over the negatives is an
+    unbiased estimate of the sum of `exp(score)` over the catalog without the row's positive.
 
     Args:
       sources: one or more `PopularityBasedSampler`, and at most one `InBatch`, over the same ids.
       **kwargs: arguments of a Keras layer.
 
     Raises:
-      PopSamplerError: no source, another type of source, two `InBatch`, or different ids.
+      PopSamplerError: there are no sources, sources of another type, several `InBatch`, or sources
+        over different ids.
 
     Examples:
       >>> sampler = PopularityBasedSampler.from_counts([3, 1, 2], max_num_samples=3)
@@ -172,7 +173,7 @@ class Mixture(tf.keras.layers.Layer):  # type: ignore[misc]
         return [source for source in self.sources if not isinstance(source, InBatch)]
 
     def sample_ids(self) -> tf.Tensor:
-        """Takes the next draws of all samplers, int64 `[sum of max_num_samples]`."""
+        """Draws the next batch of every sampler, int64 `[sum of max_num_samples]`."""
         drawn = [sampler.sample_ids() for sampler in self.samplers]
         return tf.concat(drawn, 0) if drawn else tf.zeros([0], tf.int64)
 
@@ -181,18 +182,19 @@ class Mixture(tf.keras.layers.Layer):  # type: ignore[misc]
 
         Args:
           ids: integers of any shape.
-          rows: integer scalar, the number of rows of the batch with an item, for `InBatch`.
+          rows: integer scalar, the number of rows of the batch with an item, for `InBatch`. Without
+            that source it has no effect.
 
         Returns:
-          float32 of the ids' shape, positive: 1.0, no correction, for ids that are never a
-          negative.
+          float32 of the ids' shape, above 0. Ids that are never a negative get 1.0, a correction
+          of 0.
         """
         ids = integers(ids)
         counts = [sampler.expected_count(ids) for sampler in self.samplers]
         return self._with_batch(counts, ids, rows)
 
     def _with_batch(self, counts: List[tf.Tensor], ids: Any, rows: Any) -> tf.Tensor:
-        """Returns counts over samplers, and over the batch if it is a source."""
+        """Adds expected counts over samplers, and those in the batch if `InBatch` is a source."""
         outside = ~self.domain.contains(ids)
         in_batch = self.in_batch
         total = tf.add_n(
@@ -201,13 +203,17 @@ class Mixture(tf.keras.layers.Layer):  # type: ignore[misc]
         return tf.where(outside | (total <= 0.0), 1.0, total)
 
     def checked_values(self, sampled_values: Any) -> Tuple[tf.Tensor, tf.Tensor]:
-        """Checks draws from outside: int64 and float32 `[sum of max_num_samples]`.
+        """Converts ids and expected counts that the caller passes instead of new draws.
 
         Args:
-          sampled_values: a pair of ids and expected counts.
+          sampled_values: a pair of ids and expected counts over all samplers, both
+            `[sum of max_num_samples]`.
+
+        Returns:
+          The ids (int64) and the expected counts (float32).
 
         Raises:
-          PopSamplerError: something else, or another number of ids than the samplers draw.
+          PopSamplerError: the value is not such a pair, or has another length.
         """
         num = sum(sampler.max_num_samples for sampler in self.samplers)
         pair = sampled_values if isinstance(sampled_values, (tuple, list)) else ()
@@ -225,15 +231,17 @@ class Mixture(tf.keras.layers.Layer):  # type: ignore[misc]
         lookup: Callable[[tf.Tensor], tf.Tensor],
         sampled_values: Any = None,
     ) -> Tuple[Candidates, Candidates]:
-        """Draws, looks up and corrects each row's positive and the negatives that all rows share.
+        """Draws the negatives, and returns positives and negatives with vectors and counts.
 
         Args:
           true_ids: integers `[rows]`, the positive of each row.
-          true_vectors: floats `[rows, dim]`, the vectors of the positives. As negatives of other
-            rows, those of reserved ids are replaced by zeros, since a mask does not remove a NaN.
+          true_vectors: floats `[rows, dim]`, the vectors of the positives. Zeros replace those of
+            reserved ids, since the mask of a negative does not remove a NaN.
           lookup: function from ids `[n]` to vectors `[n, dim]`.
-          sampled_values: None, or a pair of `checked_values` in place of new draws: ids of the
-            samplers, with their expected counts over all samplers.
+          sampled_values: None, or the result of `checked_values`, which replaces new draws.
+
+        Returns:
+          The positive of each row, and the negatives that all rows share.
         """
         true_ids = tf.cast(integers(true_ids), tf.int64)
         counting = self.domain.contains(true_ids)
@@ -278,11 +286,11 @@ def as_mixture(negatives: Any) -> Mixture:
 
 
 def _of_all_replicas(ids: tf.Tensor, vectors: tf.Tensor) -> Tuple[tf.Tensor, tf.Tensor]:
-    """Joins the rows of all replicas; a row's gradient is the sum over them."""
+    """Joins the rows of all replicas; the gradient of a row is the sum over the replicas."""
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:
         return ids, vectors
-    # Keras 3 builds a model in a graph where the joined shape is not known.
+    # When Keras 3 builds a model, the shape of the result is not known.
     joined = context.all_gather(vectors, 0)
     return context.all_gather(ids, 0), tf.ensure_shape(joined, [None, *vectors.shape[1:]])
 

@@ -12,19 +12,20 @@ from .id_lists import IdLists
 from .logits import Candidates, accidental_hits, contrastive_logits, log_counts
 
 BYTES = 2**24
-"""Of a large batch, as many rows are observed as have logits of 16 MB."""
+"""Size of logits, 16 MB, that limits how many rows of a large batch are observed."""
 
 
 class Observation:
-    """Holds what a layer leaves for its monitor, in variables that Keras neither sees nor saves.
+    """Passes numbers from a layer to its monitor, in variables that Keras neither tracks nor saves.
 
     Args:
       every: number of training steps from one computation to the next.
-      items: number of items whose draws are noted, or None.
+      items: number of items in the catalog, to record which were drawn; None records nothing.
 
     Attributes:
-      numbers: float32 `[4]`, of the last step that computed them; see `step_numbers`.
-      drawn: bool `[items + 1]`, the ranks that were candidates; the last entry has no meaning.
+      numbers: float32 `[4]`, the numbers of the last step that computed them, see `step_numbers`.
+      drawn: bool `[items + 1]`, whether each rank was a candidate; the last entry stands for ids
+        that are not items.
     """
 
     def __init__(self, every: int, items: Optional[int]) -> None:
@@ -40,7 +41,7 @@ class Observation:
         self._steps = variable(tf.constant(0, tf.int64))
 
     def begin(self) -> None:
-        """Lets the next step compute the numbers."""
+        """Makes the next step compute the numbers."""
         self._steps.assign(0)
 
     def add(
@@ -52,12 +53,12 @@ class Observation:
         domain: Any,
         **settings: Any,
     ) -> None:
-        """Notes the candidates of a step, and computes its numbers if they are due.
+        """Records the candidates of a step, and computes its numbers if they are due.
 
         Args:
           queries: floats `[rows, dim]`.
-          positive: of each row.
-          negative: the candidates that all rows share.
+          positive: the positive of each row.
+          negative: the negatives that all rows share.
           counting: bool `[rows]`, whether a row has an item.
           domain: the ids that stand for an item.
           **settings: see `step_numbers`.
@@ -98,8 +99,9 @@ def step_numbers(
 ) -> tf.Tensor:
     """Computes the numbers of `core.sampling_numbers.step_numbers`: float32 `[4]`, in that order.
 
-    Most arguments are those of `contrastive_logits`. `counting`, bool `[rows]`, tells which rows
-    have an item, and `in_batch` whether the candidates contain each row's own positive.
+    The arguments are those of `contrastive_logits`, and two more. `counting`, bool `[rows]`, tells
+    whether the row's positive is an item. `in_batch` tells whether the negatives contain each row's
+    own positive, which is not a hit.
     """
     corrections = [
         tf.where(domain.contains(negative.ids), log_counts(negative.counts, logq_strength), 0.0)

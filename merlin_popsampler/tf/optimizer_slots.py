@@ -1,4 +1,4 @@
-"""The state of a Keras optimizer, moved with the rows of the tables that it belongs to."""
+"""Moves the state of a Keras optimizer along with the rows of the tables that it belongs to."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from .row_moves import Move
 
 @dataclass(frozen=True)
 class Slot:
-    """One variable of the new optimizer, and what it gets.
+    """Describes how a variable of the new optimizer gets its value.
 
     Args:
-      name: of the slot.
-      target: the new optimizer's variable.
-      source: the old one's.
-      move: of the weight that it belongs to; None for a number of the whole optimizer.
-      first: what a row begins with.
+      name: name of the slot.
+      target: variable of the new optimizer.
+      source: variable of the old optimizer.
+      move: move of the weight that the slot belongs to; None for a number of the whole optimizer.
+      first: initial value of the rows of new items.
     """
 
     name: str
@@ -30,7 +30,7 @@ class Slot:
     first: float = 0.0
 
     def write(self) -> None:
-        """Gives the new optimizer what the old one had."""
+        """Copies the old variable to the new one, with moved rows if its weight is a table."""
         if self.move is None:
             self.target.assign(self.source.numpy())
         else:
@@ -38,19 +38,19 @@ class Slot:
 
 
 def moved_slots(moves: List[Move], new: Any, optimizer: Any, old_optimizer: Any) -> List[Slot]:
-    """What each variable of the new optimizer gets; learning rates stay.
+    """Lists the variables of the new optimizer to be written; learning rates are not among them.
 
-    An old optimizer that has made no step has no slots, and nothing moves.
+    The list is empty without optimizers, or if the old optimizer has made no step.
 
     Args:
-      moves: of the weights that follow those of the old model.
-      new: the new model, for whose weights the new optimizer makes its slots if it has none.
-      optimizer: the new model's, or None.
-      old_optimizer: the old model's, or None.
+      moves: moves of the weights that get values from the old model.
+      new: the new model. If its optimizer has no slots yet, they are created for its weights.
+      optimizer: optimizer of the new model, or None.
+      old_optimizer: optimizer of the old model, or None.
 
     Raises:
-      PopSamplerError: one optimizer alone, optimizers of different classes or of other libraries,
-        averages of weights, or slots of an unknown shape.
+      PopSamplerError: only one optimizer is passed; the optimizers differ in class or slots, are
+        not of Keras, or average weights (`use_ema`); or a slot has another shape than its weight.
     """
     if (optimizer is None) != (old_optimizer is None):
         raise PopSamplerError(
@@ -91,7 +91,7 @@ def _check_shapes(move: Move, slots: Dict[str, Any]) -> None:
 
 
 def _inner(optimizer: Any) -> Any:
-    """The optimizer that holds the slots, where another one scales its losses."""
+    """Returns the optimizer inside a `LossScaleOptimizer`, which has the slots."""
     while hasattr(optimizer, "inner_optimizer"):
         optimizer = optimizer.inner_optimizer
     return optimizer
@@ -115,7 +115,10 @@ def _check_optimizers(new: Any, old: Any) -> None:
 
 
 def _index(optimizer: Any) -> Any:
-    """Place of each variable in the lists of slots of Keras's newer optimizers; none before use."""
+    """Returns the position of each variable in the lists of slots, {} before the first step.
+
+    Only the optimizers of Keras 2.11 and later have such lists.
+    """
     for name in ("_index_dict", "_trainable_variables_indices"):  # of Keras 2, of Keras 3
         if hasattr(optimizer, name):
             return getattr(optimizer, name)
@@ -123,7 +126,7 @@ def _index(optimizer: Any) -> Any:
 
 
 def _slots_of(optimizer: Any, variable: Any) -> Dict[str, Any]:
-    """Slots of a weight by name; none where the optimizer has not met it."""
+    """Returns the slots of a weight by name; {} if the optimizer has none for it."""
     if _is_legacy(optimizer):
         own = {}
         for name in optimizer.get_slot_names():
@@ -147,7 +150,7 @@ def _are_slots(name: str, values: Any, length: int) -> bool:
 
 
 def _make_slots(optimizer: Any, variables: List[Any]) -> None:
-    """Makes the slots of an optimizer that has made no step yet."""
+    """Creates the slots of an optimizer that has made no step yet."""
     if _is_legacy(optimizer):
         with tf.init_scope():
             optimizer._create_all_weights(variables)  # noqa: SLF001 - as its first step does
@@ -156,7 +159,7 @@ def _make_slots(optimizer: Any, variables: List[Any]) -> None:
 
 
 def _first(optimizer: Any, slot: str) -> float:
-    """What a row of a slot begins with: Adagrad and Ftrl begin above 0."""
+    """Returns the initial value of a slot, which is above 0 for Adagrad and Ftrl."""
     names = ("initial_accumulator_value", "_initial_accumulator_value")
     values = [getattr(optimizer, name) for name in names if hasattr(optimizer, name)]
     return float(values[0]) if values and slot.startswith("accumulator") else 0.0

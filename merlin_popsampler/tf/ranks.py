@@ -31,7 +31,7 @@ def draw_ranks(draws: Draws, key: Any, position: Any, algorithm: str = "auto") -
     """Draws the ranks of one batch, independent or distinct.
 
     Args:
-      draws: what is drawn, and its constants.
+      draws: the algorithm and its constants.
       key: Philox key, an integer scalar (int64 or uint64, number or tensor).
       position: number of the batch in the stream, an integer scalar as `key`. Equal keys and
         positions give equal draws. Different positions give independent draws.
@@ -42,7 +42,7 @@ def draw_ranks(draws: Draws, key: Any, position: Any, algorithm: str = "auto") -
       int64 `[num_sampled]`, in `[0, distribution.size)`.
 
     Raises:
-      PopSamplerError: another algorithm.
+      PopSamplerError: the algorithm is unknown.
     """
     if algorithm not in ALGORITHMS:
         raise PopSamplerError(

@@ -1,7 +1,7 @@
-"""Warm start of a Keras model after a refit: each row goes where its item's id went.
+"""Copies the weights of an earlier Keras model to a model of a refit, whose items have new ids.
 
-Everything is checked, and what may fail is computed, before the first weight is written: a warm
-start that fails leaves both models and both optimizers as they were.
+All checks, and all computations that may fail, come before the first weight is written. So a warm
+start that fails leaves both models and both optimizers unchanged.
 """
 
 import re
@@ -28,7 +28,7 @@ _OWN = (
     "_trainable_variables",  # of Keras 3
     "_non_trainable_variables",
 )
-"""Where a layer keeps the variables that are its own, not those of the layers in it."""
+"""Attributes in which a layer keeps its own variables, without those of inner layers."""
 
 
 def warm_start(
@@ -40,35 +40,38 @@ def warm_start(
     old_optimizer: Any = None,
     new_items: Any = "mean",
 ) -> WarmStart:
-    """Gives a Keras model of a new fit what a model of an earlier fit has learned.
+    """Copies the weights of a Keras model into a new model, after a refit gave items other ids.
 
-    Rows of the tables that `id_maps` names move to the ids that their items have now. All other
-    weights are copied, and samplers go on in their streams of draws. A table that several layers
+    In the tables that `id_maps` names, each row moves to the new id of its item. All other weights
+    are copied unchanged, and samplers continue their streams of draws. A table that several layers
     share is moved once. Both models must have been built, or called on a batch.
 
     Args:
       new: the model, or a single layer, whose weights are written.
-      old: the earlier model or layer, made in the same way; it is only read.
-      id_maps: an `IdMap` by the name of each layer that has a row for each id, such as an
-        Embedding, or the Dense layer of an output; or by the column or domain of Merlin Models'
-        embedding tables. None leaves a layer as `new` has it: features that were made from the new
-        data. For a single table, the `IdMap` itself.
-      optimizer: that of `new`; its state is replaced, and its settings stay.
-      old_optimizer: that of `old`, of the same class. Rows of new items have no state yet: their
-        slots are 0, or Adagrad's `initial_accumulator_value`.
-      new_items: what new rows begin with: "mean", that of the items that both fits have; "out of
-        vocabulary", the mean of the old rows of unknown keys; "as initialized", as `new` has them;
+      old: the earlier model or layer, with the same layers in the same order; it is only read.
+      id_maps: an `IdMap` for each layer that has a row for each id, such as an Embedding or the
+        Dense layer of an output, by name of the layer. For embedding tables of Merlin Models, the
+        name may be that of a column or its domain. None leaves the weights of a layer in `new`
+        unchanged, for example features that were built from the new data. For a single table, the
+        `IdMap` itself.
+      optimizer: optimizer of `new`. Its state is replaced, and its settings stay.
+      old_optimizer: optimizer of `old`, of the same class. The slots of new rows are 0, or
+        Adagrad's `initial_accumulator_value`.
+      new_items: initial rows of new items: "mean", the mean row of the items in both fits; "out of
+        vocabulary", the mean of the old rows for unknown keys; "as initialized", the rows in `new`;
         or a Keras initializer, such as `tf.keras.initializers.GlorotUniform()`.
 
     Returns:
       The tables, weights and slots that were moved, copied and left, by the variables' names.
 
     Raises:
-      PopSamplerError: models that differ in more than these tables, a weight with a row for each id
-        that no name covers, tables that a strategy has cut into parts, or optimizers that do not go
-        together.
+      PopSamplerError: the models differ in more than these tables; a weight with a row for each id
+        has no `IdMap`; a strategy has divided a table into parts; or the optimizers differ in class
+        or slots.
 
     Examples:
+      >>> from merlin_popsampler import IdMap
+      >>> from merlin_popsampler.core.domain import IdDomain
       >>> domain, larger = IdDomain(3, 5), IdDomain(3, 6)
       >>> old, new = (tf.keras.layers.Embedding(ids.cardinality, 8) for ids in (domain, larger))
       >>> old.build(None), new.build(None)
@@ -99,7 +102,11 @@ def warm_start(
 
 
 def _moves(new: Any, old: Any, id_maps: Dict[str, Any]) -> List[Move]:
-    """What becomes of each weight of the new model, all of it checked."""
+    """Returns the checked move of each weight of the new model.
+
+    Raises:
+      PopSamplerError: see `warm_start`.
+    """
     targets, sources = _weights(new), _weights(old)
     names, columns = _names_of(new, targets), _columns_of(new)
     _check_pairs(names, _names_of(old, sources))
@@ -128,10 +135,9 @@ def _moves(new: Any, old: Any, id_maps: Dict[str, Any]) -> List[Move]:
 
 
 def _weights(model: Any) -> List[Any]:
-    """Variables of a model in its own order.
+    """Returns the variables of a model in its own order, without metrics and mapped item ids.
 
-    Without the state of metrics, and the ids of negatives whose ids are in any order: these belong
-    to the counts of their own fit.
+    The item ids of a sampler (`MappedIdsInWeights`) belong to the counts of its own fit.
     """
     layers = list(model._flatten_layers())  # noqa: SLF001 - no public name in Keras 2 and 3
     metrics = [each for each in layers if isinstance(each, tf.keras.metrics.Metric)]
@@ -142,7 +148,7 @@ def _weights(model: Any) -> List[Any]:
 
 
 def _names_of(model: Any, weights: List[Any]) -> List[str]:
-    """`<layer>/<variable>` of each, by the layer that owns it; each name once."""
+    """Returns the names `<layer>/<variable>` of weights; a number makes repeated names distinct."""
     holders: Dict[int, str] = {id(weight): model.name for weight in weights}
     for layer in model._flatten_layers():  # noqa: SLF001
         own = (getattr(layer, name, ()) for name in _OWN)
@@ -155,7 +161,7 @@ def _names_of(model: Any, weights: List[Any]) -> List[str]:
 
 
 def _columns_of(model: Any) -> Dict[int, Set[str]]:
-    """Columns, and names of their domains, that Merlin Models' embedding tables say they are of."""
+    """Returns the columns and domains of Merlin Models' embedding tables, by `id` of the weight."""
     columns: Dict[int, Set[str]] = {}
     for layer in model._flatten_layers():  # noqa: SLF001
         if hasattr(layer, "table") and hasattr(layer, "features"):
@@ -168,7 +174,7 @@ def _columns_of(model: Any) -> Dict[int, Set[str]]:
 
 
 def _check_pairs(new: List[str], old: List[str]) -> None:
-    """Refuses models whose weights do not go together in their order."""
+    """Raises an error if the names of the weights differ, apart from the numbers of layers."""
     numbered = re.compile(r"_\d+(?=/)|#\d+$")  # Keras numbers the layers of all models
     pairs = zip(*([numbered.sub("", name) for name in names] for names in (new, old)))
     differing = [pair for pair in pairs if pair[0] != pair[1]]
@@ -197,7 +203,7 @@ def _check_move(move: Move, id_maps: Dict[str, Any]) -> None:
     if move.target is move.source:
         raise PopSamplerError(
             f"Weight {move.name!r}: expected two models that share no variables. Received: one "
-            "variable in both. Make the new model anew."
+            "variable in both. Build the new model separately."
         )
     _check_whole(move)
     if move.id_map is None:
@@ -213,7 +219,7 @@ def _check_move(move: Move, id_maps: Dict[str, Any]) -> None:
 
 
 def _check_whole(move: Move) -> None:
-    """Refuses parts of tables that a strategy has cut by rows."""
+    """Raises an error for a variable that is one of several parts of a table."""
     for variable in (move.target, move.source):
         if re.search(r"part_\d+(?::|$)", variable.name) or hasattr(variable, "layout"):
             raise PopSamplerError(

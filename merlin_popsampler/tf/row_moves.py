@@ -1,4 +1,4 @@
-"""Rows of Keras's variables, moved from the ids of one fit to those of another."""
+"""Moves rows of Keras variables from the ids of an earlier fit to those of a later fit."""
 
 from dataclasses import dataclass
 from typing import Any, Optional
@@ -11,13 +11,13 @@ from merlin_popsampler.errors import PopSamplerError
 
 @dataclass(frozen=True)
 class Move:
-    """What becomes of one weight.
+    """Describes how a weight of the new model gets its values.
 
     Args:
-      name: of the weight.
-      target: the new model's variable.
-      source: the old model's; None where the new model keeps its own.
-      id_map: where each row goes; None for a weight that is copied as it is.
+      name: name of the weight, for messages and reports.
+      target: variable of the new model.
+      source: variable of the old model; None if the target stays unchanged.
+      id_map: map from old to new rows; None if the weight is copied unchanged.
     """
 
     name: str
@@ -26,17 +26,20 @@ class Move:
     id_map: Optional[IdMap] = None
 
     def shapes(self) -> Any:
-        """Shapes of the old weight and the new one, ids first where it is a table."""
+        """Returns the shapes of the old and the new weight; for a table, ids come first."""
         shapes = tuple(tuple(each.shape) for each in (self.source, self.target))
         return tuple(shape[::-1] for shape in shapes) if self._by_column else shapes
 
     def values(self, target: Any, source: Any, rows: Any) -> Any:
-        """The new values of the weight, or of an optimizer's slot of it.
+        """Computes the new values of the weight, or of one of its optimizer slots.
 
         Args:
-          target: variable of the new model.
-          source: that of the old model.
-          rows: of the ids that are new; None leaves these as they are.
+          target: variable of the new model or optimizer.
+          source: variable of the old model or optimizer.
+          rows: values for the rows of new ids; None leaves them unchanged.
+
+        Returns:
+          An array of the target's shape.
         """
         if self.id_map is None:
             return source.numpy()
@@ -48,12 +51,12 @@ class Move:
         return self._rows_of(now)
 
     def mean(self, ids: Any) -> Any:
-        """Mean of the old rows of ids."""
+        """Returns the mean of the rows of some old ids, float64."""
         return self._rows_of(self.source.numpy())[ids].mean(0, dtype=np.float64)
 
     @property
     def _by_column(self) -> bool:
-        """Whether ids are columns: those of the kernel of a layer that scores all of them."""
+        """Whether ids are columns, as in the kernel of a Dense layer that scores all items."""
         last = self.target.name.split("/")[-1].split(":")[0]
         return self.id_map is not None and last == "kernel" and len(self.target.shape) == 2
 
@@ -62,14 +65,19 @@ class Move:
 
 
 def new_rows(move: Move, new_items: Any) -> Any:
-    """What the rows of new ids begin with: a row or more; None where they stay as they are.
+    """Computes the initial rows of new ids.
 
     Args:
-      move: of any weight.
+      move: the move of a weight.
       new_items: see `warm_start`.
 
+    Returns:
+      One row for all new ids, a row for each, or None if they stay as initialized or there are
+      none.
+
     Raises:
-      PopSamplerError: an initializer that gives another shape, or no rows to take a mean of.
+      PopSamplerError: an initializer returns another shape, or there are no rows of which
+        `new_items` takes the mean.
     """
     id_map = move.id_map
     if id_map is None or new_items == AS_INITIALIZED or not id_map.moved.added:

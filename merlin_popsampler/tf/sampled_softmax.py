@@ -26,12 +26,12 @@ class Batch(NamedTuple):
     """Holds the checked arguments of a call.
 
     Attributes:
-      queries: floats `[rows, dim]`, 0 where a row has no item.
+      queries: floats `[rows, dim]`, 0 for a row without an item.
       ids: int64 `[rows]`, the positives.
-      safe_ids: int64 `[rows]`, the positives, and an item's id where a row has no item.
+      safe_ids: int64 `[rows]`, the positives, replaced by an item's id in rows without an item.
       counting: bool `[rows]`, whether the positive stands for an item.
       table: the result of `item_vectors`.
-      excluded: `IdLists`, or None.
+      excluded: `IdLists` of excluded ids, or None.
       hard: `IdLists` of hard negatives, or None.
     """
 
@@ -46,31 +46,34 @@ class Batch(NamedTuple):
 
 @tf.keras.utils.register_keras_serializable(package="merlin_popsampler")
 class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
-    """Computes the cross-entropy of positives: over samples in training, else over the catalog.
+    """Computes the softmax cross-entropy of positives: sampled in training, full in evaluation.
 
-    In training the loss is that of `contrastive_logits`. Rows with a reserved id (padding, null,
-    out of vocabulary) have a loss of 0. The losses of the other rows are scaled, so that the mean
-    that Keras takes is their mean. Evaluation does not scale.
+    In training, it is the sampled softmax with logQ correction, see `contrastive_logits`. Rows with
+    a reserved id (padding, null, out of vocabulary) have a loss of 0. The losses of the other rows
+    are scaled, so that Keras's mean over the batch is the mean over these rows. In evaluation, it
+    is the full softmax over the catalog, without scaling.
 
-    The metrics `cross_entropy` and `recall_at_<top_k>` are means over the rows with an item, in
-    evaluations. They are NaN during training, where no ranking is computed. The rank of an item is
-    the number of other items whose score is greater, equal or NaN. `recall_at_<top_k>` is the share
-    of ranks below `top_k`. So a model of equal scores, or of NaN, has the worst recall.
+    The layer adds two metrics, means over the rows with an item: `cross_entropy` and
+    `recall_at_<top_k>`. They are computed in evaluations only, and NaN during training. The rank of
+    an item is the number of other items whose score is greater, equal or NaN. `recall_at_<top_k>`
+    is the share of ranks below `top_k`. So a model of equal scores, or of NaN, has the worst
+    recall.
 
     Args:
       negatives: a `PopularityBasedSampler`, an `InBatch`, a list of these, a `Mixture`, or
         `AllItems` for the full softmax.
       temperature: positive number; scores are divided by it.
-      correct_positive: see `contrastive_logits`.
-      logq_strength: from 0 to 1, the strength of the correction; see `contrastive_logits`.
-      top_k: number of items of the recall, at least 1.
+      correct_positive: whether the logQ correction applies to the positive as well; see
+        `contrastive_logits`.
+      logq_strength: from 0 to 1, the strength of the logQ correction; see `contrastive_logits`.
+      top_k: number of best items that the recall counts, at least 1.
       **kwargs: arguments of a Keras layer.
 
     Raises:
-      PopSamplerError: see `Mixture`; or a temperature, `logq_strength` or `top_k` out of range.
+      PopSamplerError: see `Mixture`; or `temperature`, `logq_strength` or `top_k` is out of range.
 
     Examples:
-      A loss for `Model.fit`, the same under Keras 2 and 3:
+      The output of a functional model is its loss. This works under Keras 2 and 3:
 
       >>> import numpy as np
       >>> from merlin_popsampler.tf import PopularityBasedSampler
@@ -125,9 +128,9 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
         sampled_values: Any = None,
         **kwargs: Any,
     ) -> Any:
-        """See `call`. An `Embedding` layer becomes a part of this one, and is not passed on.
+        """Calls the layer, see `call`, and makes an `Embedding` layer a part of this one.
 
-        Keras would neither train nor share nor save a layer that is an argument.
+        Keras would neither train nor share nor save a layer that is passed as an argument.
         """
         if isinstance(item_table, tf.keras.layers.Layer):
             self._adopt(item_table)
@@ -138,7 +141,8 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
                 f"train nor save a variable. Received: {type(item_table).__name__}. Pass "
                 "tf.keras.layers.Embedding(max_id + 1, dim)."
             )
-        # Keras 3 takes tensors alone by position, and what is absent stays so in a saved model.
+        # Keras 3 accepts only tensors by position. An argument that is absent when a model is built
+        # stays absent in the saved model, so None is not passed.
         given = {
             "item_table": item_table,
             "excluded_ids": excluded_ids,
@@ -151,7 +155,7 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
 
     def _adopt(self, layer: Any) -> None:
         if self._item_table is None and not self.built:
-            # A loader looks for variables to fill, before anybody calls.
+            # Loading a model fills variables before the layer is called, so they must exist.
             if not layer.built:
                 with tf.name_scope(layer.name):  # Keras 2's h5 files tell variables by their names
                     layer.build((None,))
@@ -178,30 +182,32 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
 
         Args:
           queries: floats `[batch, dim]`.
-          true_ids: integers `[batch]` or `[batch, 1]`, the item of each row.
+          true_ids: integers `[batch]` or `[batch, 1]`, the positive of each row.
           item_table: item vectors `[max_id + 1 or more, dim]`. An `Embedding` layer becomes a part
-            of this layer, and is trained and saved with it. A variable or tensor needs another
-            owner, so it does not work in a functional model. A subclass of `Embedding` with its own
-            `call` is called, in training and in evaluation.
-          excluded_ids: integers `[batch, n]` or `[1, n]`, dense or ragged: ids that are not
-            negatives of a row.
-          training: whether to sample. Otherwise the whole catalog is scored, without gradients, in
-            blocks of 64 MB.
-          hard_negative_ids: negatives that are in the sum of a row with certainty, at an expected
-            count of 1: integers `[batch, n]` or `[1, n]`, dense or ragged. They may depend on the
-            row, not on the samples. An id that is sampled as well counts once, as the hard
-            negative. Repeats count once; the row's positive, its excluded ids and reserved ids
-            (padding) never count. An evaluation ignores them.
-          sampled_values: a pair of ids `[n]` and expected counts `[n]` in place of new draws, n the
-            sum of the samplers' `max_num_samples`: what the samplers drew elsewhere. The counts are
-            those over all samplers; the loss adds the batch's and looks up the positives'. An
-            evaluation ignores them.
+            of this layer, and is trained and saved with it; a subclass with its own `call` is
+            called. A variable or tensor is trained by its owner, and does not work in a functional
+            model. After the first call with an `Embedding`, the argument may be left out.
+          excluded_ids: ids that are not negatives of a row, such as its history: integers
+            `[batch, n]` or `[1, n]`, dense or ragged.
+          training: whether to compute the loss of training. Otherwise the whole catalog is scored,
+            without gradients, in blocks of 64 MB.
+          hard_negative_ids: ids that enter the softmax of a row with an expected count of 1:
+            integers `[batch, n]` or `[1, n]`, dense or ragged. They may depend on the row, but not
+            on the samples. An id that is sampled as well, or repeated, enters once. The row's
+            positive, its excluded ids and reserved ids (padding) do not enter. An evaluation
+            ignores this argument.
+          sampled_values: a pair of ids `[n]` and expected counts `[n]`, in place of new draws, for
+            example of a `Mixture` in the input pipeline. n is the sum of the samplers'
+            `max_num_samples`. The counts are those over all samplers; the loss adds the expected
+            counts in the batch, and computes those of the positives. An evaluation ignores this
+            argument.
 
         Returns:
           float32 `[batch]`, in nats; 0 for rows with a reserved id.
 
         Raises:
-          PopSamplerError: queries or ids of another shape or type, or a table with too few rows.
+          PopSamplerError: queries or ids have another shape or type, the table has too few rows, or
+            `sampled_values` has another length.
         """
         domain = self.negatives.domain
         table = item_vectors(

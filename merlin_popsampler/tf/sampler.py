@@ -28,10 +28,11 @@ class PopularityBasedSampler(CatalogSampler, tf.keras.layers.Layer):  # type: ig
     """Samples item ids by popularity, as negatives of a sampled softmax.
 
     Ids in frequency order need no table, since the probability of an id follows from its rank,
-    `id - min_id`. One object supports three interfaces:
+    `id - min_id`. The position in the stream of draws is a weight of the layer, so a restored model
+    continues it. One object supports three interfaces:
 
-    - TensorFlow: `sample_ids`, `expected_count`, `probability`, `sampled_values`, and a call with
-      the ids of the batch, which returns `sampled_values`;
+    - TensorFlow and Keras: `sample_ids`, `expected_count`, `probability`, `sampled_values`, and a
+      call with the positives, which returns `sampled_values`;
     - the first interface of Merlin Models, `MatrixFactorizationModel(samplers=[sampler])`: a call
       with `{"embeddings", "metadata"}` and `item_weights`;
     - the second interface of Merlin Models, `ContrastiveOutput(negative_samplers=sampler)`: a call
@@ -45,25 +46,32 @@ class PopularityBasedSampler(CatalogSampler, tf.keras.layers.Layer):  # type: ig
       seed: integer; equal seeds give equal streams of draws. None takes one from
         `tf.random.set_seed` at the first draw or trace, or else from the system.
       item_id_feature_name: name of the item-id column in the metadata of the first interface.
-      unique: whether the ids of a batch are distinct.
+      unique: whether the ids of a batch are distinct (without replacement).
       distribution: the proposal distribution: a registered name, such as "log_uniform" or
-        "uniform", an object of `distributions`, or its configuration. The measured distribution
-        needs its steps, see `from_schema`.
-      share_across_replicas: whether all replicas draw the same ids, or different ids.
-      item_ids: integers `[items]`, the id of each rank, if ids are not in frequency order. `min_id`
-        and `max_id` are the smallest and the largest. `from_counts` passes them. They are weights
-        of the layer, not a part of its configuration. A layer from a configuration can draw after
-        its weights are loaded.
+        "uniform", an object of `distributions`, or its configuration. For the measured
+        distribution, use `from_schema` or `from_counts`.
+      share_across_replicas: whether all replicas draw the same ids. By default they draw different
+        ids.
+      item_ids: integers `[items]`, the id of each popularity rank, if ids are not in frequency
+        order. `min_id` and `max_id` are the smallest and the largest of them. `from_counts` passes
+        them. They are weights of the layer, not a part of its configuration, so a layer from a
+        configuration can draw only after its weights are loaded.
       **kwargs: arguments of a Keras layer.
 
     Raises:
-      PopSamplerError: arguments that contradict each other or the catalog.
+      PopSamplerError: an argument is out of range, or arguments contradict each other.
 
     Examples:
       >>> sampler = PopularityBasedSampler(max_id=1002, min_id=3, max_num_samples=50, seed=17)
       >>> sampled_ids, true_counts, sampled_counts = sampler.sampled_values([[3], [900]])
       >>> len(set(sampled_ids.numpy().tolist())), true_counts.shape
       (50, TensorShape([2, 1]))
+
+      The measured distribution, of counts by id:
+
+      >>> sampler = PopularityBasedSampler.from_counts({7: 50, 8: 90, 3: 10}, max_num_samples=1)
+      >>> print(sampler.expected_count([8, 7, 3]).numpy().round(4))
+      [0.6    0.3333 0.0667]
     """
 
     def __init__(
@@ -102,13 +110,13 @@ class PopularityBasedSampler(CatalogSampler, tf.keras.layers.Layer):  # type: ig
         return [self.item_id_feature_name]
 
     def set_max_num_samples(self, value: int) -> None:
-        """Changes the number of samples, from the next trace on.
+        """Changes the number of samples, from the next trace on; traced graphs keep the old one.
 
         Args:
-          value: the new `max_num_samples`.
+          value: the new `max_num_samples`, in the range of the constructor's argument.
 
         Raises:
-          PopSamplerError: the number is out of range, or takes too many random numbers.
+          PopSamplerError: the number is out of range, or needs more than 2**31 - 1 random numbers.
         """
         draws = make_draws(self.distribution, value, self.unique)
         num = draws.num_sampled
@@ -124,9 +132,9 @@ class PopularityBasedSampler(CatalogSampler, tf.keras.layers.Layer):  # type: ig
     def sample_ids(self) -> tf.Tensor:
         """Draws the next batch, int64 `[max_num_samples]`, ids from `min_id` to `max_id`.
 
-        Use it only inside a layer, a training step or a `tf.function`. While a functional Keras
-        model is built, it would draw once, and the ids would be constants. Call the sampler or
-        `sampled_values` there.
+        Do not call it while a functional Keras model is built: it would draw once, and the ids
+        would be constants of the model. Call the sampler or `sampled_values` with inputs of the
+        model instead.
         """
         self._note_trace()
         key = self._first_key
@@ -144,33 +152,32 @@ class PopularityBasedSampler(CatalogSampler, tf.keras.layers.Layer):  # type: ig
           ids: integers of any shape, dense or ragged, or an input of a functional Keras model.
 
         Returns:
-          float32 of the shape of `ids`, ragged if they are, under every precision policy. It is the
-          inclusion probability if `unique`, and `max_num_samples * p` otherwise. Ids that are never
-          drawn get 1.0, a correction of 0.
+          float32 of the shape of `ids`, ragged if `ids` are, under every precision policy. It is
+          the inclusion probability if `unique`, and `max_num_samples * p` otherwise. Ids that are
+          never drawn get 1.0, a correction of 0.
         """
         return self._answer("expected_count", ids)
 
     def probability(self, ids: Any) -> tf.Tensor:
-        """Returns the probability of each id in one draw, for corrections of in-batch negatives.
+        """Returns the probability of each id in one draw, for your own corrections.
 
-        In-batch negatives come from the data, not from this sampler. With the measured distribution
-        and `distortion=1.0`, the expected count of an id among the other rows of a batch is
-        `(batch_size - 1) * probability(ids)`.
+        In-batch negatives come from the data, not from this sampler. `InBatch` computes their
+        expected counts.
 
         Args:
           ids: see `expected_count`.
 
         Returns:
-          float32 of the shape of `ids`, ragged if they are; 0.0 for ids that are never drawn.
+          float32 of the shape of `ids`, ragged if `ids` are; 0.0 for ids that are never drawn.
         """
         return self._answer("probability", ids)
 
     def sampled_values(self, true_ids: Any) -> Tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Draws a batch with expected counts, the `sampled_values` of `sampled_softmax_loss`.
+        """Draws a batch with expected counts, as `tf.nn.sampled_softmax_loss(sampled_values=...)`.
 
         Args:
-          true_ids: integers `[batch, num_true]`, dense or ragged, or an input of a functional Keras
-            model, of which this sampler becomes a layer.
+          true_ids: integers `[batch, num_true]`, the positives, dense or ragged; or an input of a
+            functional Keras model, of which this sampler becomes a layer.
 
         Returns:
           Sampled ids (int64 `[max_num_samples]`), and the expected counts of the true ids and of
@@ -180,7 +187,12 @@ class PopularityBasedSampler(CatalogSampler, tf.keras.layers.Layer):  # type: ig
         return answer
 
     def _answer(self, answer: str, ids: Any) -> Any:
-        """Answers by a call if ids are inputs of a functional model, so that it has this layer."""
+        """Calls the layer if ids are inputs of a functional model, so that it becomes a part of it.
+
+        Args:
+          answer: name of the method, see `call`.
+          ids: the ids.
+        """
         return self(ids, answer=answer) if is_symbolic(ids) else self._answer_now(answer, ids)
 
     def _answer_now(self, answer: str, ids: Any) -> Any:
@@ -221,7 +233,7 @@ class PopularityBasedSampler(CatalogSampler, tf.keras.layers.Layer):  # type: ig
         needs only `expected_count`.
 
         Raises:
-          PopSamplerError: more than a billion ids.
+          PopSamplerError: there are more than a billion ids.
         """
         domain = self.domain
         if isinstance(domain, IdDomain):
@@ -240,10 +252,19 @@ class PopularityBasedSampler(CatalogSampler, tf.keras.layers.Layer):  # type: ig
         testing: bool = False,  # noqa: ARG002
         answer: str = "sampled_values",
     ) -> Any:
-        """Answers a call of one of the three interfaces, in training and in testing alike.
+        """Draws, or looks up expected counts, by one of the three interfaces; see the class.
 
-        For plain ids, `answer` names the method: "sampled_values", or, without a draw,
-        "expected_count" or "probability". See the class for the interfaces.
+        The result is the same in training and testing.
+
+        Args:
+          inputs: ids, or the inputs of an interface of Merlin Models.
+          item_weights: the item embeddings, for the first interface of Merlin Models.
+          features: ignored.
+          targets: ignored.
+          training: ignored.
+          testing: ignored.
+          answer: for ids, the method whose result is returned: "sampled_values", or
+            "expected_count" or "probability", which do not draw.
         """
         if merlin_interfaces.is_candidate(inputs):
             merlin_interfaces.check_no_squeeze(inputs.id, self._max_num_samples)
@@ -262,7 +283,7 @@ class PopularityBasedSampler(CatalogSampler, tf.keras.layers.Layer):  # type: ig
         return merlin_interfaces.sampled_embeddings(item_weights, ids, self.item_id_feature_name)
 
     def with_sampling_probs(self, candidate: Any) -> Any:
-        """Returns the candidate of the second interface with expected counts."""
+        """Returns a copy of the `Candidate` with expected counts, for the second interface."""
         return merlin_interfaces.candidate_with_counts(candidate, self.expected_count(candidate.id))
 
     def add(self, *_: Any, **__: Any) -> None:

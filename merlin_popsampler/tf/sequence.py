@@ -38,13 +38,13 @@ def sequence(
     the draws.
 
     Args:
-      draws: the plan of the sequence and its constants.
+      draws: the algorithm and its constants.
       key: key of the stream.
       position: position in the stream.
       integer: dtype of the ranks: int64, or int32 if the catalog is small enough.
 
     Returns:
-      A function from the length of the last part, `plan.few` or `plan.draws`, to integers
+      A function of the length of the last part, `plan.few` or `plan.draws`. It returns integers
       `[plan.head + plan.tail + length]`. The shorter sequence is a prefix of the longer one.
     """
     plan, ranks = draws.plan, inverse(draws.table, integer)

@@ -75,13 +75,13 @@ def check_backend() -> None:
 def next_position(
     stream: Any, key_at_start: int, shared: bool, choose_key: bool
 ) -> Tuple[tf.Tensor, tf.Tensor]:
-    """Takes the next batch from the stream, and returns its key and position.
+    """Returns the key and the position of the next batch, and advances the stream.
 
     Args:
       stream: the weight of `add_stream`.
       key_at_start: key, int64, for a stream that has no key yet.
-      shared: whether all replicas and workers draw the same ids, or different streams.
-      choose_key: whether the stream stores `key_at_start`, if it has no key; a vectorized loop
+      shared: whether all replicas and workers draw the same ids. Otherwise each has its own stream.
+      choose_key: whether the stream stores `key_at_start` if it has no key yet. A vectorized loop
         cannot store it.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Every item as a negative: the full softmax in training, in blocks of bounded memory."""
+"""Computes the full softmax in training, with every item as a negative, in bounded memory."""
 
 from typing import Any, Optional, Tuple
 
@@ -23,12 +23,19 @@ class AllItems(torch.nn.Module):  # type: ignore[misc]
 
     Args:
       max_id: last id that stands for an item, inclusive.
-      min_id: first one, inclusive.
+      min_id: first id that stands for an item, inclusive.
+
+    Raises:
+      PopSamplerError: the ids are not integers, or are out of range.
 
     Examples:
+      >>> from merlin_popsampler.torch import SampledSoftmaxLoss
       >>> loss = SampledSoftmaxLoss(AllItems(max_id=1002, min_id=3), temperature=0.1)
       >>> items = torch.nn.Embedding(1003, 64)
-      >>> loss(queries, true_ids, items).backward()
+      >>> mean = loss(torch.zeros(2, 64), torch.tensor([3, 900]), items)
+      >>> mean.backward()
+      >>> round(mean.item(), 4)  # log(1000), as all scores are equal
+      6.9078
     """
 
     def __init__(self, max_id: int, min_id: int = 0) -> None:
@@ -36,7 +43,7 @@ class AllItems(torch.nn.Module):  # type: ignore[misc]
         self.domain = IdDomain(min_id, max_id)
 
     def checked_values(self, sampled_values: Any, _: torch.device) -> Any:
-        """Refuses draws from outside, since nothing is sampled."""
+        """Raises a PopSamplerError, since nothing is sampled; `Mixture` checks the values."""
         raise nothing_sampled_error(sampled_values)
 
     def losses(
@@ -45,13 +52,13 @@ class AllItems(torch.nn.Module):  # type: ignore[misc]
         """Computes the cross-entropy of the full softmax, with a gradient: float32 `[rows]`, nats.
 
         Args:
-          query: float32 `[rows, dim]`, of `scale_by_temperature`.
+          query: float32 `[rows, dim]`, the result of `scale_by_temperature`.
           true_ids: int64 `[rows]`, ids of items.
-          table: what `checked_table` returned.
-          excluded: ids that are left out for a row.
+          table: the result of `checked_table`.
+          excluded: ids that are left out for a row, or None.
 
         Raises:
-          PopSamplerError: a table with a sparse gradient.
+          PopSamplerError: the table has a sparse gradient.
         """
         vectors, first = _dense_vectors(table, self.domain)
         lists = () if excluded is None else excluded
@@ -73,7 +80,7 @@ def _dense_vectors(table: Any, domain: IdDomain) -> Tuple[torch.Tensor, int]:
             "it with sparse=False, or sample the negatives."
         )
     vectors = catalog_vectors(table)
-    # A call leaves the row of padding without a gradient.
+    # Calling the module, since it leaves the row of `padding_idx` without a gradient.
     if callable(vectors) or getattr(table, "padding_idx", None) is not None:
         device = next((each.device for each in table.parameters()), None)
         return look_up(table, domain.id(torch.arange(domain.size, device=device))), 0
@@ -81,10 +88,10 @@ def _dense_vectors(table: Any, domain: IdDomain) -> Tuple[torch.Tensor, int]:
 
 
 class _Scores(torch.autograd.Function):  # type: ignore[misc]
-    """The log-sum of the scores of all other items, and the score of each row's positive.
+    """Computes the log-sum-exp of the scores of all other items, and each positive's score.
 
     Scores are recomputed block by block in the backward pass. The gradient of the table is one
-    dense tensor, to which no second one is added.
+    dense tensor, so that the memory does not hold a second one.
     """
 
     @staticmethod
@@ -109,7 +116,8 @@ class _Scores(torch.autograd.Function):  # type: ignore[misc]
         query, vectors, true_ids, ctx.domain, ctx.first, *lists = inputs
         ctx.save_for_backward(query, vectors, true_ids, output[0], *lists)
 
-    # Its operations have derivatives, so second derivatives are right, without bounded memory.
+    # It consists of differentiable operations, so second derivatives are correct. They take memory
+    # for all scores.
     @staticmethod
     def backward(ctx: Any, of_others: torch.Tensor, of_true: torch.Tensor) -> Tuple[Any, ...]:
         query, vectors, true_ids, others, *lists = ctx.saved_tensors
@@ -140,7 +148,7 @@ def _left_out(true_ids: torch.Tensor, ids: torch.Tensor, lists: Any) -> torch.Te
 
 def _blocks(query: torch.Tensor, domain: IdDomain, first: int) -> Any:
     """Yields rows of the vectors, a slice, and the ids of these items."""
-    # A few matrices of a block live at a time.
+    # A few matrices of the size of a block exist at a time.
     size = min(max(BLOCK_BYTES // (16 * max(*query.shape, 1)), 1), domain.size)
     for start in range(0, domain.size, size):
         stop = min(start + size, domain.size)

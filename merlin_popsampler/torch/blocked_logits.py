@@ -1,4 +1,4 @@
-"""The logits of large batches, whose matrix is never held whole."""
+"""Computes the loss of large batches without holding the whole matrix of logits."""
 
 from typing import Any, Tuple
 
@@ -18,14 +18,14 @@ from .logits import (
 )
 
 BLOCK_BYTES = 2**23
-"""Size of one block of logits, 8 MB; a few of that size live at a time.
+"""Size of one block of logits, 8 MB; a few of that size exist at a time.
 
-The memory of a step is least at this size. Allocations of smaller blocks fragment the heap.
+A step takes the least memory at this size, since smaller blocks fragment the heap.
 """
 
 
 def is_large(rows: int, num_sampled: int) -> bool:
-    """Whether a matrix of logits is computed in blocks."""
+    """Tests whether a matrix of logits is so large that it is computed in blocks."""
     return 4 * rows * num_sampled > LARGE_BYTES
 
 
@@ -39,13 +39,14 @@ def blocked_logits(
     correct_positive: bool = True,
     logq_strength: float = 1.0,
 ) -> Tuple[torch.Tensor, torch.Tensor]:
-    """Computes what `cross_entropy` needs of `contrastive_logits`, block by block.
+    """Computes arguments of `cross_entropy` that give the same loss as `contrastive_logits`.
 
     Blocks of columns are computed in the forward pass, and again in the backward pass. The
     arguments are those of `contrastive_logits`.
 
     Returns:
-      float32 `[rows]`, the logits of the positives, and `[rows, 1]`, the log-sums over negatives.
+      The logits of the positives (float32 `[rows]`), and the log-sum-exp of the logits of the
+      negatives (float32 `[rows, 1]`).
     """
     query = scale_by_temperature(query, temperature)
     true_logits = positive_logits(query, positive, correct_positive, logq_strength)
@@ -60,7 +61,7 @@ def blocked_logits(
 
 
 class _LogSums(torch.autograd.Function):  # type: ignore[misc]
-    """The log of the sum of the exponentials of a row's logits, float32 `[rows]`."""
+    """Computes the log-sum-exp of each row's logits, float32 `[rows]`."""
 
     generate_vmap_rule = True
 
@@ -76,7 +77,8 @@ class _LogSums(torch.autograd.Function):  # type: ignore[misc]
     def setup_context(ctx: Any, inputs: Any, output: torch.Tensor) -> None:
         ctx.save_for_backward(*inputs, output)
 
-    # Its operations have derivatives, so second derivatives are right, without bounded memory.
+    # It consists of differentiable operations, so second derivatives are correct. They take memory
+    # for all logits.
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> Tuple[Any, ...]:
         query, vectors, *others, sums = ctx.saved_tensors
@@ -98,13 +100,26 @@ def block_of(
     ids: torch.Tensor,
     *lists: torch.Tensor,
 ) -> torch.Tensor:
-    """Computes the logits of some of the negatives, a part of `contrastive_logits`."""
+    """Computes one block of the logits that `contrastive_logits` computes at once.
+
+    Args:
+      query: float32 `[rows, dim]`, the result of `scale_by_temperature`.
+      vectors: float32 `[num_sampled, dim]`, the result of `clip_finite`.
+      part: the negatives of the block, a result of `parts_of`.
+      discount: float32 `[num_sampled]`, the result of `discounts`.
+      true_ids: int64 `[rows]`.
+      ids: int64 `[num_sampled]`.
+      *lists: the fields of the `IdLists` of excluded ids, if there are any.
+
+    Returns:
+      float32 `[rows, negatives of the block]`.
+    """
     masked = accidental_hits(true_ids, ids[part], IdLists(*lists) if lists else None)
     scores = query @ vectors[part].T
     return scores - torch.where(masked, -MASKED, discount[part])
 
 
 def parts_of(query: torch.Tensor, vectors: torch.Tensor) -> Any:
-    """Returns the slices of the negatives that are the blocks."""
+    """Returns slices that divide the negatives into blocks of about `BLOCK_BYTES` of logits."""
     width = max(BLOCK_BYTES // (4 * max(len(query), 1)), 1)
     return [slice(first, first + width) for first in range(0, len(vectors), width)]

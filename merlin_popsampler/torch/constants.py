@@ -1,4 +1,4 @@
-"""Holds tensors that follow from a module's arguments, so that they are not saved or averaged."""
+"""Holds tensors that follow from a module's arguments, and are not part of its state."""
 
 from typing import Any, Callable, Dict
 
@@ -8,8 +8,8 @@ import torch
 class Constants(torch.nn.Module):  # type: ignore[misc]
     """Rebuilds its tensors from NumPy arrays on each device that it moves to.
 
-    The tensors are plain attributes, not buffers. So operations on all buffers do not change them:
-    `to_empty` after construction on the meta device, averages of weights, casts, broadcasts.
+    The tensors are plain attributes, not buffers. So operations on all buffers do not change them,
+    such as `to_empty`, averages of weights, casts and broadcasts.
 
     Attributes:
       arrays: NumPy arrays by the name of their tensor.
@@ -33,7 +33,7 @@ class Constants(torch.nn.Module):  # type: ignore[misc]
         super()._apply(fn, recurse)
         for name, array in self.arrays.items():
             now = getattr(self, name).device
-            # A temporary number, since the function may change its argument.
+            # Applied to a temporary tensor, since the function may change its argument.
             device = fn(torch.zeros(1, dtype=torch.int64, device=now)).device
             if device != now:
                 setattr(self, name, _tensor(array, device))

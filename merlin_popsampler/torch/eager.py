@@ -1,19 +1,20 @@
-"""Tells when NumPy computes in PyTorch's place: for few numbers, in the memory of the host.
+"""Decides when NumPy computes instead of PyTorch: for few numbers on the CPU, in eager mode.
 
-For few numbers, the time is that of calls of operations, and a call takes NumPy less time.
+For few numbers, the overhead of each operation determines the time, and NumPy's is smaller.
 """
 
 import torch
 
 SHORT = 1 << 15
-"""Most numbers for NumPy; for more, PyTorch uses several threads."""
+"""Largest number of values for which NumPy is used; above, PyTorch's threads are faster."""
 
 
 def is_readable(tensor: torch.Tensor) -> bool:
-    """Tests whether a tensor has its numbers now, on the CPU, and only its caller sees the reading.
+    """Tests whether code may read the values of a tensor on the CPU without PyTorch's operations.
 
-    Compilers, exports, traces, transforms such as `vmap`, and modes that observe or replace
-    operations must see PyTorch's operations. Some of them show a plain tensor meanwhile.
+    It may not under compilers, exports, traces, transforms such as `vmap`, and modes that observe
+    or replace operations, since these must see PyTorch's operations. Some of these pass a plain
+    tensor, so its type does not show them.
     """
     return (
         not torch.compiler.is_compiling()  # first, since compilers do not read what follows

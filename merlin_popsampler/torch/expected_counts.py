@@ -14,7 +14,7 @@ class ExpectedCountsOnDevice(Constants):
     """Looks up how often each rank is expected in a batch, by the formulas of `ExpectedCounts`.
 
     Args:
-      table: expected counts of batches.
+      table: the table of `core.expected_counts`.
       edges: the edges of the distribution's segments.
       outside: the result for ranks outside of `[0, size)`.
     """

@@ -1,4 +1,4 @@
-"""Converts lists of ids for each row of a batch: dense, padded or nested."""
+"""Represents a list of ids for each row of a batch, from a dense, padded or nested tensor."""
 
 import math
 from typing import Any, List, NamedTuple, Sequence, Tuple
@@ -23,18 +23,18 @@ class IdLists(NamedTuple):
 
 
 def as_id_lists(name: str, given: Any, leading: Sequence[int], device: torch.device) -> IdLists:
-    """Converts lists of ids as callers pass them.
+    """Converts lists of ids in the forms that callers may pass to `IdLists`.
 
     Args:
-      name: of the argument, for the message.
-      given: integers `[*leading, n]` in which a leading dimension may be 1, or `[rows, n]`, the
-        rows one after the other; or nested (`layout=torch.jagged`), of `rows` lists. `IdLists` are
-        returned as they are.
+      name: name of the argument, for the message.
+      given: integers `[*leading, n]`, where a leading dimension of 1 is repeated; or `[rows, n]`;
+        or a nested tensor (`layout=torch.jagged`) of `rows` lists. `IdLists` are returned as they
+        are.
       leading: the dimensions of the queries before their width; `rows` is their product.
-      device: of the result.
+      device: device of the result.
 
     Raises:
-      PopSamplerError: other numbers, or another shape.
+      PopSamplerError: the ids are not integers, or have another shape.
     """
     if isinstance(given, IdLists):
         return given
@@ -56,7 +56,7 @@ def as_id_lists(name: str, given: Any, leading: Sequence[int], device: torch.dev
 
 
 def join(*lists: Any) -> Any:
-    """Returns one `IdLists` of all that are given, or None if each is None."""
+    """Concatenates several `IdLists`, of which some may be None; None if all are."""
     given = [each for each in lists if each is not None]
     if len(given) <= 1:
         return given[0] if given else None
@@ -64,10 +64,15 @@ def join(*lists: Any) -> Any:
 
 
 def among(lists: IdLists, ids: torch.Tensor, rows: int) -> torch.Tensor:
-    """Finds which ids are in the list of a row: bool `[rows, len(ids)]`.
+    """Tests for each row which ids are in its list, bool `[rows, len(ids)]`.
 
     Each listed id is looked up among the sorted ids, since a comparison of all pairs would take
     memory for rows x listed x ids.
+
+    Args:
+      lists: a list of ids for each row.
+      ids: int64 `[n]`, the same ids for all rows.
+      rows: number of rows.
     """
     ordered = ids.sort().values
     width = len(ordered)
@@ -79,11 +84,11 @@ def among(lists: IdLists, ids: torch.Tensor, rows: int) -> torch.Tensor:
 
 
 def first_in_row(lists: IdLists, cardinality: int) -> torch.Tensor:
-    """Finds which ids are the first of their value in the list of their row: bool `[m]`.
+    """Tests for each id whether it is its first occurrence in the list of its row, bool `[m]`.
 
     Args:
-      lists: of ids from 0 to `cardinality - 1`. The result for other ids has no meaning.
-      cardinality: above every id.
+      lists: ids from 0 to `cardinality - 1`. The result for other ids is undefined.
+      cardinality: exclusive limit of the ids.
     """
     inside = (lists.ids >= 0) & (lists.ids < cardinality)
     keys = torch.where(inside, lists.rows * cardinality + lists.ids, -1)
@@ -100,9 +105,9 @@ def _shape(ids: torch.Tensor) -> List[Any]:
 
 
 def _flat(ids: torch.Tensor) -> Tuple[torch.Tensor, torch.Tensor]:
-    """Returns the ids of a matrix, dense or nested, in one list, and the row of each."""
+    """Returns the ids of a matrix, dense or nested, as one vector, and the row of each id."""
     if ids.is_nested:
-        ids = ids.contiguous()  # a narrowed one has holes
+        ids = ids.contiguous()  # a narrowed nested tensor has unused values between the rows
         values, lengths = ids.values(), ids.offsets().diff()
         rows = torch.arange(len(lengths), device=values.device)
         return values, rows.repeat_interleave(lengths, output_size=len(values))

@@ -1,4 +1,4 @@
-"""Validates ids: tensors, numbers, lists and arrays."""
+"""Converts ids to int64 tensors: from tensors, numbers, lists and arrays."""
 
 from typing import Any
 
@@ -9,6 +9,10 @@ from merlin_popsampler.errors import PopSamplerError
 
 def as_ids(ids: Any, device: torch.device) -> torch.Tensor:
     """Converts ids to an int64 tensor on a device.
+
+    Args:
+      ids: integers as a tensor, a number, a list or an array.
+      device: device of the result, which is that of the module.
 
     Raises:
       PopSamplerError: the ids are not integers, or the module is on the meta device.

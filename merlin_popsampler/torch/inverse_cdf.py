@@ -13,7 +13,7 @@ class InverseCDF(Constants):
     """Maps uniforms to ranks of the whole distribution, or to those behind a head.
 
     Args:
-      table: the constants of the map.
+      table: the constants of the map, from `core.tables`.
     """
 
     def __init__(self, table: InverseTable) -> None:
@@ -29,7 +29,7 @@ class InverseCDF(Constants):
 
         Args:
           uniforms: float64 `[n]` in [0, 1).
-          behind: whether the head is left out.
+          behind: whether to draw only ranks behind the head.
 
         Returns:
           int64 `[n]`.
@@ -44,7 +44,7 @@ class InverseCDF(Constants):
             real = uniforms * scale + offset
         else:
             real = self._by_columns(self._column(uniforms, behind), behind)
-        # Rounding of a uniform close to 1 may exceed the last rank.
+        # For a uniform close to 1, rounding may give a rank above the last one.
         return real.clamp(max=float(table.size - 1)).to(torch.int64)
 
     def _line(self, behind: bool) -> Line:
@@ -56,7 +56,8 @@ class InverseCDF(Constants):
         inside, index = column - whole, whole.to(torch.int64)
         above = (inside >= cuts[index]).to(torch.int64)
         offset, scale = self._lines[2 * index + above].unbind(1)
-        # Rounding moves the ends of a segment by some 1e-16 of their rank; the first end must hold.
+        # Rounding moves the ends of a segment by some 1e-16 of their rank, but no rank may be
+        # below the first one.
         return (offset + inside * scale).clamp(min=float(self.table.head if behind else 0))
 
     def _column(self, uniforms: torch.Tensor, behind: bool) -> torch.Tensor:
@@ -73,7 +74,7 @@ class InverseCDF(Constants):
 
 
 class Edges(Constants):
-    """Finds the segment of each rank, by one table of 2 KB that several modules share."""
+    """Finds the segment of each rank, by a table of 2 KB that the modules of a sampler share."""
 
     def __init__(self, segments: Segments) -> None:
         super().__init__()
@@ -96,7 +97,8 @@ class Edges(Constants):
 class HeadProbs(Constants):
     """Computes the probabilities of the ranks `[0, count)` in one draw, float64 `[count]`.
 
-    They are computed for each batch, since arrival times need those of the whole catalog.
+    They are computed again for each batch, since arrival times need the whole catalog, which would
+    take much memory.
     """
 
     def __init__(self, segments: Segments, count: int, edges: Edges) -> None:

@@ -38,7 +38,11 @@ def checked_table(table: Any, cardinality: int) -> Any:
 
 
 def look_up(table: Any, ids: torch.Tensor) -> torch.Tensor:
-    """Looks up vectors `[n, dim]` of ids `[n]`, by a call if the table is a module.
+    """Looks up the vectors of ids, `[n, dim]`; a module is called.
+
+    Args:
+      table: the result of `checked_table`.
+      ids: int64 `[n]`.
 
     Raises:
       PopSamplerError: the module returns another shape, or its weight is a DTensor when it is
@@ -88,7 +92,7 @@ def catalog_vectors(table: Any) -> Any:
 
 
 def _rows(table: Any) -> Optional[int]:
-    """The number of rows that a table says it has; None where it does not say."""
+    """Returns the number of rows of a table; None if a module does not state it."""
     if isinstance(table, torch.Tensor):
         return len(table) if table.ndim else 0
     rows = getattr(table, "num_embeddings", None)

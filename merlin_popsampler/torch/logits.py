@@ -16,13 +16,13 @@ from .id_lists import among, as_id_lists
 
 
 class Candidates(NamedTuple):
-    """Holds items to be scored.
+    """Holds items to score: positives or negatives.
 
     Attributes:
       vectors: floats `[n, dim]`.
       ids: int64 `[n]`.
-      counts: float32 `[n]`, the expected count of each id among the negatives of a row. A count of
-        0 gets no correction.
+      counts: float32 `[n]`, the expected count of each id among the negatives of a row. An id with
+        a count of 0 gets no logQ correction.
     """
 
     vectors: torch.Tensor
@@ -56,24 +56,25 @@ def contrastive_logits(
 
     Args:
       query: floats `[rows, dim]`.
-      positive: one item for each row, `rows` of them.
-      negative: the samples that all rows share, `num_sampled` of them, repeats allowed.
+      positive: the positive of each row, `rows` items.
+      negative: the samples that all rows share, `num_sampled` items. Repeats are allowed.
       domain: an `IdDomain` or `MappedIdsOnDevice`, the ids that stand for an item; samples of
         other ids are masked.
       temperature: positive number or scalar; scores are divided by it.
-      excluded_ids: integers `[rows, n]` or `[1, n]`, dense (padded with ids that stand for no
-        item), or nested (`layout=torch.jagged`) of `rows` lists: ids that are not negatives of a
-        row, its history for example. Its positive never is one.
-      correct_positive: whether the positive's count is subtracted as well.
+      excluded_ids: ids that are not negatives of a row, for example its history: integers
+        `[rows, n]` or `[1, n]`, padded with ids that stand for no item, or a nested tensor
+        (`layout=torch.jagged`) of `rows` lists. The row's positive is always excluded.
+      correct_positive: whether the logQ correction applies to the positive as well.
       logq_strength: from 0 to 1, the power of the expected counts.
 
     Returns:
-      float32 `[rows]` and `[rows, num_sampled]`, for vectors of any dtype and under autocast. They
-      are finite for finite vectors. Masked logits are about `core.scores.MASKED`. A NaN or an
-      infinity in a vector makes its logits NaN.
+      The logits of the positives (float32 `[rows]`) and of the negatives (float32
+      `[rows, num_sampled]`), for vectors of any dtype and under autocast. They are finite for
+      finite vectors. Masked logits are about `core.scores.MASKED`. A NaN or an infinity in a vector
+      makes its logits NaN.
 
     Raises:
-      PopSamplerError: excluded ids that are not integers, or not of `rows` rows or one.
+      PopSamplerError: `excluded_ids` are not integers, or have neither `rows` rows nor one.
 
     Examples:
       >>> from merlin_popsampler.core.domain import IdDomain
@@ -102,13 +103,16 @@ def contrastive_logits(
 def positive_logits(
     query: torch.Tensor, positive: Candidates, correct_positive: bool, logq_strength: float
 ) -> torch.Tensor:
-    """Computes the logits of the positives, float32 `[rows]`, of queries divided by temperature."""
+    """Computes the logits of the positives, float32 `[rows]`; queries are divided already."""
     logits = (query * clip_finite(positive.vectors)).sum(1)
     return logits - log_counts(positive.counts, logq_strength) if correct_positive else logits
 
 
 def discounts(negative: Candidates, domain: Any, logq_strength: float) -> torch.Tensor:
-    """Computes what is subtracted from scores, float32 `[num_sampled]`; huge for other ids."""
+    """Computes the logQ correction of the negatives, float32 `[num_sampled]`, to be subtracted.
+
+    For ids that do not stand for an item it is so large that it masks them.
+    """
     discount = log_counts(negative.counts, logq_strength)
     return torch.where(domain.contains(negative.ids), discount, -MASKED)
 
@@ -141,14 +145,14 @@ def cross_entropy(
 def clip_finite(vectors: torch.Tensor) -> torch.Tensor:
     """Clips vectors to float32 numbers whose scores are finite; NaN and infinities become NaN."""
     vectors = vectors.to(torch.float32)
-    # Adds 0 times each component, which is NaN where that is not finite. In place, since a second
-    # copy of a catalog's vectors would have its memory fetched from the system in each evaluation.
+    # Adds 0 times each component, which is NaN for a component that is not finite. In place, since
+    # another allocation of the catalog's size would slow down each evaluation.
     return vectors.clamp(-LARGEST, LARGEST).addcmul_(vectors, vectors.new_zeros(()))
 
 
 def scale_by_temperature(query: torch.Tensor, temperature: Any) -> torch.Tensor:
-    """Divides clipped queries by the temperature, and so their scores."""
-    # Clipped first, so that only infinities of the input become NaN.
+    """Divides clipped queries by the temperature, which divides all scores."""
+    # Clipped before the division, so that large finite queries do not become NaN.
     return (clip_finite(query) / temperature).clamp_(-LARGEST, LARGEST)
 
 
@@ -160,7 +164,15 @@ def full_precision(tensor: torch.Tensor) -> torch.autocast:
 def accidental_hits(
     true_ids: torch.Tensor, sampled_ids: torch.Tensor, excluded_ids: Any
 ) -> torch.Tensor:
-    """Finds samples that are the row's positive or excluded, bool `[rows, num_sampled]`."""
+    """Finds the samples to mask in each row, bool `[rows, num_sampled]`.
+
+    These are the accidental hits, which equal the row's positive, and the row's excluded ids.
+
+    Args:
+      true_ids: int64 `[rows]`.
+      sampled_ids: int64 `[num_sampled]`.
+      excluded_ids: see `contrastive_logits`.
+    """
     hits = true_ids[:, None] == sampled_ids
     if excluded_ids is None:
         return hits

@@ -1,4 +1,4 @@
-"""Maps item ids that are not in frequency order, as the counterpart of `core.MappedIds`."""
+"""Maps item ids that are not in frequency order to ranks on the device; see `core.MappedIds`."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from merlin_popsampler.errors import PopSamplerError
 class MappedIdsOnDevice(torch.nn.Module):  # type: ignore[misc]
     """Maps ids to ranks and back, on the device of the module.
 
-    The two tables are plain tensors. They are in `state_dict` as extra state, averages of weights
-    do not change them, and `to_empty` does not erase them.
+    The two tables are plain tensors, not buffers, so that averages of weights do not change them
+    and `to_empty` does not erase them. `state_dict` contains the ids as extra state.
 
     Args:
-      items: the ids, in NumPy.
+      items: the ids in the order of their ranks, as NumPy arrays.
     """
 
     def __init__(self, items: MappedIds) -> None:
@@ -48,7 +48,11 @@ class MappedIdsOnDevice(torch.nn.Module):  # type: ignore[misc]
     def set_extra_state(self, state: Any) -> None:
         """Checks that a saved sampler drew from the same items in the same order.
 
-        The tables are not loaded, since they follow from the counts, as the distribution does.
+        The tables are not loaded, since the constructor builds them, like the distribution, from
+        the counts.
+
+        Args:
+          state: the result of `get_extra_state`.
 
         Raises:
           PopSamplerError: the state has other ids or another order.

@@ -20,24 +20,29 @@ from .sampled_softmax import SampledSoftmaxLoss
 
 
 class SamplingMonitor:
-    """Reports the numbers of `core.sampling_numbers`: of training steps, and of held-out rows.
+    """Reports how well the samples of a loss estimate the full softmax, while a model trains.
+
+    Training steps have accidental hits, effective samples, the largest correction, rows without an
+    item and the share of items drawn. A held-out batch has the full and the sampled loss.
+    `core.sampling_numbers` defines them.
 
     Call `step()` after each training step and `end_epoch()` after each epoch. In Lightning, pass
-    the monitor to `Trainer(callbacks=[...])`, which calls it and logs the numbers. The numbers are
-    those of this rank. Between two computations a step only notes what was drawn.
+    the monitor to `Trainer(callbacks=[...])`, which calls it and logs the numbers. In distributed
+    training, each rank reports its own numbers.
 
     Args:
-      loss: the `SampledSoftmaxLoss` that trains, with samples.
-      every: number of training steps from one computation to the next, from the first step on.
+      loss: the `SampledSoftmaxLoss` of the training; its negatives must be sampled or in-batch.
+      every: number of training steps from one computation to the next, beginning with the first
+        step. Steps in between only record which items were drawn.
       held_out: None, or a function without arguments that returns the arguments of the loss for a
         held-out batch: queries, true ids, item table and, if there are any, excluded ids.
       writer: None, or an object with `add_scalar(name, value, step)`, such as TensorBoard's
         `SummaryWriter`.
-      share_drawn: whether to note which items were candidates: one byte for each item.
+      share_drawn: whether to record which items were candidates, in one byte for each item.
 
     Raises:
-      PopSamplerError: another loss, or `AllItems`; `every` below 1; a catalog of more than 1e8
-        items with `share_drawn`.
+      PopSamplerError: `loss` is of another type, or has `AllItems`; `every` is below 1; or the
+        catalog has more than 1e8 items, and `share_drawn` is set.
 
     Examples:
       >>> from merlin_popsampler.torch import PopularityBasedSampler
@@ -78,7 +83,12 @@ class SamplingMonitor:
         loss.observation = self.observation
 
     def step(self) -> Dict[str, float]:
-        """Counts a training step, and returns its numbers by name, or {} between computations."""
+        """Counts a training step.
+
+        Returns:
+          The numbers of the step by name, such as "sampling/effective_samples"; {} for a step in
+          which they were not computed.
+        """
         found = self.observation.read() if self.observation.due else {}
         self.steps += 1
         self.observation.due = self.steps % self.every == 0
@@ -86,9 +96,10 @@ class SamplingMonitor:
         return found
 
     def end_epoch(self) -> Dict[str, float]:
-        """Returns the full and the sampled loss of the held-out batch by name, or {} without one.
+        """Computes the losses of the held-out batch; the sampler's stream does not advance.
 
-        The samples are the next ones of the stream, which is put back.
+        Returns:
+          "sampling/full_loss" and "sampling/sampled_loss", means in nats; {} without `held_out`.
         """
         if self.held_out is None:
             return {}
@@ -110,7 +121,7 @@ class SamplingMonitor:
             for name, value in found.items():
                 self.writer.add_scalar(name, value, self.steps)
 
-    # The hooks of Lightning's callbacks, which is not imported: either of its packages may run.
+    # Hooks of Lightning's callbacks. Lightning is not imported, since it has two package names.
 
     def on_train_batch_end(self, _: Any, module: Any, *__: Any, **___: Any) -> None:
         """Logs the numbers of a step in Lightning."""
@@ -125,24 +136,24 @@ class SamplingMonitor:
         return {"steps": self.steps}
 
     def load_state_dict(self, state: Dict[str, int]) -> None:
-        """Continues to count from a checkpoint."""
+        """Continues the count of steps from the result of `state_dict`."""
         self.steps = state["steps"]
         self.observation.due = self.steps % self.every == 0
 
     def __getattr__(self, name: str) -> Callable[..., None]:
-        """Returns the other hooks of Lightning's callbacks, which do nothing."""
+        """Returns a function that does nothing for all other hooks of Lightning's callbacks."""
         if name.startswith("on_") or name in ("setup", "teardown"):
             return _nothing
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
 
 def _nothing(*_: Any, **__: Any) -> None:
-    """Does nothing."""
+    """Replaces a hook that the monitor does not use."""
 
 
 @contextmanager
 def _streams_put_back(loss: SampledSoftmaxLoss) -> Iterator[None]:
-    """Restores the streams of a loss, so that its monitor does not change what it trains on."""
+    """Restores the streams of a loss at the end, so that monitoring does not change training."""
     states = [sampler.stream.state for sampler in loss.negatives.samplers]
     saved = [state.clone() for state in states]
     try:

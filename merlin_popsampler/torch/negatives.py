@@ -1,4 +1,4 @@
-"""Combines negatives of samplers and of the batch, corrected by one expected count."""
+"""Combines sampled and in-batch negatives, and computes their joint expected counts."""
 
 from typing import Any, Iterable, List, NamedTuple, Optional, Sequence, Tuple, Union
 
@@ -33,31 +33,33 @@ Source = Union[PopularityBasedSampler, "InBatch"]
 class InBatch(torch.nn.Module):  # type: ignore[misc]
     """Uses the positives of the other rows of a batch as negatives of a row.
 
-    They occur as often as in the data, so only the measured distribution gives their expected
-    counts. Among the other `rows - 1` rows, id d is expected `(rows - 1) p(d)` times.
+    They occur as often as in the data, so their logQ correction needs the measured distribution.
+    Among the other `rows - 1` rows, id d is expected `(rows - 1) p(d)` times.
 
-    With `gather`, a training step takes the positives of all ranks, also of ranks with more, fewer
-    or no rows. Then `rows` counts those of all ranks, and a loss with reduction="mean" is the mean
-    over them. Under DistributedDataParallel or FSDP, loss and gradients are those of one process
-    with the joined batch, if samplers share their draws (`share_across_replicas=True`). Vectors
-    have gradients on the rank that made them, so every rank must run the forward and the backward
-    pass. Evaluation and `torch.no_grad` do not communicate.
+    With `gather`, a training step uses the positives of all ranks of `torch.distributed`, whose
+    numbers of rows may differ. `rows` is then the number of rows of all ranks, and a loss with
+    reduction="mean" is the mean over them. Under DistributedDataParallel or FSDP, loss and
+    gradients equal those of one process with the joined batch, if samplers share their draws
+    (`share_across_replicas=True`). Gradients flow back to the rank that computed a vector, so every
+    rank must run the forward and the backward pass. Evaluation and `torch.no_grad` do not
+    communicate.
 
     Args:
       max_id: last id that stands for an item, inclusive.
       min_id: first id that stands for an item, inclusive.
-      distribution: the measured distribution of the data, `distributions.Empirical` undistorted, or
-        its configuration.
-      item_ids: integers `[items]`, the id of each rank, if ids are not in frequency order.
-      gather: whether the positives are those of all ranks of `torch.distributed`.
+      distribution: the measured distribution of the data, `distributions.Empirical` with
+        `distortion=1.0`, or its configuration. `from_schema` and `from_counts` pass it.
+      item_ids: integers `[items]`, the id of each popularity rank, if ids are not in frequency
+        order.
+      gather: whether to use the positives of all ranks of `torch.distributed`.
       process_group: the ranks that `gather` joins; None is all ranks.
 
     Attributes:
-      ranks: the `RankGroup` that is gathered, or None.
+      ranks: the `RankGroup` whose positives are gathered, or None.
 
     Raises:
-      PopSamplerError: another distribution, a distribution over other ids, or a process group
-        without `gather`.
+      PopSamplerError: the distribution is not the measured one, or has another number of ids; or a
+        process group is passed without `gather`.
 
     Examples:
       >>> import numpy as np
@@ -92,7 +94,7 @@ class InBatch(torch.nn.Module):  # type: ignore[misc]
 
     @classmethod
     def from_schema(cls, schema: Any, column: Optional[str] = None, **settings: Any) -> "InBatch":
-        """Makes the in-batch negatives of a data set.
+        """Builds the in-batch negatives for the item ids of a data set.
 
         Args:
           schema: see `PopularityBasedSampler.from_schema`.
@@ -100,7 +102,7 @@ class InBatch(torch.nn.Module):  # type: ignore[misc]
           **settings: `gather` and `process_group`.
 
         Raises:
-          SchemaError: see `read_popularity`; or the schema has no measured steps.
+          SchemaError: see `read_popularity`; or the schema has no measured counts.
         """
         found = sampler_kwargs_from_schema(schema, column, 1.0, {"distribution": Empirical.name})
         del found["item_id_feature_name"]
@@ -110,7 +112,7 @@ class InBatch(torch.nn.Module):  # type: ignore[misc]
     def from_counts(
         cls, counts: Any, *, reserved_ids: Iterable[int] = (), **settings: Any
     ) -> "InBatch":
-        """Makes the in-batch negatives of data whose items are counted, ids in any order.
+        """Builds the in-batch negatives from occurrences by item id, in any order.
 
         Args:
           counts: occurrences by integer id; see `popularity_from` for the forms.
@@ -118,7 +120,7 @@ class InBatch(torch.nn.Module):  # type: ignore[misc]
           **settings: `gather` and `process_group`.
 
         Raises:
-          PopSamplerError: what `popularity_from` raises.
+          PopSamplerError: see `popularity_from`.
         """
         return cls(**sampler_kwargs_from_counts(counts, reserved_ids, 1.0, settings))
 
@@ -127,7 +129,7 @@ class InBatch(torch.nn.Module):  # type: ignore[misc]
 
         Args:
           ids: integers of any shape.
-          rows: integer or scalar tensor, the rows of the batch that have an item.
+          rows: integer or scalar tensor, the number of rows of the batch with an item.
 
         Returns:
           float32 of the ids' shape, `(rows - 1) p(id)`; 0.0 for reserved ids.
@@ -149,8 +151,8 @@ class Draw(NamedTuple):
 
     Attributes:
       sampled_ids: int64 `[k]`, the draws of the samplers.
-      ids: int64 `[n]`, the positives of the batch, if they are negatives, then `sampled_ids`. The
-        batch is that of all ranks if they are gathered.
+      ids: int64 `[n]`, all negatives: with in-batch negatives, the positives of the batch (of all
+        ranks if they are gathered), then `sampled_ids`.
       counts: float32 `[n]`, expected counts of `ids`.
       true_counts: float32 `[rows]`, expected counts of the positives.
     """
@@ -162,17 +164,18 @@ class Draw(NamedTuple):
 
 
 class Mixture(torch.nn.Module):  # type: ignore[misc]
-    """Combines negatives of several sources, corrected by their expected count over all sources.
+    """Combines negatives of several sources, with the logQ correction for all sources together.
 
-    The expected count of an id is the sum over the sources, whichever source drew it. Repeats are
-    kept. So the sum of `exp(score) / expected count` over the candidates is an unbiased estimate of
-    the sum of `exp(score)` over the catalog without the row's positive.
+    The expected count of an id is the sum of its expected counts over the sources, whichever source
+    drew it. Repeats are kept. So the sum of `exp(score) / expected count` over the negatives is an
+    unbiased estimate of the sum of `exp(score)` over the catalog without the row's positive.
 
     Args:
       sources: one or more `PopularityBasedSampler`, and at most one `InBatch`, over the same ids.
 
     Raises:
-      PopSamplerError: no source, another type of source, two `InBatch`, or different ids.
+      PopSamplerError: there are no sources, sources of another type, several `InBatch`, or sources
+        over different ids.
 
     Examples:
       >>> import numpy as np
@@ -203,7 +206,7 @@ class Mixture(torch.nn.Module):  # type: ignore[misc]
         return [source for source in self.sources if not isinstance(source, InBatch)]
 
     def sample_ids(self) -> torch.Tensor:
-        """Returns the next draws of all samplers: int64 `[sum of max_num_samples]`."""
+        """Draws the next batch of every sampler, int64 `[sum of max_num_samples]`."""
         drawn = [sampler.sample_ids() for sampler in self.samplers]
         if not drawn:
             return torch.zeros(0, dtype=torch.int64, device=self.sources[0].device)
@@ -214,12 +217,12 @@ class Mixture(torch.nn.Module):  # type: ignore[misc]
 
         Args:
           ids: integers of any shape.
-          rows: integer or scalar tensor, the rows of the batch that have an item; samplers do not
-            ask for it.
+          rows: integer or scalar tensor, the number of rows of the batch with an item, for
+            `InBatch`. Without that source it has no effect.
 
         Returns:
-          float32 of the ids' shape, positive: 1.0, no correction, for ids that are never a
-          negative.
+          float32 of the ids' shape, above 0. Ids that are never a negative get 1.0, a correction
+          of 0.
         """
         return self._with_batch([s.expected_count(ids) for s in self.samplers], ids, rows)
 
@@ -229,13 +232,12 @@ class Mixture(torch.nn.Module):  # type: ignore[misc]
         sampled_values: Any = None,
         joined: Optional[JoinedRows] = None,
     ) -> Draw:
-        """Draws the negatives of a batch, or takes those that are given.
+        """Draws the negatives of a batch, and computes their expected counts.
 
         Args:
-          true_ids: int64 `[rows]`.
-          sampled_values: None, or a pair of `checked_values`: ids of the samplers, with their
-            expected counts over all samplers.
-          joined: the rows of all ranks, if they are one batch.
+          true_ids: int64 `[rows]`, the positive of each row.
+          sampled_values: None, or the result of `checked_values`, which replaces new draws.
+          joined: the rows of all ranks if they are gathered to one batch, or None.
         """
         own = slice(0, len(true_ids))
         if joined is not None:
@@ -243,7 +245,7 @@ class Mixture(torch.nn.Module):  # type: ignore[misc]
         rows, here = self.domain.contains(true_ids).sum(), len(true_ids)
         if sampled_values is None:
             sampled_ids = self.sample_ids()
-            # Looked up together: for so few ids, the number of operations is what costs.
+            # Looked up together, since for few ids the number of operations determines the time.
             counts = self.expected_count(torch.cat([true_ids, sampled_ids]), rows)
         else:
             sampled_ids, given = sampled_values
@@ -258,14 +260,18 @@ class Mixture(torch.nn.Module):  # type: ignore[misc]
         return Draw(sampled_ids, torch.cat([true_ids, sampled_ids]), counts, counts[own])
 
     def checked_values(self, sampled_values: Any, device: torch.device) -> Tuple[Any, Any]:
-        """Checks draws from outside: int64 and float32 `[sum of max_num_samples]`.
+        """Converts ids and expected counts that the caller passes instead of new draws.
 
         Args:
-          sampled_values: a pair of ids and expected counts.
-          device: of the result.
+          sampled_values: a pair of ids and expected counts over all samplers, both
+            `[sum of max_num_samples]`.
+          device: device of the result.
+
+        Returns:
+          The ids (int64) and the expected counts (float32).
 
         Raises:
-          PopSamplerError: something else, or another number of ids than the samplers draw.
+          PopSamplerError: the value is not such a pair, or has another length.
         """
         num = sum(sampler.max_num_samples for sampler in self.samplers)
         pair = sampled_values if isinstance(sampled_values, (tuple, list)) else ()
@@ -278,7 +284,7 @@ class Mixture(torch.nn.Module):  # type: ignore[misc]
         raise sampled_values_error(num, sampled_values, received)
 
     def _with_batch(self, counts: List[torch.Tensor], ids: Any, rows: Any) -> torch.Tensor:
-        """Returns counts over samplers, and over the batch if it is a source."""
+        """Adds expected counts over samplers, and those in the batch if `InBatch` is a source."""
         in_batch = self.in_batch
         if in_batch is not None:
             counts = [*counts, in_batch.expected_count(ids, rows)]
@@ -293,7 +299,7 @@ def as_mixture(negatives: Any) -> Mixture:
 
 
 def _checked(sources: Any) -> List[Source]:
-    """Returns the sources, if they can be mixed."""
+    """Returns the sources as a list, and raises an error if a `Mixture` cannot combine them."""
     several = isinstance(sources, (list, tuple, torch.nn.ModuleList))
     checked: List[Source] = list(sources) if several else [sources]
     kinds = [type(source).__name__ for source in checked]

@@ -20,15 +20,16 @@ from .logits import (
 
 
 class Observation:
-    """Holds what a loss leaves for its monitor; an attribute of the loss, outside of its state.
+    """Passes numbers from a loss to its monitor; it is not part of the loss's `state_dict`.
 
     Args:
-      items: number of items whose draws are noted, or None.
+      items: number of items in the catalog, to record which were drawn; None records nothing.
 
     Attributes:
       due: whether the next training step computes the numbers.
-      numbers: float32 `[4]`, those of the last step that did; see `step_numbers`.
-      drawn: bool `[items + 1]`, the ranks that were candidates; the last entry has no meaning.
+      numbers: float32 `[4]`, the numbers of the last step that computed them, see `step_numbers`.
+      drawn: bool `[items + 1]`, whether each rank was a candidate; the last entry stands for ids
+        that are not items.
     """
 
     def __init__(self, items: Optional[int]) -> None:
@@ -38,7 +39,12 @@ class Observation:
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
     def note(self, ids: torch.Tensor, domain: Any) -> None:
-        """Notes the candidates of a step."""
+        """Records the candidates of a step.
+
+        Args:
+          ids: int64 `[n]`, the candidates.
+          domain: the ids that stand for an item.
+        """
         if self.drawn is None:
             return
         if self.drawn.device != ids.device:
@@ -47,7 +53,7 @@ class Observation:
         self.drawn[torch.where(domain.contains(ids), domain.rank(ids), items)] = True
 
     def read(self) -> Dict[str, float]:
-        """Returns the numbers by name; the host waits for the device."""
+        """Returns the numbers by name, {} before the first step; the host waits for the device."""
         if self.numbers is None:
             return {}
         found = dict(zip(STEP_NUMBERS, self.numbers.tolist()))
@@ -71,9 +77,10 @@ def step_numbers(
 ) -> torch.Tensor:
     """Computes the numbers of `core.sampling_numbers.step_numbers`: float32 `[4]`, in that order.
 
-    The logits are computed again, block by block, without a gradient. Most arguments are those of
-    `contrastive_logits`. `has_item`, bool `[rows]`, tells which rows count, and `in_batch` whether
-    the candidates contain each row's own positive.
+    The logits are computed again, block by block, without a gradient. The arguments are those of
+    `contrastive_logits`, and two more. `has_item`, bool `[rows]`, tells whether the row's positive
+    is an item. `in_batch` tells whether the negatives contain each row's own positive, which is not
+    a hit.
     """
     query, vectors = scale_by_temperature(query, temperature), clip_finite(negative.vectors)
     discount, lists = discounts(negative, domain, logq_strength), excluded or ()

@@ -1,4 +1,4 @@
-"""The state of an optimizer, moved with the rows of the tables that it belongs to."""
+"""Moves the state of an optimizer along with the rows of the tables that it belongs to."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from merlin_popsampler.errors import PopSamplerError
 from .row_moves import Move, check_plain, move_rows
 
 _INITIAL = {"sum": "initial_accumulator_value"}
-"""Slots that do not begin at 0, and the setting that says where they do: Adagrad's."""
+"""Slots whose initial value is not 0, by the setting that holds it (Adagrad)."""
 
 
 class Slots(NamedTuple):
-    """An optimizer's state after a refit.
+    """Holds the moved state of an optimizer.
 
     Attributes:
-      state_dict: what the new optimizer loads.
-      of_tables: names of the slots of each table, by its name.
+      state_dict: the state that the new optimizer loads.
+      of_tables: names of the slots whose rows were moved, by name of their table.
     """
 
     state_dict: Dict[str, Any]
@@ -29,17 +29,18 @@ class Slots(NamedTuple):
 def moved_slots(
     moves: Mapping[int, Move], optimizer: torch.optim.Optimizer, old_optimizer: Any
 ) -> Slots:
-    """The state of the old optimizer, for the parameters of the new one.
+    """Builds the state of the new optimizer from that of the old one.
 
-    Parameters that are not among the moves, or that the new model keeps, keep their state as well.
+    Parameters without a move, or whose weight the new model keeps, keep their state as well.
 
     Args:
-      moves: what becomes of each weight of the new model, by its `id`.
-      optimizer: the new model's.
-      old_optimizer: the old model's, or its `state_dict()`.
+      moves: the move of each weight of the new model, by Python's `id` of the weight.
+      optimizer: optimizer of the new model.
+      old_optimizer: optimizer of the old model, or its `state_dict()`.
 
     Raises:
-      PopSamplerError: optimizers of different classes or groups, or slots of an unknown shape.
+      PopSamplerError: the optimizers differ in class or groups of parameters, or a slot has neither
+        the shape of its weight nor one element.
     """
     own, given = optimizer.state_dict(), old_optimizer
     if not isinstance(old_optimizer, Mapping):
@@ -74,7 +75,7 @@ def moved_slots(
 
 
 def _moved(move: Move, slot: str, value: Any, group: Dict[str, Any]) -> Any:
-    """One slot as the new optimizer takes it; it shares no memory with the old one's."""
+    """Returns a copy of a slot for the new optimizer, with moved rows if its weight is a table."""
     if not isinstance(value, torch.Tensor):
         return value
     if not _is_of_rows(move, value) and value.numel() > 1:

@@ -1,4 +1,4 @@
-"""Joins the rows of the ranks of a process group, with gradients to the ranks that made them."""
+"""Joins the rows of all ranks of a process group, with gradients to the rank of each row."""
 
 from typing import Any, Callable, NamedTuple, Optional, Tuple
 
@@ -10,13 +10,14 @@ from merlin_popsampler.errors import PopSamplerError
 
 
 class RankGroup:
-    """Names the ranks that work together; without a process group, this process alone.
+    """Wraps a process group of `torch.distributed`, or one process without `torch.distributed`.
 
     Args:
-      process_group: of `torch.distributed`; None is that of all ranks, once it is initialized.
+      process_group: the process group; None is that of all ranks. It is looked up at each use, so
+        `torch.distributed` may be initialized later.
 
     Raises:
-      PopSamplerError: this is not a process group, or this process is not in it.
+      PopSamplerError: the argument is not a process group, or this process is not in it.
     """
 
     def __init__(self, process_group: Any = None) -> None:
@@ -32,17 +33,17 @@ class RankGroup:
         return int(distributed.get_world_size(self.process_group)) if _is_initialized() else 1
 
     def add_up(self, number: torch.Tensor) -> torch.Tensor:
-        """Returns the sum of a number over the ranks, without a gradient."""
+        """Returns the sum of a number over the ranks, without a gradient; changes it in place."""
         if _is_initialized():
             distributed.all_reduce(number, group=self.process_group)
         return number
 
     def joined_rows(self, num: int, device: torch.device) -> "JoinedRows":
-        """Asks all ranks for their numbers of rows.
+        """Collects the numbers of rows of all ranks; every rank must call it.
 
         Args:
-          num: the number of rows of this rank.
-          device: one that the backend of the process group can send from.
+          num: number of rows of this rank.
+          device: a device that the backend of the process group supports.
         """
         if self.size == 1:
             return JoinedRows((num,), 0, self.process_group)
@@ -51,12 +52,12 @@ class RankGroup:
 
 
 class JoinedRows(NamedTuple):
-    """Holds where the rows of each rank are in the joined batch, in the order of the ranks.
+    """Describes the joined batch, in which the rows of the ranks follow in the order of the ranks.
 
     Attributes:
-      sizes: the number of rows of each rank.
-      place: of this rank among the ranks of the group.
-      process_group: None is that of all ranks.
+      sizes: number of rows of each rank.
+      place: position of this rank in the group.
+      process_group: the process group; None is that of all ranks.
     """
 
     sizes: Tuple[int, ...]
@@ -70,10 +71,16 @@ class JoinedRows(NamedTuple):
         return slice(first, first + self.sizes[self.place])
 
     def join(self, tensor: torch.Tensor) -> torch.Tensor:
-        """Joins tensors `[rows of the rank, ...]` of all ranks, in one collective.
+        """Joins the tensors of all ranks with one collective call.
 
-        The gradient of a rank's rows is the sum over all ranks, in one all-reduce of the backward
-        pass. So every rank must run it.
+        The backward pass sums the gradients of each row over all ranks with one all-reduce. So
+        every rank must run both passes.
+
+        Args:
+          tensor: `[rows of this rank, ...]`.
+
+        Returns:
+          `[rows of all ranks, ...]`.
         """
         if len(self.sizes) == 1 or not any(self.sizes):
             return tensor
@@ -116,14 +123,14 @@ class _Join(torch.autograd.Function):  # type: ignore[misc]
 
 
 def rank_to_draw_as(shared: bool, process_group: Any) -> Optional[int]:
-    """Returns the rank whose ids a process draws; None is its own.
+    """Returns the global rank whose stream of draws this process uses; None is its own rank.
 
     Args:
       shared: whether ranks draw the same ids.
-      process_group: the ranks that do; None is all ranks.
+      process_group: the ranks that draw the same ids; None is all ranks.
 
     Raises:
-      PopSamplerError: a group of ranks that do not share, or see `RankGroup`.
+      PopSamplerError: a group is passed, but `shared` is False; or see `checked_group`.
     """
     if process_group is None:
         return 0 if shared else None
@@ -136,10 +143,10 @@ def rank_to_draw_as(shared: bool, process_group: Any) -> Optional[int]:
 
 
 def checked_group(process_group: Any) -> Any:
-    """Returns a process group of which this process is a member, or None.
+    """Returns its argument if it is None, or a process group of which this process is a member.
 
     Raises:
-      PopSamplerError: something else.
+      PopSamplerError: the argument is neither.
     """
     kind = getattr(distributed, "ProcessGroup", ())  # absent in builds without torch.distributed
     if process_group is not None and not isinstance(process_group, kind):

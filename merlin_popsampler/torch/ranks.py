@@ -32,8 +32,8 @@ def draws_on_device(draws: Draws, edges: Edges) -> torch.nn.Module:
       edges: the edges of the distribution's segments.
 
     Returns:
-      A module. Its call takes key and position, int64 scalars on its device, and returns int64
-      `[num_sampled]` in `[0, distribution.size)`. Equal keys and positions give equal draws.
+      A module whose arguments are a key and a position, int64 scalars on its device. It returns
+      int64 `[num_sampled]` in `[0, distribution.size)`. Equal keys and positions give equal draws.
       Different positions give independent draws.
     """
     if not draws.distinct:
@@ -42,7 +42,7 @@ def draws_on_device(draws: Draws, edges: Edges) -> torch.nn.Module:
 
 
 class _Ranks(torch.nn.Module):  # type: ignore[misc]
-    """Draws a batch by NumPy if that is faster, otherwise by the operations of a subclass."""
+    """Draws a batch with NumPy if that is faster, and otherwise with `on_device` of a subclass."""
 
     def __init__(self, draws: Draws) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class _Ranks(torch.nn.Module):  # type: ignore[misc]
         return self.on_device(key, position)
 
     def on_device(self, key: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
-        """Draws a batch by operations of PyTorch, which the device runs."""
+        """Draws a batch with operations of PyTorch, on the device of the key."""
         raise NotImplementedError
 
 

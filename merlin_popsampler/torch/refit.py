@@ -1,7 +1,7 @@
-"""Warm start of a PyTorch model after a refit: each row goes where its item's id went.
+"""Copies the weights of an earlier PyTorch model to a model of a refit, whose items have new ids.
 
-Everything is checked, and what may fail is computed, before the first weight is written: a warm
-start that fails leaves both models and both optimizers as they were.
+All checks, and all computations that may fail, come before the first weight is written. So a warm
+start that fails leaves both models and both optimizers unchanged.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .row_moves import Move, check_plain, move_rows, new_rows, put_rows
 
 _EXTRA = "_extra_state"
 _MAPPED = f"domain.{_EXTRA}"
-"""Of samplers whose ids are in any order: these belong to the counts of their own fit."""
+"""End of the keys in `state_dict` that hold a sampler's ids by rank, which each fit sets anew."""
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
@@ -38,25 +38,25 @@ def warm_start(
     old_optimizer: Any = None,
     new_items: Any = "mean",
 ) -> WarmStart:
-    """Gives a model of a new fit what a model of an earlier fit has learned.
+    """Copies the weights of a model into a new model, after a refit gave items other ids.
 
-    Rows of the tables that `id_maps` names move to the ids that their items have now. All other
-    weights and buffers are copied, and samplers go on in their streams of draws. A table that
+    In the tables that `id_maps` names, each row moves to the new id of its item. All other weights
+    and buffers are copied unchanged, and samplers continue their streams of draws. A table that
     several modules share is moved once.
 
     Args:
       new: the model, or a single table, whose weights are written.
       old: the earlier model or table, or its `state_dict()`; it is only read.
-      id_maps: an `IdMap` by the name of each module that has a row for each id, such as an
-        Embedding or the Linear layer of an output. The name is the module's in `named_modules`, or
-        the last part of it. None leaves a module as `new` has it: features that were made from the
-        new data. For a single table, the `IdMap` itself.
-      optimizer: that of `new`; its state is replaced, and its settings stay.
-      old_optimizer: that of `old`, of the same class and with the parameters in the same order; or
-        its `state_dict()`. Rows of new items have no state yet: their slots are 0, or Adagrad's
+      id_maps: an `IdMap` for each module that has a row for each id, such as an Embedding or the
+        Linear layer of an output, by name of the module. The name is that in `named_modules`, or
+        the last part of it. None leaves the weights of a module in `new` unchanged, for example
+        features that were built from the new data. For a single table, the `IdMap` itself.
+      optimizer: optimizer of `new`. Its state is replaced, and its settings stay.
+      old_optimizer: optimizer of `old`, of the same class and with the parameters in the same
+        order; or its `state_dict()`. The slots of new rows are 0, or Adagrad's
         `initial_accumulator_value`.
-      new_items: what new rows begin with: "mean", that of the items that both fits have; "out of
-        vocabulary", the mean of the old rows of unknown keys; "as initialized", as `new` has them;
+      new_items: initial rows of new items: "mean", the mean row of the items in both fits; "out of
+        vocabulary", the mean of the old rows for unknown keys; "as initialized", the rows in `new`;
         or an initializer that fills a tensor `[rows, ...]` in place, such as
         `torch.nn.init.xavier_uniform_`.
 
@@ -65,15 +65,19 @@ def warm_start(
       `state_dict`.
 
     Raises:
-      PopSamplerError: models that differ in more than these tables, a weight with a row for each id
-        that no name covers, weights that are sharded, on the meta device or shared by both models,
-        or optimizers that do not go together.
+      PopSamplerError: the models differ in more than these tables; a weight with a row for each id
+        has no `IdMap`; a weight is sharded, on the meta device or shared by both models; or the
+        optimizers differ in class or parameters.
 
     Examples:
+      >>> from merlin_popsampler import IdMap
+      >>> from merlin_popsampler.core.domain import IdDomain
       >>> domain, larger = IdDomain(3, 5), IdDomain(3, 6)
       >>> old, new = (torch.nn.Embedding(ids.cardinality, 8) for ids in (domain, larger))
       >>> warm_start(new, old, IdMap([0, 1, 2, 4, 3, 6], domain, larger)).tables
       {'weight': MovedRows(kept=6, added=1, gone=0)}
+      >>> bool((new.weight[4] == old.weight[3]).all())  # the item of id 3 has id 4 now
+      True
     """
     new_items = checked_new_items(new_items)
     moves = _moves(new, old, checked_id_maps(id_maps))
@@ -108,7 +112,11 @@ def warm_start(
 
 
 def _moves(new: torch.nn.Module, old: Any, id_maps: Dict[str, Any]) -> List[Move]:
-    """What becomes of each weight of the new model, each once, all of it checked."""
+    """Returns the checked move of each weight of the new model; a shared weight has one.
+
+    Raises:
+      PopSamplerError: see `warm_start`.
+    """
     states = new.state_dict(keep_vars=True), _state_dict(old)
     targets, sources = map(_weights, states)
     named = {name: _id_map_of(name, id_maps) for name in targets}
@@ -139,7 +147,7 @@ def _state_dict(model: Any) -> Any:
 
 
 def _names(state: Mapping[str, Any]) -> Set[str]:
-    """Names of all that is moved, copied or left; the ids of mapped samplers are not."""
+    """Returns the keys of a `state_dict` without those of `_MAPPED`."""
     return {name for name in state if not name.endswith(_MAPPED)}
 
 
@@ -148,7 +156,7 @@ def _weights(state: Mapping[str, Any]) -> Dict[str, Any]:
 
 
 def _id_map_of(name: str, id_maps: Dict[str, Any]) -> List[Any]:
-    """The id map, or the None, that is given for a weight; an empty list where none is."""
+    """Returns the id map (or None) of a weight in a list; an empty list if no name matches it."""
     module = name.rpartition(".")[0]
     keys = [key for key in id_maps if key in ("", name, module) or module.endswith(f".{key}")]
     return [id_maps[max(keys, key=len)]] if keys else []
@@ -182,12 +190,12 @@ def _check_move(move: Move, is_own: bool, id_maps: Dict[str, Any]) -> None:
     if memory and memory == move.source.untyped_storage().data_ptr():
         raise PopSamplerError(
             f"Weight {move.name!r}: expected two models that share no memory. Received: one tensor "
-            "in both. Make the new model anew, or pass a copy of the old one's state_dict()."
+            "in both. Build the new model separately, or pass a copy of the old state_dict()."
         )
 
 
 def _check_shared(first: Move, other: Move) -> None:
-    """Refuses a weight of several names that were several weights, or get several id maps."""
+    """Raises an error if two names of one new weight have different old weights or id maps."""
     if first.id_map is not other.id_map or (first.source is None) != (other.source is None):
         received = "different id maps"
     elif first.source is not None and not _same(first.source, other.source):
@@ -205,7 +213,7 @@ def _same(one: torch.Tensor, other: torch.Tensor) -> bool:
 
 
 def _extra_states(old: Any) -> Dict[str, Any]:
-    """What is not a tensor of weights, by module: streams of draws above all."""
+    """Returns copies of the extra state by module, mainly the streams of draws."""
     states = ((name, value) for name, value in _state_dict(old).items() if name.endswith(_EXTRA))
     return {
         name[: -len(_EXTRA)].rstrip("."): copy.deepcopy(value)

@@ -1,4 +1,4 @@
-"""Rows of tensors, moved from the ids of one fit to those of another."""
+"""Moves rows of tensors from the ids of an earlier fit to those of a later fit."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from merlin_popsampler.core.id_map import AS_INITIALIZED, IdMap
 from merlin_popsampler.errors import PopSamplerError
 
 _ROWS = 2**16
-"""Rows that are copied together: a table is never in memory once more."""
+"""Number of rows that are copied at a time, so that no second table is in memory."""
 _PLAIN = (torch.Tensor, torch.nn.Parameter)
 
 
 @dataclass(frozen=True)
 class Move:
-    """What becomes of one weight.
+    """Describes how a weight of the new model gets its values.
 
     Args:
-      name: in `state_dict`.
-      target: the new model's weight.
-      source: the old model's; None where the new model keeps its own.
-      id_map: where each row goes; None for a weight that is copied as it is.
+      name: name of the weight in `state_dict`.
+      target: weight of the new model.
+      source: weight of the old model; None if the target stays unchanged.
+      id_map: map from old to new rows; None if the weight is copied unchanged.
     """
 
     name: str
@@ -33,10 +33,14 @@ class Move:
 
 
 def check_plain(name: str, tensor: Any) -> None:
-    """Refuses what does not hold all of its values itself.
+    """Checks that a weight is a plain tensor that holds all of its values.
+
+    Args:
+      name: name of the weight, for the message.
+      tensor: the weight.
 
     Raises:
-      PopSamplerError: a tensor that is sharded, quantized, sparse, or on the meta device.
+      PopSamplerError: the tensor is sharded, quantized, sparse, or on the meta device.
     """
     plain = type(tensor) in _PLAIN and tensor.layout == torch.strided and not tensor.is_meta
     if not plain or tensor.is_quantized:
@@ -49,7 +53,7 @@ def check_plain(name: str, tensor: Any) -> None:
 
 
 def move_rows(target: torch.Tensor, source: torch.Tensor, id_map: IdMap) -> None:
-    """Writes the rows of all ids that both fits have; other rows stay as they are."""
+    """Copies the rows of all ids that both fits have from `source` to `target`."""
     kept = id_map.kept_ids
     before = id_map.old_ids[kept]
     for now, old in zip(_parts(kept), _parts(before)):
@@ -58,17 +62,23 @@ def move_rows(target: torch.Tensor, source: torch.Tensor, id_map: IdMap) -> None
 
 
 def put_rows(target: torch.Tensor, id_map: IdMap, rows: Any) -> None:
-    """Writes what `new_rows` returned to the ids that are new."""
+    """Writes the result of `new_rows` to the rows of new ids; None writes nothing."""
     if rows is not None:
         target[_added(id_map).to(target.device)] = rows
 
 
 def new_rows(move: Move, new_items: Any) -> Any:
-    """What the rows of new ids begin with: a row or more; None where they stay as they are.
+    """Computes the initial rows of new ids.
 
     Args:
-      move: of a table.
+      move: the move of a table.
       new_items: see `warm_start`.
+
+    Returns:
+      One row for all new ids, a row for each, or None if they stay as initialized.
+
+    Raises:
+      PopSamplerError: there are no rows of which `new_items` takes the mean.
     """
     id_map: Any = move.id_map
     if new_items == AS_INITIALIZED or not id_map.moved.added:

@@ -26,12 +26,12 @@ class Batch(NamedTuple):
     """Holds the checked arguments of a call, flattened to rows.
 
     Attributes:
-      queries: floats `[rows, dim]`, 0 where a row has no item.
+      queries: floats `[rows, dim]`, 0 for a row without an item.
       ids: int64 `[rows]`, the positives.
-      safe_ids: int64 `[rows]`, the positives, and an item's id where a row has no item.
+      safe_ids: int64 `[rows]`, the positives, replaced by an item's id in rows without an item.
       has_item: bool `[rows]`, whether the positive stands for an item.
-      table: the items' vectors, as given.
-      excluded: `IdLists`, or None.
+      table: the item vectors, as the caller passed them.
+      excluded: `IdLists` of excluded ids, or None.
     """
 
     queries: torch.Tensor
@@ -43,31 +43,33 @@ class Batch(NamedTuple):
 
 
 class SampledSoftmaxLoss(torch.nn.Module):  # type: ignore[misc]
-    """Computes the cross-entropy of positives: over samples in training, else over the catalog.
+    """Computes the softmax cross-entropy of positives: sampled in training, full in evaluation.
 
-    In training mode, which is the default, the loss is that of `contrastive_logits`. After `eval()`
-    it is that of the full softmax, without a gradient, in blocks of 64 MB. Rows with a reserved id
-    (padding, null, out of vocabulary) have a loss of 0, and "mean" does not count them.
+    In training mode, which is the default, it is the sampled softmax with logQ correction, see
+    `contrastive_logits`. After `eval()` it is the full softmax over the catalog, without a
+    gradient, in blocks of 64 MB. Rows with a reserved id (padding, null, out of vocabulary) have a
+    loss of 0, and "mean" does not count them.
 
     Args:
       negatives: a `PopularityBasedSampler`, an `InBatch`, a list of these, a `Mixture`, or
-        `AllItems` for the full softmax. It is a part of this module, so that its `state_dict` has
-        the streams.
+        `AllItems` for the full softmax. It becomes a submodule, so `state_dict` contains the
+        position in the stream of draws.
       temperature: positive number; scores are divided by it.
-      correct_positive: see `contrastive_logits`.
-      logq_strength: from 0 to 1, the strength of the correction; see `contrastive_logits`.
-      reduction: "mean" divides the sum by the number of rows with an item (0 if there is none).
-        "sum" and "none" are unscaled.
+      correct_positive: whether the logQ correction applies to the positive as well; see
+        `contrastive_logits`.
+      logq_strength: from 0 to 1, the strength of the logQ correction; see `contrastive_logits`.
+      reduction: "mean" divides the sum by the number of rows with an item; without such rows the
+        loss is 0. "sum" does not divide, and "none" returns the loss of each row.
       across_ranks: whether the mean is over the rows of all ranks of DistributedDataParallel or
-        FSDP. By default the gradient is the mean of the ranks' means, in which rows of a rank with
-        few rows weigh more. Each training step counts the rows in one all-reduce, in which every
-        rank must take part, also a rank without items. The mean of the ranks' losses is then the
-        loss. Evaluation and `torch.no_grad` do not communicate. With `InBatch(gather=True)` the
+        FSDP. By default the gradient is the mean of the ranks' means, so a row weighs more on a
+        rank with few rows. If set, each training step sums the numbers of rows with one all-reduce,
+        which every rank must run, even without items. The loss is then the mean of the ranks'
+        results. Evaluation and `torch.no_grad` do not communicate. With `InBatch(gather=True)` the
         mean is over the rows of the gathered ranks anyway.
 
     Raises:
-      PopSamplerError: another reduction, or one that `across_ranks` does not support; a temperature
-        that is not a positive number; a `logq_strength` that is not from 0 to 1.
+      PopSamplerError: see `Mixture`; the reduction is unknown, or not "mean" with `across_ranks`;
+        or `temperature` or `logq_strength` is out of range.
 
     Examples:
       >>> from merlin_popsampler.torch import PopularityBasedSampler
@@ -122,33 +124,33 @@ class SampledSoftmaxLoss(torch.nn.Module):  # type: ignore[misc]
         hard_negative_ids: Any = None,
         sampled_values: Any = None,
     ) -> torch.Tensor:
-        """Computes the reduced loss.
+        """Computes the loss.
 
         Args:
-          queries: floats `[*, dim]`, with any number of leading dimensions.
-          true_ids: integers `[*]` or `[*, 1]`, the item of each row.
-          item_table: item vectors. An `nn.Embedding` of `max_id + 1` rows or more has a sparse
-            gradient if it is `sparse`. A tensor `[max_id + 1 or more, dim]` has a dense gradient.
-            Another module maps int64 ids `[n]` to vectors `[n, dim]`. In training, a module is
-            called in its own mode.
-          excluded_ids: integers that are not negatives of a row: `[*, n]`, where a leading
-            dimension may be 1, or `[rows, n]`, dense or nested, in the order of the rows.
-          hard_negative_ids: negatives that are in the sum of a row with certainty, at an expected
-            count of 1, in the forms of `excluded_ids`. They may depend on the row, not on the
-            samples. An id that is sampled as well counts once, as the hard negative. Repeats
-            count once; the row's positive, its excluded ids and reserved ids (padding) never
-            count. An evaluation ignores them.
-          sampled_values: a pair of ids `[n]` and expected counts `[n]` in place of new draws, n the
-            sum of the samplers' `max_num_samples`: what the samplers drew elsewhere. The counts are
-            those over all samplers; the loss adds the batch's and looks up the positives'. An
-            evaluation ignores them.
+          queries: floats `[*, dim]`, with any number of leading dimensions, which form the rows.
+          true_ids: integers `[*]` or `[*, 1]`, the positive of each row.
+          item_table: item vectors: an `nn.Embedding` of at least `max_id + 1` rows (with a sparse
+            gradient if it was made with `sparse=True`); a tensor `[max_id + 1 or more, dim]`; or
+            another module that maps int64 ids `[n]` to vectors `[n, dim]`. The loss does not change
+            the mode (training or evaluation) of a module.
+          excluded_ids: ids that are not negatives of a row, such as its history: integers `[*, n]`,
+            where a leading dimension of 1 is repeated, or `[rows, n]`, dense or nested.
+          hard_negative_ids: ids that enter the softmax of a row with an expected count of 1, in the
+            forms of `excluded_ids`. They may depend on the row, but not on the samples. An id that
+            is sampled as well, or repeated, enters once. The row's positive, its excluded ids and
+            reserved ids (padding) do not enter. An evaluation ignores this argument.
+          sampled_values: a pair of ids `[n]` and expected counts `[n]`, in place of new draws, for
+            example of a `Mixture` in a data loader. n is the sum of the samplers'
+            `max_num_samples`. The counts are those over all samplers; the loss adds the expected
+            counts in the batch, and computes those of the positives. An evaluation ignores this
+            argument.
 
         Returns:
-          float32, in nats: a scalar, or `[*]` for "none".
+          float32 in nats: a scalar, or `[*]` for reduction="none".
 
         Raises:
-          PopSamplerError: ids of another shape or kind, a table with too few rows, another number
-            of `sampled_values`.
+          PopSamplerError: ids have another shape or are not integers, the table has too few rows,
+            or `sampled_values` has another length.
         """
         batch = self._checked(queries, true_ids, item_table, excluded_ids)
         hard = None
@@ -173,16 +175,31 @@ class SampledSoftmaxLoss(torch.nn.Module):  # type: ignore[misc]
     def evaluate(
         self, queries: torch.Tensor, true_ids: Any, item_table: Any, excluded_ids: Any = None
     ) -> Tuple[torch.Tensor, torch.Tensor]:
-        """Computes loss and rank of each positive among all items, in any mode of the module.
+        """Computes the full softmax loss and the rank of each positive, in training mode as well.
 
-        The arguments are those of a call.
+        Args:
+          queries: see `forward`.
+          true_ids: see `forward`.
+          item_table: see `forward`.
+          excluded_ids: see `forward`; these ids are not ranked.
 
         Returns:
-          Cross-entropy of the full softmax in nats (float32 `[*]`), and rank (int64 `[*]`, 0 for
-          the best). Rows with a reserved id have the loss 0 and the rank -1. The rank is the number
-          of other items whose score is greater, equal or NaN. So ties count against the positive,
-          and a positive whose score is NaN has the worst rank.
-          `((0 <= ranks) & (ranks < 20)).sum() / (ranks >= 0).sum()` is the recall at 20.
+          Cross-entropy of the full softmax in nats (float32 `[*]`), and the rank among all items
+          (int64 `[*]`, 0 for the best). Rows with a reserved id have the loss 0 and the rank -1.
+          The rank is the number of other items whose score is greater, equal or NaN. So ties count
+          against the positive, and a positive whose score is NaN has the worst rank.
+
+        Raises:
+          PopSamplerError: see `forward`.
+
+        Examples:
+          >>> from merlin_popsampler.torch import PopularityBasedSampler
+          >>> loss = SampledSoftmaxLoss(PopularityBasedSampler(max_id=4, max_num_samples=2))
+          >>> losses, ranks = loss.evaluate(torch.eye(5)[:2], torch.tensor([0, 3]), torch.eye(5))
+          >>> ranks.tolist()  # item 0 scores 1; item 3 scores 0, like three other items
+          [0, 4]
+          >>> (((0 <= ranks) & (ranks < 3)).sum() / (ranks >= 0).sum()).item()  # recall at 3
+          0.5
         """
         batch = self._checked(queries, true_ids, item_table, excluded_ids)
         losses, ranks = self._ranked(batch)
@@ -192,7 +209,7 @@ class SampledSoftmaxLoss(torch.nn.Module):  # type: ignore[misc]
         return losses.reshape(shape), ranks.reshape(shape)
 
     def _divisor(self, counting: torch.Tensor) -> torch.Tensor:
-        """Returns the divisor of the sum of this rank's losses for a mean."""
+        """Returns the number by which this rank's sum of losses is divided for reduction="mean"."""
         rows, ranks = counting.sum(), self._gathered_ranks()
         if self.across_ranks and self._communicates():
             ranks = RankGroup()
@@ -206,7 +223,7 @@ class SampledSoftmaxLoss(torch.nn.Module):  # type: ignore[misc]
         return None if in_batch is None or not self._communicates() else in_batch.ranks
 
     def _communicates(self) -> bool:
-        """Whether all ranks run this call: one that evaluates or logs alone must not wait."""
+        """Tests whether this call may wait for other ranks, which an evaluation must not do."""
         return bool(self.training and torch.is_grad_enabled())
 
     def _checked(

@@ -26,12 +26,12 @@ from .stream import Stream
 
 
 class SampledValues(NamedTuple):
-    """Holds a batch of draws and its expected counts.
+    """Holds a batch of draws, and the expected counts of positives and draws.
 
     Attributes:
-      sampled_ids: int64 `[max_num_samples]`.
-      true_expected_count: float32 of the true ids' shape.
-      sampled_expected_count: float32 `[max_num_samples]`.
+      sampled_ids: int64 `[max_num_samples]`, the draws.
+      true_expected_count: float32 of the positives' shape, their expected counts.
+      sampled_expected_count: float32 `[max_num_samples]`, the expected counts of the draws.
     """
 
     sampled_ids: torch.Tensor
@@ -44,36 +44,43 @@ class PopularityBasedSampler(CatalogSampler, torch.nn.Module):  # type: ignore[m
 
     Ids in frequency order need no table, since the probability of an id follows from its rank,
     `id - min_id`. Equal seeds give the same draws as the Keras layer. `state_dict` contains the
-    position in the stream. Draws are on the device of the module, and the host never waits for it.
+    position in the stream of draws. The module's device draws, and the host does not wait for it.
 
     Args:
       max_id: last id that can be drawn, inclusive.
       min_id: first id that can be drawn, inclusive; smaller ids are reserved and never drawn.
       max_num_samples: number of ids in a batch of draws, at least 1; at most the number of items if
         `unique`.
-      seed: integer; equal seeds give equal streams of draws. None takes one from
-        `torch.initial_seed()` at the first draw. So all samplers without a seed draw one stream:
-        if there are several, give each a seed.
-      item_id_feature_name: name of the item-id column, for calls with a batch of features.
-      unique: whether the ids of a batch are distinct.
+      seed: integer; equal seeds give equal streams of draws. None takes `torch.initial_seed()` at
+        the first draw. Then all samplers without a seed draw the same ids, so give each of several
+        samplers a seed.
+      item_id_feature_name: name of the item-id column, for calls with a dict of features.
+      unique: whether the ids of a batch are distinct (without replacement).
       distribution: the proposal distribution: a registered name, such as "log_uniform" or
-        "uniform", an object of `distributions`, or its configuration. The measured distribution
-        needs its steps, see `from_schema`.
-      share_across_replicas: whether all ranks of `torch.distributed` draw the same ids, or
-        different ids.
+        "uniform", an object of `distributions`, or its configuration. For the measured
+        distribution, use `from_schema` or `from_counts`.
+      share_across_replicas: whether all ranks of `torch.distributed` draw the same ids. By default
+        they draw different ids.
       process_group: the ranks that draw the same ids with `share_across_replicas`, such as a
-        tensor-parallel group; other groups draw other ids. None is all ranks.
-      item_ids: integers `[items]`, the id of each rank, if ids are not in frequency order. `min_id`
-        and `max_id` are the smallest and the largest. `from_counts` passes them.
+        tensor-parallel group. None is all ranks.
+      item_ids: integers `[items]`, the id of each popularity rank, if ids are not in frequency
+        order. `min_id` and `max_id` are the smallest and the largest of them. `from_counts` passes
+        them.
 
     Raises:
-      PopSamplerError: arguments that contradict each other or the catalog.
+      PopSamplerError: an argument is out of range, or arguments contradict each other.
 
     Examples:
       >>> sampler = PopularityBasedSampler(max_id=1002, min_id=3, max_num_samples=50, seed=17)
       >>> sampled_ids, true_count, sampled_count = sampler([[3], [900]])
       >>> len(set(sampled_ids.tolist())), true_count.shape
       (50, torch.Size([2, 1]))
+
+      The measured distribution, of counts by id:
+
+      >>> sampler = PopularityBasedSampler.from_counts({7: 50, 8: 90, 3: 10}, max_num_samples=1)
+      >>> print(sampler.expected_count([8, 7, 3]).numpy().round(4))
+      [0.6    0.3333 0.0667]
     """
 
     def __init__(
@@ -109,10 +116,10 @@ class PopularityBasedSampler(CatalogSampler, torch.nn.Module):  # type: ignore[m
         """Changes the number of samples, from the next call on; compiled code is recompiled.
 
         Args:
-          value: the new `max_num_samples`.
+          value: the new `max_num_samples`, in the range of the constructor's argument.
 
         Raises:
-          PopSamplerError: the number is out of range, or takes too many random numbers.
+          PopSamplerError: the number is out of range, or needs more than 2**31 - 1 random numbers.
         """
         draws = make_draws(self.distribution, value, self.unique)
         expected_counts = ExpectedCountsOnDevice(
@@ -149,7 +156,10 @@ class PopularityBasedSampler(CatalogSampler, torch.nn.Module):  # type: ignore[m
         return self._counts_of_ids(self._expected_counts, ids)
 
     def probability(self, ids: Any) -> torch.Tensor:
-        """Returns the probability of each id in one draw, for corrections of in-batch negatives.
+        """Returns the probability of each id in one draw, for your own corrections.
+
+        In-batch negatives come from the data, not from this sampler. `InBatch` computes their
+        expected counts.
 
         Args:
           ids: see `expected_count`.
@@ -160,10 +170,10 @@ class PopularityBasedSampler(CatalogSampler, torch.nn.Module):  # type: ignore[m
         return self._counts_of_ids(self._one_draw, ids)
 
     def sampled_values(self, true_ids: Any) -> SampledValues:
-        """Draws a batch with expected counts.
+        """Draws a batch, and computes the expected counts of positives and draws.
 
         Args:
-          true_ids: integers of any shape.
+          true_ids: integers of any shape, the positives.
         """
         true_ids = as_dense_ids(true_ids, self._device())
         sampled = self.sample_ids()
@@ -173,14 +183,22 @@ class PopularityBasedSampler(CatalogSampler, torch.nn.Module):  # type: ignore[m
         return SampledValues(sampled, counts[num:].reshape(true_ids.shape), counts[:num])
 
     def forward(self, inputs: Any) -> SampledValues:
-        """Returns `sampled_values` of ids, or of the ids in a batch of features by column."""
+        """Returns `sampled_values` of the positives.
+
+        Args:
+          inputs: integers of any shape, or a dict of features by column, of which
+            `item_id_feature_name` is read.
+        """
         is_batch = isinstance(inputs, dict)
         return self.sampled_values(inputs[self.item_id_feature_name] if is_batch else inputs)
 
     def sample(self, labels: Any) -> SampledValues:
-        """Returns `sampled_values`, for Transformers4Rec and Merlin's torch models.
+        """Returns `sampled_values`, as Transformers4Rec and Merlin's torch models call a sampler.
 
-        They use expected counts as probabilities, and correct scores by their logarithms.
+        They subtract the logarithms of the expected counts from the scores.
+
+        Args:
+          labels: integers of any shape, the positives.
         """
         return self.sampled_values(labels)
 
@@ -191,7 +209,7 @@ class PopularityBasedSampler(CatalogSampler, torch.nn.Module):  # type: ignore[m
         needs only `expected_count`.
 
         Raises:
-          PopSamplerError: more than a billion ids.
+          PopSamplerError: there are more than a billion ids.
         """
         device, domain = self._device(), self.domain
         if isinstance(domain, IdDomain):
@@ -225,8 +243,8 @@ class PopularityBasedSampler(CatalogSampler, torch.nn.Module):  # type: ignore[m
         if stream.state.device != device or self._edges.device != device:
             mapped = [self.domain] if isinstance(self.domain, torch.nn.Module) else []
             own = (stream, self._edges, self._one_draw, self._draws, self._expected_counts, *mapped)
-            for part in own:  # not what a subclass adds: its parameters would be erased
-                part.to_empty(device=device)  # which makes each anew, or moves it
+            for part in own:  # only these, since to_empty would erase parameters of a subclass
+                part.to_empty(device=device)  # these parts rebuild or move their tensors
 
     # Compilers cannot trace a move, so they run this once before they see the tensors. This is what
     # `torch.compiler.assume_constant_result` sets. To call it would load PyTorch's compiler, which

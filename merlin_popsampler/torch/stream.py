@@ -1,4 +1,4 @@
-"""Implements a stream of draws as a module that keeps the position, and a key for each rank.
+"""Implements a stream of draws: a module that holds the position and the key of the next batch.
 
 The state is int64 `[position, unseeded, key]`: the number of the next batch, 1 until a key is
 chosen, and the common key of all ranks. It is a plain tensor on the module's device, so compiled
@@ -52,20 +52,20 @@ class Stream(torch.nn.Module):  # type: ignore[misc]
         return device
 
     def next_position(self, rank: Optional[int]) -> Tuple[torch.Tensor, torch.Tensor]:
-        """Takes the next batch from the stream, and returns its key and position.
+        """Returns the key and the position of the next batch, and advances the stream.
 
         Args:
-          rank: the rank whose ids are drawn; None is that of the process.
+          rank: the rank of `torch.distributed` whose ids are drawn; None is that of this process.
 
         Returns:
           Two int64 scalars on the stream's device.
         """
         arguments = self.seed is not None, rank, self._rank_of_maker, 1
-        if is_readable(self.state):  # without the way through PyTorch, which takes longer
+        if is_readable(self.state):  # a direct call, without the overhead of PyTorch's dispatcher
             position, _, key = _take(self.state, self.state, *arguments).unbind()
             return key, position
-        # `vmap` makes a lane of random numbers for each batch, or raises its own error. No number
-        # is drawn, so PyTorch's generator is unchanged.
+        # Under `vmap`, this empty tensor shows the mode of randomness: one draw for each batch, or
+        # `vmap`'s own error. No number is drawn, so PyTorch's generator is unchanged.
         lanes = torch.rand(0, device=self.state.device)
         take = torch.ops.merlin_popsampler.take
         if _is_exporting():  # an export rejects changes of tensors that are not buffers
@@ -79,6 +79,9 @@ class Stream(torch.nn.Module):  # type: ignore[misc]
 
     def set_extra_state(self, state: Any) -> None:
         """Continues a saved stream.
+
+        Args:
+          state: the result of `get_extra_state`.
 
         Raises:
           PopSamplerError: `state` is not the state of a stream.
@@ -142,15 +145,15 @@ def _take(
     rank_of_maker: Optional[int],
     count: int,
 ) -> torch.Tensor:
-    """Takes `count` successive batches from the stream.
+    """Returns position and key of the next batch, and advances the stream by `count` batches.
 
     Args:
       state: `[position, unseeded, key]`, which is advanced.
       _lanes: used only by `vmap`; see `next_position`.
       seeded: whether the stream has a seed.
       rank: the rank whose ids are drawn; None is that of the process.
-      rank_of_maker: rank of the process that pickled the stream.
-      count: number of batches to take.
+      rank_of_maker: rank of the process that pickled the stream, for a worker of a DataLoader.
+      count: number of batches to advance by.
 
     Returns:
       int64 `[3]`, a new tensor: position of the first batch, 0, and the key of the draws.
