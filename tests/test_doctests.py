@@ -45,7 +45,10 @@ FRAMEWORKS = [
         "sampler",
     )
 ]
-FRAMEWORKS.append(("merlin.models", "merlin_popsampler.tf.merlin_models.item_features"))
+FRAMEWORKS += [
+    ("merlin.models", f"merlin_popsampler.tf.merlin_models.{name}")
+    for name in ("contrastive", "item_features")
+]
 NVTABULAR = ["ops.frequency_categorify", "ops.frequency_order", "store.id_map"]
 
 

@@ -1,7 +1,7 @@
-"""Reads what a report needs: the contract of a column, its counts and its keys.
+"""Reads the data of a report: the popularity metadata of a column, its counts and its keys.
 
-Reports start often and last seconds. What they need is read as plain data, so that neither
-NVTabular nor TensorFlow is loaded, and pandas only where there are counts or keys to read.
+A report should start fast. So it reads files without NVTabular and TensorFlow, and loads pandas
+only to read counts or keys.
 """
 
 import warnings
@@ -29,13 +29,13 @@ _WORKFLOW = "workflow.pkl"
 
 @dataclass(frozen=True)
 class ColumnReport:
-    """Holds a column's contract, and its counts and keys if they are known.
+    """Holds the popularity metadata of a column, and its counts and keys if they are known.
 
     Args:
-      name: of the column, or of its vocabulary.
-      metadata: its contract.
-      counts: int64 `[max_id + 1]`, of the ids from 0 on.
-      fits: which made its ids.
+      name: name of the column or of its vocabulary.
+      metadata: range, order and popularity curve of the ids.
+      counts: int64 `[max_id + 1]`, counts of the ids from 0 on; None if they are not known.
+      fits: the fits that assigned the ids; empty if they are not known.
     """
 
     name: str
@@ -50,10 +50,10 @@ class ColumnReport:
 
     @property
     def item_counts(self) -> Floats:
-        """Counts of the items by rank, float64 `[ranks]`; the curve's where no file was given.
+        """Counts of the items by rank, float64 `[ranks]`; without a counts file, by the curve.
 
         Raises:
-          SchemaError: the order is assumed, or there is no item.
+          SchemaError: the order is assumed, or there are no items.
         """
         if not self.measured:
             raise SchemaError(
@@ -67,7 +67,7 @@ class ColumnReport:
 
     @cached_property
     def ids(self) -> Ints:
-        """The id of each rank, int64 `[ranks]`; of ids that are not in order, from `min_id` on.
+        """The id of each rank, int64 `[ranks]`; the ids from `min_id` on if ranks are not known.
 
         Raises:
           SchemaError: the file of ids by rank is absent or changed.
@@ -76,7 +76,7 @@ class ColumnReport:
 
     @cached_property
     def keys(self) -> "Optional[pd.DataFrame]":
-        """Keys of the items by rank; None where the ids are not an encoder's."""
+        """Keys of the items by rank; None if no encoder assigned the ids."""
         if self.fits.encoder is not None:
             frame = self.fits.encoder.table(artifact.UNIQUE)
         elif self.fits.keys_path is not None:
@@ -93,18 +93,19 @@ def read_column_report(
 ) -> ColumnReport:
     """Reads the item column of a data set, a schema file, a saved workflow or an `out_path`.
 
-    A saved workflow's schema is a pickle, which takes NVTabular to read. It is asked only where its
-    vocabularies do not answer: where there are several and none is named, or none with a contract.
+    The schema of a saved workflow is a pickle, for which NVTabular must be loaded. So it is read
+    only if the workflow's fits are not sufficient: there are several and `column` is None, or none
+    has popularity metadata.
 
     Args:
-      path: of the file or folder, on any file system.
-      column: name of the column where several are tagged as item id, or of one of several
+      path: path of the file or folder, on any file system.
+      column: name of the column, if several are tagged as item id or there are several
         vocabularies.
-      counts_path: of the counts, where they do not lie there.
+      counts_path: path of the counts file, if it is elsewhere.
 
     Raises:
-      SchemaError: nothing of these is there, or no such column.
-      PopSamplerError: counts that do not belong to the schema.
+      SchemaError: the path contains none of these, or no such column.
+      PopSamplerError: the counts do not belong to the schema.
     """
     path = folder_path(path)
     fits = fits_in(path)
@@ -143,7 +144,7 @@ def _schema_of_workflow(path: str, names: List[str]) -> Any:
 
 
 def _name_meant(path: str, names: List[str], column: Optional[str]) -> str:
-    """Selects one of the fitted columns; "" if only the workflow's schema can tell."""
+    """Selects one of the fitted columns; "" if that needs the schema of the saved workflow."""
     if (column or len(names)) in (1, *names):
         return column or names[0]
     if names and _WORKFLOW not in filesystem.names_in(path):
@@ -176,7 +177,7 @@ def _column(
 
 
 def _encoders_ids(ids: Ints, order: Optional[FitArtifact]) -> Ints:
-    """Maps consecutive ids back to those of the encoder, if FrequencyOrder has remapped them."""
+    """Maps consecutive ids back to those of the encoder, if FrequencyOrder has renumbered them."""
     if order is None or artifact.MAP not in order.files or not len(ids):
         return ids
     table = order.table(artifact.MAP)
@@ -190,8 +191,8 @@ def _encoders_ids(ids: Ints, order: Optional[FitArtifact]) -> Ints:
 def _rows(frame: "pd.DataFrame", ids: Ints) -> "Optional[pd.DataFrame]":
     """Returns the rows of an encoder's keys that have these ids; None if an id has no row.
 
-    The ids are the frame's index. Keys that are numbered from 0, as given vocabularies may be, are
-    shifted by their encoder: their index tells no ids.
+    The index of the frame is the ids, unless it starts at 0. Then the user passed the vocabulary to
+    Categorify (`vocabs=`), which shifts the index to get the ids.
     """
     if frame.index.min() == 0 or not np.isin(ids, frame.index).all():
         return None

@@ -1,7 +1,7 @@
 """Runs the command line: `python -m merlin_popsampler inspect PATH`, `... compare OLD NEW`.
 
-Exit codes: 0 all is well; 1 `inspect` found ids out of order, or `compare` more drift than allowed;
-2 something could not be read, or went wrong.
+Exit codes: 0 for success; 1 if `inspect` found ids out of order, or `compare` more drift than
+allowed; 2 for errors.
 """
 
 import argparse
@@ -83,7 +83,7 @@ def _as_table(rows: ReportLines) -> str:
 
 
 def _total_variation(text: str) -> float:
-    """Parses `--max-tv`. NaN is refused, since no drift would exceed it."""
+    """Parses `--max-tv`; NaN raises an error, since no drift would exceed it."""
     try:
         value = float(text)
     except ValueError:
@@ -97,7 +97,7 @@ def _total_variation(text: str) -> float:
 
 
 def _number_of_draws(text: str) -> int:
-    """Parses `--num-sampled`, also for reports that draw nothing."""
+    """Parses `--num-sampled`, a whole number `>= 1`."""
     try:
         value = int(text)
     except ValueError:

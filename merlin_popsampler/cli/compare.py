@@ -13,11 +13,11 @@ from .column_report import ColumnReport
 from .inspect import ReportLines, resolve_num_sampled
 
 FACTOR = 2.0
-"""Expected counts that differ by more than this factor are called off."""
+"""Factor above which two expected counts of an item are reported as different."""
 _NAMED = 5
-"""How many of the items that are off are named."""
+"""Number of items with different expected counts that the report names."""
 _BANDS = (("top_1_percent", 0.01), ("next_9_percent", 0.1), ("other_90_percent", 1.0))
-"""Bands of the old items by popularity: names, and the share of the items where each ends."""
+"""Bands of the old items by popularity: names, and the cumulative share of items at their end."""
 
 
 def drift(
@@ -25,27 +25,34 @@ def drift(
 ) -> Dict[str, Any]:
     """Measures how far popularity has moved from OLD, which a model may still use, to NEW.
 
-    With keys and counts on both sides, items are matched by key; without, the curves are compared
-    rank by rank, which gives `tv` alone.
+    If keys and counts of both are known, items are matched by key. Otherwise the popularity curves
+    are compared rank by rank, and the result has only `matched_by` and `tv`.
 
     Args:
-      old: what is in use.
-      new: the same of newer data.
-      num_sampled: unique draws of a batch, of which the expected counts are compared; None for
-        what `resolve_num_sampled` makes of the smaller catalog.
+      old: the report of the data that the model was trained on.
+      new: the report of newer data.
+      num_sampled: number of distinct draws of a batch, whose expected counts are compared; None for
+        the default of `resolve_num_sampled` for the smaller catalog.
 
     Returns:
-      `matched_by` ("key" or "rank"), `tv` (total variation, over the items of either),
-      `rank_correlation` (Spearman, over the items of both), `new_items`, `vanished_items`,
-      `items_of_both`, `moved_items` (of these, the share whose id is another one now),
-      `moved_share` (of the interactions of these in NEW), `moved_<band>` (as `moved_items`, by
-      popularity in OLD; None where there is no such item), `unknown_share` (of NEW's item
-      interactions, those of items that OLD does not know), `num_sampled`, `off_by_2` (items of both
-      whose expected count by OLD's distribution is off by more than a factor 2 from that by NEW's)
-      and `most_off` (the worst of them: key, expected counts).
+      Values by name:
+
+      - `matched_by`: "key" or "rank".
+      - `tv`: total variation between the shares of interactions, over all items.
+      - `rank_correlation`: Spearman's, over the items of both.
+      - `new_items`, `vanished_items`, `items_of_both`: numbers of items.
+      - `moved_items`: share of the items of both whose id has changed.
+      - `moved_share`: share of the new interactions of these items that are of items whose id has
+        changed.
+      - `moved_<band>`: like `moved_items`, for a band of old popularity; None if it has no items.
+      - `unknown_share`: share of the new interactions that are of new items.
+      - `num_sampled`: number of draws of the batch.
+      - `off_by_2`: number of items of both whose old and new expected counts differ by more than a
+        factor of 2.
+      - `most_off`: the items that differ most: key, old and new expected count.
 
     Raises:
-      PopSamplerError: keys of different kinds, a side without items or without counts, or
+      PopSamplerError: keys have different types, a side has no items or no counts, or there are
         more draws than items.
     """
     if old.keys is None or new.keys is None or old.counts is None or new.counts is None:
@@ -77,7 +84,7 @@ def drift(
 
 
 def rows(found: Dict[str, Any]) -> ReportLines:
-    """Returns the lines of the table that is printed: their names, and what they say."""
+    """Returns the lines of the printed table, as names and values."""
     return [
         *(
             (name.replace("_", " "), "-" if value is None else value)
@@ -134,7 +141,7 @@ def _mean(values: Any) -> Optional[float]:
 def _expected_counts_off(
     old: ColumnReport, new: ColumnReport, both: pd.DataFrame, num_sampled: int
 ) -> Dict[str, Any]:
-    """Finds items of both sides whose expected counts differ too much, and names the worst."""
+    """Counts the items whose expected counts differ by more than `FACTOR`, and lists the worst."""
     expected_counts = both.filter(like="key_").assign(
         old=_expected_counts(old, both["rank_old"].to_numpy(np.int64), num_sampled),
         new=_expected_counts(new, both["rank_new"].to_numpy(np.int64), num_sampled),
@@ -156,8 +163,9 @@ def _expected_counts(column: ColumnReport, ranks: Ints, num_sampled: int) -> Flo
 
 
 def _spearman(old: Any, new: Any) -> float:
-    """Returns the rank correlation, with ties at their mean rank; 1 if there is nothing to
-    correlate.
+    """Returns Spearman's rank correlation, with ties at their mean rank.
+
+    It is 1.0 for fewer than two items, or if all counts of a side are equal.
     """
     ranks = [side.rank().to_numpy() for side in (old, new)]
     if len(old) < 2 or min(np.ptp(rank) for rank in ranks) == 0:

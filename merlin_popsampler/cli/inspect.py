@@ -1,4 +1,4 @@
-"""Reports a schema's item ids, and how well the distributions fit their counts."""
+"""Reports the item ids of a schema, and how well the distributions fit their counts."""
 
 from dataclasses import asdict
 from typing import Any, Dict, List, Optional, Tuple
@@ -13,23 +13,34 @@ from .column_report import ColumnReport
 MOST = 1000
 """Default number of draws of a batch from a large catalog."""
 SHARE = 10
-"""There a batch holds one item in so many at most: one that holds nearly all of them has expected
-counts near 1 for any distribution, so a comparison would be empty.
+"""Default ratio of items to draws, at least.
+
+A batch that contains nearly all items has expected counts near 1 for any distribution, so a
+comparison would show nothing.
 """
 
 ReportLines = List[Tuple[str, Any]]
 HEAD_SHARE = 0.01
-"""The top of the catalog whose share of the interactions is reported."""
+"""Share of the items, the most frequent ones, whose share of the interactions is reported."""
 
 
 def summary(column: ColumnReport) -> Dict[str, Any]:
-    """Returns the contract and the fit of the distributions as plain values.
+    """Returns the popularity metadata and the fit of the distributions as plain values.
 
-    Shares are of interactions: `top_share` that of the most frequent 1 % of the items, and where
-    the counts are known `reserved_share` that of padding, null and unknown keys by id. There,
-    `unseen_items` are ids of the range without any count, and `unseen_share` is their part of the
-    draws by the schema's distribution, which takes them as seen once. If ids keep their numbers,
-    `gone_items` are those without any count, which are never drawn.
+    Args:
+      column: the data of the column.
+
+    Returns:
+      The fields of `PopularityMetadata` without `steps`, `items` and `num_steps`. If the order was
+      measured, also `interactions`, and `top_share`, the share of the interactions that the most
+      frequent 1 % of the items have. If the counts are known, also:
+
+      - `reserved_share`: shares of the interactions of padding, null and unknown keys.
+      - `unseen_items`: number of ids in the range with the count 0.
+      - `unseen_share`: their share of the draws, since the distribution counts them once.
+
+      If ids keep their numbers in a refit, `gone_items` replaces the last two: the number of items
+      that no longer occur, which are never drawn.
     """
     metadata = column.metadata
     result: Dict[str, Any] = {"column": column.name, **asdict(metadata)}
@@ -104,11 +115,11 @@ def resolve_num_sampled(wanted: Optional[int], size: int) -> int:
     """Returns the number of distinct draws of a batch, from 1 to the number of items.
 
     Args:
-      wanted: what the caller asked for; None for a number that means something.
+      wanted: the argument of the caller; None for a tenth of the items, at most `MOST`.
       size: number of items.
 
     Raises:
-      PopSamplerError: more than there are items, or less than one.
+      PopSamplerError: `wanted` is below 1, or above `size`.
     """
     if wanted is None:
         return max(1, min(MOST, size // SHARE))

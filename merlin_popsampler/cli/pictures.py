@@ -20,21 +20,21 @@ Distributions = List[Tuple[str, Distribution]]
 _COLOURS = ("#d95f02", "#1b9e77")
 _POINTS = 400
 _LONGEST = 40
-"""Characters of a column's name that the title of one of two pictures has room for."""
+"""Largest number of characters of a column's name in a title."""
 
 
 def plot(column: ColumnReport, path: str, num_sampled: Optional[int] = None) -> None:
     """Writes the picture of a column's popularity to a file.
 
     Args:
-      column: a column in frequency order, of at least one item.
-      path: of the picture, on any file system; its ending names the format.
-      num_sampled: draws of the batch whose expected counts are shown; None for what
-        `resolve_num_sampled` makes of the catalog.
+      column: a column whose ranks are known, with at least one item.
+      path: path of the picture, on any file system; its ending selects the format.
+      num_sampled: number of draws of the batch whose expected counts are shown; None for the
+        default of `resolve_num_sampled`.
 
     Raises:
-      PopSamplerError: no item, ids out of order, more draws than items, an ending or a folder that
-        cannot be written.
+      PopSamplerError: there are no items, ids are out of order, there are more draws than items, or
+        the format or the folder cannot be written.
     """
     figure = drawn(column, num_sampled)
     content = io.BytesIO()
@@ -43,14 +43,22 @@ def plot(column: ColumnReport, path: str, num_sampled: Optional[int] = None) -> 
         filesystem.write_bytes(path, content.getvalue())
     except Exception as error:  # each file system raises its own
         raise PopSamplerError(
-            f"Expected a picture's path, such as out.png. Received: {path!r} ({error})."
+            f"Expected a picture's path, such as out.png. Received: {path!r} ({error}). Pass a "
+            "path that can be written, with the ending of a format of Matplotlib."
         ) from error
 
 
 def drawn(column: ColumnReport, num_sampled: Optional[int] = None) -> Any:
     """Draws the figure: frequency by rank on the left, expected counts on the right, both log-log.
 
-    For an assumed order, it shows only the distributions.
+    If the order is assumed, it shows only the distributions, without data.
+
+    Args:
+      column: see `plot`.
+      num_sampled: see `plot`.
+
+    Returns:
+      A Matplotlib figure.
     """
     from matplotlib.figure import Figure  # not pyplot, which looks for a display
 

@@ -5,10 +5,10 @@ from typing import Any, Optional, TextIO
 
 
 def printable(text: Any) -> str:
-    r"""Returns a text in which nothing is invisible or acts on a terminal.
+    r"""Escapes the characters of a text that are invisible or control a terminal.
 
     Keys and names of columns come from data. Control characters, escape sequences, marks of writing
-    direction and lone surrogates are escaped, as `repr` does it. Letters of every script stay.
+    direction and lone surrogates are escaped as in `repr`. Letters of every script stay.
 
     Examples:
       >>> print(printable("tea" + chr(27) + "[2J"))
@@ -22,15 +22,15 @@ def printable(text: Any) -> str:
 def say(text: str, stream: Optional[TextIO]) -> None:
     """Writes lines to a stream, each of them `printable`.
 
-    What the stream's encoding cannot hold is escaped. A reader that has left, as `head` does, is
-    not an error: what the command found is known by its exit code.
+    Characters that the stream's encoding does not have are escaped. A closed pipe, as after `head`,
+    is not an error, since the exit code shows the result of a command.
 
     Args:
       text: one or more lines.
-      stream: None where the program was started without it.
+      stream: the stream; None if the program was started without it.
 
     Raises:
-      OSError: a stream that cannot be written, for example on a full disk.
+      OSError: the stream cannot be written, for example on a full disk.
     """
     lines = "\n".join(map(printable, text.split("\n"))) + "\n"
     encoding = getattr(stream, "encoding", None) or "utf-8"

@@ -1,7 +1,8 @@
 """Adapts Merlin Core 23.8 and NVTabular 23.8 to dask 2025 and later.
 
-Its data frames are expressions, which dask rewrites before it computes them. Merlin takes them for
-graphs: it names the task of a partition `(ddf._name, i)` and puts graphs of its own on top.
+In these versions, data frames are expressions, which dask rewrites before it computes them. Merlin
+treats them as task graphs: it assumes that the task of partition `i` is called `(ddf._name, i)`,
+and adds its own tasks to the graph.
 """
 
 from importlib import import_module
@@ -15,7 +16,7 @@ SINCE = (2025,)
 
 
 class _Layer(Dict[Any, Any]):
-    """Holds a graph under a name that is its token, so that dask need not hash its tasks."""
+    """Represents a task graph by a unique name, so that dask need not hash its tasks."""
 
     def __init__(self, graph: Any, name: str) -> None:
         super().__init__(graph)
@@ -26,7 +27,14 @@ class _Layer(Dict[Any, Any]):
 
 
 def frame_of_graph(graph: Any, name: str, meta: Any, divisions: Any) -> Any:
-    """Makes a data frame of a graph, whose partitions are the tasks `(name, i)`."""
+    """Builds a data frame from a task graph, whose partitions are the tasks `(name, i)`.
+
+    Args:
+      graph: tasks by key.
+      name: first part of the keys of the partitions.
+      meta: an empty frame with the columns and dtypes.
+      divisions: limits of the index of the partitions, one more than there are partitions.
+    """
     from dask.dataframe import from_graph
 
     keys = [(name, index) for index in range(len(divisions) - 1)]
@@ -34,10 +42,11 @@ def frame_of_graph(graph: Any, name: str, meta: Any, divisions: Any) -> Any:
 
 
 def freeze(ddf: Any) -> Any:
-    """Makes a data frame of the graph of another, so that dask cannot rewrite it.
+    """Builds a data frame from the task graph of another one, so that dask cannot rewrite it.
 
-    Otherwise dask merges the partitions of a file of which few columns are read, beyond the size
-    that the user asked for, and Merlin misses those that it counted before.
+    Otherwise dask would merge partitions of a file if only a few of its columns are read. They
+    would exceed the size that the user asked for, and Merlin would look for partitions that it
+    counted before.
     """
     return frame_of_graph(ddf.dask, ddf._name, ddf._meta, ddf.divisions)  # noqa: SLF001 - no other name
 

@@ -24,7 +24,12 @@ def alias(name: str, target: str) -> None:
 
 
 def after_import(name: str, change: Change) -> None:
-    """Calls `change(module)` after the module is imported; at once if it is imported already."""
+    """Calls `change(module)` after the import of a module; at once if it is imported already.
+
+    Args:
+      name: dotted name of the module.
+      change: function that changes the module in place.
+    """
     if name in sys.modules:
         change(sys.modules[name])
     else:
@@ -32,7 +37,14 @@ def after_import(name: str, change: Change) -> None:
 
 
 def replace_source(module: Any, function: str, old: str, new: str) -> None:
-    """Compiles a function of a module again, with `new` in place of `old` in its source."""
+    """Compiles a function of a module again, with `new` in place of `old` in its source.
+
+    Args:
+      module: the module.
+      function: name of the function, a global of the module.
+      old: text to replace; if the source does not contain it, nothing changes.
+      new: text that replaces it.
+    """
     given = inspect.getsource(getattr(module, function))
     changed = given.replace(old, new)
     if changed != given:

@@ -114,9 +114,9 @@ class ArrivalTimes:
         """Returns the logarithm of a time after which the integrals of all ranks are negligible.
 
         When K arrivals are expected, the chance of fewer is at most 1/2, since the median of such a
-        count is next to its mean. At s times that time it is at most 2^-s, since each of s equal
-        spans of time has its own chance to bring K. So the neglected part is small relative to
-        every expected count. Rounding errors, summed until the rarest ids arrive, would be larger.
+        count is next to its mean. After s times that time it is at most 2^-s, since each of s equal
+        spans brings K arrivals with that chance. So the neglected part is small relative to every
+        expected count. Rounding errors, summed until the rarest ids arrive, would be larger.
         """
         never = math.log((_LOG_TINY + math.log(self.size) + 10) / self.probs[-1])
         half = _bisect(lambda y: self._moments(math.exp(y))[0] >= self.num_sampled, early, never)

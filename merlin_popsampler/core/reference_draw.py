@@ -57,10 +57,18 @@ def draw_ranks(draws: Draws, key: int, position: int) -> Ints:
 def sequence(draws: Draws, key: int, position: int, num: int) -> Ints:
     """Draws ranks: a batch of independent draws, or ranks whose first distinct ones are a batch.
 
-    Without a head, these are `num` plain draws. With a head, the tail is drawn first, `plan.tail`
-    times. Then each rank of the head has arrived by the time of the last of these draws, or not. A
-    rank that has not arrived is replaced by the first draw, which changes nothing. Arrivals are
-    memoryless, so the `num` draws that follow come from the whole distribution.
+    Without a head, these are `num` plain draws. With a head, draws are treated as events of a
+    Poisson process of rate 1: rank i arrives at an exponential time of rate p_i. First come
+    `plan.tail` draws from the ranks behind the head, which end at a random time. Then come the
+    ranks of the head that have arrived by that time. The first draw replaces those that have not,
+    so that the length is fixed. Arrivals are memoryless, so the `num` draws that follow come from
+    the whole distribution.
+
+    Args:
+      draws: the algorithm and its constants.
+      key: key of the stream, an integer of 64 bits.
+      position: number of the batch in the stream.
+      num: number of draws from the whole distribution.
     """
     table, plan = draws.table, draws.plan
     if not plan.head:

@@ -7,10 +7,10 @@
     map.<name>.parquet          old and new ids, if ids were renumbered
     manifest.json               all these files with their digests, and the popularity metadata
 
-One fit writes a folder, the manifest last. It never changes afterwards. The manifest is removed
-first, so a folder without a manifest is an unfinished or abandoned fit. `<name>` is the name of the
-column, or of the group of columns that share the vocabulary, in characters that are distinct on
-every file system.
+One fit writes a folder, the manifest last. The folder never changes afterwards. A removal begins
+with the manifest, so a folder without a manifest is an unfinished or abandoned fit. `<name>` is the
+name of the column, or of the group of columns that share the vocabulary. It is encoded so that it
+is distinct on every file system.
 """
 
 import io

@@ -208,8 +208,8 @@ def row_weights(counting: tf.Tensor) -> tf.Tensor:
     """Computes weights of row losses, so that their Keras mean is the mean over rows with an item.
 
     Let R be the number of replicas, n the rows of this one, and C the rows with an item on all
-    replicas. The weight of such a row is `R n / C`, since Keras divides the sum over a replica's
-    rows by n, sums over replicas, and divides by R. Later sample weights do not change C.
+    replicas. Keras divides the sum over a replica's rows by n, sums over replicas, and divides by
+    R. So the weight of a row with an item is `R n / C`. Later sample weights do not change C.
 
     Args:
       counting: bool `[rows]`, whether the positive of the row is an item.

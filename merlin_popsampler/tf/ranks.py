@@ -4,8 +4,8 @@ A batch of distinct draws is the first K distinct ranks of one sequence. The seq
 independent draws, or, if that takes fewer random numbers, of a head and draws (see `sequence`). All
 algorithms of `distinct` read the same sequence, and give the same ranks in the same order.
 
-If the sequence would be about as long as the catalog, an exponential arrival time is drawn for
-every rank instead, and the K earliest ranks are the batch. Arrivals are memoryless: the next one is
+If the sequence would be about as long as the catalog, every rank gets an exponential arrival time
+of rate p_i instead. The K earliest ranks are the batch. Arrivals are memoryless: the next one is
 rank i with probability proportional to p_i. So the distribution is the same.
 
 References:

@@ -26,11 +26,13 @@ def sequence(
 ) -> Callable[[int], tf.Tensor]:
     """Builds a function that draws ranks, whose first K distinct ones are a batch.
 
-    Without a head, the sequence consists of plain draws. With a head, it has three parts:
+    Without a head, the sequence consists of plain draws. With a head, draws are treated as events
+    of a Poisson process of rate 1: rank i arrives at an exponential time of rate p_i. The sequence
+    has three parts:
 
-    - the draws of the tail;
-    - the ranks of the head that have arrived by the time of the last of these draws (other ranks
-      of the head are replaced by the first draw);
+    - `plan.tail` draws from the ranks behind the head, which end at a random time;
+    - the ranks of the head that have arrived by that time (the first draw replaces those that have
+      not, so that the length is fixed);
     - draws from the whole distribution.
 
     Arrivals are memoryless. So from that random time on, the draws continue as if the earlier ones

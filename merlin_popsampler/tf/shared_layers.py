@@ -10,12 +10,12 @@ _KERAS_3 = hasattr(tf.keras, "Variable")
 def shareable(layer: Any) -> Dict[str, Any]:
     """Returns the configuration of a layer, marked as shared if a model is being saved.
 
-    Keras marks a layer that it serializes a second time, and then marks the first configuration as
-    well. If that configuration is a part of another layer's, it has been copied before, and stays
-    unmarked. It would be loaded as a separate layer, whose variables are not in the file. So this
-    function serializes the layer twice.
+    Keras marks a layer as shared when it serializes it a second time, and then also marks the first
+    configuration. But if that is a part of another layer's configuration, it was copied before, and
+    stays unmarked. It would be loaded as a separate layer, whose variables are not in the file. So
+    this function serializes the layer twice.
 
-    For a `.h5` file, Keras 2 of TensorFlow 2.13 and later marks layers in its old format alone.
+    For a `.h5` file, Keras 2 of TensorFlow 2.13 and later marks layers only in its legacy format.
     """
     config = _serialized_twice(layer)
     if "shared_object_id" in config or _KERAS_3:

@@ -1,8 +1,9 @@
 """Implements a stream of draws as a weight of a Keras layer, with a key for each replica.
 
-The weight is int64 `[counter, unseeded, key]`, the state of TensorFlow's Philox generator: 256
-times the number of the next batch, 1 until a key is chosen, and the key. Checkpoint, SavedModel,
-`.keras` and `.weights.h5` save weights, so a restored model continues the stream.
+The weight is int64 `[counter, unseeded, key]`, the state of TensorFlow's Philox generator. The
+counter is 256 times the number of the next batch, and `unseeded` is 1 until a key is chosen.
+Checkpoint, SavedModel, `.keras` and `.weights.h5` save weights, so a restored model continues the
+stream.
 
 One op, `RngReadAndSkip`, takes a batch from the stream: it reads and advances the weight
 atomically, and the draw depends on the value read. So no two threads, steps or iterations get the

@@ -1,10 +1,10 @@
 """Draws the ranks of a batch in PyTorch, without state.
 
 A batch of distinct draws is the first K distinct ranks of one sequence. The sequence consists of
-independent draws, or, if that takes fewer random numbers, of a head and draws. If the sequence
-would be about as long as the catalog, an exponential arrival time is drawn for every rank instead,
-and the K earliest ranks are the batch, with the same distribution. Shapes are fixed, and the
-host never waits for the device.
+independent draws, or, if that takes fewer random numbers, of a head and draws (see
+`FirstDistinct`). If the sequence would be about as long as the catalog, every rank gets an
+exponential arrival time of rate p_i instead. The K earliest ranks are the batch, with the same
+distribution. Shapes are fixed, and the host never waits for the device.
 
 References:
   P. S. Efraimidis, P. G. Spirakis, "Weighted random sampling with a reservoir", Information
@@ -86,11 +86,13 @@ class EarliestArrivals(_Ranks):
 class FirstDistinct(_Ranks):
     """Draws a sequence of ranks, and returns the first distinct ones.
 
-    Without a head, the sequence consists of plain draws. With a head, it has three parts:
+    Without a head, the sequence consists of plain draws. With a head, draws are treated as events
+    of a Poisson process of rate 1: rank i arrives at an exponential time of rate p_i. The sequence
+    has three parts:
 
-    - the draws of the tail;
-    - the ranks of the head that have arrived by the time of the last of these draws (other ranks
-      of the head are replaced by the first draw);
+    - `plan.tail` draws from the ranks behind the head, which end at a random time;
+    - the ranks of the head that have arrived by that time (the first draw replaces those that have
+      not, so that the length is fixed);
     - draws from the whole distribution.
 
     Arrivals are memoryless. So from that random time on, the draws continue as if the earlier ones

@@ -10,10 +10,14 @@ from merlin_popsampler.tf.ids import integers
 
 
 def check_column_name(argument: str, name: Any) -> None:
-    """Raises an error for something else than the name of a column, or None.
+    """Checks that an argument is the name of a column, or None.
+
+    Args:
+      argument: name of the argument, for the message.
+      name: its value.
 
     Raises:
-      PopSamplerError: this.
+      PopSamplerError: the value is neither a string nor None.
     """
     if not (name is None or isinstance(name, str)):
         raise PopSamplerError(
@@ -26,18 +30,18 @@ def check_column_name(argument: str, name: Any) -> None:
 def column_lists(
     argument: str, name: Optional[str], query: Any, ids: tf.Tensor, *batch: Any
 ) -> Optional[IdLists]:
-    """Returns the ids of a column in the rows of the queries, or None without a name.
+    """Returns a list of ids for each query from a column of the batch; None if `name` is None.
 
     Args:
-      argument: name of the argument that names the column.
+      argument: name of the argument that names the column, for messages.
       name: name of the column.
-      query: floats `[rows, dim]`, or ragged `[batch, (positions), dim]`. Then all positions share
-        the list of their row of the batch.
+      query: floats `[rows, dim]`, or ragged `[batch, (positions), dim]`. In the ragged form, all
+        positions of a row of the batch share its list.
       ids: int64 `[rows]`, the positives.
-      *batch: features and targets, in which the column is searched.
+      *batch: features and targets; the dicts among them are searched for the column.
 
     Raises:
-      PopSamplerError: there is no such column, or it has other values than ids.
+      PopSamplerError: there is no such column, or its values are not integers.
     """
     if name is None:
         return None
@@ -68,7 +72,7 @@ _PARTS = ("values", "offsets")
 
 
 def _lists(values: Any) -> Any:
-    """Returns a list for each row, integers `[rows, n]`, of a column with one id or several."""
+    """Returns the ids of each row, integers `[rows, n]`, of a column with one id or several."""
     ids = integers(values)
     if isinstance(ids, tf.RaggedTensor):
         return ids.with_flat_values(tf.reshape(ids.flat_values, [-1]))

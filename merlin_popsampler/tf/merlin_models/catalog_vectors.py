@@ -1,4 +1,4 @@
-"""Finds the item vectors of an output for an evaluation on the catalog."""
+"""Finds the item vectors of an output of Merlin Models, for scores of the whole catalog."""
 
 from typing import Any
 
@@ -11,7 +11,8 @@ def catalog_vectors(to_call: Any) -> Any:
     """Returns the vectors that training looks up, in the form that `score_catalog` takes.
 
     Args:
-      to_call: an object with `embeddings` and `embedding_lookup`, as in Merlin Models.
+      to_call: the layer that scores: an object with `embeddings` and `embedding_lookup`, as in
+        Merlin Models.
     """
     look_up = type(to_call).embedding_lookup
     if look_up is CategoricalTarget.embedding_lookup:

@@ -49,82 +49,84 @@ def no_metrics() -> List[Any]:
 
 @tf.keras.utils.register_keras_serializable(package="merlin_popsampler")
 class ContrastiveOutput(contrastive.ContrastiveOutput):  # type: ignore[misc]
-    """Replaces the `ContrastiveOutput` of Merlin Models, with another loss and evaluation.
+    """Replaces the `ContrastiveOutput` of Merlin Models, with an exact logQ correction.
 
     In training, the loss of a row is that of `contrastive_logits`, in float32 under every precision
     policy. The mean is over the rows with an item (not padding, null or out of vocabulary), and
-    only these rows train. This loss is the default, so compile the model without a loss. Another
+    only these rows train. Compile the model without a loss, since this loss is the default. Another
     loss gets log-probabilities of the candidates, the positive first, and averages over all rows.
 
     An evaluation scores the whole catalog in blocks. `loss` and the metrics `cross_entropy` and
-    `recall_at_<top_k>` are those of the full softmax. They replace the default top-10 metrics of
-    Merlin Models. Top-k metrics of Merlin that are passed to `compile` also see the ranking among
-    all items, down to rank 1,000, and count rows without an item as misses. In training, and with
-    `evaluate_on="candidates"`, all metrics are among the candidates, as in Merlin Models. Sample
-    weights apply to the loss and to Merlin's weighted metrics, but not to these two metrics.
+    `recall_at_<top_k>` are those of the full softmax, and replace Merlin's default metrics. Top-k
+    metrics of Merlin that are passed to `compile` also rank all items, down to rank 1,000. Rows
+    without an item are misses in them. In training, and with `evaluate_on="candidates"`, metrics
+    rank only the candidates, as in Merlin Models. Sample weights apply to the loss and to Merlin's
+    weighted metrics, but not to `cross_entropy` and `recall_at_<top_k>`.
 
     The rank of a positive is the number of other items, or candidates, whose score is greater,
-    equal or NaN. `recall_at_<top_k>` is the share of ranks below `top_k`. Scores are compared
-    without the logQ correction, as in a served model. Merlin's metrics among candidates compare
-    corrected scores, and break ties at random. A row whose loss is NaN is a miss there.
+    equal or NaN. Scores are compared without the logQ correction, as in a served model. Merlin's
+    metrics among candidates compare corrected scores, and break ties at random. A row whose loss is
+    NaN is a miss there.
 
     If `to_call` has a table (a schema, an `EmbeddingTable`), sampled ids get their vectors from it.
-    A two-tower model scores the vectors of its towers: `to_call` is None or `DotProduct()`, and
-    `schema` is that of the item id. The features of sampled ids then pass through `candidate`, the
-    item tower. In a step, the tower runs on the batch, then on the samples. Batch normalization
-    uses the statistics of each, and updates its moving averages in this order. An evaluation
-    encodes the catalog once in inference mode, and keeps it, `4 (max_id + 1) dim` bytes, until a
-    metric reset.
+    In a two-tower model, `to_call` is None or `DotProduct()`, and `schema` is that of the item id.
+    The features of sampled ids then pass through `candidate`, the item tower. In a step, the tower
+    runs on the batch, then on the samples. Batch normalization uses the statistics of each. An
+    evaluation encodes the catalog once, in `4 (max_id + 1) dim` bytes.
 
     All settings, the tower and the position in the stream of draws are saved with a model, but not
-    `item_features`. A loaded model serves. With `evaluate_on="candidates"` it evaluates, without
-    corrections, on the positives of the batch. Call `set_item_features` to train it. Import this
+    `item_features`. A loaded model serves, and evaluates with `evaluate_on="candidates"` on the
+    positives of the batch, without corrections. Call `set_item_features` to train it. Import this
     class before loading a model, since Keras restores unknown classes as other ones.
 
     Args:
-      to_call: as in Merlin Models; None is `DotProduct()`.
+      to_call: the layer that scores, as in Merlin Models; None is `DotProduct()`.
       negative_samplers: a `PopularityBasedSampler`, an `InBatch`, "in-batch" for the `InBatch` of
         the target's schema, a list of these, a `Mixture`, or `AllItems`. The samplers of Merlin
         Models raise an error, since they have no expected counts for this loss.
       target_name: as in Merlin Models.
       pre: as in Merlin Models.
-      post: as in Merlin Models, on log-probabilities; only with `evaluate_on="candidates"`.
-      logits_temperature: positive number; scores are divided by it before they are corrected.
+      post: layer that transforms the log-probabilities; only with `evaluate_on="candidates"`.
+      logits_temperature: positive number; scores are divided by it before the logQ correction.
       name: as in Merlin Models.
-      default_loss: None for the loss described above.
+      default_loss: a Keras loss; None for the loss described above.
       default_metrics_fn: function without arguments that returns further metrics.
-      downscore_false_negatives: fixed, since accidental hits are masked.
-      false_negative_score: fixed, since accidental hits are masked.
+      downscore_false_negatives: must be True, since accidental hits are always masked.
+      false_negative_score: must be the default, since accidental hits are always masked.
       query_name: as in Merlin Models.
       candidate_name: as in Merlin Models.
       store_negative_ids: as in Merlin Models.
-      logq_sampling_correction: fixed, since the logQ correction is always applied.
-      correct_positive: see `contrastive_logits`.
-      logq_strength: from 0 to 1, the strength of the correction; see `contrastive_logits`.
-      excluded: name of the column with ids that are not negatives of a row, its history for
-        example, also in an evaluation. It is a column of features or targets, with one id or a list
-        in each row.
-      hard_negatives: name of the column with hard negatives of each row, for training; see
-        `SampledSoftmax`. Log-probabilities have one column for all hard negatives of a row, the
-        last one. They are not ranked.
+      logq_sampling_correction: must be True, since the logQ correction is always applied.
+      correct_positive: whether the logQ correction applies to the positive as well; see
+        `contrastive_logits`.
+      logq_strength: from 0 to 1, the strength of the logQ correction; see `contrastive_logits`.
+      excluded: name of a column of features or targets with ids that are not negatives of a row,
+        such as its history: one id or a list in each row. An evaluation leaves them out as well.
+      hard_negatives: name of a column with hard negatives of each row, for training; see
+        `SampledSoftmax`. They share the last column of log-probabilities, and are not ranked.
       candidate: the item tower, an `Encoder`. If the model creates it, as
         `MatrixFactorizationModelV2` does, pass it later by `set_candidate`.
       item_features: an `ItemFeatures` of the tower's features; None if it needs only the id.
       evaluate_on: "catalog" or "candidates"; the attribute of this name can be changed.
-      top_k: number of items of the recall, at least 1.
+      top_k: number of best items that the recall counts, at least 1.
       **kwargs: `schema`, a Schema of the item id if `to_call` has none, and arguments of a Keras
         layer.
 
     Raises:
       PopSamplerError: settings contradict each other, the loss or the features.
-      SchemaError: "in-batch" for a schema without measured steps.
+      SchemaError: "in-batch" for a schema without measured counts.
 
     Examples:
-      >>> tower = mm.Encoder(items.schema, mm.MLPBlock([64]))
-      >>> output = ContrastiveOutput(
-      ...     None, sampler, schema=item_id_schema, candidate=tower, item_features=features
-      ... )
-      >>> model = mm.TwoTowerModelV2(query_tower, tower, outputs=output)
+      >>> import merlin.models.tf as mm
+      >>> from merlin.schema import ColumnSchema, Schema, Tags
+      >>> from merlin_popsampler import PopularityBasedSampler
+      >>> domain = {"domain": {"min": 0, "max": 1002}}
+      >>> item = ColumnSchema("item", [Tags.ITEM_ID, Tags.CATEGORICAL], domain, "int64")
+      >>> user = ColumnSchema("user", [Tags.USER_ID, Tags.CATEGORICAL], domain, "int64")
+      >>> sampler = PopularityBasedSampler(max_id=1002, min_id=3, max_num_samples=100)
+      >>> output = ContrastiveOutput(item, sampler, logits_temperature=0.1)
+      >>> query = mm.Encoder(Schema([user]), mm.MLPBlock([64]))
+      >>> model = mm.RetrievalModelV2(query=query, output=output)
     """
 
     negative_samplers: Union[Mixture, AllItems]
@@ -202,7 +204,7 @@ class ContrastiveOutput(contrastive.ContrastiveOutput):  # type: ignore[misc]
         self._evaluate_on = value
 
     def set_negative_samplers(self, negative_samplers: Any) -> None:
-        """Changes the negatives, from the next trace on; see the class."""
+        """Changes the negatives, from the next trace on; see the argument of the class."""
         negatives = negatives_of(negative_samplers, self.col_schema)
         check_negatives(negatives, self.to_call)
         self.negative_samplers = negatives
@@ -214,7 +216,7 @@ class ContrastiveOutput(contrastive.ContrastiveOutput):  # type: ignore[misc]
         self._wire()
 
     def set_item_features(self, item_features: Any) -> None:
-        """Sets the features of all items, which a loaded model lacks; see the class."""
+        """Sets the features of all items, for example in a loaded model; see the class."""
         self._item_features = item_features
         self._wire()
 
@@ -233,7 +235,7 @@ class ContrastiveOutput(contrastive.ContrastiveOutput):  # type: ignore[misc]
         training: bool = False,
         testing: bool = False,
     ) -> Any:
-        """Computes scores as in Merlin Models; in training and testing, a `Prediction`."""
+        """Computes scores as in Merlin Models, or a `Prediction` in training and testing."""
         if is_saving():  # such a trace would contain the sampler and the item features
             training = testing = False
         return super().call(inputs, features, targets, training, testing)
@@ -309,9 +311,9 @@ class ContrastiveOutput(contrastive.ContrastiveOutput):  # type: ignore[misc]
             return source.candidates(ids, vectors, self.to_call.embedding_lookup)
         vectors = inputs[self.candidate_name]
         if training:
-            self._tower.outdate()  # it is about to change
+            self._tower.outdate()  # since this step changes the tower
         elif source.samplers and not self._tower.is_ready:
-            # Without features of items, only the rows can be compared with each other.
+            # Without item features, only the items of the batch have vectors.
             vectors = tf.where(counting[:, None], vectors, tf.zeros_like(vectors))
             batch = Candidates(vectors, ids, tf.ones_like(ids, tf.float32))
             return batch, batch

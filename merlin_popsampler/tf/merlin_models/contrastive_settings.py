@@ -17,7 +17,7 @@ ALWAYS = {
     "false_negative_score": MIN_FLOAT,
     "logq_sampling_correction": True,
 }
-"""Settings that users of Merlin Models may change, but on which this loss depends."""
+"""Settings of Merlin Models that must keep their value, since this loss depends on them."""
 
 
 def check_settings(settings: Any) -> None:
@@ -27,7 +27,7 @@ def check_settings(settings: Any) -> None:
       settings: values by name, with all names of `ALWAYS`.
 
     Raises:
-      PopSamplerError: another value than in `ALWAYS`.
+      PopSamplerError: a setting differs from its value in `ALWAYS`.
     """
     for name, value in ALWAYS.items():
         if settings[name] != value:
@@ -39,10 +39,15 @@ def check_settings(settings: Any) -> None:
 
 
 def check_evaluation(evaluate_on: str, post: Any) -> None:
-    """Raises an error for an unknown `evaluate_on`, or a `post` that cannot be applied.
+    """Checks the arguments `evaluate_on` and `post` of the output.
+
+    Args:
+      evaluate_on: one of `EVALUATIONS`.
+      post: None, or a layer that is applied to the outputs.
 
     Raises:
-      PopSamplerError: these.
+      PopSamplerError: `evaluate_on` is unknown; or `post` would apply the logQ correction a second
+        time, or is passed with `evaluate_on="catalog"`.
     """
     if evaluate_on not in EVALUATIONS:
         raise PopSamplerError(
@@ -62,14 +67,14 @@ def check_evaluation(evaluate_on: str, post: Any) -> None:
 
 
 def check_negatives(negatives: Any, to_call: Any) -> None:
-    """Raises an error for `AllItems` without an item table, and for gathered positives.
+    """Checks that the output can use the negatives.
 
     Args:
       negatives: the result of `negatives_of`.
-      to_call: the object that scores.
+      to_call: the layer that scores.
 
     Raises:
-      PopSamplerError: this.
+      PopSamplerError: `AllItems` is used without an item table, or `InBatch` with `gather=True`.
     """
     if isinstance(negatives, AllItems) and isinstance(to_call, DotProduct):
         raise PopSamplerError(
@@ -94,7 +99,7 @@ def negatives_of(negative_samplers: Any, column: ColumnSchema) -> Union[Mixture,
       column: schema of the item id.
 
     Raises:
-      SchemaError: in-batch negatives for a column without measured steps.
+      SchemaError: "in-batch" is passed, and the column has no measured counts.
       PopSamplerError: see `Mixture`.
     """
 

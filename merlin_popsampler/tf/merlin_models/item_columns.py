@@ -27,10 +27,10 @@ class Column(NamedTuple):
 
     Args:
       name: name of the feature.
-      values: `[rows]`, or `[rows, length]` of lists that are all of one length; of other lists the
-        elements of all rows, one row after the other.
-      splits: int64 `[rows + 1]`, where each row's elements begin and end; None where the rows of
-        `values` are the items'.
+      values: numbers `[rows]`; lists of one length `[rows, length]`; or the elements of lists of
+        varying length, concatenated.
+      splits: int64 `[rows + 1]`, the position in `values` at which the list of each row begins, and
+        the end; None unless lists vary in length.
     """
 
     name: str
@@ -76,8 +76,9 @@ class Store:
     """Keeps the arrays of a table as tensors, or as memory-mapped files if they do not fit.
 
     Args:
-      max_bytes: that all tensors together may take.
-      folder: for the files, one `.npy` an array; those of an earlier table are replaced.
+      max_bytes: largest size of all tensors together, in bytes.
+      folder: folder for the files, one `.npy` file for each array, which replaces an earlier one;
+        None raises an error if an array does not fit.
     """
 
     def __init__(self, max_bytes: int, folder: Any) -> None:
@@ -87,7 +88,7 @@ class Store:
         """Moves the arrays of a column to memory or files, and returns the column.
 
         Raises:
-          PopSamplerError: an array that does not fit into memory, and no folder.
+          PopSamplerError: an array exceeds the memory that is left, and there is no folder.
         """
         values = self._kept(f"{column.name}.values", column.values)
         if column.splits is None:
@@ -115,17 +116,18 @@ class Store:
 
 
 def read_ids(items: Any, id_name: str, domain: AnyDomain) -> tf.DType:
-    """Checks that the items have one row for each id of the domain; returns the ids' type.
+    """Checks that the items have one row for each id of the domain, and returns the ids' dtype.
 
-    Rows of reserved ids are passed over: any number of unknown items may share one.
+    Rows of reserved ids are ignored, since several unknown items share one id.
 
     Args:
-      items: Merlin Dataset.
+      items: Merlin Dataset of items.
       id_name: name of the item-id column.
-      domain: of the ids that need a row.
+      domain: the ids that must have a row.
 
     Raises:
-      PopSamplerError: ids that are not encoded, lie above the domain, have no row or several.
+      PopSamplerError: ids are not integers or are above the domain, or an id of the domain has no
+        row or several.
     """
     ids = np.concatenate([_numbers(frame[id_name]) for frame in items.to_iter(columns=[id_name])])
     if ids.dtype.kind not in "iu":
@@ -160,14 +162,14 @@ def read_column(items: Any, id_name: str, column: Any, domain: AnyDomain) -> Col
     """Reads one feature of all items as NumPy arrays.
 
     Args:
-      items: Merlin Dataset that `read_ids` has passed.
+      items: Merlin Dataset of items, which `read_ids` has checked.
       id_name: name of the item-id column.
-      column: the feature's ColumnSchema; its shape says what the Loader makes of lists.
-      domain: of the ids that have a row; other rows are left out.
+      column: ColumnSchema of the feature, whose shape tells the form of lists in Merlin's Loader.
+      domain: the ids that have a row; other rows are left out.
 
     Raises:
-      PopSamplerError: missing values, values that are not numbers, or lists whose lengths differ
-        from the schema.
+      PopSamplerError: values are missing or not numbers, or lengths of lists differ from the
+        schema.
     """
     frames = items.to_iter(columns=[id_name, column.name])
     parts = [_elements(frame, id_name, column, domain) for frame in frames]
@@ -224,8 +226,8 @@ def _dense(values: Array, column: Any, lengths: Ints) -> Array:
         if (lengths != length).any():
             raise PopSamplerError(
                 f"Column {column.name!r}: expected lists of {length} values, as the schema says. "
-                f"Received: lists of {_some(np.unique(lengths))}. Mend the schema's shape, or the "
-                "lists (`>> ListSlice(..., pad=True)`)."
+                f"Received: lists of {_some(np.unique(lengths))}. Correct the schema's shape, or "
+                "the lists (`>> ListSlice(..., pad=True)`)."
             )
         values = values.reshape(-1, length)
     return np.concatenate([np.zeros_like(values[:1]), values])

@@ -1,4 +1,4 @@
-"""Defines the table from which an item tower gets the features of sampled ids."""
+"""Defines the table of item features, from which an item tower encodes sampled ids."""
 
 import copy
 from typing import Any, Dict, Optional, Tuple
@@ -19,16 +19,16 @@ MAX_BYTES = 512 * 2**20
 
 
 class ItemFeatures:
-    """Looks up the features of sampled items.
+    """Looks up the features of items by id, so that an item tower can encode sampled items.
 
     `tower(table.features(ids))` returns the same vectors as the tower does for a batch of Merlin's
-    Loader with these items. `from_dataset` builds the table.
+    Loader with these items. Build the table with `from_dataset`.
 
     The table is not a part of a model: Keras neither tracks nor saves it. Pass it to a loaded model
-    again before training. For a SavedModel, Keras traces training calls too, and would write the
-    table into the file. So in such a trace, `features` treats all ids as reserved. These traces
-    never run. A custom layer should use the table as follows, so that it can be saved with and
-    without a table:
+    again before training. For a SavedModel, Keras also traces training calls, which never run, and
+    would write the table into the file. So in such a trace, `features` treats all ids as reserved.
+    A custom layer should use the table as follows, so that it can be saved with and without a
+    table:
 
         def call(self, inputs, training=False):
             if training and not is_saving():
@@ -133,10 +133,13 @@ class ItemFeatures:
         return selected
 
     def check_serves(self, domain: Any) -> None:
-        """Refuses ids, such as a sampler's, that are not all in the table.
+        """Checks that the table has a row for each id of a domain.
+
+        Args:
+          domain: the ids, such as the `domain` of a sampler.
 
         Raises:
-          PopSamplerError: a domain that reaches beyond the table's.
+          PopSamplerError: the table does not have all of these ids.
         """
         inside = self.domain.min_id <= domain.min_id and domain.max_id <= self.domain.max_id
         if domain != self.domain and not (inside and isinstance(self.domain, IdDomain)):
@@ -153,10 +156,14 @@ class ItemFeatures:
           ids: integers `[n]`, or `[n, 1]`.
 
         Returns:
-          A dict by column: numbers `[n]`, and lists of one length `[n, length]`. Other lists have
-          their elements in `<name>__values`, and int64 `[n + 1]` in `<name>__offsets`. Dtypes are
-          those of the data set. Ids without an item have zeros, which is padding in an encoded
-          column, and empty lists. The item-id column holds `ids`.
+          A dict by column, in the dtypes of the data set: numbers `[n]`, and lists of one length
+          `[n, length]`. Lists of varying length have their elements in `<name>__values`, and the
+          start of each list, int64 `[n + 1]`, in `<name>__offsets`. Ids that do not stand for an
+          item have zeros (padding, in an encoded column) or empty lists. The item-id column is
+          `ids`.
+
+        Raises:
+          PopSamplerError: the ids are not integers.
         """
         ids = tf.reshape(tf.cast(integers(ids), tf.int64), [-1])
         # Merlin loses the length of a batch of lists, and rejects numbers of a known length.
@@ -175,7 +182,10 @@ class ItemFeatures:
 
 
 def required(table: Optional[ItemFeatures]) -> ItemFeatures:
-    """Returns the table, if there is one.
+    """Returns its argument, and raises an error if it is None.
+
+    Args:
+      table: the table, or None.
 
     Raises:
       PopSamplerError: there is no table, for example after loading a model.
@@ -183,7 +193,7 @@ def required(table: Optional[ItemFeatures]) -> ItemFeatures:
     if table is None:
         raise PopSamplerError(
             "Expected the items' features, which training and scores of the whole catalog need. "
-            "Received: none; a model is saved without them. Make them anew with "
+            "Received: none; a model is saved without them. Build them again with "
             "ItemFeatures.from_dataset, and pass them to set_item_features(table)."
         )
     return table

@@ -1,4 +1,4 @@
-"""Encodes sampled ids, and the whole catalog, by the item tower of a model."""
+"""Encodes sampled ids, and the whole catalog, with the item tower of a model."""
 
 from typing import Any
 
@@ -15,19 +15,19 @@ BLOCK_ROWS = 4096
 
 
 class ItemTower:
-    """Computes vectors of ids by the item tower of a model.
+    """Computes item vectors from ids, with the item tower of a model.
 
-    Keras neither tracks nor saves this object, its features of items, or its vectors of the
+    Keras neither tracks nor saves this object, its item features, or its cached vectors of the
     catalog.
 
     Args:
-      layer: the tower, or None if there is none yet.
+      layer: the tower; None if it is set later.
       item_features: an `ItemFeatures`; None if the tower needs only the id, or if it is set later.
-      domain: the sampler's, the ids that stand for an item.
-      id_name: name of the item id among the tower's features.
+      domain: the ids that stand for an item, the `domain` of the sampler.
+      id_name: name of the item-id column among the tower's features.
 
     Raises:
-      PopSamplerError: the table lacks features of the tower, or some ids.
+      PopSamplerError: `item_features` lacks features of the tower, or ids of the domain.
     """
 
     def __init__(self, layer: Any, item_features: Any, domain: Any, id_name: str) -> None:
@@ -42,7 +42,7 @@ class ItemTower:
 
     @property
     def is_ready(self) -> bool:
-        """Whether ids can be encoded."""
+        """Whether the tower is set, and item features if it needs them."""
         return self._layer is not None and (self._features is not None or self._needs_id_alone)
 
     @property
@@ -88,7 +88,14 @@ class ItemTower:
         self._vectors.assign(tf.zeros([0, 0]))
 
     def catalog(self, dim: int) -> tf.Tensor:
-        """Returns vectors of the whole catalog, float32 `[max_id + 1, dim]`, 0 for reserved ids."""
+        """Returns vectors of the whole catalog, which are cached until `outdate` or `forget`.
+
+        Args:
+          dim: width of the vectors.
+
+        Returns:
+          float32 `[max_id + 1, dim]`; zeros for reserved ids.
+        """
         vectors = tf.cond(
             self._encoded, self._vectors.read_value, lambda: self._encode_catalog(dim)
         )

@@ -1,7 +1,7 @@
-"""Formats the log-probability of a positive for the Keras loss and for Merlin's metrics.
+"""Formats log-probabilities of candidates for the Keras loss and for Merlin's top-k metrics.
 
-Both get one matrix, whose first column is the positive. The target is 1 in that column. Rows with a
-reserved id have no 1.
+Both get a matrix of outputs, whose first column is the positive, and a matrix of targets. Targets
+are 1 in the first column of rows with an item, and 0 elsewhere.
 """
 
 from typing import Any, Optional
@@ -14,17 +14,17 @@ from merlin_popsampler.tf.logits import cross_entropy, row_weights
 PLACES = 1000
 """Number of ranks that top-k metrics can distinguish."""
 _LOSSES = "_popsampler_losses"
-"""Name of the attribute of outputs that holds their losses, minus their first column."""
+"""Name of the attribute of outputs that holds the losses of the rows, the negated first column."""
 
 
 @tf.keras.utils.register_keras_serializable(package="merlin_popsampler")
 class CandidateCrossEntropy(tf.keras.losses.Loss):  # type: ignore[misc]
-    """Averages minus the log-probability of the positive over the rows with an item.
+    """Computes the mean cross-entropy of the positives over the rows with an item.
 
-    The mean is over the rows of all replicas. Sample weights multiply, but do not change the number
-    of rows. Outputs are `[rows, columns]`, with that log-probability in the first column. Targets
-    have the same shape, with 1 in the first column of rows with an item. A row whose loss is NaN
-    always counts.
+    The mean is over the rows of all replicas. Sample weights multiply losses, but do not change the
+    number of rows. Outputs are `[rows, columns]`, with the log-probability of the positive in the
+    first column. Targets have the same shape, with 1 in the first column of rows with an item. A
+    row whose loss is NaN always counts, so that the mean shows it.
     """
 
     def call(self, y_true: Any, y_pred: Any) -> tf.Tensor:
@@ -46,7 +46,8 @@ def log_probabilities(
       hard: float32 `[rows]`, the `hard_log_sums` of the rows, if they have hard negatives.
 
     Returns:
-      float32 `[rows, 1 + n]`, and with hard negatives a last column for all of them.
+      float32 `[rows, 1 + n]`. With hard negatives, one more column at the end has the probability
+      of all of them together.
     """
     losses = cross_entropy(true_logits, logits, hard)
     if hard is not None:
@@ -62,7 +63,7 @@ def of_full_softmax(losses: tf.Tensor) -> tf.Tensor:
     """Computes log-probabilities of each row's positive, and of all other items together.
 
     Args:
-      losses: float32 `[rows]`, of the full softmax.
+      losses: float32 `[rows]`, losses of the full softmax in nats.
 
     Returns:
       float32 `[rows, 2]`.
@@ -75,16 +76,24 @@ def of_full_softmax(losses: tf.Tensor) -> tf.Tensor:
 
 
 def targets_of(counting: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
-    """Builds targets for outputs `[rows, columns]`: 1 in the first column of counting rows."""
+    """Builds the targets of outputs.
+
+    Args:
+      counting: bool `[rows]`, whether a row has an item.
+      outputs: floats `[rows, columns]`.
+
+    Returns:
+      The shape and dtype of `outputs`: 1 in the first column of rows with an item, 0 elsewhere.
+    """
     first = tf.cast(counting, outputs.dtype)[:, None]
     return tf.pad(first, [[0, 0], [0, tf.shape(outputs)[1] - 1]])
 
 
 def ranked(losses: tf.Tensor, rank: tf.Tensor, num_items: int) -> tf.Tensor:
-    """Builds outputs in which top-k metrics find the positive at its rank among all items.
+    """Builds outputs for which top-k metrics compute the rank of the positive among all items.
 
     Args:
-      losses: float32 `[rows]`, in nats.
+      losses: float32 `[rows]`, losses of the full softmax in nats.
       rank: int32 `[rows]`, the rank of the positive, 0 for the best.
       num_items: number of items of the catalog.
 

@@ -1,4 +1,4 @@
-"""Detects whether a SavedModel is being written, for which Keras traces calls that never run."""
+"""Detects whether a SavedModel is being written, when Keras traces calls that never run."""
 
 from tensorflow.python.saved_model.save_context import in_save_context
 
