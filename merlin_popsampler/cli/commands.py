@@ -104,7 +104,8 @@ def _number_of_draws(text: str) -> int:
         value = 0
     if value < 1:
         raise argparse.ArgumentTypeError(
-            f"Expected a whole number of 1 or more. Received: {text!r}."
+            f"Expected a whole number of 1 or more. Received: {text!r}. Pass the number of draws "
+            "of a batch, or leave it out."
         )
     return value
 

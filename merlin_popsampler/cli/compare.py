@@ -113,7 +113,7 @@ def _matched(old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
         return old.merge(new, on=keys, how="outer")
     except (ValueError, KeyError) as error:
         raise PopSamplerError(
-            f"Expected keys of one kind on both sides. Received: {error}. "
+            f"Expected keys of one type on both sides. Received: {error}. "
             "Compare two fits of the same column."
         ) from None
 

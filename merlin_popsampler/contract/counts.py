@@ -108,7 +108,7 @@ def check_order(counts: Any, *, reserved_ids: Iterable[int] = ()) -> PopularityM
         falls = np.flatnonzero(items.ids[1:] != items.ids[:-1] + 1)
         rank = int(falls[0]) + 1
         raise FrequencyOrderError(
-            "Expected consecutive ids of which the smaller one never occurs less often. Received: "
+            "Expected consecutive ids whose counts never rise from an id to the next. Received: "
             f"id {items.ids[rank]} ({items.counts[rank]} occurrences) follows id "
             f"{items.ids[rank - 1]} ({items.counts[rank - 1]} occurrences) in the order of counts. "
             "Use PopularityBasedSampler.from_counts, which maps ids to ranks, or encode with "

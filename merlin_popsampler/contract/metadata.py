@@ -338,7 +338,7 @@ def _check_total(total: Any, metadata: PopularityMetadata) -> None:
 def _unexpected(name: str, expected: str, received: Any) -> str:
     return (
         f"Expected {name} of {PROPERTY!r} to be {expected}. Received: {truncate_repr(received)}. "
-        "Write the data set anew with this version of merlin_popsampler."
+        "Write the data set again with this version of merlin_popsampler."
     )
 
 

@@ -58,7 +58,7 @@ def read_ids_by_rank(metadata: PopularityMetadata, column: str) -> Ints:
 def _checked(metadata: PopularityMetadata, column: str) -> bytes:
     path = metadata.ranks_path
     if path is None:
-        raise _other_file(metadata, column, "a schema that does not name its place")
+        raise _other_file(metadata, column, "a schema that does not name its path")
     try:
         content = read_bytes(path)
     except PopSamplerError:

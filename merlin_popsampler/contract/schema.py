@@ -148,7 +148,7 @@ def column_popularity(column: "ColumnSchema") -> PopularityMetadata:
         raise SchemaError(
             f"Column {column.name!r}: expected max_id to be at most the domain's maximum "
             f"{highest}, since models size the embedding table by it. "
-            f"Received: max_id {metadata.max_id}. Fit the workflow anew."
+            f"Received: max_id {metadata.max_id}. Fit the workflow that wrote the schema again."
         )
     return metadata
 

@@ -88,7 +88,7 @@ def plan_draws(distribution: Distribution, num_sampled: int) -> DrawPlan:
         raise PopSamplerError(
             f"Expected {num_sampled} distinct ids to take at most {_MOST} random numbers. "
             f"Received: {distribution!r}, which takes more. "
-            "Pass unique=False, or draw fewer by a flatter distribution."
+            "Pass unique=False, fewer samples, or a flatter distribution."
         )
     return plan
 

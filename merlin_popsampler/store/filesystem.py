@@ -93,8 +93,8 @@ def read_bytes(path: str) -> bytes:
             return bytes(file.read())
     except (FileNotFoundError, IsADirectoryError):
         raise PopSamplerError(
-            f"Expected a file. Received: nothing at {path}. Was it moved or removed? Name the "
-            "place where it is now, or fit again."
+            f"Expected a file. Received: nothing at {path}. Was it moved or removed? Pass its new "
+            "path, or fit again."
         ) from None
 
 

@@ -121,8 +121,8 @@ def _moves(new: Any, old: Any, id_maps: Dict[str, Any]) -> List[Move]:
         found = [id_maps[key] for key in keys]
         if len({id(id_map) for id_map in found}) > 1:
             raise PopSamplerError(
-                f"Weight {name!r}: expected one id map. Received: those of {keys}. "
-                "Give all names of a table that is shared one id map."
+                f"Weight {name!r}: expected one id map. Received: different ones for {keys}, which "
+                "name the same weight. Pass the same id map for all of them."
             )
         move = (
             Move(name, target)

@@ -163,7 +163,7 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
         elif self._item_table is not layer:
             first = "a variable" if self._item_table is None else repr(self._item_table.name)
             raise PopSamplerError(
-                f"Expected as item_table of {self.name!r} what it was first called with, {first}. "
+                f"Expected the item_table that {self.name!r} was first called with, {first}. "
                 f"Received: {layer.name!r}. Make a SampledSoftmax for each table."
             )
 
@@ -320,7 +320,7 @@ def _one_a_row(true_ids: Any, queries: Any) -> tf.Tensor:
     ):
         raise PopSamplerError(
             "Expected one item a row, ids [batch] or [batch, 1] for queries [batch, dim]. "
-            f"Received: {ids.shape} for {shape}. Repeat the rows whose query has several: "
-            "one_positive_a_row does."
+            f"Received: {ids.shape} for {shape}. Repeat the rows whose query has several items: "
+            "merlin_popsampler.tf.logits.one_positive_a_row does so."
         )
     return tf.reshape(tf.cast(ids, tf.int64), [-1])

@@ -142,7 +142,7 @@ def test_keys_that_cannot_be_compared_end_with_2(old, tmp_path, capsys):
     numbers = saved([1, 1, 2], tmp_path / "numbers")
     assert main(["compare", str(old / "workflow"), str(numbers / "workflow")]) == 2
     printed = capsys.readouterr()
-    assert printed.err.startswith("error: Expected keys of one kind on both sides.")
+    assert printed.err.startswith("error: Expected keys of one type on both sides.")
     assert printed.out == ""
 
 

@@ -92,7 +92,7 @@ def test_assumptions_are_never_written():
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"version": 1}, "version .* to be 2. Received: 1. Write the data set anew"),
+        ({"version": 1}, "version .* to be 2. Received: 1. Write the data set again"),
         ({"version": None}, "version"),
         ({"version": 3}, "version"),
         ({"version": True}, "version"),
@@ -106,7 +106,7 @@ def test_assumptions_are_never_written():
         ({"max_id": 2**60}, "max_id .* <= 9007199254740991"),
         ({"frequency_ordered": 1}, "frequency_ordered"),
         ({"frequency_ordered": False}, "steps .* absent where there is no measured order"),
-        ({"steps": None}, "steps .* a string. Received: None. Write the data set anew"),
+        ({"steps": None}, "steps .* a string. Received: None. Write the data set again"),
         ({"steps": "3:9,4:10,6:1,"}, "steps"),
         ({"steps": "3:1,4:10,6:1,7"}, "fall"),
         ({"steps": "4:10,6:1,7"}, "fall"),

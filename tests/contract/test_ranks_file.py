@@ -111,7 +111,7 @@ def test_a_file_of_other_ids_is_refused_though_its_digest_is_right(ids, made):
 
 
 def test_a_schema_without_a_place_is_refused(made):
-    with pytest.raises(SchemaError, match="does not name its place"):
+    with pytest.raises(SchemaError, match="does not name its path"):
         read_ids_by_rank(replace(made, ranks_path=None), "item_id")
 
 

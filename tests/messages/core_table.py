@@ -61,7 +61,7 @@ TABLE = {
     ],
     "core.draw_plan": [
         Entry(
-            "or draw fewer by a flatter distribution",
+            "Pass unique=False, fewer samples, or a flatter distribution",
             lambda _: PopularityBasedSampler(
                 2**31 - 1, max_num_samples=2**31, distribution="uniform"
             ),

@@ -157,7 +157,7 @@ TABLE = {
         ),
     ],
     "store.filesystem": [
-        Entry("Name the place where it is now", lambda folder: with_file(folder, "nothing.parquet"))
+        Entry("Pass its new path", lambda folder: with_file(folder, "nothing.parquet"))
     ],
     "store.counts_file": [
         Entry("Expected a counts file", lambda folder: with_file(folder, "keys.parquet"))

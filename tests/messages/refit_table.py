@@ -54,7 +54,7 @@ def adam(**options):
 TABLE = {
     "tf.refit": [
         Entry(
-            "Give all names of a table that is shared one id map",
+            "which name the same weight. Pass the same id map for all of them",
             lambda _: warm(maps={"items": SAME, "items/embeddings": None}),
         ),
         Entry(

@@ -133,7 +133,7 @@ def read_ids(items: Any, id_name: str, domain: AnyDomain) -> tf.DType:
     if ids.dtype.kind not in "iu":
         raise PopSamplerError(
             f"Column {id_name!r}: expected encoded ids, whole numbers. Received: {ids.dtype}. "
-            "Pass what the fitted workflow makes of the items, Workflow.transform(items)."
+            "Pass the items as the fitted workflow encodes them, Workflow.transform(items)."
         )
     above = np.unique(ids[ids > domain.max_id])
     if len(above):
