@@ -1,4 +1,4 @@
-"""Recommenders that need no training: what a model must beat, and what can be added to it."""
+"""Ranks items without training: baselines for a model, whose scores can be added to its own."""
 
 from pathlib import Path
 from typing import Any, Dict, List, Sequence

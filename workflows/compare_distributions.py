@@ -243,12 +243,23 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     )
     add = parser.add_argument
     add("--output", type=local_path, required=True, help="folder for the results")
-    add("--data", type=local_path, help="folder of preprocess.py; without it, learning alone")
+    add("--data", type=local_path, help="--output of preprocess.py; else learning alone")
     some = whole(1, ITEMS)
-    add("--num-sampled", type=some, nargs="+", default=[50, 100, 200], help="[%(default)s]")
+    add(
+        "--num-sampled",
+        type=some,
+        nargs="+",
+        default=[50, 100, 200],
+        help="negatives [%(default)s]",
+    )
     add("--seeds", type=whole(1), default=5, help="of the learning experiment [%(default)s]")
-    add("--steps", type=whole(1), default=25_000, help="of each of two runs [%(default)s]")
-    add("--demo-seeds", type=whole(1), default=5, help="[%(default)s]")
+    add(
+        "--steps",
+        type=whole(1),
+        default=25_000,
+        help="training steps of each of two runs [%(default)s]",
+    )
+    add("--demo-seeds", type=whole(1), default=5, help="of the demo [%(default)s]")
     add("--epochs", type=whole(1), default=3, help="of each demo model [%(default)s]")
     args = parser.parse_args(argv)
     try:

@@ -188,10 +188,22 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
 
     parser = comparison_parser(__doc__)
     add = parser.add_argument
-    add("--rows", nargs="+", choices=list(TRAINED), default=SMALL, help="rows to train %(default)s")
-    add("--num-sampled", type=whole(2), nargs="+", default=[256], help="of a batch %(default)s")
+    add(
+        "--rows",
+        nargs="+",
+        choices=list(TRAINED),
+        default=SMALL,
+        help="ways of training to compare %(default)s",
+    )
+    add(
+        "--num-sampled",
+        type=whole(2),
+        nargs="+",
+        default=[256],
+        help="negatives of a batch %(default)s",
+    )
     add("--seeds", type=whole(1), default=3, help="number of seeds [%(default)s]")
-    add("--epochs", type=whole(1), default=1000, help="most epochs of a run [%(default)s]")
+    add("--epochs", type=whole(1), default=1000, help="limit for each run [%(default)s]")
     add("--jobs", type=whole(1), default=1, help="runs at the same time [%(default)s]")
     return parser.parse_args(argv)
 

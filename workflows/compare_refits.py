@@ -90,11 +90,11 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--old", type=local_path, required=True, help="folder of the run before the refit")
-    add("--data", type=local_path, required=True, help="folder of the run with --refit-of")
+    add("--old", type=local_path, required=True, help="--output of preprocess.py, before the refit")
+    add("--data", type=local_path, required=True, help="--output of preprocess.py --refit-of")
     add("--output", type=local_path, required=True, help="folder for the results and the models")
     add("--model", choices=list(MODELS), default="retrieval", help="[%(default)s]")
-    add("--epochs", type=whole(2), default=4, help="epochs of each way in all [%(default)s]")
+    add("--epochs", type=whole(2), default=4, help="total of each way [%(default)s]")
     add("--seeds", type=seed_number, nargs="+", default=[17, 18, 19], help="[%(default)s]")
     return parser.parse_args(argv)
 

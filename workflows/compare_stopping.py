@@ -104,7 +104,12 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     add = parser.add_argument
     add("--num-sampled", type=whole(2), default=256, help="negatives of a batch [%(default)s]")
     add("--seeds", type=whole(2), default=5, help="number of seeds [%(default)s]")
-    add("--epochs", type=whole(1), default=30, help="without early stopping [%(default)s]")
+    add(
+        "--epochs",
+        type=whole(1),
+        default=30,
+        help="of the runs without early stopping [%(default)s]",
+    )
     return parser.parse_args(argv)
 
 

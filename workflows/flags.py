@@ -86,18 +86,16 @@ def training_parser(description: Optional[str]) -> argparse.ArgumentParser:
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--data", type=local_path, required=True, help="folder that preprocess.py wrote")
+    add("--data", type=local_path, required=True, help="--output of preprocess.py")
     add("--output", type=local_path, required=True, help="folder for results.json and the models")
-    add(
-        "--warm-start", type=local_path, help="output of an earlier run, on the data before a refit"
-    )
-    add("--epochs", type=whole(1), default=1000, help="most epochs of each model [%(default)s]")
-    add("--minutes", type=positive, default=60, help="most minutes for each model [%(default)s]")
+    add("--warm-start", type=local_path, help="--output of a run on the data before a refit")
+    add("--epochs", type=whole(1), default=1000, help="limit for each model [%(default)s]")
+    add("--minutes", type=positive, default=60, help="limit for each model [%(default)s]")
     add("--num-sampled", type=whole(1), default=1000, help="negatives of a batch [%(default)s]")
     add("--batch-size", type=whole(1), default=2048, help="positives of a batch [%(default)s]")
     add("--dim", type=whole(1), default=64, help="width of the item vectors [%(default)s]")
     add("--learning-rate", type=positive, default=0.01, help="initial rate of Adam [%(default)s]")
-    add("--seed", type=seed_number, default=17, help="for weights, negatives, order [%(default)s]")
+    add("--seed", type=seed_number, default=17, help="of weights, draws and order [%(default)s]")
     return parser
 
 
@@ -107,12 +105,18 @@ def comparison_parser(description: Optional[str]) -> argparse.ArgumentParser:
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--data", type=local_path, nargs="+", required=True, help="folders of preprocess.py, files")
+    add(
+        "--data",
+        type=local_path,
+        nargs="+",
+        required=True,
+        help="outputs of preprocess.py, text files",
+    )
     add("--output", type=local_path, required=True, help="folder of the results")
     add("--seed", type=seed_number, default=1, help="first seed [%(default)s]")
-    add("--minutes", type=positive, default=60, help="most minutes of a run [%(default)s]")
+    add("--minutes", type=positive, default=60, help="limit for each run [%(default)s]")
     add("--batch-size", type=whole(1), default=2048, help="items of a batch, about [%(default)s]")
     add("--dim", type=whole(1), default=64, help="width of the item vectors [%(default)s]")
     add("--learning-rate", type=positive, default=3e-3, help="initial rate of Adam [%(default)s]")
-    add("--threads", type=whole(1), default=1, help="of a run's process [%(default)s]")
+    add("--threads", type=whole(1), default=1, help="CPU threads of each run [%(default)s]")
     return parser

