@@ -27,7 +27,7 @@ def main(argv: Optional[List[str]] = None) -> int:
     try:
         args = _parser().parse_args(argv)
     except SystemExit:
-        finish(sys.stdout)  # of the help
+        finish(sys.stdout)  # flushes the text of --help
         raise
     try:
         with warnings.catch_warnings():
@@ -55,7 +55,7 @@ def _inspect(args: argparse.Namespace) -> int:
 
 
 def _compare(args: argparse.Namespace) -> int:
-    from . import compare  # which loads pandas
+    from . import compare  # here, since it loads pandas
 
     old, new = (read_column_report(path, args.column) for path in (args.old, args.new))
     found = compare.drift(old, new, args.num_sampled)

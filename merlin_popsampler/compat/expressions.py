@@ -62,7 +62,7 @@ def restore_names() -> None:
         core.new_dd_object = frame_of_graph
 
     after_import("dask.dataframe", change)
-    alias("dask.dataframe.optimize", "dask.base")  # which has an `optimize`; it is never called
+    alias("dask.dataframe.optimize", "dask.base")  # has `optimize`, never called
 
 
 @adapts("merlin-core", "dask", SINCE, to=ADAPTATIONS)

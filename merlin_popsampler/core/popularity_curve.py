@@ -296,7 +296,7 @@ def _merge(values: List[float], max_steps: int) -> List[int]:
             firsts.append(stop)
         return firsts
 
-    low, high = 1.0, values[0] / values[-1] * (1.0 + 2.0**-50)  # one group holds all
+    low, high = 1.0, values[0] / values[-1] * (1.0 + 2.0**-50)  # at `high`, one group
     middle = math.sqrt(low * high)
     while low < middle < high:
         if len(groups(middle)) <= max_steps:

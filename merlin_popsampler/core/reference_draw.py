@@ -49,7 +49,7 @@ def draw_ranks(draws: Draws, key: int, position: int) -> Ints:
     if not draws.distinct:
         return sequence(draws, key, position, num_sampled)
     ranks = distinct(sequence(draws, key, position, plan.few))
-    if len(ranks) < num_sampled:  # seldom
+    if len(ranks) < num_sampled:  # rare, since `few` draws are nearly always sufficient
         return first_distinct(sequence(draws, key, position, plan.draws), num_sampled)
     return ranks[:num_sampled]
 

@@ -33,7 +33,7 @@ class IndexCache:
     """
 
     def __init__(self) -> None:
-        self._held: Dict[Hashable, Tuple[KeyIndex, int]] = {}  # the last used comes last
+        self._held: Dict[Hashable, Tuple[KeyIndex, int]] = {}  # the most recently used last
         self._renew_lock()
         # A thread that holds the lock while the process forks does not exist in the child.
         os.register_at_fork(after_in_child=self._renew_lock)
@@ -125,7 +125,7 @@ def joined(keys: Sequence[Any], vocabulary: Vocabulary, columns: Sequence[str]) 
             table = dispatch.concat(parts)[list(columns)].reset_index(drop=True)
             table.columns = names
             for key, part in zip(names, keys):
-                if str(part.dtype) == "float64":  # which bools are next to nulls
+                if str(part.dtype) == "float64":  # as bools next to nulls are encoded
                     table[key] = table[key].astype("float64")
             table["position"] = dispatch.arange(len(table), like_df=table, dtype="int64")
             cache[name] = table

@@ -137,7 +137,7 @@ def names_in(folder: str) -> List[str]:
     fs, local = _filesystem(folder)
     try:
         entries = fs.ls(local, detail=False) if fs.isdir(local) else []
-    except FileNotFoundError:  # it was there
+    except FileNotFoundError:  # another process removed the folder after the test
         return []
     return sorted(os.path.basename(str(entry).rstrip("/")) for entry in entries)
 

@@ -120,7 +120,7 @@ class KeyedIds:
         for content in encoder.read(artifact.UNIQUE):
             file = pq.ParquetFile(pa.BufferReader(content))
             keys = file.read([name for name in file.schema_arrow.names if name != sizes])
-            del file, content  # as large as the keys, which are looked up meanwhile
+            del file, content  # frees their memory while the caller looks up the keys
             yield np.arange(first, first + len(keys), dtype=dtype), keys
             first += len(keys)
 
@@ -129,7 +129,7 @@ class KeyedIds:
         order = self.history.last
         if order is None or artifact.MAP not in order.files:
             return 0, np.zeros(0, np.int64)
-        table = order.table(artifact.MAP)  # of consecutive ids
+        table = order.table(artifact.MAP)  # its rows are consecutive ids
         return int(table["id"].iloc[0]), table["new_id"].to_numpy(np.int64)
 
 

@@ -163,5 +163,5 @@ def _weight(layer: Any, name: str, shape: Any, dtype: str, value: Any) -> Any:
         weight = layer.add_weight(
             name=name, shape=shape, dtype=dtype, initializer=initializer, trainable=False
         )
-    setattr(layer, name, weight)  # a checkpoint of Keras 3 holds a layer's attributes alone
+    setattr(layer, name, weight)  # Keras 3 puts only attributes into checkpoints
     return weight

@@ -116,7 +116,7 @@ class SamplingMonitor(tf.keras.callbacks.Callback):  # type: ignore[misc]
         """Adds the numbers of the epoch, and the losses of the held-out batch, to its logs."""
         names = self._found[0] if self._found else {}
         found = {name: float(np.mean([each[name] for each in self._found])) for name in names}
-        if SHARE_DRAWN in found:  # of every step, not of those that computed numbers
+        if SHARE_DRAWN in found:  # the value after the last step, not a mean
             found[SHARE_DRAWN] = self.observation.read()[SHARE_DRAWN]
         losses = self.held_out_losses()
         self._write(losses)

@@ -281,7 +281,7 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
                 self.temperature,
                 batch.excluded,
             )
-        if not tf.distribute.in_cross_replica_context():  # where a model is built, not run
+        if not tf.distribute.in_cross_replica_context():  # a model is only built in that context
             weights = tf.cast(batch.counting, tf.float32)
             self._cross_entropy.update_state(losses, weights)
             self._recall.update_state(tf.cast(rank < self.top_k, tf.float32), weights)

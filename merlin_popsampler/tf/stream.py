@@ -99,7 +99,7 @@ def next_position(
     state = tf.bitwise.right_shift(tf.cast(state, tf.uint64), tf.constant(_SHIFTS, tf.uint64))
     position, unseeded, key = tf.unstack(state)
     key += unseeded * np.uint64(key_at_start % 2**64)  # an unseeded stream's key is 0
-    if choose_key and not in_vectorized_loop():  # where writes fail; a later draw chooses
+    if choose_key and not in_vectorized_loop():  # a loop cannot write; a later draw does
         # Leaves the counter, which another thread may advance; all threads write the same key.
         value = tf.stack([0, tf.cast(key, tf.int64)])
         chosen = tf.raw_ops.ResourceStridedSliceAssign(
