@@ -111,5 +111,5 @@ def test_folders_of_vocabularies_are_compared_like_workflows(old, new):
 def test_keys_of_different_kinds_are_refused(old, tmp_path):
     numbers = saved([1, 1, 2], tmp_path / "numbers")
     paths = [str(old / "workflow"), str(numbers / "workflow")]
-    with pytest.raises(PopSamplerError, match="one kind"):
+    with pytest.raises(PopSamplerError, match="one type"):
         drift(*map(read_column_report, paths))
