@@ -305,7 +305,7 @@ def test_a_pickle_that_outlives_its_fit_is_told(tmp_path):
     older = pickle.dumps(operator)
     for value in range(2, 5):
         fit(operator, {"a": value})
-    with pytest.raises(PopSamplerError, match=r"v\.a\.parquet.*no file.*must be saved"):
+    with pytest.raises(PopSamplerError, match=r"v\.a\.parquet.*no file.*save the workflow to keep"):
         values_of(pickle.loads(older))
 
 
