@@ -51,10 +51,12 @@ def register_distribution(distribution: AnyDistribution) -> AnyDistribution:
       [0.75, 0.25]
     """
     known = _DISTRIBUTIONS.setdefault(distribution.name, distribution)
-    if known.__qualname__ != distribution.__qualname__:
+    # A notebook's cell that runs again defines its class anew.
+    ours, theirs = (f"{each.__module__}.{each.__qualname__}" for each in (distribution, known))
+    if ours != theirs:
         raise PopSamplerError(
-            f"Expected a name of its own for {distribution.__qualname__}. "
-            f"Received: {distribution.name!r}, which is {known.__qualname__}'s. Choose another."
+            f"Expected a name of its own for {ours}. Received: {distribution.name!r}, which is "
+            f"{theirs}'s. Choose another."
         )
     _DISTRIBUTIONS[distribution.name] = distribution
     return distribution

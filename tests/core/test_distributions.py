@@ -8,12 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from merlin_popsampler.core import distributions as module
 from merlin_popsampler.core.distributions import (
     Empirical,
     LogUniform,
     Uniform,
     distance,
     distribution_from_config,
+    register_distribution,
 )
 from merlin_popsampler.core.popularity_curve import PopularityCurve
 from merlin_popsampler.core.quadrature import sum_nodes
@@ -261,3 +263,17 @@ def test_wrong_arguments_are_refused():
     for counts in ([1, 2], [0, 0, 0], [3, -1, 0], [[1, 1, 1]]):
         with pytest.raises(PopSamplerError, match="3 counts"):
             distance(Uniform(3), counts)
+
+
+@pytest.mark.parametrize("where", ["here", "elsewhere"])
+def test_a_class_takes_its_own_name_again_and_no_other_ones(where, monkeypatch):
+    """A notebook's cell that runs again, and a class of another module that is called alike."""
+    monkeypatch.setattr(module, "_DISTRIBUTIONS", {})
+    register_distribution(type("Mine", (Uniform,), {"name": "mine", "__module__": "here"}))
+    again = type("Mine", (Uniform,), {"name": "mine", "__module__": where})
+    if where == "here":
+        assert register_distribution(again) is again
+        assert module._DISTRIBUTIONS["mine"] is again
+    else:
+        with pytest.raises(PopSamplerError, match=r"elsewhere\.Mine.*which is here\.Mine's"):
+            register_distribution(again)

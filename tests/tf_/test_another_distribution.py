@@ -148,7 +148,7 @@ def test_its_name_will_do_where_the_size_says_the_rest():
 
 
 def test_a_name_stands_for_one_distribution():
-    with pytest.raises(PopSamplerError, match="'uniform', which is Uniform's"):
+    with pytest.raises(PopSamplerError, match=r"'uniform', which is merlin_popsampler.*Uniform's"):
 
         @register_distribution
         class Another(Geometric):
