@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .contract.counts import check_order, popularity_from
     from .contract.metadata import PopularityMetadata
     from .contract.schema import read_popularity
+    from .core.domain import IdDomain
     from .core.id_map import IdMap
     from .ops.frequency_categorify import FrequencyCategorify
     from .ops.frequency_order import FrequencyOrder
@@ -38,6 +39,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "FrequencyCategorify": "ops.frequency_categorify",
     "FrequencyOrder": "ops.frequency_order",
+    "IdDomain": "core.domain",
     "IdMap": "core.id_map",
     "PopularityBasedSampler": "tf.sampler",
     "PopularityMetadata": "contract.metadata",
@@ -51,6 +53,7 @@ __all__ = [
     "FrequencyCategorify",
     "FrequencyOrder",
     "FrequencyOrderError",
+    "IdDomain",
     "IdMap",
     "PopSamplerError",
     "PopularityBasedSampler",

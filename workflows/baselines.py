@@ -9,7 +9,7 @@ from scipy import sparse
 from splits import read_held_out, read_sessions
 from stopping import METRIC
 
-from merlin_popsampler.core.domain import IdDomain
+from merlin_popsampler import IdDomain
 
 
 def baseline_results(

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from merlin_popsampler.core.domain import IdDomain
+from merlin_popsampler import IdDomain
 
 Array = npt.NDArray[Any]
 Scorer = Callable[[List[Array]], Array]
