@@ -274,7 +274,7 @@ def test_keys_that_the_dtype_cannot_hold_are_unknown(tmp_path):
     vocabulary = vocabulary_of([5, 5, 7], tmp_path)
     frame = pd.DataFrame({"item": [5.0, 5.5, 7.0, -0.0, np.nan]})
     assert as_ids(frame, vocabulary) == [3, 2, 4, 2, 1]
-    with pytest.raises(PopSamplerError, match="'item'.*kind"):
+    with pytest.raises(PopSamplerError, match="'item'.*vocabulary's type"):
         as_ids(pd.DataFrame({"item": ["five"]}), vocabulary)
 
 

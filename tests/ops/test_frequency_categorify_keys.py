@@ -141,10 +141,10 @@ def test_keys_that_the_vocabulary_cannot_hold_are_unknown(out_path):
     workflow, _ = encode(pd.DataFrame({"item_id": [1, 2, 2]}), ["item_id"], out_path, 1)
     other = pd.DataFrame({"item_id": [2.0, 2.5, np.nan, 1.0]})
     assert workflow.transform(other)["item_id"].tolist() == [3, 2, 1, 4]
-    with pytest.raises(PopSamplerError, match="'item_id'.*kind"):
+    with pytest.raises(PopSamplerError, match="'item_id'.*vocabulary's type"):
         workflow.transform(pd.DataFrame({"item_id": ["one", "two"]}))
     words, _ = encode(pd.DataFrame({"item_id": ["a", "b"]}), ["item_id"], out_path + "/w", 1)
-    with pytest.raises(PopSamplerError, match="'item_id'.*kind"):
+    with pytest.raises(PopSamplerError, match="'item_id'.*vocabulary's type"):
         words.transform(pd.DataFrame({"item_id": [1, 2]}))
 
 

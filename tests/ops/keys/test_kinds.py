@@ -116,7 +116,7 @@ def test_casts_between_families_are_refused():
         (1, KeyType("string", "object")),
         (True, number("int64")),
     ]:
-        with pytest.raises(PopSamplerError, match="'item_id'.*kind"):
+        with pytest.raises(PopSamplerError, match="'item_id'.*vocabulary's type"):
             cast(pd.Series([keys]), kind, "item_id")
     with pytest.raises(PopSamplerError, match="'item_id'.*number and string"):
         merged([number("int64"), KeyType("string", "object")], "item_id")
