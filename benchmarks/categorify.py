@@ -8,7 +8,6 @@ the schema, is timed on the same counts.
 
 import argparse
 import gc
-import json
 import os
 import shutil
 import statistics
@@ -24,6 +23,7 @@ import numpy as np
 import nvtabular as nvt
 import pandas as pd
 from merlin.io import Dataset
+from report import publish
 
 from merlin_popsampler import FrequencyCategorify
 from merlin_popsampler.core.distributions import LogUniform, distance
@@ -123,10 +123,7 @@ def main() -> None:
         f"{row['report_share']:.1%} |"
         for row in results
     ]
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    (arguments.output / "categorify.md").write_text("\n".join(lines) + "\n")
-    (arguments.output / "categorify.json").write_text(json.dumps(results, indent=2) + "\n")
-    print("\n".join(lines))
+    publish(arguments.output, "categorify", lines, results)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ distributions.json under `--output`.
 """
 
 import argparse
-import json
 import os
 import time
 import warnings
@@ -20,6 +19,7 @@ warnings.filterwarnings("ignore")
 
 import numpy as np
 import tensorflow as tf
+from report import publish
 from timing import calls_for, checksum, race
 
 from merlin_popsampler.core.draws import Draws, make_draws
@@ -156,11 +156,8 @@ def main(argv: Optional[List[str]] = None) -> None:
         if num_sampled < size
         for unique in (False, True)
     ]
-    args.output.mkdir(parents=True, exist_ok=True)
     lines = as_table(rows)
-    (args.output / "distributions.md").write_text("\n".join(lines) + "\n")
-    (args.output / "distributions.json").write_text(json.dumps(rows, indent=2) + "\n")
-    print("\n".join(lines))
+    publish(args.output, "distributions", lines, rows)
 
 
 if __name__ == "__main__":

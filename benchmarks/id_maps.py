@@ -21,6 +21,7 @@ from typing import Any, Dict, List
 
 import numpy as np
 from memory import peak
+from report import publish
 from scale import read, without_tensorflow, workflows, write_data
 
 FIGURES = {"seconds": "seconds", "processor": "processor seconds", "peak_mb": "peak, MB"}
@@ -120,10 +121,7 @@ def main() -> None:
         for kind in arguments.kinds
     ]
     lines = table(results)
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    (arguments.output / "id_maps.md").write_text("\n".join(lines) + "\n")
-    (arguments.output / "id_maps.json").write_text(json.dumps(results, indent=2))
-    print("\n".join(lines))
+    publish(arguments.output, "id_maps", lines, results)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ learning.json under `--output`.
 """
 
 import argparse
-import json
 import os
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional
@@ -17,6 +16,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 import tensorflow as tf
+from report import publish
 
 from merlin_popsampler.distributions import LogUniform
 from merlin_popsampler.tf import PopularityBasedSampler, SampledSoftmax
@@ -129,11 +129,8 @@ def main(argv: Optional[List[str]] = None) -> None:
         name: [divergence(losses(seed)[name], seed, args.steps) for seed in range(args.seeds)]
         for name in losses(0)
     }
-    args.output.mkdir(parents=True, exist_ok=True)
     lines = as_table(found)
-    (args.output / "learning.md").write_text("\n".join(lines) + "\n")
-    (args.output / "learning.json").write_text(json.dumps(found, indent=2) + "\n")
-    print("\n".join(lines))
+    publish(args.output, "learning", lines, found)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from typing import Any, Callable, Dict, List, Optional
 
 import numpy as np
 from memory import peak
+from report import publish
 
 CHUNK = 1_000_000
 WORKERS = 4
@@ -295,10 +296,7 @@ def main() -> None:
         if arguments.cluster
     ]
     lines = table(results) + growth(results) + [""] + [str(row) for row in clusters]
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    (arguments.output / "scale.md").write_text("\n".join(lines) + "\n")
-    (arguments.output / "scale.json").write_text(json.dumps([*results, *clusters], indent=2))
-    print("\n".join(lines))
+    publish(arguments.output, "scale", lines, [*results, *clusters])
 
 
 if __name__ == "__main__":

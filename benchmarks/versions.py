@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
+from report import publish
 
 LIMIT = 1.05
 """Largest ratio that is not slower, beyond the spread of a checkout against itself."""
@@ -156,10 +157,7 @@ def main() -> None:
     rows, missing = compare(args)
     lines = table(rows)
     lines += [f"\nNot run: {name}: {reason}" for name, reason in missing.items()]
-    print("\n".join(lines))
-    args.output.mkdir(parents=True, exist_ok=True)
-    (args.output / "versions.md").write_text("\n".join(lines) + "\n")
-    (args.output / "versions.json").write_text(json.dumps(rows, indent=2) + "\n")
+    publish(args.output, "versions", lines, rows)
     sys.exit(0 if rows and all(row["fine"] for row in rows) else 1)
 
 

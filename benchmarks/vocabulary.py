@@ -23,6 +23,7 @@ from typing import Any, Callable, Dict, List
 
 import numpy as np
 from memory import peak
+from report import publish
 
 CHUNK = 1_000_000
 FIGURES = {
@@ -182,10 +183,7 @@ def main() -> None:
         return
     results = [compare(kind, arguments) for kind in arguments.kinds]
     lines = [line for result in results for line in table(result)]
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    (arguments.output / "vocabulary.md").write_text("\n".join(lines) + "\n")
-    (arguments.output / "vocabulary.json").write_text(json.dumps(results, indent=2))
-    print("\n".join(lines))
+    publish(arguments.output, "vocabulary", lines, results)
 
 
 if __name__ == "__main__":
