@@ -58,11 +58,17 @@ def sequence(draws: Draws, key: int, position: int, num: int) -> Ints:
     """Draws ranks: a batch of independent draws, or ranks whose first distinct ones are a batch.
 
     Without a head, these are `num` plain draws. With a head, draws are treated as events of a
-    Poisson process of rate 1: rank i arrives at an exponential time of rate p_i. First come
-    `plan.tail` draws from the ranks behind the head, which end at a random time. Then come the
-    ranks of the head that have arrived by that time. The first draw replaces those that have not,
-    so that the length is fixed. Arrivals are memoryless, so the `num` draws that follow come from
-    the whole distribution.
+    Poisson process of rate 1: rank i arrives at an exponential time of rate p_i. The sequence has
+    three parts:
+
+    - `plan.tail` draws from the ranks behind the head, which end at a random time;
+    - the ranks of the head that have arrived by that time (the first draw replaces those that have
+      not, so that the length is fixed);
+    - `num` draws from the whole distribution.
+
+    Arrivals are memoryless. So from that random time on, the draws continue as if the earlier ones
+    had been made one by one. The set of the first K ids has the same distribution, at a fraction of
+    the draws.
 
     Args:
       draws: the algorithm and its constants.

@@ -20,12 +20,12 @@ class Source(NamedTuple):
     Attributes:
       where: name of the object or folder, for messages.
       schema: None if it has none.
-      fits: by name of the vocabulary; empty if `schema` alone tells where they are.
+      fits: by name of the vocabulary; None if `schema` alone tells where they are.
     """
 
     where: str
     schema: Any
-    fits: Fits
+    fits: Optional[Fits]
 
 
 def read_source(source: Any) -> Source:
@@ -33,13 +33,13 @@ def read_source(source: Any) -> Source:
     if isinstance(source, (str, PathLike)):
         path = folder_path(source)
         schema = schema_in(path)
-        return Source(path, schema, fits_in(path) if schema is None else {})
+        return Source(path, schema, fits_in(path) if schema is None else None)
     if hasattr(source, "output_node"):
         return Source("a workflow", source.output_schema, _fits_of_workflow(source))
     where = type(source).__name__
     if hasattr(source, "fits"):
         return Source(where, None, histories([source.fits], {}))
-    return Source(where, schema_of(source), {})
+    return Source(where, schema_of(source), None)
 
 
 def fits_of(source: Any) -> Fits:
@@ -53,7 +53,7 @@ def fits_of(source: Any) -> Fits:
       PopSamplerError: the source is of another type, or its files cannot be read.
     """
     found = read_source(source)
-    return found.fits or (_of_schema(found.schema) if found.schema is not None else {})
+    return _of_schema(found.schema) if found.fits is None else found.fits
 
 
 def folder_path(source: Any) -> str:

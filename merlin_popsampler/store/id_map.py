@@ -65,6 +65,8 @@ def id_map(old: Any, new: Any, column: Optional[str] = None) -> IdMap:
     for later_ids, known in now.parts():
         for every, keys in before.parts():
             missing = new_ids[every] < 0
+            if not missing.any():
+                continue
             ids, asked = (every, keys) if missing.all() else (every[missing], keys.filter(missing))
             index = positions(asked, known, before.history.name)
             found = index >= 0
@@ -151,8 +153,8 @@ def _keyed(source: Any, column: Optional[str]) -> KeyedIds:
     """
     where, schema, fits = read_source(source)
     if schema is None:
-        return _only(fits, column, where)
-    return _of_schema(schema, column, fits, where)
+        return _only(fits or {}, column, where)
+    return _of_schema(schema, column, fits or {}, where)
 
 
 def _only(fits: Fits, column: Optional[str], where: str) -> KeyedIds:

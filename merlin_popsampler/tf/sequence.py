@@ -26,18 +26,7 @@ def sequence(
 ) -> Callable[[int], tf.Tensor]:
     """Builds a function that draws ranks, whose first K distinct ones are a batch.
 
-    Without a head, the sequence consists of plain draws. With a head, draws are treated as events
-    of a Poisson process of rate 1: rank i arrives at an exponential time of rate p_i. The sequence
-    has three parts:
-
-    - `plan.tail` draws from the ranks behind the head, which end at a random time;
-    - the ranks of the head that have arrived by that time (the first draw replaces those that have
-      not, so that the length is fixed);
-    - draws from the whole distribution.
-
-    Arrivals are memoryless. So from that random time on, the draws continue as if the earlier ones
-    had been made one by one. The set of the first K ids has the same distribution, at a fraction of
-    the draws.
+    The sequence is that of `core.reference_draw.sequence`, which explains it.
 
     Args:
       draws: the algorithm and its constants.
