@@ -16,6 +16,8 @@ import numpy as np
 ITEMS = 100_000
 ROWS = 1024
 SAMPLES = 1000
+MANY = 8192
+"""Rows and samples of a large batch, whose logits are computed in blocks."""
 DIM = 64
 MIN_ID = 3
 EVENTS = 1_000_000
@@ -50,13 +52,13 @@ def sampler(cls: Any, kind: str = "log_uniform", num_sampled: int = SAMPLES) -> 
     return cls(MIN_ID + ITEMS - 1, MIN_ID, max_num_samples=num_sampled, seed=17, **chosen)
 
 
-def batch() -> Tuple[Any, Any, Any]:
+def batch(rows: int = ROWS) -> Tuple[Any, Any, Any]:
     """Queries, ids and a table of vectors."""
     rng = np.random.default_rng(17)
     queries, table = (
-        rng.normal(size=(rows, DIM)).astype(np.float32) for rows in (ROWS, MIN_ID + ITEMS)
+        rng.normal(size=(num, DIM)).astype(np.float32) for num in (rows, MIN_ID + ITEMS)
     )
-    return queries, rng.integers(MIN_ID, MIN_ID + ITEMS, ROWS), table
+    return queries, rng.integers(MIN_ID, MIN_ID + ITEMS, rows), table
 
 
 def keras_draw(kind: str, num_sampled: int, priced: bool) -> Case:
@@ -78,18 +80,18 @@ def keras_draw(kind: str, num_sampled: int, priced: bool) -> Case:
     return lambda: graph(first).numpy(), calls
 
 
-def keras_step() -> Case:
+def keras_step(rows: int, num_sampled: int) -> Case:
     """A training step of SampledSoftmax: loss and gradients of queries and table."""
     import tensorflow as tf
 
     from merlin_popsampler import PopularityBasedSampler
     from merlin_popsampler.tf.sampled_softmax import SampledSoftmax
 
-    queries, ids, table = batch()
+    queries, ids, table = batch(rows)
     embedding = tf.keras.layers.Embedding(len(table), DIM)
     embedding.build(None)
     embedding.set_weights([table])
-    layer = SampledSoftmax(sampler(PopularityBasedSampler))
+    layer = SampledSoftmax(sampler(PopularityBasedSampler, num_sampled=num_sampled))
     given = tf.Variable(queries)
     layer(given, ids, item_table=embedding, training=True)
 
@@ -115,15 +117,15 @@ def torch_draw(kind: str, num_sampled: int, priced: bool) -> Case:
     return (lambda: module.sampled_values(ids)) if priced else module.sample_ids, 1
 
 
-def torch_step() -> Case:
+def torch_step(rows: int, num_sampled: int) -> Case:
     """A training step of SampledSoftmaxLoss: loss and gradients of queries and table."""
     import torch
 
     from merlin_popsampler.torch import PopularityBasedSampler, SampledSoftmaxLoss
 
-    queries, ids, table = map(torch.tensor, batch())
+    queries, ids, table = map(torch.tensor, batch(rows))
     embedding = torch.nn.Embedding.from_pretrained(table, freeze=False, sparse=True)
-    loss = SampledSoftmaxLoss(sampler(PopularityBasedSampler))
+    loss = SampledSoftmaxLoss(sampler(PopularityBasedSampler, num_sampled=num_sampled))
     queries.requires_grad_()
 
     def step() -> Any:
@@ -169,8 +171,10 @@ def request(strings: bool) -> Case:
 
 def cases() -> Iterator[Tuple[str, Callable[[], Case]]]:
     """Name of each case, and what makes it."""
-    yield f"Keras, training step, {SAMPLES:,} samples", keras_step
-    yield f"PyTorch, training step, {SAMPLES:,} samples", torch_step
+    for rows, num_sampled in ((ROWS, SAMPLES), (MANY, MANY)):
+        name = f"training step, {rows:,} rows, {num_sampled:,} samples"
+        yield f"Keras, {name}", partial(keras_step, rows, num_sampled)
+        yield f"PyTorch, {name}", partial(torch_step, rows, num_sampled)
     for kind, num_sampled, priced in product(
         ("log_uniform", "empirical"), (SAMPLES, 10 * SAMPLES), (False, True)
     ):

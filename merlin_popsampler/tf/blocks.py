@@ -10,8 +10,8 @@ from merlin_popsampler.errors import PopSamplerError
 from .id_lists import IdLists
 from .tracing import in_xla
 
-BLOCK_BYTES = 2**22
-"""Size of a block of scores in training, 4 MB, which fits into the cache of a processor."""
+BLOCK_BYTES = 2**23
+"""Size of a block of scores in training, 8 MB, which fits into the cache of a processor."""
 
 
 def block_size(query: tf.Tensor, size: Any, num_bytes: int) -> Any:
@@ -70,7 +70,18 @@ def add_to_log_sums(log_sums: tf.Tensor, scores: tf.Tensor) -> tf.Tensor:
 
 def add_to_rows(matrix: tf.Tensor, rows: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
     """Adds floats `[n, dim]` to the rows `[n]` of a matrix, in its dtype."""
-    return tf.tensor_scatter_nd_add(matrix, rows[:, None], tf.cast(values, matrix.dtype))
+    return add_at(matrix, rows[:, None], tf.cast(values, matrix.dtype))
+
+
+def add_at(tensor: tf.Tensor, index: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
+    """Computes `tf.tensor_scatter_nd_add`, in place if nothing else uses the tensor.
+
+    TensorFlow's function always copies the tensor, which takes a quarter of the time of the product
+    that made it. XLA has no operation of the other name.
+    """
+    if in_xla():
+        return tf.tensor_scatter_nd_add(tensor, index, values)
+    return tf.raw_ops.ScatterNdNonAliasingAdd(input=tensor, indices=index, updates=values)
 
 
 def in_order(positions: tf.Tensor, rows: tf.Tensor) -> IdLists:
@@ -111,7 +122,7 @@ def block_scores(
     columns = hits.ids - start
     inside = (columns >= 0) & (columns < num)
     index = tf.stack([hits.rows, tf.clip_by_value(columns, 0, num - 1)], 1)
-    return tf.tensor_scatter_nd_add(scores, index, tf.where(inside, MASKED, 0.0))
+    return add_at(scores, index, tf.where(inside, MASKED, 0.0))
 
 
 @tf.custom_gradient  # type: ignore[untyped-decorator]
