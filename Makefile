@@ -144,8 +144,9 @@ faults: venv venv-torch ## put each deliberate fault into a copy: do its tests n
 	.venv/bin/python -m tests.support.faults $(ARGS)
 	.venv-torch/bin/python -m tests.support.faults $(ARGS)
 
-mutants: venv-mutants ## do the tests of contract and core notice changed code? out/mutants/report.md
-	.venv-mutants/bin/python tools/mutants.py --workers $(WORKERS) --output $(OUT)/mutants $(ARGS)
+mutants: venv-mutants ## do the tests of contract and core notice changed code? ARGS='merlin_popsampler.core.domain*' for a part (hours)
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 .venv-mutants/bin/mutmut run --max-children $(WORKERS) $(ARGS)
+	.venv-mutants/bin/mutmut results | sed '/not checked/d'
 
 clean: ## remove the environments and every cache (not out/)
-	rm -rf .venv .venv-py313 .venv-keras3 .venv-torch .venv-lint .venv-docs .venv-mutants .venv-uv .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build
+	rm -rf .venv .venv-py313 .venv-keras3 .venv-torch .venv-lint .venv-docs .venv-mutants .venv-uv mutants .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build

@@ -21,10 +21,40 @@ def test_ranks_and_ids_are_each_others_inverse():
     assert (domain.rank(3), domain.id(7)) == (0, 10)
 
 
-@pytest.mark.parametrize("items", [IdDomain(3, 5), MappedIds([5, 3, 4])], ids=["range", "list"])
-def test_both_ends_stand_for_items_and_nothing_beyond(items):
+@pytest.mark.parametrize("make", [lambda: IdDomain(3, 5), lambda: MappedIds([5, 3, 4])])
+def test_both_ends_stand_for_items_and_nothing_beyond(make):
     ids = np.array([-1, 0, 2, 3, 4, 5, 6, 99])
-    assert items.contains(ids).tolist() == [False] * 3 + [True] * 3 + [False] * 2
+    assert make().contains(ids).tolist() == [False] * 3 + [True] * 3 + [False] * 2
+
+
+@pytest.mark.parametrize("ids", [[8, 3, 5], [0, 2], [7]])
+def test_ids_in_any_order_are_mapped_to_ranks_and_back(ids):
+    items = MappedIds(ids)
+    assert (items.size, items.cardinality) == (len(ids), max(ids) + 1)
+    assert (items.min_id, items.max_id) == (min(ids), max(ids))
+    assert items.ids.dtype == items.ranks.dtype == np.int32
+    for given in range(-3, 12):
+        rank = items.rank(np.array([[given]]))
+        assert rank.tolist() == [[ids.index(given) if given in ids else -1]]
+        assert rank.dtype == np.int64
+    back = items.id(np.arange(len(ids)))
+    assert back.tolist() == ids and back.dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    ("ids", "message"),
+    [
+        ([], "a flat list of ids from 0 on"),
+        ([[3, 4]], "a flat list of ids from 0 on"),
+        ([3, -1], "a flat list of ids from 0 on"),
+        ([3, 4, 3], "repeated ids"),
+        ([0, 0], "repeated ids"),
+        ([0.5, 1.0], "item_ids"),
+    ],
+)
+def test_lists_that_are_no_ids_are_refused(ids, message):
+    with pytest.raises(PopSamplerError, match=message):
+        MappedIds(ids)
 
 
 def test_equal_ranges_are_one_key():
