@@ -61,6 +61,12 @@ def by_groups(counts, distortion, num_sampled):
     return np.repeat(expected_counts, sizes[::-1])
 
 
+def thinned(size):
+    """Every number of samples at both ends and at each cliff, and every seventh between them."""
+    near = {*range(1, 13), *range(95, 106), *range(size - 6, size + 1)}
+    return sorted({*range(1, size + 1, 7), *near} & {*range(1, size + 1)})
+
+
 SIZES = [10, 1000, 10**6, 10**9]
 
 

@@ -86,14 +86,12 @@ def test_unique_draws_are_priced_exactly(name, num_sampled):
     assert checks.includes(many_batches(layer, 4000), inclusion)
 
 
-@pytest.mark.parametrize("num_sampled", [2, 60, 299])
-def test_expected_counts_of_a_longer_catalog(num_sampled):
-    distribution = ZipfMandelbrot(300)
-    expected = integral_inclusion(zipf_mandelbrot(300, 3.5))[num_sampled - 1]
-    expected_counts = (
-        sampler(distribution, max_num_samples=num_sampled).expected_count(tf.range(3, 303)).numpy()
-    )
-    np.testing.assert_allclose(expected_counts, expected, rtol=1e-5)
+def test_expected_counts_of_a_longer_catalog():
+    distribution, exact = ZipfMandelbrot(300), integral_inclusion(zipf_mandelbrot(300, 3.5))
+    for num_sampled in (2, 60, 299):
+        layer = sampler(distribution, max_num_samples=num_sampled)
+        expected_counts = layer.expected_count(tf.range(3, 303)).numpy()
+        np.testing.assert_allclose(expected_counts, exact[num_sampled - 1], rtol=1e-5)
 
 
 def test_a_head_is_decided_by_itself_where_it_pays():
