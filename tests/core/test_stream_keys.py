@@ -2,6 +2,11 @@
 
 import itertools
 
+import numpy as np
+
+from merlin_popsampler.core.distributions import LogUniform
+from merlin_popsampler.core.draws import make_draws
+from merlin_popsampler.core.reference_draw import draw_ranks
 from merlin_popsampler.core.stream_keys import mixed, own_bits, seed_key, signed
 
 
@@ -36,6 +41,17 @@ def test_no_two_replicas_of_near_seeds_share_a_key():
     places = list(itertools.product(range(-6, 6), range(64), range(5)))
     keys = {seed_key(seed) ^ signed(own_bits(*place)) for seed, *place in places}
     assert len(keys) == len(places)
+
+
+def test_streams_of_near_seeds_replicas_and_workers_draw_different_batches():
+    draws = make_draws(LogUniform(400), 20)
+    places = itertools.product(range(-6, 6), range(6), range(5))
+    keys = [seed_key(seed) ^ signed(own_bits(*place)) for seed, *place in places]
+    drawn = np.array([draw_ranks(draws, key, 0) for key in keys])
+    # Unrelated streams have an id at the same place now and then; no two may share a batch's start.
+    assert len({tuple(batch[:6]) for batch in drawn.tolist()}) == len(keys) == 360
+    for apart in (1, 5, 30):  # the next worker, replica, seed
+        assert np.mean(drawn[apart:] == drawn[:-apart]) < 0.1
 
 
 def test_the_first_replica_draws_the_common_stream():

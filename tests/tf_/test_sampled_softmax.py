@@ -485,20 +485,22 @@ index = json.loads(os.environ["TF_CONFIG"])["task"]["index"]
 rows = slice(0, 3) if index == 0 else slice(3, 6)
 with strategy.scope():
     exact = SampledSoftmax(PopularityBasedSampler(14, 3, 12, seed=1))
-    few = PopularityBasedSampler(14, 3, 5, seed=1)
+    own = PopularityBasedSampler(402, 3, 20, seed=17)
+    shared = PopularityBasedSampler(402, 3, 20, seed=17, share_across_replicas=True)
 def step():
     return exact(query[rows], TRUE_IDS[rows], tf.constant(table), training=True)
-losses = strategy.experimental_local_results(strategy.run(tf.function(step)))[0]
-ids = strategy.experimental_local_results(strategy.run(tf.function(few.sample_ids)))[0]
-print(json.dumps([losses.numpy().tolist(), ids.numpy().tolist()]))
+steps = [step, own.sample_ids, shared.sample_ids]
+found = [strategy.experimental_local_results(strategy.run(tf.function(each)))[0] for each in steps]
+print(json.dumps([each.numpy().tolist() for each in found]))
 """
 
 
 def test_workers_share_the_mean_over_the_rows_that_count_and_draw_their_own_ids():
     """Two processes under MultiWorkerMirroredStrategy, over this machine's loopback."""
     query, table = vectors()
-    (losses0, ids0), (losses1, ids1) = run_two_workers(WORKERS)
-    assert ids0 != ids1
+    (losses0, own0, shared0), (losses1, own1, shared1) = run_two_workers(WORKERS)
+    assert own0 != own1
+    assert shared0 == shared1
     losses = np.array([losses0, losses1])
     counting = np.isin(TRUE_IDS, np.arange(3, 15))
     expected = full_losses(query, table, np.where(counting, TRUE_IDS, 3)) * counting
