@@ -17,7 +17,7 @@ from tests.support.workflow_helpers import bytes_below
 ROOT = Path(__file__).parents[2]
 
 
-def run(script, *arguments, fine=True):
+def run(script, *arguments):
     """Output of a script of workflows/, in a process of its own."""
     done = subprocess.run(
         [sys.executable, str(ROOT / "workflows" / script), *map(str, arguments)],
@@ -26,7 +26,7 @@ def run(script, *arguments, fine=True):
         timeout=500,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
-    assert (done.returncode == 0) == fine, done.stderr[-3000:]
+    assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout + done.stderr
 
 
@@ -86,7 +86,9 @@ def test_models_learn_and_beat_popularity(preprocessed, tmp_path):
     assert results[both]["recall@20"] > 1.5 * results["popularity"]["recall@20"]
     for model in ("retrieval", "session", "two-tower"):
         check_curve(results[model])
-        assert results[model]["recall@20"] > 1.5 * results["popularity"]["recall@20"]
+        assert results[model]["recall@20"] > 5.0 * results["popularity"]["recall@20"]
+        untrained = results[model]["curve"][0]["recall@20"]  # of held-out sessions
+        assert untrained < 2.5 * results["popularity"]["recall@20"]
         assert 0 < results[model]["ndcg@20"] <= results[model]["recall@20"] <= 1
         assert (tmp_path / model / "saved_model.pb").exists()
     assert "times popularity" in printed
@@ -115,15 +117,6 @@ def check_curve(row):
     assert row["seconds"] > 0
 
 
-@pytest.mark.merlin_models
-def test_an_untrained_model_does_not(preprocessed, tmp_path):
-    folder, _ = preprocessed
-    arguments = ("--learning-rate", 1e-12, "--epochs", 1, "--num-sampled", 60)
-    run("train.py", "--data", folder, "--output", tmp_path, "--models", "retrieval", *arguments)
-    results = json.loads((tmp_path / "results.json").read_text())
-    assert results["retrieval"]["recall@20"] < 1.5 * results["popularity"]["recall@20"]
-
-
 @pytest.mark.parametrize(
     ("frame", "message"),
     [
@@ -142,9 +135,8 @@ def test_data_that_cannot_serve_is_refused(frame, message, tmp_path):
 
 
 def test_a_missing_file_is_refused(tmp_path):
-    printed = run("preprocess.py", "--data", tmp_path / "no", "--output", tmp_path, fine=False)
-    assert "not found" in printed
-    assert "Traceback" not in printed
+    with pytest.raises(SystemExit, match="not found"):
+        readers().main(["--data", str(tmp_path / "no"), "--output", str(tmp_path)])
 
 
 COLUMNS = ("basket", "item", "when")
@@ -390,10 +382,10 @@ def test_training_needs_preprocessing_that_ended(preprocessed, tmp_path):
     folder, _ = preprocessed
     whole = shutil.copytree(folder, tmp_path / "data")
     (whole / "preprocess.json").unlink()
+    message = "that ended.*preprocess.json. Run workflows/preprocess.py again"
     for data in (tmp_path, whole):
-        printed = run("train.py", "--data", data, "--output", tmp_path / "o", fine=False)
-        assert "that ended" in printed
-        assert "preprocess.json. Run workflows/preprocess.py again" in printed
+        with pytest.raises(SystemExit, match=message):
+            trainer().main(["--data", str(data), "--output", str(tmp_path / "o")])
 
 
 def test_the_grocery_data_is_there():
