@@ -15,7 +15,7 @@ from tests.support import statistics_checks as checks
 from tests.support.oracles import integral_inclusion
 from tests.support.workflow_helpers import fitted
 
-DRAWS, BATCHES = 2_000_000, 120
+DRAWS, BATCHES = 2_000_000, 10
 
 
 def grocery(table):
@@ -32,7 +32,7 @@ def zipf():
 
 KEYS = {
     "grocery transactions": lambda: grocery("transactions"),
-    "grocery promotions": lambda: grocery("promotions"),
+    "grocery promotions": lambda: grocery("promotions")[::10],
     "zipf": zipf,
     "all ties": lambda: np.arange(5000).repeat(3),
     "two items": lambda: np.array([7, 8, 8]),
@@ -49,20 +49,6 @@ def schema_alone(keys, folder):
     return Dataset(str(folder / "data"), engine="parquet").schema
 
 
-def drawn_counts(sampler):
-    """How often each id was drawn with replacement, `[max_id + 1]`."""
-
-    @tf.function
-    def all_counts():
-        counts = tf.zeros([sampler.max_id + 1], tf.int64)
-        for _ in tf.range(BATCHES):
-            ids = tf.cast(sampler.sample_ids(), tf.int32)
-            counts += tf.math.bincount(ids, minlength=sampler.max_id + 1, dtype=tf.int64)
-        return counts
-
-    return all_counts().numpy()
-
-
 def distance(counts, others):
     """Total variation of two lists of counts."""
     return np.abs(counts / counts.sum() - others / others.sum()).sum() / 2
@@ -70,21 +56,23 @@ def distance(counts, others):
 
 @pytest.mark.parametrize("name", sorted(KEYS))
 def test_draws_follow_the_data(name, tmp_path):
-    """Within 0.01 in total variation of counts that the test makes itself; log-uniform is not."""
+    """Within 0.01 in total variation of counts that the test makes itself; log-uniform is not.
+
+    The draws' distribution is within 0.003. Draws that were another 0.007 off would be noticed.
+    """
     keys = KEYS[name]()
     data = np.sort(np.unique(keys, return_counts=True)[1])[::-1]
-    # E|count - expected| = sqrt(2 np / pi) or so: what chance alone adds, item by item
-    noise = np.sqrt(data / data.sum() / (2 * np.pi * DRAWS * BATCHES)).sum()
-    assert noise < 0.005
     schema = schema_alone(keys, tmp_path)
     sampler = PopularityBasedSampler.from_schema(
         schema, distribution="auto", max_num_samples=DRAWS, unique=False, seed=17
     )
-    drawn = drawn_counts(sampler)
-    assert drawn[: sampler.min_id].sum() == 0
-    assert distance(drawn[sampler.min_id :], data) < 0.01
-    distribution = sampler.distribution.prob(np.arange(len(data)))
-    assert distance(distribution, data) < 0.003
+    probs = sampler.distribution.prob(np.arange(len(data)))
+    assert distance(probs, data) < 0.003
+    drawn = np.concatenate([sampler.sample_ids() for _ in range(BATCHES)]) - sampler.min_id
+    assert checks.follows(drawn, probs)
+    off = probs * np.where(np.arange(len(data)) % 2, 0.986, 1.014)
+    assert distance(off, probs) < 0.0075
+    assert not checks.follows(drawn, off / off.sum())
     wrong = np.log1p(1 / np.arange(1.0, len(data) + 1))
     assert distance(wrong, data) > 0.01
 

@@ -119,7 +119,7 @@ def integral_of_one(probs: Any, index: int, num_sampled: int) -> float:
         first, edges = 0.0, np.append(0.0, np.geomspace(0.05 * num_sampled, last, 60))
     half = 0.5 * np.diff(edges)[:, None]
     x = (half * (1 + nodes) + edges[:-1, None]).ravel()[:, None]
-    chance = _poisson_binomial(-np.expm1(-others * x), np.exp(-others * x), num_sampled).sum(axis=1)
+    chance = _fewer_than(num_sampled, -np.expm1(-others * x), np.exp(-others * x))
     return float(
         -np.expm1(-own * first)
         + ((half * weights).ravel() * own * np.exp(-own * x[:, 0]) * chance).sum()
@@ -134,6 +134,14 @@ def _arrivals(others: bytes, smallest: float) -> Tuple[Any, Any, Any]:
     mean = np.array([-np.expm1(-probs * x).sum() for x in grid])
     spread = 9.0 * np.sqrt([(np.exp(-probs * x) * -np.expm1(-probs * x)).sum() for x in grid])
     return grid, mean, spread
+
+
+def _fewer_than(num: int, arrived: Any, missing: Any) -> Any:
+    """Probability that fewer than `num` have arrived, `[x]`, from the shorter of both counts."""
+    behind = arrived.shape[1] + 1 - num
+    if 0 < behind < num:  # unless at most n - num are missing
+        return 1.0 - _poisson_binomial(missing, arrived, behind).sum(axis=1)
+    return _poisson_binomial(arrived, missing, num).sum(axis=1)
 
 
 def _poisson_binomial(arrived: Any, missing: Any, counts: int = 0) -> Any:
