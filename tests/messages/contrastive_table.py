@@ -43,10 +43,10 @@ def all_items():
 
 def trained_without(name, targets=False):
     """A step that excludes the ids of a column, of features or targets without a column."""
-    from tests.support.contrastive_models import with_lists
+    from tests.support.contrastive_models import compiled, with_lists
 
     model, rows = with_lists(targets, without=name, excluded="shown")
-    return model.fit(rows, verbose=0)
+    return compiled(model, run_eagerly=True).fit(rows, steps_per_epoch=1, verbose=0)
 
 
 def with_tower(given=True, later=False):

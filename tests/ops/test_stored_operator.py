@@ -243,6 +243,7 @@ def test_a_fit_on_its_way_goes_with_its_operator(tmp_path):
 
 ENDS = """
 import os, signal, sys
+sys.modules["tensorflow"] = None  # saves its start: no operator needs it
 import pandas as pd
 from tests.ops.test_stored_operator import StandIn, begin
 operator = StandIn(sys.argv[1] if len(sys.argv) > 1 else "out")

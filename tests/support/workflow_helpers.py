@@ -1,10 +1,13 @@
 """Fitting small workflows, and the plain-Python order that the operators are held to."""
 
+import atexit
 import gc
+import json
 import os
 import subprocess
 import sys
 from collections import Counter
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Dict, Iterable, List, Tuple
 
@@ -59,15 +62,44 @@ ROOT = Path(__file__).parents[2]
 ELSEWHERE = """
 import sys
 sys.modules["tensorflow"] = None  # saves its start: no operator needs it
-import os, pickle
+import json, os, pickle, traceback
 import nvtabular, pandas
-folder, source = sys.argv[1:]
-if os.path.isdir(source):
-    workflow = nvtabular.Workflow.load(source)
-else:
-    workflow = pickle.load(open(source, "rb"))
-workflow.transform(pandas.read_pickle(folder + "/given.pkl")).to_pickle(folder + "/made.pkl")
+
+def transform(source):
+    if os.path.isdir(source):
+        workflow = nvtabular.Workflow.load(source)
+    else:
+        workflow = pickle.load(open(source, "rb"))
+    workflow.transform(pandas.read_pickle("given.pkl")).to_pickle("made.pkl")
+
+for line in sys.stdin:
+    folder, source = json.loads(line)
+    child = os.fork()
+    if not child:
+        try:
+            os.chdir(folder)
+            transform(source)
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc(file=open("said.txt", "w"))
+            os._exit(1)
+    print(os.waitpid(child, 0)[1], flush=True)
 """
+"""Has imported what all need, and nothing of this package; forks for each question."""
+
+
+@lru_cache(maxsize=None)
+def _elsewhere() -> Any:
+    """The process of `ELSEWHERE`, started for the first test that asks."""
+    server = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", ELSEWHERE],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    atexit.register(server.communicate)  # closes its input, and it ends
+    return server
 
 
 def transformed_elsewhere(source: Path, frame: pd.DataFrame, folder: Path) -> pd.DataFrame:
@@ -76,14 +108,9 @@ def transformed_elsewhere(source: Path, frame: pd.DataFrame, folder: Path) -> pd
     The workflow is read from `source`, the folder of a saved one or the file of a pickled one.
     """
     frame.to_pickle(folder / "given.pkl")
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", ELSEWHERE, str(folder), str(source)],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    server = _elsewhere()
+    print(json.dumps([str(folder), str(source)]), file=server.stdin, flush=True)
+    assert server.stdout.readline().strip() == "0", (folder / "said.txt").read_text()[-3000:]
     return pd.read_pickle(folder / "made.pkl")
 
 
