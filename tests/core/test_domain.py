@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from merlin_popsampler.core.domain import MAX_LEGAL_ID, IdDomain, MappedIds
+from merlin_popsampler.core.domain import MAX_LEGAL_ID, IdDomain, MappedIds, id_domain
 from merlin_popsampler.errors import PopSamplerError
 
 
@@ -55,6 +55,14 @@ def test_ids_in_any_order_are_mapped_to_ranks_and_back(ids):
 def test_lists_that_are_no_ids_are_refused(ids, message):
     with pytest.raises(PopSamplerError, match=message):
         MappedIds(ids)
+
+
+def test_a_list_has_the_ends_that_are_named():
+    assert id_domain(3, 5) == IdDomain(3, 5)
+    assert id_domain(3, 8, [8, 3, 5]).ids.tolist() == [8, 3, 5]
+    for ends in ((2, 8), (4, 8), (3, 9), (3, 7)):
+        with pytest.raises(PopSamplerError, match="largest of item_ids, 3 and 8. Received: "):
+            id_domain(*ends, [8, 3, 5])
 
 
 def test_equal_ranges_are_one_key():
