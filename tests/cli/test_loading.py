@@ -8,7 +8,7 @@ from nvtabular import ops
 
 from merlin_popsampler import FrequencyCategorify
 from tests.support.imports import FRAMES, FRAMEWORKS
-from tests.support.processes import run_python
+from tests.support.processes import NO_TENSORFLOW, run_python
 from tests.support.workflow_helpers import dataset, fitted
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -24,9 +24,10 @@ print(json.dumps([code, sorted(sys.modules)]))
 """
 
 
-def loaded_by(*arguments):
+def loaded_by(*arguments, first=""):
     """Exit code of a command in a fresh process, and the roots of all modules that it loads."""
-    printed = run_python(PROGRAM.format(arguments=[str(argument) for argument in arguments]))
+    program = PROGRAM.format(arguments=[str(argument) for argument in arguments])
+    printed = run_python(first + program)
     code, modules = json.loads(printed.splitlines()[-1])
     return code, {name.split(".")[0] for name in modules}
 
@@ -61,6 +62,6 @@ def test_a_pickled_schema_is_asked_only_if_needed_and_it_is_said(tmp_path):
     code, loaded = loaded_by("inspect", path, "--column", "item")
     assert code == 0
     assert loaded.isdisjoint(SLOW)
-    code, loaded = loaded_by("inspect", path)
+    code, loaded = loaded_by("inspect", path, first=NO_TENSORFLOW)
     assert code == 0
     assert "nvtabular" in loaded

@@ -67,12 +67,12 @@ def test_a_head_is_planned_where_it_pays(distribution, num_sampled, rng):
     """By the end of the head's time too few ranks are distinct, by that of the draws enough."""
     plan = plan_draws(distribution, num_sampled)
     assert plan.head > 100
-    assert plan.head_mass == pytest.approx(distribution.prob(np.arange(plan.head)).sum())
-    found = []
+    found, of_head = [], distribution.prob(np.arange(plan.head))
+    assert plan.head_mass == pytest.approx(of_head.sum())
     for _ in range(20):
         uniforms = plan.head_mass + (1 - plan.head_mass) * rng.random(plan.tail)
         time = rng.gamma(plan.tail) / (1 - plan.head_mass)
-        chances = -np.expm1(-time * distribution.prob(np.arange(plan.head)))
+        chances = -np.expm1(-time * of_head)
         head = np.flatnonzero(rng.random(plan.head) < chances)
         draws = distribution.inverse(rng.random(plan.draws))
         first = np.concatenate((distribution.inverse(uniforms), head))

@@ -15,7 +15,7 @@ import pytest
 from merlin.io import Dataset
 
 from merlin_popsampler import FrequencyCategorify, FrequencyOrder, PopSamplerError
-from tests.support.processes import ROOT
+from tests.support.processes import NO_TENSORFLOW, ROOT
 from tests.support.workflow_helpers import bytes_below, fit_folders
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -30,8 +30,6 @@ MODES = {
     "cut": (["item", "user"], {"freq_threshold": {"item": 9, "user": 3}}),
     "int32": (["user"], {"dtype": "int32", "num_buckets": 2, "split_out": 2}),
 }
-NO_TENSORFLOW = "import sys; sys.modules['tensorflow'] = None"
-"""Saves its start: no operator needs it."""
 
 
 def frame():
@@ -125,7 +123,7 @@ class Machines:
 
     def start(self, what: str, *options: str, at: str = "scheduler") -> subprocess.Popen:
         (self.folder / at).mkdir()
-        code = f"{NO_TENSORFLOW}; from distributed.cli.dask_{what} import main; main()"
+        code = f"{NO_TENSORFLOW}from distributed.cli.dask_{what} import main; main()"
         env = {**os.environ, "PYTHONPATH": str(ROOT)}
         with open(self.folder / f"{at}.txt", "w") as said:
             return subprocess.Popen(

@@ -16,7 +16,7 @@ from merlin_popsampler.ops.nvtabular_compat import StatOperator
 from merlin_popsampler.ops.stored_operator import StoredOperator
 from merlin_popsampler.store import artifact
 from merlin_popsampler.store.artifact import FitArtifact
-from tests.support.processes import run_python
+from tests.support.processes import NO_TENSORFLOW, run_python
 from tests.support.workflow_helpers import bytes_below, fit_folders
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -241,15 +241,17 @@ def test_a_fit_on_its_way_goes_with_its_operator(tmp_path):
     assert values_of(other) == {"a": 2}
 
 
-ENDS = """
-import os, signal, sys
-sys.modules["tensorflow"] = None  # saves its start: no operator needs it
+ENDS = (
+    NO_TENSORFLOW
+    + """
+import os, signal
 import pandas as pd
 from tests.ops.test_stored_operator import StandIn, begin
 operator = StandIn(sys.argv[1] if len(sys.argv) > 1 else "out")
 begin(operator, {"a": 1})
 {end}
 """
+)
 
 
 def test_a_fit_on_its_way_goes_with_its_process(tmp_path):

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, List
 
 ROOT = Path(__file__).parents[2]
+NO_TENSORFLOW = "import sys; sys.modules['tensorflow'] = None\n"
+"""Begins a program that needs no TensorFlow, which NVTabular would import: saves its start."""
 
 
 def run_python(code: str) -> str:
