@@ -61,7 +61,7 @@ def test_what_neither_draws_nor_arrival_times_can_do_is_refused():
 
 @pytest.mark.parametrize(
     ("distribution", "num_sampled"),
-    [(LogUniform(10**6), 10_000), (LogUniform(10**9), 100_000), (ZIPF, 3000), (ZIPF, 50_000)],
+    [(LogUniform(10**6), 10_000), (LogUniform(10**9), 30_000), (ZIPF, 3000), (ZIPF, 20_000)],
 )
 def test_a_head_is_planned_where_it_pays(distribution, num_sampled, rng):
     """By the end of the head's time too few ranks are distinct, by that of the draws enough."""
