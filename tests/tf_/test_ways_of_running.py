@@ -172,6 +172,17 @@ def test_loops_draw_a_new_batch_each_time(loop, traced):
     assert batches_drawn(layer) == 6
 
 
+@pytest.mark.parametrize("seed", [17, None])
+def test_a_pipeline_draws_a_new_batch_for_each_row_of_each_epoch(seed):
+    """TensorFlow's own samplers begin anew in each epoch if there is a global seed."""
+    tf.keras.utils.set_random_seed(3)
+    layer = sampler(seed=seed)
+    rows = tf.data.Dataset.range(3).map(lambda _: layer.sample_ids())
+    drawn = [batch.numpy().tolist() for _ in range(2) for batch in rows]
+    tf.keras.utils.set_random_seed(3)
+    assert drawn == stream_of(sampler(seed=seed), 6)
+
+
 VECTORIZED = {
     "eager": lambda draw: tf.vectorized_map(draw, tf.range(6)),
     "traced": lambda draw: tf.function(lambda: tf.vectorized_map(draw, tf.range(6)))(),
