@@ -6,6 +6,7 @@ import pytest
 tf = pytest.importorskip("tensorflow")
 
 from merlin_popsampler.core.domain import IdDomain
+from merlin_popsampler.errors import PopSamplerError
 from merlin_popsampler.tf.logits import (
     Candidates,
     contrastive_logits,
@@ -81,6 +82,14 @@ def test_excluded_ids_may_be_padded_and_of_any_integers_in_graphs_of_unknown_sha
     )
     found = graph(tf.cast(query, tf.float32), padded)
     np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("lists", [tf.zeros([4, 2], tf.int64), tf.ragged.constant([[5], [6]])])
+def test_lists_of_other_rows_are_refused(lists):
+    query, vectors = numbers()
+    message = r"excluded_ids \[rows, n\] of as many rows as the queries, \(5,\), or of one"
+    with pytest.raises(PopSamplerError, match=message):
+        losses(query, vectors, [3, 14, 7, 7, 12], [3, 9], np.ones(15), excluded_ids=lists)
 
 
 def test_the_losses_are_float32_inside_whatever_comes_in():
