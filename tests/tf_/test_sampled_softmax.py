@@ -282,16 +282,18 @@ def both_ways(users_table, items_table, negatives):
 def sharing(what):
     tf.keras.utils.set_random_seed(SEED)
     source, table = sampler(), EMBEDDING(20, 4, name="items")
+    if what == "a table":
+        return both_ways(table, table, [source, sampler(seed=3)])
     if what == "all":
         return both_ways(table, table, [source, source])
     mixture = Mixture([source, InBatch(14, 3, distribution=DISTRIBUTIONS["empirical"])])
     return both_ways(table, EMBEDDING(20, 4, name="others"), [mixture, mixture])
 
 
-@pytest.mark.parametrize("what", ["a mixture", "all"])
+@pytest.mark.parametrize("what", ["a table", "a mixture", "all"])
 @pytest.mark.parametrize("form", FORMATS)
 def test_layers_that_share_are_saved_and_loaded(tmp_path, form, what):
-    """FAULTS 7. Members: a mixture, or a table and a sampler; every format of both Keras."""
+    """FAULTS 7. Members: a table, a mixture, a table and a sampler; every format of both Keras."""
     users, items = data()
     model, path = sharing(what), str(tmp_path / f"model.{form}")
     model.fit([users, items], items, verbose=0)

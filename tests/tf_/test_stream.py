@@ -222,7 +222,7 @@ def place_of(monkeypatch, seed, replica=0, worker=0, shared=False):
         key, position = stream.next_position(layer._stream, first, shared, choose_key=False)
     assert layer.get_weights()[0].tolist() == [256, 0, first]
     assert int(position) == 0
-    return (int(key) + 2**63) % 2**64 - 2**63
+    return signed(int(key))
 
 
 def test_replicas_and_workers_draw_by_the_keys_of_core(monkeypatch):
