@@ -1,4 +1,4 @@
-"""Runs the recipes of docs/recipes.md with the libraries themselves, and checks their losses.
+"""Runs docs/recipes.md and the index of docs/serving.md with the libraries, and checks the results.
 
 Makes an environment of Python 3.11 for each library, one after the other, and deletes it:
 `make peers`, or `make peers ARGS=RecBole`. HSTU is in no registry: it is skipped unless
@@ -26,8 +26,9 @@ PEERS = {
         *("--constraint", str(ROOT / "constraints" / "torch.txt")),
     ],
     "HSTU": ["torch==2.15.0"],
+    "Faiss": ["faiss-cpu==1.15.1"],
 }
-"""By section of the page, what it needs."""
+"""By library, what its section needs."""
 
 
 def result_of(peer: str, uv: str, python: str) -> str:

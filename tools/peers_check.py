@@ -1,6 +1,7 @@
-"""Checks the recipe of one section of docs/recipes.md, where its library is installed.
+"""Checks the code of one section of docs/recipes.md or docs/serving.md, with its library.
 
-The oracle is a softmax over the positive and the samples in float64, without accidental hits.
+The oracle of a recipe is a softmax over the positive and the samples in float64, without accidental
+hits.
 """
 
 import copy
@@ -11,14 +12,14 @@ from pathlib import Path
 import numpy as np
 
 ROOT = Path(__file__).parents[1]
-PAGE = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
 
 
-def recipe(section):
+def recipe(section, page="recipes.md"):
     """The names that a section's code defines."""
-    (code,) = re.findall(rf"^## {section}\n.*?```py\n(.*?)```", PAGE, re.DOTALL | re.MULTILINE)
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    (code,) = re.findall(rf"^## {section}\n.*?```py\n(.*?)```", text, re.DOTALL | re.MULTILINE)
     names = {}
-    exec(compile(code, f"docs/recipes.md, {section}", "exec"), names)  # noqa: S102 - our own page
+    exec(compile(code, f"docs/{page}, {section}", "exec"), names)  # noqa: S102 - our own page
     return names
 
 
@@ -145,6 +146,23 @@ def check_hstu():
     )
 
 
+def check_faiss():
+    """Compares the ids with the best of all scores: 90 % or more of them, best first."""
+    names = recipe("Use an approximate index", "serving.md")
+    scores = names["queries"].astype(np.float64) @ names["vectors"].T.astype(np.float64)
+    np.put_along_axis(scores, names["seen"], -np.inf, axis=1)
+    scores[:, :3] = -np.inf
+    for row, ids in zip(scores, names["ids"]):
+        best = np.argsort(-row)[: names["k"]]
+        found = row[ids]
+        if np.isin(ids, best).mean() < 0.9 or not (np.diff(found) <= 0).all():
+            raise SystemExit(f"Expected {best}. Found {ids}.")
+        if len(ids) < names["k"] or not np.isfinite(found).all():
+            raise SystemExit(f"Items that were seen, or too few: {ids}.")
+    if names["index"].search(names["vectors"], 5)[1].min() < 3:
+        raise SystemExit("The index holds reserved ids.")
+
+
 def check_tensorflow(section, module):
     """Runs the test of the section, which is skipped where the library is absent."""
     sys.path.append(str(ROOT))  # for the tests; the package is the installed one
@@ -164,6 +182,7 @@ CHECKS = {
     "RePlay": check_replay,
     "Transformers4Rec": check_transformers4rec,
     "HSTU": check_hstu,
+    "Faiss": check_faiss,
 }
 
 CHECKS[sys.argv[1]]()
