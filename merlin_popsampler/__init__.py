@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .ops.frequency_categorify import FrequencyCategorify
     from .ops.frequency_order import FrequencyOrder
     from .store.id_map import id_map
+    from .store.keyed_ids import read_keys
     from .tf.sampler import PopularityBasedSampler
 
 __version__ = "0.1.0"
@@ -46,6 +47,7 @@ _HOMES = {
     "check_order": "contract.counts",
     "id_map": "store.id_map",
     "popularity_from": "contract.counts",
+    "read_keys": "store.keyed_ids",
     "read_popularity": "contract.schema",
 }
 
@@ -62,6 +64,7 @@ __all__ = [
     "check_order",
     "id_map",
     "popularity_from",
+    "read_keys",
     "read_popularity",
 ]
 

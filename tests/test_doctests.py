@@ -49,7 +49,12 @@ FRAMEWORKS += [
     ("merlin.models", f"merlin_popsampler.tf.merlin_models.{name}")
     for name in ("contrastive", "item_features")
 ]
-NVTABULAR = ["ops.frequency_categorify", "ops.frequency_order", "store.id_map"]
+NVTABULAR = [
+    "ops.frequency_categorify",
+    "ops.frequency_order",
+    "store.id_map",
+    "store.keyed_ids",
+]
 
 
 def examples(module) -> int:

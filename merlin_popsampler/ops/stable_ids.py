@@ -11,8 +11,8 @@ from merlin_popsampler.core.segments import Ints
 from merlin_popsampler.errors import PopSamplerError
 from merlin_popsampler.store import artifact
 from merlin_popsampler.store.fit_sources import Fits
-from merlin_popsampler.store.id_map import KeyedIds
 from merlin_popsampler.store.key_match import positions
+from merlin_popsampler.store.keyed_ids import KeyedIds
 
 from .counting import Counts, canonical_part, joined
 from .keys.arrays import one_chunk, to_arrow

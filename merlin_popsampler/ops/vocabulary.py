@@ -20,7 +20,7 @@ from merlin_popsampler.core.run_lengths import RunLengths
 from merlin_popsampler.core.segments import Ints
 from merlin_popsampler.store import artifact, counts_file
 from merlin_popsampler.store.artifact import Files, FitArtifact, FitFolder
-from merlin_popsampler.store.id_map import KeyedIds
+from merlin_popsampler.store.keyed_ids import KeyedIds
 
 from .counting import Counts
 from .keys.arrays import hash_buckets

@@ -1,24 +1,14 @@
 """Maps the ids of an earlier fit to those of a later fit, by the keys that both fits have."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Iterator, Optional, Tuple
+from typing import Any, Optional
 
 import numpy as np
 
-from merlin_popsampler.contract.schema import column_popularity, find_item_column
-from merlin_popsampler.core.domain import FIRST_OOV_ID, IdDomain
+from merlin_popsampler.core.domain import FIRST_OOV_ID
 from merlin_popsampler.core.id_map import IdMap
-from merlin_popsampler.core.segments import Ints
-from merlin_popsampler.errors import PopSamplerError
 
-from . import artifact, filesystem
-from .fit_history import FitHistory
-from .fit_sources import Fits, read_source
 from .key_match import positions
-from .locations import fitted_at
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from .keyed_ids import keyed_ids
 
 
 def id_map(old: Any, new: Any, column: Optional[str] = None) -> IdMap:
@@ -58,7 +48,7 @@ def id_map(old: Any, new: Any, column: Optional[str] = None) -> IdMap:
       >>> id_map(monday, tuesday, "item").new_ids.tolist()  # tea was 3, rice was 4
       [0, 1, 2, 5, 3]
     """
-    before, now = _keyed(old, column), _keyed(new, column)
+    before, now = keyed_ids(old, column), keyed_ids(new, column)
     new_ids = np.full(before.domain.cardinality, -1)
     shared = _reserved(before.domain.min_id, now.domain.min_id)
     new_ids[:shared] = np.arange(shared)
@@ -76,65 +66,6 @@ def id_map(old: Any, new: Any, column: Optional[str] = None) -> IdMap:
     return IdMap(new_ids, before.domain, now.domain)
 
 
-@dataclass(frozen=True)
-class KeyedIds:
-    """Reads the ids of a fit with their keys.
-
-    Args:
-      history: the fits that assigned the ids.
-      domain: the ids that stand for an item.
-    """
-
-    history: FitHistory
-    domain: IdDomain
-
-    def parts(self) -> "Iterator[Tuple[Ints, pa.Table]]":
-        """Yields ids (integers `[keys]`) and their keys, in the parts that the fit wrote.
-
-        Raises:
-          PopSamplerError: a file was changed, moved or removed, or it does not contain the ids.
-        """
-        old, new = self._renumbered()
-        for encoded, keys in self._encoded():
-            ids = encoded
-            if len(new):
-                mapped = (encoded >= old) & (encoded < old + len(new))
-                ids = np.where(mapped, new[np.where(mapped, encoded - old, 0)], encoded)
-            inside = self.domain.contains(ids)
-            yield (ids, keys) if inside.all() else (ids[inside], keys.filter(inside))
-
-    def _encoded(self) -> "Iterator[Tuple[Ints, pa.Table]]":
-        """Yields `parts` with the encoder's ids, before FrequencyOrder renumbered them."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        sizes = artifact.size_column(self.history.name)
-        encoder = self.history.encoder
-        if encoder is None:
-            frame = filesystem.read_table(str(self.history.keys_path))
-            if len(frame) and frame.index.min() == 0:
-                raise _unreadable(self.history.keys_path, "keys that are numbered from 0")
-            keys = frame.drop(columns=sizes, errors="ignore")
-            yield frame.index.to_numpy(np.int64), pa.Table.from_pandas(keys, preserve_index=False)
-            return
-        first = encoder.metadata.min_id
-        dtype = np.int32 if encoder.metadata.max_id < 2**31 else np.int64
-        for content in encoder.read(artifact.UNIQUE):
-            file = pq.ParquetFile(pa.BufferReader(content))
-            keys = file.read([name for name in file.schema_arrow.names if name != sizes])
-            del file, content  # frees their memory while the caller looks up the keys
-            yield np.arange(first, first + len(keys), dtype=dtype), keys
-            first += len(keys)
-
-    def _renumbered(self) -> Tuple[int, Ints]:
-        """Returns the map of FrequencyOrder: its first id, and the new ids from that id on."""
-        order = self.history.last
-        if order is None or artifact.MAP not in order.files:
-            return 0, np.zeros(0, np.int64)
-        table = order.table(artifact.MAP)  # its rows are consecutive ids
-        return int(table["id"].iloc[0]), table["new_id"].to_numpy(np.int64)
-
-
 def _reserved(before: int, now: int) -> int:
     """Returns how many reserved ids, from 0 on, have the same meaning in both fits.
 
@@ -143,53 +74,3 @@ def _reserved(before: int, now: int) -> int:
       now: number of reserved ids of the new fit.
     """
     return before if before == now else min(before, now, FIRST_OOV_ID)
-
-
-def _keyed(source: Any, column: Optional[str]) -> KeyedIds:
-    """Returns the ids and keys of a fit in any form that `id_map` accepts.
-
-    Raises:
-      PopSamplerError: the source does not hold exactly one fit whose keys can be read.
-    """
-    where, schema, fits = read_source(source)
-    if schema is None:
-        return _only(fits or {}, column, where)
-    return _of_schema(schema, column, fits or {}, where)
-
-
-def _only(fits: Fits, column: Optional[str], where: str) -> KeyedIds:
-    """Returns the ids and keys of a column that must have exactly one fit."""
-    names = [column] if column in fits else sorted(fits) if column is None else []
-    if len(names) != 1 or len(fits[names[0]]) != 1:
-        raise _unreadable(where, f"column={column!r}, and fits of {sorted(fits)}")
-    return _complete(fits[names[0]][0], where)
-
-
-def _of_schema(schema: Any, column: Optional[str], fits: Fits, where: str) -> KeyedIds:
-    """Returns the ids of a column, and the keys at its `cat_path` or in the workflow's fits."""
-    found = find_item_column(schema, column)
-    domain, path = column_popularity(found).domain, found.properties.get("cat_path")
-    name = (found.properties.get("domain") or {}).get("name", found.name)
-    if path and filesystem.exists(str(path)):
-        encoder = fitted_at(filesystem.absolute(str(path)))
-        return KeyedIds(FitHistory(name, None, encoder, str(path)), domain)
-    histories_of_name = fits.get(name) or fits.get(found.name) or []
-    if len(histories_of_name) != 1:
-        raise _unreadable(where, f"cat_path {path!r} of column {found.name!r}")
-    return _complete(histories_of_name[0], where)
-
-
-def _complete(history: FitHistory, where: str) -> KeyedIds:
-    last = history.last
-    if last is None or (history.encoder is None and history.keys_path is None):
-        raise _unreadable(where, f"no keys of the ids of {history.name!r}")
-    return KeyedIds(history, last.metadata.domain)
-
-
-def _unreadable(where: Any, received: str) -> PopSamplerError:
-    error: PopSamplerError = PopSamplerError(
-        f"Expected one fit whose keys can be read in {where}. Received: {received}. Pass the "
-        "fitted workflow, the folder that it was saved in or the operator's out_path, and the "
-        "column's name where there are several."
-    )
-    return error

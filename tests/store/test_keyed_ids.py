@@ -1,0 +1,87 @@
+"""The key of each id, compared with the ids that the workflow gives to those keys."""
+
+import shutil
+
+import numpy as np
+import nvtabular as nvt
+import pandas as pd
+import pytest
+from nvtabular import ops
+
+from merlin_popsampler import FrequencyCategorify, FrequencyOrder, PopSamplerError, read_keys
+from tests.store.test_id_map import COLUMN, KEYS, NEW, OLD, SOURCES, encoded, flat, workflow
+from tests.support.workflow_helpers import dataset, fitted
+
+
+def check(found, flow, keys, lists=False):
+    """Each key has the row of its id, the rows are in the order of ids, and there are no others."""
+    assert found.index.name == "id" and found.index.dtype == np.int64
+    assert found.index.is_monotonic_increasing and len(found) == len(keys)
+    for key, number in zip(keys, encoded(flow, keys, lists)):
+        assert found[COLUMN].loc[number] == key
+
+
+@pytest.mark.parametrize("name", KEYS)
+@pytest.mark.parametrize("split_out", [1, 3])
+def test_each_id_has_its_key(name, split_out, tmp_path):
+    keys = KEYS[name][0]
+    flow = workflow(keys, tmp_path, split_out=split_out)
+    check(read_keys(flow), flow, flat(keys), lists=name == "lists")
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_wherever_the_fit_is(name, tmp_path):
+    source = SOURCES[name](workflow(OLD, tmp_path), tmp_path)
+    assert read_keys(source)[COLUMN].to_dict() == {3: "b", 4: "a", 5: "c", 6: "gone", 7: "z"}
+
+
+def test_a_saved_workflow_that_was_moved(tmp_path):
+    flow = workflow(OLD, tmp_path / "fit")
+    flow.save(str(tmp_path / "saved"))
+    shutil.rmtree(tmp_path / "fit")
+    (tmp_path / "saved").rename(tmp_path / "elsewhere")
+    loaded = nvt.Workflow.load(str(tmp_path / "elsewhere"))
+    for source in (tmp_path / "elsewhere", loaded):
+        check(read_keys(source), loaded, flat(OLD))
+
+
+@pytest.mark.parametrize("encoder", [FrequencyCategorify, ops.Categorify])
+def test_ids_that_were_put_in_order_afterwards(encoder, tmp_path):
+    frame = pd.DataFrame({COLUMN: list("aabcccdd"), "used": [1, 0, 1, 0, 0, 1, 1, 1]})
+    ids = [COLUMN] >> encoder(out_path=str(tmp_path)) >> ops.TagAsItemID()
+    used = ids + ["used"] >> ops.Filter(f=lambda part: part["used"] == 1)
+    order = FrequencyOrder(on_violation="remap", out_path=str(tmp_path / "order"))
+    flow = fitted(used[COLUMN] >> order, dataset(frame, 1))
+    kept = frame[frame["used"] == 1]
+    given = flow.transform(dataset(frame, 1)).compute()[COLUMN].tolist()
+    found = read_keys(flow)[COLUMN]
+    assert found.loc[given].tolist() == kept[COLUMN].tolist()
+    assert found.loc[3] == "d"  # the encoder put c first
+    assert sorted(found) == list("abcd")
+
+
+def test_vanished_items_of_stable_ids_keep_their_row(tmp_path):
+    flow = workflow(NEW, tmp_path / "new", base=workflow(OLD, tmp_path / "old"))
+    check(read_keys(flow), flow, flat(OLD + NEW))
+
+
+def test_combinations_have_a_column_for_each_part(tmp_path):
+    frame = pd.DataFrame({"a": [1, 1, 1, 2, 2], "b": list("xxyxx")})
+    encoder = FrequencyCategorify(out_path=str(tmp_path), encode_type="combo")
+    flow = fitted([["a", "b"]] >> encoder, dataset(frame, 2))
+    found = read_keys(flow, "a_b")
+    assert found.loc[[3, 4, 5], ["a", "b"]].values.tolist() == [[1, "x"], [2, "x"], [1, "y"]]
+    ids = flow.transform(dataset(frame, 1)).compute()["a_b"]
+    assert found.loc[ids].values.tolist() == frame.values.tolist()
+
+
+def test_unknown_ids_raise_a_key_error(tmp_path):
+    keys = read_keys(workflow(OLD, tmp_path))
+    for reserved_or_beyond in (0, 1, 2, 8):
+        with pytest.raises(KeyError):
+            keys.loc[[reserved_or_beyond]]
+
+
+def test_keys_that_are_nowhere_are_refused(tmp_path):
+    with pytest.raises(PopSamplerError, match="whose keys can be read"):
+        read_keys(tmp_path)
