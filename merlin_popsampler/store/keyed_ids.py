@@ -36,7 +36,7 @@ def read_keys(source: Any, column: Optional[str] = None) -> "pd.DataFrame":
     Returns:
       A pandas frame with a row for each item. Its index `id` (int64) holds the ids in order, its
       columns the keys: one column, or several where they are encoded together. Reserved ids have
-      no row. Vanished items of stable ids keep theirs.
+      no row. Vanished items of stable ids have one.
 
     Raises:
       PopSamplerError: the keys of the fit cannot be read.
