@@ -1,22 +1,22 @@
 """Compares early stopping with the best fixed number of epochs.
 
-It trains a model with early stopping. It also trains it for `--epochs` epochs at the initial
-learning rate, and measures the test queries after each. Both start from the same weights for a
-seed, and see the batches in the same order. The model and the data are those of
+It trains a model for `--epochs` epochs, and measures it after each. By the recall of the validation
+queries, early stopping chooses one of these epochs, and either the weights or their averages; see
+stopping.py. A fixed number of epochs takes the weights. The model and the data are those of
 compare_negatives.py, with negatives of the measured distribution.
 
 The best number of epochs is the one whose mean recall over the seeds is highest on the test
 queries themselves. So its recall is biased upwards.
 
 Prints the mean recall@20 of both, their difference with the standard error of the pairs, and the
-epochs that they take. Writes `stopping.json` under `--output`.
+epochs that they take. Writes `stopping.json` under `--output`, with the recalls of each epoch.
 """
 
 import argparse
 import json
 import sys
 import warnings
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 warnings.filterwarnings("ignore")
 
@@ -27,75 +27,92 @@ compat.enable()  # before the first import of Merlin
 import numpy as np
 import torch
 from comparison_data import ComparisonData, read_data
-from comparison_training import start, train
-from early_stopping_torch import train_epoch
+from comparison_training import start
+from early_stopping_torch import Training
 from evaluate import evaluate
 from flags import comparison_parser, made, whole
 from models_torch import model_scorer
+from stopping import METRIC, Stopping
 
 from merlin_popsampler import PopSamplerError
 
 ROW = "measured, corrected"
-METRIC = "recall@20"
 
 
-def stopped(data: ComparisonData, seed: int, args: argparse.Namespace) -> Dict[str, float]:
-    """Trains with early stopping, and returns the recall of the test and the epochs it took."""
-    model, report = train(data, ROW, args.num_sampled, seed, args)
-    return {"recall": recall(model, data), "epochs": report["epochs"]}
+Recalls = Dict[str, List[float]]
+"""Recalls of one training, before it and after each epoch."""
 
 
-def fixed(data: ComparisonData, seed: int, args: argparse.Namespace) -> List[float]:
-    """Trains without early stopping, and returns the recall of the test after each epoch."""
+def trained(data: ComparisonData, seed: int, args: argparse.Namespace) -> Dict[str, Recalls]:
+    """Trains a model, and returns recalls of its weights and of their averages.
+
+    Returns:
+      The `Recalls` of the `valid` and of the `test` queries, each for `weights` and `averages`.
+    """
     model, losses = start(data, ROW, args.num_sampled, seed, args)
-    optimizer = torch.optim.Adam(model.parameters(), args.learning_rate, fused=True)
-    found = []
-    for _ in range(args.epochs):
-        train_epoch(optimizer, losses())
-        found.append(recall(model, data))
+    training = Training(model, torch.optim.Adam(model.parameters(), args.learning_rate, fused=True))
+    models = {"weights": model, "averages": training.averaged}
+    found: Dict[str, Recalls] = {}
+    for epoch in range(args.epochs + 1):
+        if epoch:
+            training.epoch(losses())
+        for name, asked in (("valid", data.valid), ("test", data.test)):
+            for kind, measured in models.items():
+                recalls = found.setdefault(name, {}).setdefault(kind, [])
+                recalls.append(recall(measured, data, asked))
     return found
 
 
-def recall(model: Any, data: ComparisonData) -> float:
-    """Returns the recall of the test queries."""
-    return evaluate(model_scorer(model), *data.test, data.popularity.domain, name=ROW)[METRIC]
+def recall(model: Any, data: ComparisonData, asked: Any) -> float:
+    """Returns the recall of queries with their positives."""
+    return evaluate(model_scorer(model), *asked, data.popularity.domain, name=ROW)[METRIC]
 
 
-def compared(
-    found: Sequence[Dict[str, float]], curves: Sequence[Sequence[float]]
-) -> Dict[str, Any]:
+def stopped(run: Dict[str, Recalls]) -> Tuple[float, int]:
+    """Returns the recall of the test with early stopping, and the last epoch that it trains."""
+    stopping = Stopping()
+    for epoch, recalls in enumerate(zip(run["valid"]["weights"], run["valid"]["averages"])):
+        weights, averages = ({METRIC: each} for each in recalls)
+        if stopping.judge(epoch, weights, averages).stop:
+            break
+    kept = "averages" if stopping.best["averaged"] else "weights"
+    return run["test"][kept][int(stopping.best["epoch"])], epoch
+
+
+def compared(runs: Sequence[Dict[str, Recalls]]) -> Dict[str, Any]:
     """Compares recalls of early stopping with those after the best fixed number of epochs.
 
     Args:
-      found: results of `stopped`, one for each seed.
-      curves: results of `fixed` of the same seeds.
+      runs: results of `trained`, one for each seed.
     """
-    stopping, curve = np.array([each["recall"] for each in found]), np.array(curves)
+    recalls, epochs = zip(*map(stopped, runs))
+    stopping, curve = np.array(recalls), np.array([run["test"]["weights"] for run in runs])
     best = int(curve.mean(0).argmax())
     difference = stopping - curve[:, best]
-    root = np.sqrt(len(difference))
     return {
         "early stopping": stopping.mean(),
         "spread of early stopping": stopping.std(ddof=1),
-        "best number of epochs": best + 1,
+        "best number of epochs": best,
         "recall after so many": curve[:, best].mean(),
         "spread after so many": curve[:, best].std(ddof=1),
         "difference": difference.mean(),
-        "standard error": difference.std(ddof=1) / root,
-        "epochs, times the best": np.mean([each["epochs"] for each in found]) / (best + 1),
+        "standard error": difference.std(ddof=1) / np.sqrt(len(runs)),
+        "epochs": list(epochs),
+        "epochs, times the best": np.mean(epochs) / max(1, best),
     }
 
 
 def compare(args: argparse.Namespace) -> Dict[str, Dict[str, Any]]:
-    """Trains all, and returns the comparison of each data set."""
+    """Trains all, and returns the comparison and the recalls of each data set."""
     torch.set_num_threads(args.threads)
     seeds = range(args.seed, args.seed + args.seeds)
     results = {}
     for path in args.data:
         data = read_data(path)
-        pairs = [(stopped(data, seed, args), fixed(data, seed, args)) for seed in seeds]
-        results[data.name] = compared(*zip(*pairs))
-        print(data.name, json.dumps(results[data.name], indent=2), flush=True)
+        runs = [trained(data, seed, args) for seed in seeds]
+        found = compared(runs)
+        print(data.name, json.dumps(found, indent=2), flush=True)
+        results[data.name] = {**found, "runs": runs}
     return results
 
 
@@ -107,8 +124,8 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     add(
         "--epochs",
         type=whole(1),
-        default=30,
-        help="of the runs without early stopping [%(default)s]",
+        default=60,
+        help="of each training; more than early stopping takes [%(default)s]",
     )
     return parser.parse_args(argv)
 

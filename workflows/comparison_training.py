@@ -61,8 +61,8 @@ def train(
     """Trains until the held-out recall no longer rises.
 
     Returns:
-      The model with its best weights, and what is reported of the training. Seconds are those of
-      the processor, without the measurements.
+      The best model, and what is reported of the training. Seconds are those of the processor,
+      without the measurements.
     """
     model, losses = start(data, row, samples, seed, options)
     seconds = []
@@ -72,8 +72,8 @@ def train(
         yield from losses()
         seconds.append(time.process_time() - began)
 
-    def measure() -> Dict[str, float]:
-        return evaluate(model_scorer(model), *data.valid, data.popularity.domain, name=row)
+    def measure(measured: Any) -> Dict[str, float]:
+        return evaluate(model_scorer(measured), *data.valid, data.popularity.domain, name=row)
 
     stopping = train_until_no_better(
         model,

@@ -1,11 +1,11 @@
 """Stops the training of a Keras model when the recall of held-out sessions stops improving."""
 
 import time
-from typing import Any, Callable, Dict
+from typing import Any, Callable, Dict, Iterable, List
 
 import numpy as np
 import tensorflow as tf
-from stopping import METRIC, SLOWER, STEPS, Stopping
+from stopping import AVERAGED, METRIC, STEPS, Stopping, newest_share
 from tqdm import tqdm
 
 
@@ -23,10 +23,10 @@ def adam(learning_rate: float) -> Any:
 
 
 class UntilNoBetter(tf.keras.callbacks.Callback):  # type: ignore[misc]
-    """Measures a model after at least `STEPS` batches, and keeps its best weights.
+    """Keeps the best weights of a model, or the best averages of them.
 
-    `Stopping` decides when training continues from the best weights with a smaller learning rate,
-    and when it ends. At the end, the model always has its best weights.
+    Both are measured after at least `STEPS` batches. `Stopping` decides when training ends. At the
+    end, the model always has what was best.
 
     Args:
       measure: returns the metrics of the current model; `recall@20` decides.
@@ -44,11 +44,15 @@ class UntilNoBetter(tf.keras.callbacks.Callback):  # type: ignore[misc]
     def on_train_begin(self, logs: Any = None) -> None:
         self.began = time.perf_counter()
         self.batches = tqdm(desc=f"train {self.name}", unit="batch", disable=None)
-        self.epoch = self.steps = 0
-        self._measure()
+        self.epoch = self.steps = self.updates = 0
+        self.best = self._weights()
+        self.averages = [tf.Variable(weight) for weight in self.best]
+        self.stopping.judge(0, self.measure())
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         self.steps += 1
+        if self.steps % AVERAGED == 0:
+            self._average()
         self.batches.set_postfix(self._shown(logs), refresh=False)
         self.batches.update()
         if time.perf_counter() - self.began > self.seconds:
@@ -62,7 +66,7 @@ class UntilNoBetter(tf.keras.callbacks.Callback):  # type: ignore[misc]
     def on_train_end(self, logs: Any = None) -> None:
         if self.steps:
             self._measure()
-        self._restore()
+        self._assign(self.best)
         self.batches.close()
 
     def _shown(self, logs: Any) -> Dict[str, str]:
@@ -70,18 +74,28 @@ class UntilNoBetter(tf.keras.callbacks.Callback):  # type: ignore[misc]
         latest, best = self.stopping.curve[-1][METRIC], self.stopping.best[METRIC]
         return {"loss": f"{loss:.3f}", METRIC: f"{latest:.4f}", "best": f"{best:.4f}"}
 
+    def _average(self) -> None:
+        older = 1 - newest_share(self.updates)
+        self.updates += 1
+        for average, weight in zip(self.averages, self._weights()):
+            average.assign(weight + older * (average - weight))
+
     def _measure(self) -> None:
-        self.steps = 0
-        verdict = self.stopping.judge(self.epoch, self.measure())
+        if self.steps % AVERAGED:
+            self._average()
+        weights, of_weights = self._weights(), self.measure()
+        self._assign(self.averages)
+        verdict = self.stopping.judge(self.epoch, of_weights, self.measure())
         if verdict.keep:
-            self.weights = [variable.numpy() for variable in self.model.trainable_variables]
-        if verdict.slower:
-            self._restore()
-            rate = self.model.optimizer.learning_rate
-            rate.assign(rate * SLOWER)
+            self.best = self._weights() if verdict.averaged else weights
+        self._assign(weights)
+        self.steps = 0
         self.model.stop_training |= verdict.stop
 
-    def _restore(self) -> None:
+    def _weights(self) -> List[Any]:
+        return [tf.identity(variable) for variable in self.model.trainable_variables]
+
+    def _assign(self, weights: Iterable[Any]) -> None:
         # Only what training changes: a sampler must not go back in its stream of draws.
-        for variable, weight in zip(self.model.trainable_variables, self.weights):
+        for variable, weight in zip(self.model.trainable_variables, weights):
             variable.assign(weight)

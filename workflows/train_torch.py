@@ -40,7 +40,7 @@ class Trained(NamedTuple):
     """A model after training.
 
     Attributes:
-      model: with its best weights.
+      model: the best one of the training.
       optimizer: that trained it.
       stopping: the measurements.
     """
@@ -104,9 +104,9 @@ def fit(
         for ids, lengths in batches(loader, held_out.until, domain.min_id):
             yield loss(model(ids, lengths), model.positives(ids, lengths), model.items)
 
-    def measure() -> Dict[str, float]:
+    def measure(measured: Model) -> Dict[str, float]:
         asked = (held_out.queries, held_out.positives)
-        return evaluate(model_scorer(model), *asked, domain, name=name)
+        return evaluate(model_scorer(measured), *asked, domain, name=name)
 
     stopping = train_until_no_better(
         model,

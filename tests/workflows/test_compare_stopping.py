@@ -1,4 +1,4 @@
-"""Early stopping beside a fixed number of epochs: arithmetic, and one comparison as a whole."""
+"""Early stopping and a fixed number of epochs: arithmetic, and one comparison as a whole."""
 
 import json
 import sys
@@ -11,13 +11,22 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "workflows"))
 pytest.importorskip("torch")
 
 import compare_stopping
+import comparison_training
 
 
 def test_the_comparison_by_hand():
-    """Two epochs are best on average; of three seeds, one does better with early stopping."""
-    found = [{"recall": recall, "epochs": epochs} for recall, epochs in ((3, 4), (1, 2), (2, 3))]
-    curves = [[0.0, 2.0, 9.0], [0.0, 2.0, -9.0], [0.0, 2.0, 0.0]]
-    assert compare_stopping.compared(found, curves) == {
+    """Of three seeds, early stopping keeps epochs 1, 2 and 6; two epochs are the best fixed."""
+    better = [[0, 3, 1, 1, 1, 1, 9], [0, 1, 3, 3, 3, 3, 3], [0, 1, 2, 3, 4, 5, 6]]
+    worse = [[0] * 7] * 3
+    valid = [(better[0], worse[0]), (worse[1], better[1]), (worse[2], better[2])]
+    weights = [[0, 3, 2, 9, 0, 0, 0], [0, 0, 2, -9, 0, 0, 0], [0, 0, 2, 0, 0, 0, 0]]
+    averages = [[8] * 7, [8, 8, 1, 8, 8, 8, 8], [8, 8, 8, 8, 8, 8, 2]]
+    kinds = ("weights", "averages")
+    runs = [
+        {"valid": dict(zip(kinds, asked)), "test": dict(zip(kinds, later))}
+        for asked, later in zip(valid, zip(weights, averages))
+    ]
+    assert compare_stopping.compared(runs) == {
         "early stopping": 2.0,
         "spread of early stopping": 1.0,
         "best number of epochs": 2,
@@ -25,31 +34,30 @@ def test_the_comparison_by_hand():
         "spread after so many": 0.0,
         "difference": 0.0,
         "standard error": pytest.approx(1 / np.sqrt(3)),
-        "epochs, times the best": 1.5,
+        "epochs": [5, 6, 6],
+        "epochs, times the best": pytest.approx(17 / 6),
     }
 
 
-def test_both_trainings_start_alike_and_are_reported(tmp_path, monkeypatch):
+def test_it_measures_what_early_stopping_does(tmp_path, monkeypatch):
+    """The epochs, and the recall, of the training that stops by itself."""
+    monkeypatch.setattr("early_stopping_torch.STEPS", 1)  # so that each epoch is measured
     rng = np.random.default_rng(5)
     lines = (" ".join(map(str, [user, *rng.integers(1, 30, 6)])) for user in range(40))
     (tmp_path / "toy.txt").write_text("\n".join(lines))
-    made = []
-    start = compare_stopping.start
-
-    def watched(*arguments):
-        model, losses = start(*arguments)
-        made.append({name: each.clone() for name, each in model.state_dict().items()})
-        return model, losses
-
-    monkeypatch.setattr(compare_stopping, "start", watched)
-    monkeypatch.setattr("comparison_training.start", watched)
-    sizes = ["--num-sampled", "5", "--batch-size", "16", "--dim", "8"]
+    sizes = ["--num-sampled", "5", "--batch-size", "6", "--dim", "8", "--epochs", "6"]
     several = ["--data", str(tmp_path / "toy.txt"), "--output", str(tmp_path / "out")]
-    compare_stopping.main([*several, *sizes, "--epochs", "2", "--seeds", "2"])
-    assert len(made) == 4
-    for stopped, fixed in (made[:2], made[2:]):
-        assert all((stopped[name] == fixed[name]).all() for name in stopped)
-    assert (made[0]["items.weight"] != made[2]["items.weight"]).any()
+    flags = [*several, *sizes, "--seeds", "2"]
+    compare_stopping.main(flags)
     found = json.loads((tmp_path / "out" / "stopping.json").read_text())["toy"]
-    assert 1 <= found["best number of epochs"] <= 2
-    assert 0 <= found["early stopping"] <= 1
+    assert len(found["runs"]) == 2
+    args = compare_stopping.parse_args(flags)
+    data = compare_stopping.read_data(args.data[0])
+    for run, seed in zip(found["runs"], (1, 2)):
+        recalled, last = compare_stopping.stopped(run)
+        model, report = comparison_training.train(data, compare_stopping.ROW, 5, seed, args)
+        measured = zip(run["valid"]["weights"], run["valid"]["averages"])
+        assert [row["recall@20"] for row in report["curve"]] == [*map(max, measured)][: last + 1]
+        assert compare_stopping.recall(model, data, data.test) == recalled
+        assert len(run["test"]["weights"]) == 7
+        assert run["test"]["weights"] != run["test"]["averages"]

@@ -11,6 +11,7 @@ pytest.importorskip("tqdm")
 tf = pytest.importorskip("tensorflow")
 
 import early_stopping
+from stopping import AVERAGED, newest_share
 
 RATE = 1e-5
 """So small that every batch moves the weight by nearly as much."""
@@ -47,47 +48,72 @@ class Counter(tf.keras.layers.Layer):
 
 
 class Trained:
-    """A weight that every batch changes, fitted with these recalls as the measurements."""
+    """A weight that every batch changes, fitted with these recalls as the measurements.
+
+    A recall is that of the weights, with averages that recall nothing, or a pair for both.
+    """
 
     def __init__(self, recalls, batches=early_stopping.STEPS, seconds=1e6, epochs=100):
         self.counter, self.dense = Counter(), tf.keras.layers.Dense(1, use_bias=False)
         model = tf.keras.Sequential([self.counter, self.dense])
         model.compile(optimizer=tf.keras.optimizers.SGD(RATE), loss="mse")
         model.build((None, 1))
-        self.seen = []
-        results = iter(recalls)
+        first, *rest = recalls
+        pairs = [each if isinstance(each, tuple) else (each, 0.0) for each in rest]
+        results = iter([first, *(each for pair in pairs for each in pair)])
+        measured, self.passed = [], []
 
         def measure():
-            self.seen.append(self.weight())
+            measured.append(self.weight())
             return {"recall@20": next(results)}
 
+        after = tf.keras.callbacks.LambdaCallback(
+            on_train_batch_end=lambda batch, logs: self.passed.append(self.weight())
+        )
         self.fitting = early_stopping.UntilNoBetter(measure, seconds)
         ones = np.ones((batches, 1), np.float32)
         model.fit(
-            ones, ones + 100, batch_size=1, epochs=epochs, verbose=0, callbacks=[self.fitting]
+            ones,
+            ones + 100,
+            batch_size=1,
+            epochs=epochs,
+            verbose=0,
+            callbacks=[after, self.fitting],
         )
         self.curve = [row["recall@20"] for row in self.fitting.stopping.curve]
+        self.seen, self.averages = measured[:1] + measured[1::2], measured[2::2]
 
     def weight(self):
         return float(self.dense.kernel[0, 0])
 
 
 def test_training_stops_by_itself_with_the_best_weights():
-    told = [0.1, 0.2, 0.5, 0.4, 0.49, 0.2, 0.3, *[0.4] * 4]
+    told = [0.1, 0.2, 0.5, 0.4, 0.49, 0.2, 0.3]
     trained = Trained([*told, 0.9])
     assert trained.curve == told
     assert [row["epoch"] for row in trained.fitting.stopping.curve] == list(range(len(told)))
     assert trained.weight() == trained.seen[2]
 
 
-def test_failures_are_taken_back_and_training_goes_on_in_smaller_steps():
-    told = [0.1, 0.5, *[0.4] * 4, 0.6, 0.7]
-    trained = Trained(told, epochs=len(told) - 1)
+def test_averages_that_recall_more_are_kept_and_training_goes_on_from_the_weights():
+    trained = Trained([0.1, 0.2, (0.3, 0.5), 0.4, 0.4, 0.4, 0.4])
+    assert trained.curve == [0.1, 0.2, 0.5, 0.4, 0.4, 0.4, 0.4]
+    assert trained.weight() == trained.averages[1]
     steps = np.diff(trained.seen)
-    assert steps[1:5] == pytest.approx([steps[0]] * 4, rel=0.05)  # a few failures are noise
-    after = trained.seen[6] - trained.seen[1]
-    assert after == pytest.approx(early_stopping.SLOWER * steps[0], rel=0.05)
-    assert trained.weight() == trained.seen[7]
+    assert steps == pytest.approx([steps[0]] * 6, rel=0.01)
+
+
+def test_the_averages_are_those_of_the_weights_that_were_passed():
+    batches = early_stopping.STEPS + 3
+    trained = Trained([0.1, 0.2, 0.3], batches=batches, epochs=2)
+    places = [*range(AVERAGED - 1, early_stopping.STEPS, AVERAGED), batches - 1]
+    passed = [trained.passed[first + place] for first in (0, batches) for place in places]
+    average, averages = 0.0, []
+    for updates, weight in enumerate(passed):
+        average += newest_share(updates) * (weight - average)
+        averages.append(average)
+    assert trained.averages == pytest.approx([averages[len(places) - 1], averages[-1]], rel=1e-5)
+    assert trained.averages[1] < trained.seen[2] - 1e-3  # the weights themselves are further on
 
 
 def test_epochs_of_few_batches_are_measured_together():
@@ -111,8 +137,8 @@ def test_the_end_of_the_time_keeps_the_best_so_far(recalls, best):
 
 
 def test_a_stream_of_draws_never_goes_back():
-    trained = Trained([0.5, *[0.4] * 8])
-    assert float(trained.counter.count) == 8 * early_stopping.STEPS
+    trained = Trained([0.5, *[0.4] * 4])
+    assert float(trained.counter.count) == 4 * early_stopping.STEPS
 
 
 def test_the_bar_shows_the_measure(monkeypatch):

@@ -11,27 +11,34 @@ pytest.importorskip("tqdm")
 torch = pytest.importorskip("torch")
 
 import early_stopping_torch
-from stopping import SLOWER, STEPS
+from stopping import AVERAGED, STEPS, newest_share
 
 
 class Trained:
-    """A weight that every batch moves by the learning rate, with these recalls as measurements."""
+    """A weight that every batch moves by the learning rate, with these recalls as measurements.
+
+    A recall is that of the weights, with averages that recall nothing, or a pair for both.
+    """
 
     def __init__(self, recalls, batches=STEPS, minutes=1e6, epochs=100):
         self.model = torch.nn.Linear(1, 1, bias=False)
-        self.seen, self.closed, self.batches = [], 0, 0
-        results = iter(recalls)
+        self.seen, self.averages, self.passed = [], [], []
+        self.closed, self.batches = 0, 0
+        first, *rest = recalls
+        pairs = [each if isinstance(each, tuple) else (each, 0.0) for each in rest]
+        results = iter([first, *(each for pair in pairs for each in pair)])
 
         def losses():
             try:
                 for _ in range(batches):
                     self.batches += 1
                     yield -self.model.weight.sum()
+                    self.passed.append(self.weight())
             finally:
                 self.closed += 1
 
-        def measure():
-            self.seen.append(self.weight())
+        def measure(measured):
+            (self.seen if measured is self.model else self.averages).append(measured.weight.item())
             return {"recall@20": next(results)}
 
         optimizer = torch.optim.Adam(self.model.parameters(), 1e-3)
@@ -46,21 +53,32 @@ class Trained:
 
 
 def test_training_stops_by_itself_with_the_best_weights():
-    told = [0.1, 0.2, 0.5, 0.4, 0.49, 0.2, 0.3, *[0.4] * 4]
+    told = [0.1, 0.2, 0.5, 0.4, 0.49, 0.2, 0.3]
     trained = Trained([*told, 0.9])
     assert trained.curve == told
     assert [row["epoch"] for row in trained.stopping.curve] == list(range(len(told)))
     assert trained.weight() == trained.seen[2]
 
 
-def test_failures_are_taken_back_and_training_goes_on_in_smaller_steps():
-    told = [0.1, 0.5, *[0.4] * 4, 0.6, 0.7]
-    trained = Trained(told, epochs=len(told) - 1)
+def test_averages_that_recall_more_are_kept_and_training_goes_on_from_the_weights():
+    trained = Trained([0.1, 0.2, (0.3, 0.5), 0.4, 0.4, 0.4, 0.4])
+    assert trained.curve == [0.1, 0.2, 0.5, 0.4, 0.4, 0.4, 0.4]
+    assert trained.weight() == trained.averages[1]
     steps = np.diff(trained.seen)
-    assert steps[1:5] == pytest.approx([steps[0]] * 4, rel=0.05)  # a few failures are noise
-    after = trained.seen[6] - trained.seen[1]
-    assert after == pytest.approx(SLOWER * steps[0], rel=0.05)
-    assert trained.weight() == trained.seen[7]
+    assert steps == pytest.approx([steps[0]] * 6, rel=0.01)
+
+
+def test_the_averages_are_those_of_the_weights_that_were_passed():
+    batches = STEPS + 3
+    trained = Trained([0.1, 0.2, 0.3], batches=batches, epochs=2)
+    places = [*range(AVERAGED - 1, STEPS, AVERAGED), batches - 1]
+    passed = [trained.passed[first + place] for first in (0, batches) for place in places]
+    average, averages = 0.0, []
+    for updates, weight in enumerate(passed):
+        average += newest_share(updates) * (weight - average)
+        averages.append(average)
+    assert trained.averages == pytest.approx([averages[len(places) - 1], averages[-1]], rel=1e-5)
+    assert trained.averages[1] < trained.seen[2] - 1e-3  # the weights themselves are further on
 
 
 @pytest.mark.parametrize(

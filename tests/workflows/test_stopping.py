@@ -3,6 +3,8 @@
 import sys
 from pathlib import Path
 
+import pytest
+
 sys.path.insert(0, str(Path(__file__).parents[2] / "workflows"))
 
 import stopping
@@ -13,23 +15,57 @@ def judged(recalls):
     return rule, [rule.judge(i, {"recall@20": recall}) for i, recall in enumerate(recalls)]
 
 
-def test_failures_lower_the_rate_and_as_many_more_end():
-    failures = [0.4, 0.49, 0.5, 0.2, 0.3, 0.3, 0.3, 0.3]
-    rule, verdicts = judged([0.1, 0.2, 0.5, *failures])
-    assert [verdict.keep for verdict in verdicts] == [True] * 3 + [False] * 8
-    assert [place for place, verdict in enumerate(verdicts) if verdict.slower] == [6]
-    assert [verdict.stop for verdict in verdicts] == [False] * 10 + [True]
-    assert rule.best == {"epoch": 2, "recall@20": 0.5}
-    assert [row["epoch"] for row in rule.curve] == list(range(11))
+def test_four_failures_end_training():
+    rule, verdicts = judged([0.1, 0.2, 0.5, 0.4, 0.49, 0.5, 0.2])
+    assert [verdict.keep for verdict in verdicts] == [True] * 3 + [False] * 4
+    assert [verdict.stop for verdict in verdicts] == [False] * 6 + [True]
+    assert rule.best == {"epoch": 2, "averaged": False, "recall@20": 0.5}
+    assert [row["epoch"] for row in rule.curve] == list(range(7))
+
+
+def test_the_better_of_weights_and_averages_counts():
+    rule = stopping.Stopping()
+    pairs = [(0.3, 0.2), (0.3, 0.4), (0.35, 0.39), (0.2, 0.4), (0.45, 0.45)]
+    verdicts = [
+        rule.judge(epoch, *({"recall@20": each, "ndcg@20": 1 - each} for each in pair))
+        for epoch, pair in enumerate(pairs, 1)
+    ]
+    assert [verdict.averaged for verdict in verdicts] == [False, True, True, True, False]
+    assert [verdict.keep for verdict in verdicts] == [True, True, False, False, True]
+    assert [row["recall@20"] for row in rule.curve] == [0.3, 0.4, 0.39, 0.4, 0.45]
+    assert rule.curve[1] == {"epoch": 2, "averaged": True, "recall@20": 0.4, "ndcg@20": 0.6}
+    assert rule.report()["best_epoch"] == 5
 
 
 def test_a_better_one_forgives():
-    _, verdicts = judged([0.1, *[0.05] * 7, 0.1001, *[0.1] * 7, 0.3])
+    _, verdicts = judged([0.1, *[0.05] * 3, 0.1001, *[0.1] * 3, 0.3])
     assert not any(verdict.stop for verdict in verdicts)
-    assert [place for place, verdict in enumerate(verdicts) if verdict.slower] == [4, 12]
+
+
+@pytest.mark.parametrize(("best", "failures"), [(0, 4), (9, 4), (12, 4), (13, 5), (45, 15)])
+def test_the_later_the_best_the_longer_training_goes_on(best, failures):
+    rising = [0.001 * place for place in range(1, best + 2)]
+    _, verdicts = judged([*rising, *[0.0] * failures])
+    assert [verdict.stop for verdict in verdicts] == [False] * (best + failures) + [True]
 
 
 def test_nothing_recalled_is_no_gain():
-    _, verdicts = judged([0.0] * 9)
-    assert [verdict.keep for verdict in verdicts] == [True] + [False] * 8
+    _, verdicts = judged([0.0] * 5)
+    assert [verdict.keep for verdict in verdicts] == [True] + [False] * 4
     assert verdicts[-1].stop and not verdicts[-2].stop
+
+
+@pytest.mark.parametrize("updates", [1, 2, 30, 1000])
+def test_the_averages_weigh_by_a_power_of_the_place(updates):
+    """The update at place t has a weight in proportion to (t + 1) (t + 2) ... (t + 8)."""
+    shares = []
+    for earlier in range(updates):
+        newest = stopping.newest_share(earlier)
+        shares = [share * (1 - newest) for share in shares] + [newest]
+    expected = []
+    for place in range(updates):
+        expected.append(1.0)
+        for step in range(1, 9):
+            expected[-1] *= place + step
+    total = sum(expected)
+    assert shares == pytest.approx([each / total for each in expected], rel=1e-9)
