@@ -14,9 +14,10 @@ epochs that they take. Writes `stopping.json` under `--output`, with the recalls
 
 import argparse
 import json
+import math
 import sys
 import warnings
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 warnings.filterwarnings("ignore")
 
@@ -29,64 +30,72 @@ import torch
 from comparison_data import ComparisonData, read_data
 from comparison_training import start
 from early_stopping_torch import Training
-from evaluate import evaluate
+from evaluate import Array, evaluate
 from flags import comparison_parser, made, whole
 from models_torch import model_scorer
-from stopping import METRIC, Stopping
+from stopping import METRIC, STEPS, Stopping
 
 from merlin_popsampler import PopSamplerError
 
 ROW = "measured, corrected"
-
-
 Recalls = Dict[str, List[float]]
-"""Recalls of one training, before it and after each epoch."""
 
 
-def trained(data: ComparisonData, seed: int, args: argparse.Namespace) -> Dict[str, Recalls]:
-    """Trains a model, and returns recalls of its weights and of their averages.
+class Run(NamedTuple):
+    """Holds recalls of one training, before it and after each epoch.
 
-    Returns:
-      The `Recalls` of the `valid` and of the `test` queries, each for `weights` and `averages`.
+    Attributes:
+      batches: number of batches of an epoch.
+      valid: recalls of the validation queries, for `weights` and for `averages`.
+      test: those of the test queries.
     """
+
+    batches: int
+    valid: Recalls
+    test: Recalls
+
+
+def trained(data: ComparisonData, seed: int, args: argparse.Namespace) -> Run:
+    """Trains a model, and measures its weights and their averages."""
     model, losses = start(data, ROW, args.num_sampled, seed, args)
     training = Training(model, torch.optim.Adam(model.parameters(), args.learning_rate, fused=True))
     models = {"weights": model, "averages": training.averaged}
-    found: Dict[str, Recalls] = {}
+    valid: Recalls = {name: [] for name in models}
+    test: Recalls = {name: [] for name in models}
+    batches = 0
     for epoch in range(args.epochs + 1):
         if epoch:
-            training.epoch(losses())
-        for name, asked in (("valid", data.valid), ("test", data.test)):
-            for kind, measured in models.items():
-                recalls = found.setdefault(name, {}).setdefault(kind, [])
-                recalls.append(recall(measured, data, asked))
-    return found
+            batches = training.epoch(losses())
+        for name, measured in models.items():
+            valid[name].append(recall(measured, data, data.valid))
+            test[name].append(recall(measured, data, data.test))
+    return Run(batches, valid, test)
 
 
-def recall(model: Any, data: ComparisonData, asked: Any) -> float:
+def recall(model: Any, data: ComparisonData, asked: Tuple[List[Array], Array]) -> float:
     """Returns the recall of queries with their positives."""
     return evaluate(model_scorer(model), *asked, data.popularity.domain, name=ROW)[METRIC]
 
 
-def stopped(run: Dict[str, Recalls]) -> Tuple[float, int]:
+def stopped(run: Run) -> Tuple[float, int]:
     """Returns the recall of the test with early stopping, and the last epoch that it trains."""
-    stopping = Stopping()
-    for epoch, recalls in enumerate(zip(run["valid"]["weights"], run["valid"]["averages"])):
-        weights, averages = ({METRIC: each} for each in recalls)
-        if stopping.judge(epoch, weights, averages).stop:
+    stopping, epochs = Stopping(), len(run.valid["weights"]) - 1
+    for epoch in sorted({*range(0, epochs, math.ceil(STEPS / run.batches)), epochs}):
+        weights, averages = ({METRIC: run.valid[kind][epoch]} for kind in ("weights", "averages"))
+        if stopping.judge(epoch, None if stopping.averaged else weights, averages).stop:
             break
     kept = "averages" if stopping.best["averaged"] else "weights"
-    return run["test"][kept][int(stopping.best["epoch"])], epoch
+    return run.test[kept][int(stopping.best["epoch"])], epoch
 
 
-def compared(runs: Sequence[Dict[str, Recalls]]) -> Dict[str, Any]:
+def compared(runs: Sequence[Run]) -> Dict[str, Any]:
     """Compares recalls of early stopping with those after the best fixed number of epochs.
 
     Args:
       runs: results of `trained`, one for each seed.
     """
     recalls, epochs = zip(*map(stopped, runs))
-    stopping, curve = np.array(recalls), np.array([run["test"]["weights"] for run in runs])
+    stopping, curve = np.array(recalls), np.array([run.test["weights"] for run in runs])
     best = int(curve.mean(0).argmax())
     difference = stopping - curve[:, best]
     return {
@@ -112,7 +121,7 @@ def compare(args: argparse.Namespace) -> Dict[str, Dict[str, Any]]:
         runs = [trained(data, seed, args) for seed in seeds]
         found = compared(runs)
         print(data.name, json.dumps(found, indent=2), flush=True)
-        results[data.name] = {**found, "runs": runs}
+        results[data.name] = {**found, "runs": [run._asdict() for run in runs]}
     return results
 
 

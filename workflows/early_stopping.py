@@ -83,11 +83,12 @@ class UntilNoBetter(tf.keras.callbacks.Callback):  # type: ignore[misc]
     def _measure(self) -> None:
         if self.steps % AVERAGED:
             self._average()
-        weights, of_weights = self._weights(), self.measure()
+        weights = self._weights()
+        of_weights = None if self.stopping.averaged else self.measure()
         self._assign(self.averages)
         verdict = self.stopping.judge(self.epoch, of_weights, self.measure())
         if verdict.keep:
-            self.best = self._weights() if verdict.averaged else weights
+            self.best = self._weights() if self.stopping.averaged else weights
         self._assign(weights)
         self.steps = 0
         self.model.stop_training |= verdict.stop

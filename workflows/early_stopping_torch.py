@@ -94,9 +94,10 @@ def train_until_no_better(
         last = epoch == epochs or time.perf_counter() > deadline
         if steps < STEPS and not last:
             continue
-        steps, verdict = 0, stopping.judge(epoch, measure(model), measure(training.averaged))
+        of_weights = None if stopping.averaged else measure(model)
+        steps, verdict = 0, stopping.judge(epoch, of_weights, measure(training.averaged))
         if verdict.keep:
-            weights = _weights(training.averaged if verdict.averaged else model)
+            weights = _weights(training.averaged if stopping.averaged else model)
         if verdict.stop or last:
             break
     model.load_state_dict(weights)

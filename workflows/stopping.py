@@ -1,25 +1,21 @@
 """Decides when training stops, by measurements of held-out sessions, without a framework.
 
-A measurement is of the weights and of averages of them, and the better one counts. Early in the
-training that is the weights. Later it is the averages, which vary less, and recall more, as if the
-learning rate were lowered at the end.
+A measurement is of the weights and of averages of them. The weights count until the averages are
+better for the first time. From then on the averages count: they vary less, and recall more, as if
+the learning rate were lowered at the end.
 """
 
 from typing import Any, Dict, List, NamedTuple, Optional
 
 METRIC = "recall@20"
-STEPS = 50
-"""Minimum number of batches between two measurements, since epochs of little data are short."""
-PATIENCE = 4
-"""Training goes on for at least so many measurements after the best one.
+STEPS = 250
+"""Minimum number of batches between two measurements, since epochs of little data are short.
 
-Fewer are often noise: a few thousand held-out queries tell a recall of 0.1 to about 0.004.
+Fewer batches change the recall by less than it varies by chance: a few thousand held-out queries
+tell a recall of 0.1 to about 0.004.
 """
-LONGER = 1 / 3
-"""Training goes on for at least this share of the measurements up to the best one.
-
-The later the best one is, the more slowly recall rises, and the longer the next one takes.
-"""
+PATIENCE = 3
+"""After so many measurements in succession that are not better than the best, training ends."""
 AVERAGED = 10
 """Number of batches between two updates of the averages, so that these take little time."""
 DECAY = 8
@@ -42,12 +38,10 @@ class Verdict(NamedTuple):
 
     Attributes:
       keep: whether it is the best so far.
-      averaged: whether its recall is that of the averages.
       stop: whether training ends.
     """
 
     keep: bool
-    averaged: bool
     stop: bool
 
 
@@ -55,35 +49,44 @@ class Stopping:
     """Judges the measurements of a model in training.
 
     Attributes:
+      averaged: whether the averages have been better than the weights. From then on they count, and
+        the weights need not be measured.
       curve: one row for each measurement: its `epoch` (0: before training), whether it is of the
         averages (`averaged`), and the metrics.
       best: the row of the best measurement.
     """
 
     def __init__(self) -> None:
+        self.averaged = False
         self.curve: List[Dict[str, float]] = []
         self.best: Dict[str, float] = {}
-        self._best_place = 0
+        self._failures = 0
 
     def judge(
-        self, epoch: int, weights: Dict[str, float], averages: Optional[Dict[str, float]] = None
+        self,
+        epoch: int,
+        weights: Optional[Dict[str, float]],
+        averages: Optional[Dict[str, float]] = None,
     ) -> Verdict:
         """Records a measurement, and decides by its `METRIC`.
 
         Args:
           epoch: number of the epochs before it.
-          weights: metrics of the weights.
+          weights: metrics of the weights, or None if `averaged`.
           averages: metrics of the averages, which there are not before training.
         """
-        averaged = averages is not None and averages[METRIC] > weights[METRIC]
-        metrics = averages if averages is not None and averaged else weights
-        found, place = {"epoch": epoch, "averaged": averaged, **metrics}, len(self.curve)
+        if averages is None or weights is None:
+            metrics = weights or averages or {}
+        else:
+            self.averaged = averages[METRIC] > weights[METRIC]
+            metrics = averages if self.averaged else weights
+        found = {"epoch": epoch, "averaged": self.averaged, **metrics}
         self.curve.append(found)
         keep = not self.best or found[METRIC] > self.best[METRIC]
         if keep:
-            self.best, self._best_place = found, place
-        patience = max(PATIENCE, LONGER * self._best_place)
-        return Verdict(keep, averaged, stop=place - self._best_place >= patience)
+            self.best = found
+        self._failures = 0 if keep else self._failures + 1
+        return Verdict(keep, stop=self._failures == PATIENCE)
 
     def report(self) -> Dict[str, Any]:
         """Returns the part of a model's results that describes its training."""
