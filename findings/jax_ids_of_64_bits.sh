@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Guess:    JAX without x64 refuses a NumPy array of int64 ids above 2**31, as it refuses a list of the same numbers, or warns.
-# Happens:  the array is cut to the lower 32 bits without a word, in jnp.asarray, in a jitted function and in device_put.
+# Happens:  the array is cut to the lower 32 bits without a warning, in jnp.asarray, in a jitted function and in device_put.
 #           The id 2**32 + 7 is 7, and 2**32 - 1 is -1: rows of other items are looked up. A list raises OverflowError.
 # Versions: jax 0.10.2 without jax_enable_x64.
 # Matters:  ids that are hashes, or numbers of a data warehouse, reach a model as NumPy arrays. Items share rows, and

@@ -4,7 +4,7 @@
 # Happens:  "Unknown layer: 'Inner'". For .h5, the inner configuration is written in the new form, with class and package apart, but
 #           read in the old form, by the class alone. The formats .keras and SavedModel load.
 # Versions: tensorflow 2.20.0, tf_keras 2.20.1.
-# Matters:  the file is written without a word, and the weights are in it, but no program can open it as a model. One learns of
+# Matters:  the file is written without a warning, and the weights are in it, but no program can open it as a model. One learns of
 #           that when the training is over.
 set -euo pipefail
 folder=$(mktemp -d)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Guess:    integer ids reach an Embedding as integers, however the model's Input is declared.
-# Happens:  `keras.Input((1,))` has the type float32, and the model rounds ids to it without a word: of two neighbours above
+# Happens:  `keras.Input((1,))` has the type float32, and the model rounds ids to it without a warning: of two neighbours above
 #           2**24, one gets the vector of the other. A Sequential model that begins with an Embedding does so, too.
 #           The layer alone is right, and so is a model whose Input has dtype="int32".
 # Versions: keras 3.12.0 with jax 0.10.2 (this script); 3.15.1 with TensorFlow 2.20.0 does the same.

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Guess:    rows without a value in a column that a table is partitioned by go to a folder of their own, and are read back.
-# Happens:  fastparquet leaves these rows out of the files, without a word. pyarrow writes them to a folder of their own, and
+# Happens:  fastparquet leaves these rows out of the files, without a warning. pyarrow writes them to a folder of their own, and
 #           then `pandas.read_parquet` of what `to_parquet` wrote raises "Cannot yet unify dictionaries with nulls".
 # Versions: fastparquet 2026.9.0, pyarrow 26.0.1, pandas 3.1.1.
 # Matters:  interactions without a day, a country or a shop are missing from counts, vocabulary and training data. Which of

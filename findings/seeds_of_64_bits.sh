@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Guess:    torch.Generator.manual_seed takes a seed of 64 bits, as its documentation says, and jax.random.key does, or
 #           refuses it: a seed made of two numbers, user * 2**32 + epoch or epoch * 2**32 + user, tells both apart.
-# Happens:  on the CPU, both use the lower 32 bits alone. 17 and 17 + 5 * 2**32 are one stream, without a word.
+# Happens:  on the CPU, both use the lower 32 bits alone. 17 and 17 + 5 * 2**32 are one stream, without a warning.
 # Versions: torch 2.13.0 on the CPU, jax 0.10.2 without jax_enable_x64.
 # Matters:  a number in the upper half changes nothing: with epoch * 2**32 + worker, each epoch has the negatives of the first.
 #           Hashes of 64 bits are seeds of 32 bits: among 100,000 users, about one pair shares a stream.

@@ -75,11 +75,9 @@ class Stopping:
           weights: metrics of the weights, or None if `averaged`.
           averages: metrics of the averages, which there are not before training.
         """
-        if averages is None or weights is None:
-            metrics = weights or averages or {}
-        else:
+        if weights and averages:
             self.averaged = averages[METRIC] > weights[METRIC]
-            metrics = averages if self.averaged else weights
+        metrics = (averages if self.averaged else weights) or {}
         found = {"epoch": epoch, "averaged": self.averaged, **metrics}
         self.curve.append(found)
         keep = not self.best or found[METRIC] > self.best[METRIC]

@@ -11,7 +11,8 @@ pytest.importorskip("tqdm")
 torch = pytest.importorskip("torch")
 
 import early_stopping_torch
-from stopping import AVERAGED, newest_share
+
+from tests.support.weight_averages import averages_after
 
 STEPS = 50
 
@@ -79,13 +80,7 @@ def test_once_averages_recall_more_they_are_kept_and_training_goes_on_from_the_w
 def test_the_averages_are_those_of_the_weights_that_were_passed():
     batches = STEPS + 3
     trained = Trained([0.1, 0.2, 0.3], batches=batches, epochs=2)
-    places = [*range(AVERAGED - 1, STEPS, AVERAGED), batches - 1]
-    passed = [trained.passed[first + place] for first in (0, batches) for place in places]
-    average, averages = 0.0, []
-    for updates, weight in enumerate(passed):
-        average += newest_share(updates) * (weight - average)
-        averages.append(average)
-    assert trained.averages == pytest.approx([averages[len(places) - 1], averages[-1]], rel=1e-5)
+    assert trained.averages == pytest.approx(averages_after(trained.passed, batches), rel=1e-5)
     assert trained.averages[1] < trained.seen[2] - 1e-3  # the weights themselves are further on
 
 

@@ -1,0 +1,15 @@
+"""Averages of the weights of a training, from every weight that it passed."""
+
+from stopping import AVERAGED, newest_share
+
+
+def averages_after(passed, batches):
+    """The average after each epoch of so many batches, of one weight after each batch."""
+    average, updates, found = 0.0, 0, []
+    for start in range(0, len(passed), batches):
+        epoch = passed[start : start + batches]
+        for weight in [*epoch[AVERAGED - 1 : -1 : AVERAGED], epoch[-1]]:
+            average += newest_share(updates) * (weight - average)
+            updates += 1
+        found.append(average)
+    return found
