@@ -5,11 +5,12 @@ fresh one that the report's head names. `POPSAMPLER_REQUIRE`: modules that must 
 it is set, a skip that nothing absent explains fails the run, so that no skip goes unnoticed.
 """
 
+import gc
 import os
 import random
 from importlib.util import find_spec
 from pathlib import Path
-from typing import List
+from typing import Iterator, List
 
 # Before TensorFlow is imported anywhere; workers of xdist inherit what their controller sets.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -146,6 +147,15 @@ def unexplained_skips(config: pytest.Config) -> List[str]:
         if not explained:
             skips.append(f"{report.nodeid}: {reason}")
     return skips
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _modules_are_no_garbage() -> Iterator[None]:
+    """Collecting garbage, which many tests here do, passes over what all imports have made."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture

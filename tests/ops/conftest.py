@@ -1,7 +1,5 @@
 """What the tests of FrequencyCategorify encode."""
 
-import gc
-
 import pandas as pd
 import pytest
 
@@ -9,15 +7,6 @@ from merlin_popsampler.ops.keys import columns
 from tests.support.memory_files import memory
 
 __all__ = ["memory"]
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _modules_are_no_garbage():
-    """Collecting garbage, which many tests here do, passes over what all imports have made."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture(params=[True, False], ids=["shared objects", "objects of their own"])
