@@ -10,7 +10,9 @@ from merlin.schema import ColumnSchema, Schema, Tags
 
 from merlin_popsampler.contract.metadata import PopularityMetadata
 from merlin_popsampler.contract.sampler_settings import (
+    measured_distribution,
     resolve_distribution,
+    sampler_kwargs_from_counts,
     sampler_kwargs_from_schema,
     validate_seed,
 )
@@ -196,6 +198,60 @@ def test_distributions_of_these_ids():
     assert resolve_distribution({"name": "uniform", "size": 7.0}, DOMAIN) == Uniform(7)
     with pytest.raises(PopSamplerError, match="at least one item"):
         resolve_distribution("uniform", IdDomain(3, 2))
+
+
+def counted(counts, distortion=1.0, reserved_ids=(), **overrides):
+    """The arguments, with a list for `item_ids`."""
+    found = sampler_kwargs_from_counts(counts, reserved_ids, distortion, overrides)
+    return {
+        name: value.tolist() if isinstance(value, np.ndarray) else value
+        for name, value in found.items()
+    }
+
+
+def test_counts_tell_all():
+    """5 has most occurrences, and 3 is reserved, so the range begins at 4."""
+    curve = PopularityCurve.from_counts([9, 5, 2])
+    assert counted({3: 20, 4: 5, 5: 9, 6: 2}, reserved_ids=[3]) == {
+        "max_id": 6,
+        "min_id": 4,
+        "item_ids": [5, 4, 6],
+        "distribution": Empirical(curve),
+    }
+    in_order = {"max_id": 5, "min_id": 3, "distribution": Empirical(curve)}
+    assert counted({3: 9, 4: 5, 5: 2}) == in_order
+    distorted = {**in_order, "distribution": Empirical(curve, 0.5)}
+    assert counted({3: 9, 4: 5, 5: 2}, distortion=0.5) == distorted
+
+
+@pytest.mark.parametrize("distribution", ["uniform", "log_uniform", Uniform(3)])
+def test_a_distribution_that_is_passed_replaces_that_of_the_counts(distribution):
+    found = counted({3: 9, 4: 5, 5: 2}, distribution=distribution, max_num_samples=2)
+    assert found == {
+        "max_id": 5,
+        "min_id": 3,
+        "distribution": distribution,
+        "max_num_samples": 2,
+    }
+    with pytest.raises(PopSamplerError, match="distortion only with the measured distribution"):
+        counted({3: 9, 4: 5, 5: 2}, distortion=0.5, distribution=distribution)
+
+
+@pytest.mark.parametrize("distribution", ["auto", "empirical"])
+def test_names_of_the_distribution_of_the_counts(distribution):
+    counts = {3: 9, 4: 5, 5: 2}
+    assert counted(counts, distribution=distribution) == counted(counts)
+
+
+def test_in_batch_negatives_need_the_measured_distribution():
+    domain = IdDomain(3, 202)
+    assert measured_distribution(MEASURED, domain) == MEASURED
+    assert measured_distribution(MEASURED.get_config(), domain) == MEASURED
+    for other in (Empirical(MEASURED.steps, 0.5), LogUniform(200), "uniform"):
+        with pytest.raises(PopSamplerError, match="Expected the measured distribution"):
+            measured_distribution(other, domain)
+    with pytest.raises(PopSamplerError, match="over the 7 ids 3 to 9"):
+        measured_distribution(MEASURED, DOMAIN)
 
 
 def test_seeds():
