@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from threading import Timer
 from typing import Any, List
 
 ROOT = Path(__file__).parents[2]
@@ -22,6 +23,58 @@ def run_python(code: str) -> str:
     )
     assert done.returncode == 0, done.stderr[-4000:]
     return done.stdout
+
+
+_SERVE = """
+import contextlib, io, json, os, runpy, sys, traceback
+names = {}
+exec(sys.argv[1], names)
+for line in sys.stdin:
+    program, error, printed = json.loads(line), "", io.StringIO()
+    os.chdir(os.path.dirname(program))
+    try:
+        with contextlib.redirect_stdout(printed):
+            runpy.run_path(program, init_globals=names)
+    except BaseException:
+        error = traceback.format_exc()
+    print(json.dumps([printed.getvalue(), error]), flush=True)
+"""
+
+
+class Interpreter:
+    """Runs programs one after the other in one process, which imports what they need once.
+
+    Args:
+      setup: runs first; each program finds the names that it leaves, and none of another program.
+    """
+
+    def __init__(self, setup: str) -> None:
+        env = {**os.environ, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": "-1"}
+        for threads in ("TF_NUM_INTEROP_THREADS", "TF_NUM_INTRAOP_THREADS"):
+            env.pop(threads, None)  # one thread could not run two replicas
+        command = [sys.executable, "-W", "ignore", "-c", _SERVE, setup]
+        pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        self._process = subprocess.Popen(command, env=env, **pipes)
+
+    def run(self, code: str) -> str:
+        """What a program prints; one that raises fails the test."""
+        script = Path("program.py").resolve()  # in the test's own folder, for its tracebacks
+        script.write_text(code, encoding="utf-8")
+        assert self._process.stdin and self._process.stdout
+        limit = Timer(240, self._process.kill)
+        limit.start()
+        print(json.dumps(str(script)), file=self._process.stdin, flush=True)
+        answer = self._process.stdout.readline()
+        limit.cancel()
+        assert answer, "the process has ended"
+        printed, error = json.loads(answer)
+        assert not error, error[-4000:]
+        return str(printed)
+
+    def close(self) -> None:
+        """Ends the process."""
+        self._process.kill()
+        self._process.communicate()
 
 
 _WORKERS = """

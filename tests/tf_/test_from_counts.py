@@ -17,7 +17,6 @@ from merlin_popsampler.core.domain import IdDomain
 from merlin_popsampler.distributions import Empirical, PopularityCurve
 from merlin_popsampler.tf import InBatch, Mixture, SampledSoftmax
 from tests.support.mapped_items import COUNTS, IDS, ITEMS, UNKNOWN, by_id, by_rank
-from tests.support.processes import run_python
 
 KERAS3 = hasattr(tf.keras, "Variable")
 SETTINGS = {"max_num_samples": 40, "seed": 17}
@@ -238,12 +237,8 @@ def test_a_checkpoint_of_a_sampler_has_its_ids(tmp_path):
 
 REPLICAS = """
 import numpy as np
-import tensorflow as tf
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 from merlin_popsampler import PopularityBasedSampler
 from tests.support.mapped_items import IDS, by_id, by_rank
-strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 drawn = []
 for make, ids in ((by_id, lambda ranks: IDS[ranks]), (by_rank, lambda ranks: ranks)):
     with strategy.scope():
@@ -263,9 +258,8 @@ for found, expected in zip(drawn[:4], drawn[4:]):
 """
 
 
-def test_replicas_draw_their_own_from_the_same_items(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    run_python(REPLICAS)
+def test_replicas_draw_their_own_from_the_same_items(replicas):
+    replicas.run(REPLICAS)
 
 
 def test_a_graph_refers_to_the_tables_where_a_gpu_can_have_them():

@@ -8,7 +8,6 @@ from merlin_popsampler import PopSamplerError
 from merlin_popsampler.core import sampling_numbers as names
 from merlin_popsampler.tf import InBatch, PopularityBasedSampler, SampledSoftmax, SamplingMonitor
 from merlin_popsampler.tf import observation as tf_observation
-from tests.support.processes import run_python
 
 COUNTS = {3: 300, 4: 41, 5: 41, 6: 30, 7: 9, 8: 9, 9: 9, 10: 2, 11: 1, 12: 1, 13: 1, 14: 1}
 IDS = np.array([3, 14, 7, 7, 0, 5])
@@ -205,12 +204,9 @@ def test_the_full_and_the_sampled_loss_of_a_held_out_batch():
 
 REPLICAS = """
 import numpy as np
-import tensorflow as tf
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 from tests.tf_.test_monitor import SamplingMonitor, fit, model_of, names, sampler
 
-with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+with strategy.scope():
     model, layer = model_of(sampler())
     monitor = SamplingMonitor(layer, every=2)
 history = fit(model, callbacks=[monitor])
@@ -219,11 +215,8 @@ assert 0 < history[names.SHARE_DRAWN][0] <= 1
 """
 
 
-def test_replicas(monkeypatch):
-    """Two virtual CPUs, in a process of their own, since TensorFlow counts devices once."""
-    for threads in ("INTER", "INTRA"):  # one thread could not run two replicas
-        monkeypatch.delenv(f"TF_NUM_{threads}OP_THREADS", raising=False)
-    run_python(REPLICAS)
+def test_replicas(replicas):
+    replicas.run(REPLICAS)
 
 
 def test_it_is_not_saved(tmp_path):

@@ -84,8 +84,9 @@ def deviation(mixture, true_id):
     return (sums.mean() - expected) / (sums.std() / np.sqrt(len(sums)))
 
 
-@pytest.mark.parametrize("true_id", [3, 8])
-@pytest.mark.parametrize("sources", SOURCES)
+@pytest.mark.parametrize(
+    ("sources", "true_id"), [*((name, 8) for name in SOURCES), ("both", 3), ("three", 3)]
+)
 def test_the_candidates_estimate_the_sum_over_all_items_but_the_positive(sources, true_id):
     assert abs(deviation(Mixture(SOURCES[sources]()), true_id)) < 5
 

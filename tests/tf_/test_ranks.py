@@ -54,8 +54,16 @@ def test_batches_of_steep_distributions_are_the_reference(name):
 # ------------------------------------------------------------------ one stream, everywhere
 
 
-@pytest.mark.parametrize("name", sorted(DISTRIBUTIONS))
-@pytest.mark.parametrize("num_sampled", [60, 12_000])
+@pytest.mark.parametrize(
+    ("name", "num_sampled"),
+    [
+        ("log_uniform", 60),
+        ("empirical", 60),
+        ("log_uniform", 12_000),
+        ("uniform", 12_000),
+        ("distorted", 12_000),
+    ],
+)
 def test_the_same_ranks_in_every_algorithm_and_mode(name, num_sampled):
     distribution = DISTRIBUTIONS[name] if num_sampled < 100 else LARGE[name]
     draws = replace(make_draws(distribution, num_sampled), by_arrival_times=False)
@@ -67,7 +75,8 @@ def test_the_same_ranks_in_every_algorithm_and_mode(name, num_sampled):
             return draw_ranks(distribution, 5, place, num_sampled, algorithm=algorithm)
 
         assert traced(9).numpy().tolist() == ranks
-        assert tf.function(traced)(position).numpy().tolist() == ranks
+        if algorithm != "hash":  # which is for XLA
+            assert tf.function(traced)(position).numpy().tolist() == ranks
         if algorithm != "host":
             assert tf.function(traced, jit_compile=True)(position).numpy().tolist() == ranks
 

@@ -11,7 +11,6 @@ from merlin_popsampler import IdMap, PopSamplerError
 from merlin_popsampler.core.domain import IdDomain
 from merlin_popsampler.core.id_map import MovedRows
 from merlin_popsampler.tf import PopularityBasedSampler, SampledSoftmax, warm_start
-from tests.support.processes import run_python
 
 OLD_ITEMS = ["tea", "milk", "jam", "rice", "salt"]
 NEW_ITEMS = ["milk", "corn", "tea", "salt", "oats", "rice", "plum"]
@@ -323,13 +322,9 @@ def test_parts_of_a_table_are_refused():
 
 REPLICAS = """
 import numpy as np
-import tensorflow as tf
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 from merlin_popsampler.tf import warm_start
 from tests.tf_.test_refit import KERAS_3, MAPS, NEW, model_of, trained
 
-strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 with strategy.scope():
     new = model_of(NEW, 2)
 (old, _), alone = trained(), model_of(NEW, 2)
@@ -344,6 +339,5 @@ for weight, expected in zip(new.weights, alone.weights):
 """
 
 
-def test_replicas_of_a_strategy_get_the_same():
-    """Two virtual CPUs, in a process of their own, since TensorFlow counts devices once."""
-    run_python(REPLICAS)
+def test_replicas_of_a_strategy_get_the_same(replicas):
+    replicas.run(REPLICAS)

@@ -17,7 +17,6 @@ from merlin_popsampler.distributions import LogUniform
 from merlin_popsampler.tf import stream
 from merlin_popsampler.tf.sampler import PopularityBasedSampler
 from tests.support.draws import batches_drawn, draw_ranks
-from tests.support.processes import run_python
 
 ROOT = Path(__file__).parents[2]
 
@@ -136,14 +135,14 @@ def test_a_restored_sampler_draws_on(restore, seed, tmp_path):
     assert following != passed
 
 
-def test_a_reloaded_model_draws_on_in_a_fresh_process(tmp_path):
+def test_a_reloaded_model_draws_on_in_a_fresh_process(tmp_path, replicas):
+    """The process of the replicas, which knows nothing of this one."""
     layer = sampler()
     draws(layer)
     model_of(layer).save(f"{tmp_path}/m.keras")
     restored_by_saved_model(layer, tmp_path)
     following = draws(layer)
     code = f"""
-import tensorflow as tf
 from merlin_popsampler import PopularityBasedSampler
 model = tf.keras.models.load_model({str(tmp_path / "m.keras")!r})
 sampler = next(x for x in model.layers if type(x) is PopularityBasedSampler)
@@ -154,7 +153,7 @@ for source in (sampler, raw):
 unseeded = [PopularityBasedSampler(402, 3, 20).sample_ids().numpy().tolist() for _ in range(2)]
 assert unseeded[0] != unseeded[1]
 """
-    run_python(code)
+    replicas.run(code)
 
 
 def test_the_weight_is_no_parameter():
@@ -163,14 +162,9 @@ def test_the_weight_is_no_parameter():
     assert layer.trainable_weights == []
 
 
-def test_each_replica_draws_its_own_ids_and_a_saved_model_has_one_stream(tmp_path):
-    """Two virtual CPUs, in a process of their own, since TensorFlow counts devices once."""
+def test_each_replica_draws_its_own_ids_and_a_saved_model_has_one_stream(tmp_path, replicas):
     code = f"""
-import tensorflow as tf
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 from merlin_popsampler.tf.sampler import PopularityBasedSampler as P
-strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 
 def batches(sampler, num=3):
     nested = tf.function(sampler.sample_ids)  # as Merlin Models' scorer: merging is not allowed
@@ -204,7 +198,7 @@ alone = P(402, 3, 20, 17)
 with strategy.scope():
     assert batches(P(402, 3, 20, 17))[0][0] == tuple(alone.sample_ids().numpy().tolist())
 """
-    run_python(code)
+    replicas.run(code)
 
 
 def place_of(monkeypatch, seed, replica=0, worker=0, shared=False):

@@ -31,7 +31,6 @@ from tests.support.contrastive_models import (
     with_a_table,
 )
 from tests.support.draws import batches_drawn
-from tests.support.processes import run_python
 from tests.support.small_catalog import COUNTS
 
 DIM = 4
@@ -261,6 +260,7 @@ def test_metrics_are_among_the_candidates_of_rows_that_count():
 
 def test_training_learns():
     model, output = with_a_table()
+    compiled(model, run_eagerly=True)
     untrained = model.evaluate(loader(), return_dict=True, verbose=0)["cross_entropy"]
     assert untrained == pytest.approx(np.log(12), rel=0.1)
     history = model.fit(loader(), epochs=2, verbose=0, validation_data=loader()).history
@@ -333,10 +333,6 @@ def test_a_configuration_is_not_used_up():
 
 
 FRESH = """
-import sys
-from merlin_popsampler import compat
-compat.enable()
-import numpy as np, tensorflow as tf
 from merlin_popsampler.tf.merlin_models import ContrastiveOutput
 from tests.support.contrastive_models import compiled, loader
 from tests.support.draws import batches_drawn
@@ -368,10 +364,9 @@ def saved(tmp_path_factory):
     return model, output, folder
 
 
-def test_a_model_goes_on_in_a_fresh_process(saved, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_a_model_goes_on_in_a_fresh_process(saved, fresh):
     model, output, folder = saved
-    printed = run_python(FRESH.format(folder=folder))
+    printed = fresh.run(FRESH.format(folder=folder))
     *found, drawn = printed.split("results")[1].split()
     evaluated = model.evaluate(loader(), return_dict=True, verbose=0)
     features, targets = next(iter(loader()))

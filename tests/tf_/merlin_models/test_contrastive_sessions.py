@@ -55,6 +55,7 @@ def session_model(own_table):
 @pytest.mark.parametrize("own_table", [True, False], ids=["own table", "shared table"])
 def test_every_position_asks_for_the_next_item(own_table, tmp_path):
     model, output = session_model(own_table)
+    compiled(model, run_eagerly=not own_table)
     following = mm.SequencePredictNext(schema=SCHEMA, target="item")
     model.fit(loader(), pre=following, verbose=0)
     assert batches_drawn(output.negative_samplers.sources[0]) == 4

@@ -31,7 +31,6 @@ from tests.support.contrastive_models import (
     with_towers,
 )
 from tests.support.draws import batches_drawn
-from tests.support.processes import run_python
 
 STEPS = -(-ROWS // BATCH)
 
@@ -65,11 +64,29 @@ def bytes_below(folder):
 
 @pytest.fixture(scope="module")
 def trained():
-    """A model after an epoch, with a table that is large; its output and its tower."""
-    model, output = with_towers(sampler(), item_features=features(20_000))
+    """A model after an epoch; its output and its tower."""
+    model, output = with_towers(sampler())
+    compiled(model, run_eagerly=True)
     model.fit(rows(), verbose=0)
     assert batches_drawn(output.negative_samplers.sources[0]) == STEPS
     return model, output, output.candidate
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """The folder of a trained model whose table is large, what it answers, and its next epoch."""
+    folder = tmp_path_factory.mktemp("saved") / "model"
+    settings = {"item_features": features(20_000), "logits_temperature": 0.4}
+    model, output = with_towers([sampler(), "in-batch"], **settings)
+    model.compile(tf.keras.optimizers.SGD(0.5), run_eagerly=True)
+    model.fit(rows(), verbose=0)
+    model.save(str(folder))
+    batch, _ = next(iter(rows()))
+    answer = model(batch)
+    cross_entropy = evaluated(model)["cross_entropy"]
+    assert batches_drawn(output.negative_samplers.sources[0]) == STEPS
+    loss = model.fit(rows(), verbose=0).history["loss"][0]
+    return folder, answer, cross_entropy, loss
 
 
 def test_samples_go_through_the_same_tower(trained):
@@ -165,42 +182,36 @@ def test_batch_normalization_sees_the_batch_and_then_the_samples():
     )
 
 
-def test_a_model_is_saved_without_the_table_and_serves_without_it(trained, tmp_path):
-    model, output, _ = trained
-    found = evaluated(model)
-    model.save(str(tmp_path / "model"))
-    reloaded = tf.keras.models.load_model(str(tmp_path / "model"))
+def test_a_model_is_saved_without_the_table_and_serves_without_it(saved, tmp_path):
+    folder, answer, cross_entropy, _ = saved
+    reloaded = tf.keras.models.load_model(str(folder))
     compiled(reloaded, run_eagerly=True)
     other = reloaded.model_outputs[0]
     assert type(other) is ContrastiveOutput
     source = other.negative_samplers.sources[0]
-    assert batches_drawn(source) == batches_drawn(output.negative_samplers.sources[0])
+    assert batches_drawn(source) == STEPS
     assert other.candidate is reloaded.candidate_encoder
-    assert len(reloaded.trainable_variables) == len(model.trainable_variables)
+    assert len(reloaded.trainable_variables) == 7  # three tables, a kernel and a bias a tower
     batch, _ = next(iter(rows()))
-    np.testing.assert_allclose(reloaded(batch), model(batch), rtol=1e-5)
+    np.testing.assert_allclose(reloaded(batch), answer, rtol=1e-5)
     for call in (lambda: evaluated(reloaded), lambda: reloaded.fit(rows(), verbose=0)):
         with pytest.raises(PopSamplerError, match="set_item_features"):
             call()
     other.evaluate_on = "candidates"
     assert 0.0 < evaluated(reloaded)["cross_entropy"] < 2 * np.log(BATCH)
     reloaded.save(str(tmp_path / "again"))  # and can be saved as it is
-    sizes = [bytes_below(tmp_path / name) for name in ("model", "again")]
+    sizes = [bytes_below(path) for path in (folder, tmp_path / "again")]
     assert abs(sizes[0] - sizes[1]) < 20_000 * 4  # the table has 160 KB
-    assert b"RngReadAndSkip" not in (tmp_path / "model" / "saved_model.pb").read_bytes()
+    assert b"RngReadAndSkip" not in (folder / "saved_model.pb").read_bytes()
     other.evaluate_on = "catalog"
     other.set_item_features(features())
-    assert evaluated(reloaded)["cross_entropy"] == pytest.approx(found["cross_entropy"], rel=1e-5)
+    assert evaluated(reloaded)["cross_entropy"] == pytest.approx(cross_entropy, rel=1e-5)
     before = batches_drawn(source)
     reloaded.fit(rows(), verbose=0)
     assert batches_drawn(source) == before + STEPS
 
 
 FRESH = """
-from merlin_popsampler import compat
-compat.enable()
-import merlin.models.tf as mm
-import tensorflow as tf
 from merlin_popsampler.tf.merlin_models import ContrastiveOutput
 from tests.support.contrastive_models import BATCH, dataset, features
 
@@ -213,16 +224,12 @@ print("results", found, model.fit(rows, verbose=0).history["loss"][0])
 """
 
 
-def test_two_towers_go_on_in_a_fresh_process(tmp_path):
-    model, _ = with_towers([sampler(), "in-batch"], logits_temperature=0.4)
-    model.compile(tf.keras.optimizers.SGD(0.5), run_eagerly=True)
-    model.fit(rows(), verbose=0)
-    model.save(str(tmp_path / "model"))
-    printed = run_python(FRESH.format(folder=str(tmp_path / "model")))
+def test_two_towers_go_on_in_a_fresh_process(saved, fresh):
+    folder, _, cross_entropy, loss = saved
+    printed = fresh.run(FRESH.format(folder=str(folder)))
     found = [float(number) for number in printed.split("results")[1].split()]
-    wanted = [evaluated(model)["cross_entropy"], model.fit(rows(), verbose=0).history["loss"][0]]
-    np.testing.assert_allclose(found, wanted, rtol=1e-5)
-    serving = tf.saved_model.load(str(tmp_path / "model")).signatures["serving_default"]
+    np.testing.assert_allclose(found, [cross_entropy, loss], rtol=1e-5)
+    serving = tf.saved_model.load(str(folder)).signatures["serving_default"]
     graph = serving.graph.as_graph_def().SerializeToString()
     assert b"MatMul" in graph  # of the towers
     assert b"RngReadAndSkip" not in graph

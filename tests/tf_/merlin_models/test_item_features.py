@@ -1,10 +1,5 @@
 """The item table: what a tower receives of ids that were sampled."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -32,7 +27,6 @@ from tests.support.item_tables import (
     table_of,
 )
 
-ROOT = Path(__file__).parents[3]
 ITEMS = 40
 FRAME = frame_of(ITEMS)
 IDS = [7, 3, 42, 7, 20]
@@ -257,14 +251,10 @@ def test_a_saved_model_does_not_grow_with_the_table(careless, tmp_path, monkeypa
 
 
 FRESH = """
-import sys
-from merlin_popsampler import compat
-compat.enable()
-import numpy as np, tensorflow as tf
 from merlin_popsampler import PopSamplerError
 from tests.support.item_tables import TwoTowers, frame_of, table_of
 
-folder = sys.argv[1]
+folder = "{folder}"
 batch = dict(np.load(folder + "/batch.npz"))
 vectors, loss = batch.pop("vectors"), batch.pop("loss")
 for saved in ("model", "again"):
@@ -294,7 +284,7 @@ assert np.abs(model.tower.item.get_weights()[0] - before).max() > 0
 
 
 @pytest.mark.keras2
-def test_a_model_loads_serves_and_trains_on_where_the_table_is_not(tmp_path):
+def test_a_model_loads_serves_and_trains_on_where_the_table_is_not(tmp_path, fresh):
     table = table_of(frame_of(20)).select(["item", "color", "price"])
     model = TwoTowers(Tower(MIN_ID + 20), table)
     model.compile("sgd", loss=lambda _, losses: losses)
@@ -303,14 +293,7 @@ def test_a_model_loads_serves_and_trains_on_where_the_table_is_not(tmp_path):
     model.save(str(tmp_path / "model"), save_format="tf")
     vectors, loss = model(batch), model(batch, training=True)
     np.savez(tmp_path / "batch.npz", vectors=vectors, loss=loss, **batch)
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", FRESH, str(tmp_path)],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
+    fresh.run(FRESH.replace("{folder}", str(tmp_path)))
 
 
 def test_weights_are_saved_without_the_table(tmp_path):
@@ -336,8 +319,9 @@ def merlin_tower(schema, **settings):
 
 
 @pytest.mark.merlin_models
-@pytest.mark.parametrize("limit", [1 << 20, 0], ids=["memory", "files"])
-@pytest.mark.parametrize("eagerly", [True, False], ids=["eager", "graph"])
+@pytest.mark.parametrize(
+    ("limit", "eagerly"), [(1 << 20, True), (0, False)], ids=["memory, eager", "files, graph"]
+)
 def test_a_merlin_tower_gives_the_same_vectors(limit, eagerly, tmp_path):
     """Numbers, lists of both kinds; by a batch inside of the model's step, and by the table."""
     import merlin.models.tf as mm
