@@ -153,7 +153,7 @@ def gains_of(
         recommended = _may_be_recommended(asked, domain)
         gains[batch] = _gains(scores, recommended, positives[batch], k)
         if seen is not None:
-            seen[_lists(scores, recommended, k)] = True
+            seen |= _listed(scores, recommended, k)
     return gains
 
 
@@ -165,12 +165,40 @@ def _may_be_recommended(queries: List[Array], domain: IdDomain) -> Array:
     return recommended
 
 
-def _lists(scores: Array, recommended: Array, k: int) -> Array:
-    """Ids that are in a list of `k`: those that may be recommended, and have finite scores."""
-    scores = np.where(recommended & ~np.isnan(scores), scores, -np.inf)
-    k = min(k, scores.shape[1])
-    best = np.argpartition(-scores, k - 1, axis=1)[:, :k]
-    return best[np.take_along_axis(scores, best, axis=1) > -np.inf]
+def _listed(scores: Array, recommended: Array, k: int) -> Array:
+    """Whether each id is in the list of at least one query; bool `[cardinality]`.
+
+    A list has the `k` best of the ids that may be recommended and have finite scores. Of equal
+    scores, lower ids are listed.
+    """
+    cardinality = scores.shape[1]
+    padded = np.full((len(scores), -(-cardinality // _BLOCK) * _BLOCK), -np.inf, np.float32)
+    np.copyto(padded[:, :cardinality], scores, where=recommended & ~np.isnan(scores))
+    worst = _largest(padded, min(k, cardinality))[:, None]
+    listed = (padded >= worst) & (padded > -np.inf)
+    for row in np.flatnonzero(np.count_nonzero(listed, axis=1) > k):
+        tied = np.flatnonzero(padded[row] == worst[row])
+        listed[row, tied[k - np.count_nonzero(padded[row] > worst[row]) :]] = False
+    found: Array = listed.any(axis=0)[:cardinality]
+    return found
+
+
+_BLOCK = 64
+"""Columns in a block of `_largest`."""
+
+
+def _largest(values: Array, k: int) -> Array:
+    """Returns the `k`-th largest value of each row.
+
+    The blocks with the `k` largest maxima have it, since values above the least of these maxima are
+    in no other block. So few values are compared, which is three times as fast as np.partition.
+    """
+    blocks = values.reshape(len(values), -1, _BLOCK)
+    if blocks.shape[1] > k:
+        best = np.argpartition(blocks.max(axis=2), -k, axis=1)[:, -k:, None]
+        blocks = np.take_along_axis(blocks, best, axis=1)
+    found: Array = np.partition(blocks.reshape(len(values), -1), -k, axis=1)[:, -k]
+    return found
 
 
 def _gains(scores: Array, recommended: Array, positives: Array, k: int) -> Array:

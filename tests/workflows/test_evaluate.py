@@ -155,6 +155,28 @@ def test_a_list_holds_no_more_than_may_be_recommended():
     assert "recall@20 head" not in found
 
 
+@pytest.mark.parametrize("items", [3, 63, 64, 65, 500, 3000])
+def test_coverage_of_scores_with_ties_nan_and_infinities(items, rng):
+    """Against lists that are sorted id by id; of equal scores, lower ids are listed."""
+    domain, k = IdDomain(3, 2 + items), 20
+    scores = rng.integers(0, 9, (3, items + 3)).astype(np.float32)
+    scores[1] = rng.random(items + 3)
+    for value, share in ((np.nan, 0.1), (np.inf, 0.002), (-np.inf, 0.1)):
+        scores[rng.random(scores.shape) < share] = value
+    scores[2] = rng.random(items + 3) * (np.arange(items + 3) % 100 == 3)  # far from each other
+    queries = [np.array([3, number]) for number in (3, 4, 5)]
+    listed = set()
+    for row, query in zip(scores, queries):
+        ids = [i for i in range(3, items + 3) if i not in query and row[i] > -np.inf]
+        listed.update(sorted(ids, key=lambda i: (-row[i], i))[:k])
+
+    def score(asked):
+        return np.stack([scores[query[1] - 3] for query in asked])
+
+    found = report(score, queries, np.full(3, 3), domain, np.full(items + 3, 1), k)
+    assert found["coverage@20"] == len(listed) / items
+
+
 def test_a_band_without_positives_is_a_dash_in_the_table():
     rows = {
         "popularity": {"recall@20": 0.1, "ndcg@20": 0.05, "coverage@20": 0.01},
