@@ -1,9 +1,9 @@
-"""Cost of a fit: FrequencyCategorify against NVTabular's Categorify, side by side in one process.
+"""Times a fit of FrequencyCategorify and of NVTabular's Categorify, in turns in one process.
 
 Integer and string keys, drawn from a Zipf law over a catalog, read from parquet. Each round fits
-both, in alternating order; the ratio is taken within the round, so that what else the machine does
-falls on both. The report of how well each distribution fits, which every fit of ours writes into
-the schema, is timed on the same counts.
+both, in alternating order; the ratio is taken within the round, so that other load on the machine
+affects both. Every fit of FrequencyCategorify writes into the schema how well each distribution
+fits. This report is timed separately, on the same counts.
 """
 
 import argparse
@@ -33,7 +33,7 @@ LIMITS = {"integers": 0.6, "strings": 0.4}
 
 
 def write_data(folder: Path, rows: int, items: int, seed: int) -> None:
-    """Parquet of both kinds of key; every item occurs, so that the vocabularies have its size."""
+    """Writes Parquet with both types of keys; every item occurs, so vocabularies have full size."""
     rng = np.random.default_rng(seed)
     ranks = np.exp(rng.random(rows) * np.log(items)).astype(np.int64) - 1
     ranks[rng.choice(rows, min(items, rows), replace=False)] = np.arange(min(items, rows))
@@ -46,7 +46,7 @@ def write_data(folder: Path, rows: int, items: int, seed: int) -> None:
 
 
 def seconds_of_fit(name: str, kind: str, data: Path) -> float:
-    """Wall time of one fit, everything that it writes included."""
+    """Returns the wall time of one fit, including all files that it writes."""
     out = tempfile.mkdtemp()
     dataset = Dataset(str(data), engine="parquet")
     workflow = nvt.Workflow([kind] >> ENCODERS[name](out_path=out))
@@ -59,7 +59,7 @@ def seconds_of_fit(name: str, kind: str, data: Path) -> float:
 
 
 def seconds_of_report(kind: str, data: Path) -> float:
-    """Median time of the distances of both distributions from the counts of a fit."""
+    """Returns the median time of computing both distributions' distances from the counts."""
     with tempfile.TemporaryDirectory() as out:
         encoder = FrequencyCategorify(out_path=out)
         nvt.Workflow([kind] >> encoder).fit(Dataset(str(data), engine="parquet"))
@@ -77,7 +77,7 @@ def seconds_of_report(kind: str, data: Path) -> float:
 
 def compare(kind: str, data: Path, rounds: int) -> Dict[str, object]:
     seconds: Dict[str, List[float]] = {name: [] for name in ENCODERS}
-    for name in ENCODERS:  # the first of each pays for imports and the disk's cache
+    for name in ENCODERS:  # the first fit of each includes imports and a cold disk cache
         seconds_of_fit(name, kind, data)
     for round_ in range(rounds):
         for name in sorted(ENCODERS, reverse=bool(round_ % 2)):

@@ -1,4 +1,4 @@
-"""From which size of a catalog do samples pay on this machine? Full softmax against sampled loss.
+"""Measures from which catalog size a sampled loss trains faster than the full softmax.
 
 For each size of the catalog and number of samples K: seconds of a training step, and seconds until
 the full loss of held-out rows is as low as the full softmax brings it in `--steps` steps. Data are
@@ -33,7 +33,7 @@ class Data:
         self.size, self.random = size, torch.Generator().manual_seed(17)
         probs = LogUniform(size).prob(torch.arange(size).numpy())
         self.cumulated = torch.from_numpy(probs).cumsum(0)
-        # A multiple and an offset for each context lead from ranks to other items.
+        # A factor and an offset for each context map popularity ranks to different items.
         self.orders = torch.randint(0, size, (2, CONTEXTS), generator=self.random)
         self.held_out = self.rows(1000)
 
@@ -47,7 +47,7 @@ class Data:
 
 
 class Training:
-    """One model and its loss; `num_sampled` None is the full softmax."""
+    """Trains one model by one loss; with `num_sampled=None` that is the full softmax."""
 
     def __init__(self, size: int, num_sampled: Optional[int], dim: int) -> None:
         torch.manual_seed(3)
@@ -86,12 +86,12 @@ def train(
 ) -> Dict[str, Any]:
     """Trains for some steps, or until a full loss or a limit of seconds is reached.
 
-    The clock stands still while data are made and the full loss is computed.
+    The time to generate data and to compute the full loss is not counted.
     """
     data = Data(size)
     times: List[float] = []
     found: List[Tuple[float, float]] = []
-    training.step(*data.rows(rows))  # what is set up at a first step
+    training.step(*data.rows(rows))  # excludes one-time setup from the timing
     while len(times) < steps if until is None else sum(times) < limit or not found:
         times.append(training.step(*data.rows(rows)))
         if len(times) % max(steps // 20, 1) == 0:
@@ -108,7 +108,7 @@ def train(
 
 
 def measure(size: int, samples: List[int], args: argparse.Namespace) -> Dict[str, Any]:
-    """The full softmax, and the sampled loss by K."""
+    """Measures the full softmax, and the sampled loss for each K."""
     full = train(Training(size, None, args.dim), size, args.rows, args.steps, None, 0.0)
     row: Dict[str, Any] = {"size": size, FULL: full}
     for num in samples:
@@ -120,7 +120,7 @@ def measure(size: int, samples: List[int], args: argparse.Namespace) -> Dict[str
 
 
 def crossover(rows: List[Dict[str, Any]], name: str, measured: str) -> Optional[int]:
-    """The smallest size from which on the sampled loss takes less than the full softmax."""
+    """Returns the smallest size from which on the sampled loss takes less time."""
     smallest = None
     for row in sorted(rows, key=lambda row: -int(row["size"])):
         value = row.get(name, {}).get(measured)

@@ -1,8 +1,8 @@
-"""Times the draws of each distribution beside TensorFlow's unigram op and NumPy's choice.
+"""Times the draws of each distribution, TensorFlow's unigram op and NumPy's choice.
 
 Sizes 1e4, 1e6 and 1e8, with replacement and unique; the counts are a Zipf law of exponent 1.1, of
 which the empirical distribution carries 256 steps and the others a table of the catalog's length
-(left out at 1e8). Construction time and state beside them. Writes distributions.md and
+(left out at 1e8). It also reports construction time and size of state. Writes distributions.md and
 distributions.json under `--output`.
 """
 
@@ -36,7 +36,7 @@ from merlin_popsampler.tf.ranks import draw_ranks
 OP = "TensorFlow's unigram op"
 Step = Callable[[tf.Tensor], tf.Tensor]
 TABLE_LIMIT = 10**7
-"""Largest catalog for what needs a table of its length."""
+"""Largest catalog for alternatives that need a table of its length."""
 
 
 def zipf_counts(size: int) -> Any:
@@ -61,7 +61,7 @@ def unigram(counts: Any, num_sampled: int, unique: bool, _: tf.Tensor) -> tf.Ten
 
 
 def numpy_ms(counts: Any, num_sampled: int, unique: bool) -> float:
-    """Median of five calls of Generator.choice."""
+    """Returns the median time of five calls of Generator.choice, in ms."""
     rng, probs = np.random.default_rng(17), counts / counts.sum()
     times = []
     for _ in range(5):
@@ -72,7 +72,7 @@ def numpy_ms(counts: Any, num_sampled: int, unique: bool) -> float:
 
 
 def state_bytes(step: Step) -> int:
-    """Bytes of the constants that a traced step carries, functions inside it included."""
+    """Returns the bytes of all constants in a traced step and its inner functions."""
     graph = tf.function(step).get_concrete_function(tf.TensorSpec([], tf.int64)).graph
     definition = graph.as_graph_def()
     nodes = [*definition.node]

@@ -1,7 +1,7 @@
-"""Size: `id_map` between two fits of the same keys, against the later fit.
+"""Measures `id_map` between two fits of the same keys, against the time of the later fit.
 
-Both periods have the same keys and other popularities, so that most ids change. Each step is a
-process of its own, which says its seconds and its peak of memory.
+Both periods have the same keys and other popularities, so that most ids change. Each step runs in a
+process of its own, which reports its time and peak memory.
 
 Prints the medians over the rounds, and the ratio of map to later fit with its range. Writes
 id_maps.md and id_maps.json under `--output`.
@@ -40,7 +40,7 @@ def map_ids(folder: Path) -> Dict[str, float]:
     """Maps the ids of the earlier fit to those of the later one."""
     from merlin_popsampler import id_map
 
-    workflows("FrequencyCategorify", 1)  # everything is imported
+    workflows("FrequencyCategorify", 1)  # so that imports are not measured
     maps: List[Any] = []
     earlier, later = (str(folder / f"{period}.fit") for period in ("earlier", "later"))
     found = clocked(lambda: maps.append(id_map(earlier, later)))
@@ -68,7 +68,7 @@ def in_a_process(folder: Path, step: str) -> Dict[str, float]:
 
 
 def measure(kind: str, keys: int, rows: int, rounds: int) -> Dict[str, Any]:
-    """Figures of the later fit and of the map, a list for each, and their ratios."""
+    """Measures the later fit and the map in each round, and their ratios."""
     found: Dict[str, Any] = {step: {name: [] for name in FIGURES} for step in ("fit", "map")}
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)

@@ -1,10 +1,10 @@
-"""Learning 2,000 known probabilities by sampled softmax: how far from them does each loss end?
+"""Measures how far each sampled softmax ends from 2,000 known probabilities.
 
-Losses at temperature 0.2 and 100 samples, each with the same draws and the same batches: ours,
-TensorFlow's `sampled_softmax_loss` on queries divided by the temperature, and two wrong ones, which
-correct before the temperature or expected count a sample by `1 - (1 - p)^K`. The measure is the KL
-divergence from the truth in nats at the end, over paired seeds. Writes learning.md and
-learning.json under `--output`.
+Losses at temperature 0.2 and 100 samples, each with the same draws and the same batches: that of
+this package, TensorFlow's `sampled_softmax_loss` on queries divided by the temperature, and two
+wrong ones, which correct before the temperature, or take `1 - (1 - p)^K` as expected count. The
+measure is the KL divergence from the truth in nats at the end, over paired seeds. Writes
+learning.md and learning.json under `--output`.
 """
 
 import argparse
@@ -28,14 +28,14 @@ Loss = Callable[[tf.Variable, tf.Tensor], tf.Tensor]
 
 
 def truth(seed: int) -> Any:
-    """A log-uniform distribution that was shaken, so that it is not the one that is drawn from."""
+    """Returns a log-uniform distribution with noise, so that it differs from the proposal."""
     shaken = LogUniform(SIZE).prob(np.arange(SIZE))
     shaken = shaken * np.exp(np.random.default_rng(seed).normal(scale=0.5, size=SIZE))
     return shaken / shaken.sum()
 
 
 def losses(seed: int) -> Dict[str, Callable[[], Loss]]:
-    """Makers of each loss: of item vectors `[SIZE, 1]` and positives, for a query of one 1."""
+    """Returns each loss as a function of item vectors `[SIZE, 1]` and positives; queries are 1."""
 
     def sampler() -> PopularityBasedSampler:
         return PopularityBasedSampler(SIZE - 1, 0, SAMPLES, seed)
@@ -86,7 +86,7 @@ def losses(seed: int) -> Dict[str, Callable[[], Loss]]:
 
 
 def divergence(make: Callable[[], Loss], seed: int, steps: int) -> float:
-    """KL divergence from the truth after so many steps, of vectors that start at the truth."""
+    """Trains vectors that start at the truth, and returns their final KL divergence from it."""
     probs = truth(seed)
     table = tf.Variable(TEMPERATURE * np.log(probs)[:, None], dtype=tf.float32)
     rates = tf.keras.optimizers.schedules.CosineDecay(0.02, steps)

@@ -1,12 +1,12 @@
-"""The memory of a process."""
+"""Measures the memory of a process."""
 
 from pathlib import Path
 
 
 def peak() -> float:
-    """The most memory that this program ever held, MB.
+    """Returns the peak memory of this process, in MB.
 
-    Linux's own count: `getrusage` hands that of the process that started it on to its child.
+    It is read from Linux's status file: `getrusage` of a child includes the peak of its parent.
     """
     status = Path("/proc/self/status").read_text().splitlines()
     held = dict(line.split(":", 1) for line in status)

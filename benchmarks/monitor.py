@@ -1,8 +1,8 @@
-"""What a SamplingMonitor costs a training step: processor time of `every` steps, with and without.
+"""Measures the processor time of training steps with and without a SamplingMonitor.
 
-Both train in turns, with 1,024 rows, 1,000 samples of 100,000 items, and vectors of 64 numbers.
-`--framework torch` runs in the environment of PyTorch. Writes monitor-FRAMEWORK.md under
-`--output`.
+Both train in turns, `every` steps each, with 1,024 rows, 1,000 samples of 100,000 items, and
+vectors of 64 numbers. `--framework torch` runs in the environment of PyTorch. Writes
+monitor-FRAMEWORK.md under `--output`.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from version_cases import DIM, batch, sampler
 from merlin_popsampler.core.sampling_numbers import EVERY
 
 Steps = Callable[[], Any]
-"""Makes `EVERY` training steps."""
+"""Runs `EVERY` training steps."""
 
 
 def keras_steps(monitored: bool) -> Steps:
@@ -67,7 +67,7 @@ FRAMEWORKS = {"keras": keras_steps, "torch": torch_steps}
 
 
 def measure(steps: Callable[[bool], Steps], rounds: int) -> List[List[float]]:
-    """Returns seconds of the processor, a list for each of: without, with a monitor."""
+    """Returns processor seconds of each turn: a list without and a list with a monitor."""
     cases = [steps(False), steps(True)]
     for case in cases:
         case()

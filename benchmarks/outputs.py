@@ -1,4 +1,4 @@
-"""A training step with this package's output against one with Merlin Models' own.
+"""Times a training step with this package's output and with that of Merlin Models.
 
 The same model, the same sampler, 1,000 samples, the whole step of Merlin's `train_step` with its
 optimizer. Each output runs in a process of its own, for its peak memory, and both are asked in
@@ -28,7 +28,7 @@ OUTPUTS = ("merlin", "ours")
 
 
 def built(which: str, items: int) -> Any:
-    """A compiled model of a user's table and of items' vectors that the inputs share."""
+    """Builds a compiled model whose inputs and output share one item table."""
     import merlin.models.tf as mm
     from merlin.schema import ColumnSchema, Schema, Tags
 
@@ -58,7 +58,7 @@ def built(which: str, items: int) -> Any:
 
 
 def serve(which: str, items: int) -> None:
-    """In the process of one output: runs and times some steps whenever it is asked to."""
+    """Runs in the process of one output: times steps on each request."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     warnings.filterwarnings("ignore")
     import tensorflow as tf
@@ -88,7 +88,7 @@ def serve(which: str, items: int) -> None:
 
 
 class Process:
-    """A process that times the steps of one output."""
+    """Starts a process that times the steps of one output."""
 
     def __init__(self, which: str, items: int) -> None:
         script = str(Path(__file__).resolve())
@@ -106,7 +106,7 @@ class Process:
         return list(line.split())
 
     def measured(self) -> List[float]:
-        """Seconds of a step, and the peak of the process's memory in MB."""
+        """Returns the seconds of a step, and the peak memory of the process in MB."""
         print("go", file=self.questions, flush=True)
         return [float(number) for number in self.answer()]
 

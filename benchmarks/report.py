@@ -1,4 +1,4 @@
-"""The files that a measuring program leaves."""
+"""Writes the reports of the benchmarks."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Drawing with correction beside TensorFlow's op and Merlin's samplers, in one process.
+"""Times draws with expected counts, against TensorFlow's op and Merlin's samplers.
 
 Sections: drawing with correction at several sizes (plain graph and XLA); a batch
 of 4,096 positives too, against both of Merlin's samplers; construction time, memory and
@@ -64,7 +64,7 @@ def expected_count_step(size: int, num_sampled: int) -> Step:
 def drawing(
     sizes: List[int], samples: List[int], rounds: int, overlap: bool
 ) -> List[Dict[str, Any]]:
-    """Drawing alone, and with the expected count of each sampled id, as the op does both."""
+    """Times draws alone, and with the expected count of each sampled id."""
     rows = []
     for size in sizes:
         for num_sampled in samples:
@@ -81,7 +81,7 @@ def drawing(
 
 
 def merlin_samplers(size: int, num_sampled: int) -> Dict[str, Step]:
-    """Merlin's two samplers: draw, and correct the batch's positives and the sample."""
+    """Returns steps of Merlin's two samplers: draws, and the correction of positives and sample."""
     from merlin.models.tf.blocks.sampling.cross_batch import PopularityBasedSampler as First
     from merlin.models.tf.outputs.sampling.base import Candidate
     from merlin.models.tf.outputs.sampling.popularity import PopularityBasedSamplerV2
@@ -133,7 +133,7 @@ def built(size: int) -> PopularityBasedSampler:
 
 
 def construction(sizes: List[int], with_merlin: bool) -> List[Dict[str, Any]]:
-    """Median of five constructions, Python's and NumPy's peak memory, and the layer's own state."""
+    """Measures constructions: median time of five, peak memory, and size of the layer's state."""
     rows = []
     for size in sizes:
         ours = partial(built, size)
@@ -164,7 +164,7 @@ def seconds(build: Callable[[], Any], repeats: int = 5) -> float:
 
 
 def saved_bytes(size: int) -> int:
-    """Size of a SavedModel that draws and corrects."""
+    """Returns the size of a SavedModel that draws and corrects, in bytes."""
 
     module = tf.Module()
     module.sampler = built(size)
@@ -176,7 +176,7 @@ def saved_bytes(size: int) -> int:
 
 
 def training_step(num_sampled: int, rounds: int) -> Dict[str, Any]:
-    """A step of sampled softmax with plain SGD on both tables, ours against the op's sample."""
+    """Times a step of sampled softmax with SGD, with this sampler and with TensorFlow's op."""
     size = 10**5
     draws = make_draws(LogUniform(size), num_sampled)
     table = build_expected_counts(LogUniform(size), num_sampled, unique=True)
@@ -221,7 +221,7 @@ def as_row(row: Dict[str, Any]) -> str:
 
 
 def as_table(rows: List[Dict[str, Any]]) -> List[str]:
-    """Markdown: milliseconds of the first step, ratios to it with their range for the others."""
+    """Returns Markdown: milliseconds of the first step, and ratios to it with their range."""
     if not rows:
         return ["(not run)"]
     names = list(rows[0]["steps"])

@@ -1,4 +1,6 @@
-"""Drawing with correction in PyTorch against torch.multinomial and Transformers4Rec's algorithm.
+"""Times draws with expected counts in PyTorch, and the draws of two alternatives.
+
+The alternatives are torch.multinomial and Transformers4Rec's algorithm.
 
 Sections: K draws of n items with their expected counts and those of 256 positives, all alternatives
 in turns in one process, eager, compiled, and on a GPU captured as a CUDA graph; construction time,
@@ -33,13 +35,13 @@ Step = Callable[[], Any]
 
 
 def log_uniform(size: int, device: str) -> torch.Tensor:
-    """Probabilities of one draw: float32 `[size]`."""
+    """Returns the probabilities of one draw, float32 `[size]`."""
     ranks = torch.arange(size, dtype=torch.float64, device=device)
     return (torch.log1p(1.0 / (ranks + 1.0)) / math.log(size + 1.0)).float()
 
 
 class Transformers4RecAlgorithm:
-    """What its log-uniform sampler does; see above."""
+    """Draws as the log-uniform sampler of Transformers4Rec does."""
 
     def __init__(self, size: int, num_sampled: int, device: str) -> None:
         self.num_sampled = num_sampled
@@ -59,9 +61,9 @@ def ours(size: int, num_sampled: int, device: str) -> Any:
 
 
 def captured(step: Step) -> Step:
-    """The step as a CUDA graph, whose launch is one."""
+    """Captures a step as a CUDA graph, which is launched as a whole."""
     with torch.cuda.stream(torch.cuda.Stream()):
-        step()  # what is set up at a first call cannot be captured
+        step()  # the setup at a first call cannot be captured
     torch.cuda.synchronize()
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
@@ -69,13 +71,13 @@ def captured(step: Step) -> Step:
 
     def replay() -> Step:
         graph.replay()
-        return step  # whose buffers the graph reads, so they must live as long
+        return step  # the graph reads their buffers, so they must live as long as it does
 
     return replay
 
 
 def steps_of(size: int, num_sampled: int, device: str) -> Dict[str, Step]:
-    """The alternatives by name; `torch.multinomial` only draws."""
+    """Returns the alternatives by name; `torch.multinomial` only draws."""
     labels = torch.randint(0, size, (POSITIVES,), device=device)
     dist, theirs = log_uniform(size, device), Transformers4RecAlgorithm(size, num_sampled, device)
     sampler = ours(size, num_sampled, device)
@@ -85,7 +87,7 @@ def steps_of(size: int, num_sampled: int, device: str) -> Dict[str, Step]:
         "Transformers4Rec's": lambda: theirs(labels),
         "ours, eager": lambda: sampler(labels),
     }
-    if num_sampled == 1000:  # each compilation takes its time
+    if num_sampled == 1000:  # since each compilation is slow
         one_graph = torch.compile(ours(size, num_sampled, device), fullgraph=True)
         steps["ours, compiled"] = lambda: one_graph(labels)
     if device == "cuda":
@@ -100,10 +102,10 @@ def finish() -> None:
 
 
 def race(steps: Dict[str, Step], rounds: int) -> Dict[str, Dict[str, float]]:
-    """Median milliseconds of a call, all steps in turns, and how often each fits into `BASE`.
+    """Times all steps in turns: median milliseconds of a call, and the ratio of `BASE` to it.
 
-    A turn is several calls in succession, so that none pays for the tables of the others, which
-    push its own out of the processor's cache.
+    A turn is several calls in a row. Otherwise each call would find its tables evicted from the
+    processor's cache by the other steps.
     """
     for step in steps.values():
         step()
@@ -133,13 +135,13 @@ def drawing(sizes: List[int], samples: List[int], rounds: int, device: str) -> L
 
 
 def constants_bytes(sampler: torch.nn.Module) -> int:
-    """Size of what a sampler keeps on its device."""
+    """Returns the bytes that a sampler keeps on its device."""
     parts = (part for part in sampler.modules() if isinstance(part, Constants))
     return sum(array.nbytes for part in parts for array in part.arrays.values())
 
 
 def construction(sizes: List[int], device: str) -> List[Dict[str, Any]]:
-    """Median of five constructions, Python's and NumPy's peak memory, and the module's state."""
+    """Measures constructions: median time of five, peak memory, and size of the state."""
     rows = []
     for size in sizes:
         row: Dict[str, Any] = {

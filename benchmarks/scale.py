@@ -1,4 +1,4 @@
-"""Size: FrequencyCategorify against NVTabular's Categorify, from a million rows up.
+"""Measures fit and transform of FrequencyCategorify and Categorify, from a million rows up.
 
 Keys follow a Zipf law over a catalog, each kind of key in files of its own. Every measurement is a
 process of its own, which says its peak of memory; ours and the other's come in turns, and a ratio
@@ -29,7 +29,7 @@ CHUNK = 1_000_000
 WORKERS = 4
 KEY_BITS = 40
 PATIENCE = 60
-"""Seconds after which no more requests are made of what is slow."""
+"""Seconds after which a slow operator gets no more requests."""
 ENCODERS = ("Categorify", "FrequencyCategorify")
 FIGURES = {
     "fit_s": "fit, s",
@@ -44,7 +44,7 @@ FIGURES = {
 
 
 def write_data(folder: Path, kind: str, rows: int, items: int, seed: int) -> None:
-    """Parquet files of up to a million rows; every item occurs, if there are rows enough."""
+    """Writes Parquet files of up to a million rows; every item occurs if there are enough rows."""
     import pandas as pd
 
     folder.mkdir(parents=True)
@@ -61,13 +61,13 @@ def write_data(folder: Path, kind: str, rows: int, items: int, seed: int) -> Non
 
 
 def keys_of(ranks: Any) -> Any:
-    """A whole number below 2**40 for each rank, another for each, in no order."""
+    """Returns a distinct integer below 2**40 for each rank, in no order."""
     scattered = ranks.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     return (scattered % np.uint64(2**KEY_BITS)).astype(np.int64)
 
 
 def measure(encoder: str, data: str, split_out: int) -> Dict[str, float]:
-    """All figures of one encoder on one data set, for a process of its own."""
+    """Measures one encoder on one data set; run it in a process of its own."""
     found = {"idle_mb": peak()}
     workflow, nothing = workflows(encoder, split_out)
     dataset = read(data)
@@ -89,11 +89,13 @@ def measure(encoder: str, data: str, split_out: int) -> Dict[str, float]:
 
 
 def measure_cluster(data: str, split_out: int) -> Dict[str, float]:
-    """The highest peak above idle among the workers of a cluster, in fit and in transform."""
+    """Measures the highest peak above idle among the workers of a cluster, by fit and transform."""
     import dask
     from distributed import Client, LocalCluster
 
-    dask.config.set({"merlin_popsampler.index-memory": 0})  # in workers by the environment
+    dask.config.set(
+        {"merlin_popsampler.index-memory": 0}
+    )  # workers read the setting from the environment
     found = {}
     for figure in ("fit", "transform"):
         workflow, _ = workflows("FrequencyCategorify", split_out)
@@ -104,7 +106,7 @@ def measure_cluster(data: str, split_out: int) -> Dict[str, float]:
         )
         with cluster, Client(cluster) as client:
             client.run(without_tensorflow)
-            client.run(workflows, "FrequencyCategorify", 1)  # everything is imported
+            client.run(workflows, "FrequencyCategorify", 1)  # so that imports are not measured
             idle = client.run(peak)
             if figure == "fit":
                 workflow.fit(read(data))
@@ -117,7 +119,7 @@ def measure_cluster(data: str, split_out: int) -> Dict[str, float]:
 
 
 def workflows(encoder: str, split_out: int) -> Any:
-    """One that encodes, and one that does nothing."""
+    """Returns a workflow that encodes, and one that does nothing."""
     import nvtabular as nvt
 
     from merlin_popsampler import FrequencyCategorify
@@ -134,12 +136,12 @@ def read(data: str) -> Any:
 
 
 def without_tensorflow() -> None:
-    """Merlin imports it where it is; no encoder needs it."""
+    """Hides TensorFlow, which Merlin imports if it is installed; no encoder needs it."""
     sys.modules["tensorflow"] = None  # type: ignore[assignment]
 
 
 def in_turn(workflow: Any, frame: Any) -> float:
-    """Median milliseconds of a transform, warm."""
+    """Returns the median milliseconds of a transform, after a first one."""
     workflow.transform(frame)
     end = time.perf_counter() + PATIENCE
     taken: List[float] = []
@@ -149,7 +151,7 @@ def in_turn(workflow: Any, frame: Any) -> float:
 
 
 def at_once(workflow: Any, frame: Any) -> float:
-    """Milliseconds of a row where eight threads ask for rows at once."""
+    """Returns the milliseconds of a row while eight threads request rows."""
     end = time.perf_counter() + PATIENCE
 
     def ask(thread: int) -> int:
@@ -174,7 +176,7 @@ def seconds(action: Callable[[], Any]) -> float:
 
 
 def in_a_process(name: str, limit: int, **arguments: Any) -> Optional[Dict[str, float]]:
-    """What a measurement finds; None where it took too long or too much memory."""
+    """Returns a measurement; None if it took too long or too much memory."""
     command = [sys.executable, __file__, "--run", json.dumps([name, arguments])]
     try:
         with tempfile.TemporaryDirectory() as out:
@@ -195,7 +197,7 @@ def in_a_process(name: str, limit: int, **arguments: Any) -> Optional[Dict[str, 
 def with_data(
     size: str, kind: str, seed: int, comparison: Callable[..., Dict[str, Any]], arguments: Any
 ) -> Dict[str, Any]:
-    """What a comparison finds on data of a size, "ROWSxITEMS", which are removed again."""
+    """Runs a comparison on generated data of a size, "ROWSxITEMS", and removes the data."""
     rows, items = (int(float(number)) for number in size.split("x"))
     with tempfile.TemporaryDirectory() as folder:
         write_data(Path(folder) / "data", kind, rows, items, seed)
@@ -204,7 +206,7 @@ def with_data(
 
 
 def compare_cluster(data: str, arguments: Any) -> Dict[str, Any]:
-    """The peaks in workers, MB above idle, by `split_out`."""
+    """Returns the peaks of the workers, MB above idle, by `split_out`."""
     found = {}
     for split_out in (1, 8):
         result = in_a_process("measure_cluster", arguments.limit, data=data, split_out=split_out)
@@ -213,7 +215,7 @@ def compare_cluster(data: str, arguments: Any) -> Dict[str, Any]:
 
 
 def compare(data: str, arguments: Any) -> Dict[str, Any]:
-    """Medians of both encoders, and the ratios of the rounds; None for what did not end."""
+    """Returns medians of both encoders, and ratios by round; None for unfinished measurements."""
     found: Dict[str, List[Any]] = {encoder: [] for encoder in ENCODERS}
     for round_ in range(arguments.rounds):
         for encoder in sorted(ENCODERS, reverse=bool(round_ % 2)):
@@ -235,7 +237,7 @@ def compare(data: str, arguments: Any) -> Dict[str, Any]:
 
 
 def growth(results: List[Dict[str, Any]]) -> List[str]:
-    """Nanoseconds of a fit per row and per item, by least squares over three sizes or more."""
+    """Returns nanoseconds of a fit per row and per item, by least squares over the sizes."""
     lines = []
     for kind in sorted({row["kind"] for row in results}):
         for encoder in ENCODERS:

@@ -1,4 +1,4 @@
-"""Interleaved timing of alternatives in one process: medians, and ratios with their spread."""
+"""Times alternatives in turns in one process: medians, and ratios with their spread."""
 
 import os
 import statistics
@@ -11,10 +11,10 @@ import tensorflow as tf
 
 
 def loop(step: Callable[[tf.Tensor], tf.Tensor], calls: int, overlap: bool) -> Any:
-    """A graph that runs `step(number)` so many times, so that Python's share does not count.
+    """Returns a graph that runs `step(number)` in a loop, so that Python's time does not count.
 
-    With `overlap`, TensorFlow may begin a call before the last one has ended, as it does with steps
-    that have no state; else one call follows the other.
+    With `overlap`, TensorFlow may begin a call before the last one has ended, which it does for
+    steps without state. Otherwise one call follows the other.
 
     `step` returns a float32 scalar that depends on all that it computes: nothing is pruned.
     """
@@ -31,7 +31,7 @@ def loop(step: Callable[[tf.Tensor], tf.Tensor], calls: int, overlap: bool) -> A
 
 
 def compiled(step: Callable[[tf.Tensor], tf.Tensor]) -> Any:
-    """The step as XLA compiles it."""
+    """Compiles a step by XLA."""
     return tf.function(step, jit_compile=True)
 
 
@@ -80,10 +80,10 @@ def race(
 
 
 def calls_for(num_sampled: int) -> int:
-    """Calls in one timed graph: enough to be far above the clock, few enough to be patient."""
+    """Returns the number of calls in one timed graph: enough to measure, few enough to finish."""
     return max(3, min(300, 200_000 // num_sampled))
 
 
 def checksum(*tensors: tf.Tensor) -> tf.Tensor:
-    """One float32 that needs every value of the tensors."""
+    """Returns one float32 that depends on every value of the tensors."""
     return tf.add_n([tf.reduce_sum(tf.cast(tensor, tf.float32)) for tensor in tensors])

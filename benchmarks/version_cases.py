@@ -1,4 +1,4 @@
-"""What `versions.py` times, in the process of one checkout, by the names which that one offers."""
+"""Defines the cases that `versions.py` times, in a process with the package of one checkout."""
 
 import inspect
 import json
@@ -22,18 +22,18 @@ DIM = 64
 MIN_ID = 3
 EVENTS = 1_000_000
 MEASURE = 0.2
-"""Seconds that one measurement takes at least, if its case needs less for one call."""
+"""Minimum seconds of one measurement; a faster case is called several times."""
 SCRATCH = tempfile.TemporaryDirectory()
-"""Holds the files of fits as long as the process lives."""
+"""Folder for the files of fits, removed when the process ends."""
 NUMBERS = count()
 Call = Callable[[], Any]
 """Does the work and waits for its result."""
 Case = Tuple[Call, int]
-"""A call, and how often it does the work."""
+"""A call, and how often it repeats the work."""
 
 
 def distribution(kind: str) -> Any:
-    """A distribution over the items by this checkout's names."""
+    """Returns a distribution over the items, by the names of this checkout."""
     if kind == "log_uniform":
         return kind
     try:
@@ -45,7 +45,7 @@ def distribution(kind: str) -> Any:
 
 
 def sampler(cls: Any, kind: str = "log_uniform", num_sampled: int = SAMPLES) -> Any:
-    """A sampler of a framework, whose argument is `distribution` or, in older checkouts, `law`."""
+    """Builds a sampler; its argument is `distribution` or, in older checkouts, `law`."""
     known = inspect.signature(cls.__init__).parameters
     name = "distribution" if "distribution" in known else "law"
     chosen = {name: distribution(kind)}
@@ -53,7 +53,7 @@ def sampler(cls: Any, kind: str = "log_uniform", num_sampled: int = SAMPLES) -> 
 
 
 def batch(rows: int = ROWS) -> Tuple[Any, Any, Any]:
-    """Queries, ids and a table of vectors."""
+    """Returns queries, ids and a table of vectors."""
     rng = np.random.default_rng(17)
     queries, table = (
         rng.normal(size=(num, DIM)).astype(np.float32) for num in (rows, MIN_ID + ITEMS)
@@ -62,7 +62,7 @@ def batch(rows: int = ROWS) -> Tuple[Any, Any, Any]:
 
 
 def keras_draw(kind: str, num_sampled: int, priced: bool) -> Case:
-    """Draws in one graph, so that Python's share of a call does not count."""
+    """Draws in one graph, so that Python's time does not count."""
     from timing import calls_for, checksum, loop  # isort: skip - it makes TensorFlow quiet
 
     import tensorflow as tf
@@ -81,7 +81,7 @@ def keras_draw(kind: str, num_sampled: int, priced: bool) -> Case:
 
 
 def keras_step(rows: int, num_sampled: int) -> Case:
-    """A training step of SampledSoftmax: loss and gradients of queries and table."""
+    """Returns a training step of SampledSoftmax: loss and gradients of queries and table."""
     import tensorflow as tf
 
     from merlin_popsampler import PopularityBasedSampler
@@ -118,7 +118,7 @@ def torch_draw(kind: str, num_sampled: int, priced: bool) -> Case:
 
 
 def torch_step(rows: int, num_sampled: int) -> Case:
-    """A training step of SampledSoftmaxLoss: loss and gradients of queries and table."""
+    """Returns a training step of SampledSoftmaxLoss: loss and gradients of queries and table."""
     import torch
 
     from merlin_popsampler.torch import PopularityBasedSampler, SampledSoftmaxLoss
@@ -146,7 +146,7 @@ def events(strings: bool) -> Any:
 
 
 def fitted(frame: Any) -> Any:
-    """A workflow, fitted into a folder of its own."""
+    """Fits a workflow into a folder of its own."""
     from merlin.io import Dataset
     from nvtabular import Workflow
 
@@ -163,14 +163,14 @@ def fit(strings: bool) -> Case:
 
 
 def request(strings: bool) -> Case:
-    """Transform of one row by a fitted workflow."""
+    """Transforms one row by a fitted workflow."""
     frame = events(strings)
     workflow, row = fitted(frame), frame.iloc[[0]].reset_index(drop=True)
     return lambda: workflow.transform(row), 1
 
 
 def cases() -> Iterator[Tuple[str, Callable[[], Case]]]:
-    """Name of each case, and what makes it."""
+    """Returns the function that makes each case, by name."""
     for rows, num_sampled in ((ROWS, SAMPLES), (MANY, MANY)):
         name = f"training step, {rows:,} rows, {num_sampled:,} samples"
         yield f"Keras, {name}", partial(keras_step, rows, num_sampled)
@@ -189,7 +189,7 @@ def cases() -> Iterator[Tuple[str, Callable[[], Case]]]:
 
 
 def seconds(call: Call, calls: int) -> float:
-    """Time of one of so many calls."""
+    """Returns the mean seconds of one call."""
     began = time.perf_counter()
     for _ in range(calls):
         call()

@@ -1,4 +1,4 @@
-"""Times two checkouts of the package, one after the other in many rounds, beside one and itself.
+"""Times two checkouts of the package in turns, and one of them against itself as control.
 
   python benchmarks/versions.py --before ../the-checkout-before \
       --python .venv/bin/python --python .venv-torch/bin/python
@@ -27,7 +27,7 @@ import numpy as np
 from report import publish
 
 LIMIT = 1.05
-"""Largest ratio that is not slower, beyond the spread of a checkout against itself."""
+"""Largest ratio that does not count as slower, on top of the spread of the control."""
 
 
 class Version:
@@ -59,7 +59,7 @@ class Version:
 
 
 def interval(ratios: Any) -> Tuple[float, float, float]:
-    """Median, and the 95 % interval of the median by the bootstrap."""
+    """Returns the median and its 95 % interval by the bootstrap."""
     rng = np.random.default_rng(17)
     resampled = np.median(rng.choice(ratios, (4000, len(ratios))), axis=1)
     low, high = np.quantile(resampled, [0.025, 0.975])
@@ -67,7 +67,7 @@ def interval(ratios: Any) -> Tuple[float, float, float]:
 
 
 def row_of(case: str, times: Any) -> Dict[str, Any]:
-    """What is reported of a case.
+    """Returns the row of a case in the report.
 
     Args:
       case: its name.
@@ -100,7 +100,7 @@ def measure(versions: List[Version], names: List[str], rounds: int) -> List[Dict
 
 
 def compare(args: argparse.Namespace) -> Tuple[List[Dict[str, Any]], Dict[str, str]]:
-    """Rows of the cases that some interpreter has, and why the others are absent."""
+    """Returns the rows of all available cases, and the reasons why cases are missing."""
     rows: List[Dict[str, Any]] = []
     missing: Dict[str, str] = {}
     for python in args.python:
@@ -123,7 +123,7 @@ def compare(args: argparse.Namespace) -> Tuple[List[Dict[str, Any]], Dict[str, s
 
 
 def table(rows: List[Dict[str, Any]]) -> List[str]:
-    """The report as lines of Markdown."""
+    """Returns the report as lines of Markdown."""
     lines = ["| case | before, ms | after / before | itself | slower |", "|---" * 5 + "|"]
     for row in rows:
         ratio = f"{row['ratio']:.3f} ({row['low']:.3f} to {row['high']:.3f})"

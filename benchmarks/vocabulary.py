@@ -1,4 +1,4 @@
-"""Vocabularies: FrequencyCategorify, polars, and an operator that does nothing, in turns.
+"""Times FrequencyCategorify, polars, and an operator that does nothing, in turns.
 
 Keys are integers, or strings of ten digits, drawn from a Zipf distribution, in Parquet files of a
 million rows. Each measurement is a process of its own, which fits, then encodes and writes all
@@ -37,7 +37,7 @@ FIGURES = {
 
 
 def write_data(folder: Path, kind: str, rows: int, items: int, seed: int) -> None:
-    """Parquet files without pandas' own metadata, as most programs write them."""
+    """Writes Parquet files without pandas' own metadata, as most programs do."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -45,14 +45,14 @@ def write_data(folder: Path, kind: str, rows: int, items: int, seed: int) -> Non
     for part, start in enumerate(range(0, rows, CHUNK)):
         rng = np.random.default_rng((seed, part))
         ranks = np.exp(rng.random(min(CHUNK, rows - start)) * np.log(items)).astype(np.int64) - 1
-        keys = pa.array(ranks * 7_368_787 % 10**10)  # a prime: another key for each rank
+        keys = pa.array(ranks * 7_368_787 % 10**10)  # a prime, so that each rank has a distinct key
         if kind == "strings":
             keys = pa.array(np.char.zfill(keys.to_numpy().astype(str), 10).astype(object))
         pq.write_table(pa.table({"item": keys}), folder / f"part.{part:05d}.parquet")
 
 
 def measure(engine: str, data: str, out: str) -> Dict[str, float]:
-    """All figures of one engine on one data set, for a process of its own."""
+    """Measures one engine on one data set; run it in a process of its own."""
     steps = polars(data, out) if engine == "polars" else merlin(engine, data, out)
     found = {}
     for name, step in zip(("fit", "write"), steps):
@@ -94,7 +94,7 @@ def merlin(engine: str, data: str, out: str) -> List[Callable[[], Any]]:
     from merlin_popsampler import FrequencyCategorify
 
     class Nothing(StatOperator):  # type: ignore[misc]
-        """Has each partition read, and hands it on."""
+        """Returns each partition unchanged."""
 
         def fit(self, col_selector: Any, ddf: Any) -> Any:  # noqa: ARG002
             return dask.delayed(sum)([dask.delayed(len)(part) for part in ddf.to_delayed()])
@@ -129,7 +129,7 @@ def in_a_process(engine: str, data: Path, path: str) -> Dict[str, float]:
 
 
 def compare(kind: str, arguments: argparse.Namespace) -> Dict[str, Any]:
-    """Figures of all engines in every round."""
+    """Measures all engines in every round."""
     here = str(Path(__file__).resolve().parent.parent)
     engines = {"ours": here, "nothing": here}
     if find_spec("polars"):
@@ -147,7 +147,7 @@ def compare(kind: str, arguments: argparse.Namespace) -> Dict[str, Any]:
 
 
 def table(result: Dict[str, Any]) -> List[str]:
-    """Medians, and the ratio of ours to each of the rest within a round, with its range."""
+    """Returns medians, and ratios of FrequencyCategorify to the rest by round, with their range."""
     rest = [name for name in ("polars", "nothing", "before") if name in result]
     lines = [
         f"\n{result['kind']}, {result['rows']:,} rows of {result['items']:,} items\n",

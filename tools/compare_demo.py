@@ -2,7 +2,7 @@
 
 `make compare-demo` trains them with Merlin's own versions (.venv) and with today's (.venv-py313),
 five seeds each, which takes an hour on two cores. The means of recall@20 must differ by at most
-3 % or two standard errors. The results of a seed that is there already are read, not made again.
+3 % or two standard errors. Existing results of a seed are read, not computed again.
 """
 
 import argparse
@@ -25,7 +25,7 @@ def run(python: Path, script: str, *arguments: str) -> None:
 
 
 def trained(python: Path, folder: Path, seeds: Sequence[int]) -> Dict[str, List[float]]:
-    """By model, the measure of each seed."""
+    """Returns the measure of each seed, by model."""
     data = folder / "data"
     if not (data / "preprocess.json").exists():
         run(python, "preprocess.py", "--output", str(data))
@@ -42,7 +42,7 @@ def trained(python: Path, folder: Path, seeds: Sequence[int]) -> Dict[str, List[
 
 
 def compare(old: Sequence[float], new: Sequence[float]) -> Dict[str, float]:
-    """Means, their relative difference, and the difference in standard errors of it."""
+    """Returns both means, their relative difference, and that difference in standard errors."""
     difference = mean(new) - mean(old)
     error = (stdev(old) ** 2 / len(old) + stdev(new) ** 2 / len(new)) ** 0.5
     return {
@@ -54,7 +54,7 @@ def compare(old: Sequence[float], new: Sequence[float]) -> Dict[str, float]:
 
 
 def main() -> int:
-    """Prints and writes a row for each model; returns 1 where the means differ."""
+    """Prints and writes a row for each model; returns 1 if the means differ."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("old", type=Path, help="an interpreter of Merlin's own versions")
     parser.add_argument("new", type=Path, help="an interpreter of today's versions")

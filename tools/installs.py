@@ -35,7 +35,7 @@ PIP_FOR_MERLIN = "pip<26.3"
 
 
 class Line(NamedTuple):
-    """What to type, for which Pythons."""
+    """Holds an install command, and the Pythons that it is for."""
 
     name: str
     commands: List[str]
@@ -45,7 +45,7 @@ class Line(NamedTuple):
 
 
 def documented_lines() -> List[Line]:
-    """The lines of both pages, each once; the ends of ranges; and the package by itself."""
+    """Returns the commands of both pages, those at the ends of ranges, and the package alone."""
     pages = [ROOT / "README.md", ROOT / "docs" / "installing.md"]
     readme, installing = (page.read_text(encoding="utf-8") for page in pages)
     rows = dict.fromkeys(row[1:] for row in _ROW.findall(readme + installing))
@@ -63,7 +63,7 @@ def documented_lines() -> List[Line]:
 
 
 def interpreters() -> Dict[int, str]:
-    """By minor version, an interpreter that runs: those of PATH, then pyenv's."""
+    """Returns a working interpreter for each minor version, from PATH first, then from pyenv."""
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     found: Dict[int, str] = {}
     for minor in MINORS:
@@ -84,7 +84,7 @@ def _runs(python: str) -> bool:
 
 
 def tried(line: Line, python: str, installer: str, uv: str) -> Optional[str]:
-    """None where the environment draws as it must; else the last line that was printed."""
+    """Returns None if the environment draws the golden ids, otherwise the last line of output."""
     with tempfile.TemporaryDirectory(prefix="installs-") as folder:
         own = f"{folder}/venv/bin/python"
         if installer == "uv":
@@ -117,7 +117,7 @@ _UNSET = {"VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "PYTHON"}
 
 
 def rows(options: argparse.Namespace) -> Iterator[List[str]]:
-    """A row for each line, Python and installer, as they are done."""
+    """Yields a row for each command, Python and installer, once it has run."""
     pythons = interpreters()
     for line in documented_lines():
         if options.lines and line.name not in options.lines:
@@ -137,7 +137,7 @@ def rows(options: argparse.Namespace) -> Iterator[List[str]]:
 
 
 def main() -> int:
-    """Prints and writes the table; returns 1 where a line does not do what it promises."""
+    """Prints and writes the table; returns 1 if a command fails."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--lines", nargs="+", metavar="NAME", help="bare, an extra, torch-2.4, two-steps"

@@ -21,7 +21,7 @@ CASE, MIN_ID, SIZE, DRAWS, SEED = "log-uniform, 20 of 400", 3, 400, 20, 17
 
 
 def check(ids, batch, source):
-    """Raises where ids are others than the golden ones."""
+    """Raises an error if ids differ from the golden ones."""
     digest = hashlib.sha256(np.asarray(ids).astype("<i8").tobytes()).hexdigest()
     if digest != batch["sha256"]:
         raise SystemExit(f"{source} drew {np.asarray(ids).tolist()}, not {batch['first']}...")

@@ -28,7 +28,7 @@ FLAGS = ("--no-annotate", "--no-emit-index-url", "--python-platform", "x86_64-ma
 
 
 class Environment(NamedTuple):
-    """The oldest Python that the pins are for, and the extras of the package that it has."""
+    """Holds the oldest Python of the pins, and the extras of the package that are installed."""
 
     python: str
     extras: Tuple[str, ...] = ()
@@ -47,14 +47,14 @@ ENVIRONMENTS = {
 
 
 def origin(name: str) -> str:
-    """The line of the header that says what a file was compiled from."""
+    """Returns the header line that names the inputs of a file of pins."""
     extras = ",".join(ENVIRONMENTS[name].extras)
     package = f" and merlin-popsampler[{extras}]" if extras else ""
     return f"make lock, from constraints/{name}.in{package}"
 
 
 def compile_pins(name: str, upgrade: bool) -> None:
-    """Runs `uv pip compile`, which keeps versions of the file that is there."""
+    """Runs `uv pip compile`, which keeps the versions of an existing file."""
     environment = ENVIRONMENTS[name]
     inputs = [f"constraints/{name}.in"]
     if environment.extras:
@@ -72,7 +72,7 @@ def compile_pins(name: str, upgrade: bool) -> None:
 
 
 def requirements(name: str) -> Iterator[Requirement]:
-    """What an environment asks for by itself, without what its packages ask for."""
+    """Returns the direct requirements of an environment, without those of its packages."""
     environment = ENVIRONMENTS[name]
     for line in (ROOT / f"constraints/{name}.in").read_text(encoding="utf-8").splitlines():
         if line.split("#")[0].strip():
@@ -90,7 +90,7 @@ def requirements(name: str) -> Iterator[Requirement]:
 
 
 def problems(name: str) -> List[str]:
-    """Why the pins of an environment cannot come from its input; empty if they can."""
+    """Lists contradictions between the pins of an environment and its input."""
     text = (ROOT / f"constraints/{name}.txt").read_text(encoding="utf-8")
     found = []
     if origin(name) not in text:
@@ -109,7 +109,7 @@ def problems(name: str) -> List[str]:
 
 
 def check() -> List[str]:
-    """All problems of all environments."""
+    """Lists the problems of all environments."""
     files = {path.stem for path in (ROOT / "constraints").glob("*.txt")} - {"build"}
     found = [f"constraints/{name}.txt has no input" for name in files - set(ENVIRONMENTS)]
     return found + [

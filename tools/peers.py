@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 PEERS = {
     "TensorFlow Recommenders": ["tensorflow-recommenders==0.7.7", "tensorflow==2.12.1"],
     "Keras Recommenders": ["keras-rs==0.4.0", "keras==3.15.1", "tensorflow==2.20.0"],
-    # Versions that it was tried with.
+    # Versions with which the recipe was tried.
     "RecBole": ["recbole==1.2.1", "torch==2.15.0", "numpy<2", "pandas<3", "setuptools<81"],
     "RecTools": ["rectools[torch]==0.19.0", "torch==2.15.0"],
     "RePlay": ["replay-rec[torch]==0.22.0", "torch==2.15.0"],
@@ -28,7 +28,7 @@ PEERS = {
     "HSTU": ["torch==2.15.0"],
     "Faiss": ["faiss-cpu==1.15.1"],
 }
-"""By library, what its section needs."""
+"""Requirements of each library's section."""
 
 
 def result_of(peer: str, uv: str, python: str) -> str:
@@ -36,7 +36,7 @@ def result_of(peer: str, uv: str, python: str) -> str:
     with tempfile.TemporaryDirectory(prefix="peers-") as folder:
         own = f"{folder}/venv/bin/python"
         needed = [*PEERS[peer], "pytest", str(ROOT)]
-        env = {**os.environ, "PYTHONPATH": folder}  # where HSTU's code lies
+        env = {**os.environ, "PYTHONPATH": folder}  # the root of HSTU's code
         if peer == "HSTU":
             extract(os.environ["HSTU"], folder)
         steps = [
@@ -61,7 +61,7 @@ def extract(clone: str, folder: str) -> None:
 
 
 def main() -> int:
-    """Prints a line for each library; returns 1 where a recipe fails."""
+    """Prints a line for each library; returns 1 if a recipe fails."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("peers", nargs="*", help=f"some of {', '.join(PEERS)}; all by default")
     parser.add_argument("--uv", default="uv", help="the uv to install with")

@@ -1,7 +1,7 @@
 """Checks the code of one section of docs/recipes.md or docs/serving.md, with its library.
 
-The oracle of a recipe is a softmax over the positive and the samples in float64, without accidental
-hits.
+The expected loss of a recipe is a float64 softmax over the positive and the samples, without
+accidental hits.
 """
 
 import copy
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def recipe(section, page="recipes.md"):
-    """The names that a section's code defines."""
+    """Runs the code of a section, and returns the names that it defines."""
     text = (ROOT / "docs" / page).read_text(encoding="utf-8")
     (code,) = re.findall(rf"^## {section}\n.*?```py\n(.*?)```", text, re.DOTALL | re.MULTILINE)
     names = {}
@@ -24,7 +24,7 @@ def recipe(section, page="recipes.md"):
 
 
 def expected_loss(queries, true_ids, vectors, sampled, padding, temperature=1.0):
-    """Mean over the rows that are no padding.
+    """Returns the mean loss over the rows that are not padding.
 
     Args:
       queries: `[*, dim]`.
@@ -51,7 +51,7 @@ def expected_loss(queries, true_ids, vectors, sampled, padding, temperature=1.0)
 
 
 def check(sampled, step, padding, temperature=1.0):
-    """Compares the loss of a step with what its arguments and its draws give.
+    """Compares the loss of a step with the one computed from its arguments and its draws.
 
     Args:
       sampled: a SampledSoftmaxLoss of one sampler.
@@ -90,7 +90,7 @@ def check_recbole():
 
 
 def check_rectools():
-    """The recipe trains an epoch; compares the loss of a batch after it."""
+    """Trains an epoch by the recipe, then compares the loss of a batch."""
     model = recipe("RecTools")["model"]
     module = model.lightning_model.train()
     batch = next(iter(model.data_preparator.get_dataloader_train()))
@@ -123,7 +123,7 @@ def check_transformers4rec():
 
 
 def check_hstu():
-    """Compares the loss of a batch as their training loop computes it, with unequal lengths."""
+    """Compares the loss of a batch of unequal lengths, as HSTU's training loop computes it."""
     import torch
 
     names = recipe("HSTU")
@@ -147,7 +147,7 @@ def check_hstu():
 
 
 def check_faiss():
-    """Compares the ids with the best of all scores: 90 % or more of them, best first."""
+    """Checks that 90 % or more of the ids are among the exact best ones, in descending order."""
     names = recipe("Use an approximate index", "serving.md")
     scores = names["queries"].astype(np.float64) @ names["vectors"].T.astype(np.float64)
     np.put_along_axis(scores, names["seen"], -np.inf, axis=1)
@@ -164,8 +164,8 @@ def check_faiss():
 
 
 def check_tensorflow(section, module):
-    """Runs the test of the section, which is skipped where the library is absent."""
-    sys.path.append(str(ROOT))  # for the tests; the package is the installed one
+    """Runs the test of the section, which is skipped if the library is missing."""
+    sys.path.append(str(ROOT))  # for the tests only; the package itself is the installed one
     from tests.integration.test_recipes import test_libraries
 
     for unique in (True, False):

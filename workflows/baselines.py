@@ -82,7 +82,7 @@ def blended_results(
 
 
 def popularity_scorer(domain: IdDomain) -> Scorer:
-    """Ids are in frequency order, so the most popular items are simply the first ids."""
+    """Scores items by popularity: ids are in frequency order, so the first ids are the best."""
     scores = -np.arange(domain.cardinality, dtype=np.float32)
 
     def score(queries: List[Array]) -> Array:
@@ -106,7 +106,7 @@ def item_knn_scorer(sessions: Sequence[Array], domain: IdDomain) -> Scorer:
 
 
 def nearest_items(sessions: Sequence[Array], domain: IdDomain, number: int) -> Array:
-    """Ids of the most similar items of each id, int64 `[cardinality, number]`, the nearest first.
+    """Returns the most similar items of each id, int64 `[cardinality, number]`, nearest first.
 
     Similarities are those of `item_knn_scorer`. An item with fewer similar items has 0 for the
     missing ones, and so have reserved ids.
@@ -124,7 +124,7 @@ def nearest_items(sessions: Sequence[Array], domain: IdDomain, number: int) -> A
 
 
 def _similarities(sessions: Sequence[Array], domain: IdDomain) -> Any:
-    """Cosine similarities of items: a sparse float32 matrix `[cardinality, cardinality]`."""
+    """Returns cosine similarities of items, sparse float32 `[cardinality, cardinality]`."""
     contains = _one_hot(sessions, domain)
     sizes = np.asarray(contains.sum(axis=0)).ravel()
     unit = contains @ sparse.diags(1.0 / np.sqrt(np.maximum(sizes, 1.0)), dtype=np.float32)
@@ -132,7 +132,7 @@ def _similarities(sessions: Sequence[Array], domain: IdDomain) -> Any:
 
 
 def _one_hot(sessions: Sequence[Array], domain: IdDomain) -> Any:
-    """Which items each session contains: a sparse float32 matrix `[sessions, cardinality]`."""
+    """Returns which items each session contains, sparse float32 `[sessions, cardinality]`."""
     rows = np.repeat(np.arange(len(sessions)), [len(ids) for ids in sessions])
     ids = np.concatenate(sessions)
     real = ids >= domain.min_id

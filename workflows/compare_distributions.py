@@ -95,7 +95,7 @@ def samples(num_sampled: int, counts: Any, seed: int) -> Dict[str, Sample]:
 
 
 def converged(sample: Sample, probs: Any, steps: int) -> Any:
-    """Runs a sampled softmax from the truth, and returns its logits minus the true ones, `[n]`.
+    """Trains from the true logits by sampled softmax, and returns the change of the logits, `[n]`.
 
     The gradient is summed over the positives with their true probabilities. Let
     `a = logits - log q`, let Z be the sum of `exp(a)` over the sample, and Z_i that sum without

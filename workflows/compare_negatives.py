@@ -57,13 +57,13 @@ class Run(NamedTuple):
 
     @property
     def name(self) -> str:
-        """A title of this run."""
+        """Returns a title of this run."""
         samples = f", K = {self.samples}" if self.samples else ""
         seed = "" if self.seed is None else f", seed {self.seed}"
         return f"{self.data.resolve().stem}: {self.row}{samples}{seed}"
 
     def file(self, output: Path) -> Path:
-        """The file of this run's results."""
+        """Returns the file of the results of this run."""
         return output / "runs" / (re.sub("[^0-9A-Za-z]+", "-", self.name) + ".json")
 
 
@@ -122,7 +122,7 @@ def settings_of(run: Run, args: argparse.Namespace) -> Dict[str, Any]:
 
 
 def check_settings(run: Run, args: argparse.Namespace) -> None:
-    """Refuses a folder with a run of other flags, whose result would stand in this table."""
+    """Raises an error if a folder holds a run of other flags, which the table would mix in."""
     file, wanted = run.file(args.output), settings_of(run, args)
     received = json.loads(file.read_text())["settings"]
     if received != wanted:
@@ -141,11 +141,11 @@ def memory_mb(field: str) -> int:
 
 
 def write_run(run: Run, args: argparse.Namespace) -> str:
-    """Makes a run in a new process, writes its file, whole or not at all, and returns its name."""
+    """Runs in a new process, writes its file, whole or not at all, and returns the name."""
     file = run.file(args.output)
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         found = pool.submit(make, run, args).result()
-    # Not a JSON file meanwhile: another job's report reads all of those.
+    # Reports of other jobs read all files *.json, so only a complete file gets this suffix.
     partial = file.with_suffix(".partial")
     partial.write_text(json.dumps(found) + "\n")
     partial.replace(file)
@@ -153,7 +153,7 @@ def write_run(run: Run, args: argparse.Namespace) -> str:
 
 
 def compare(args: argparse.Namespace) -> None:
-    """Makes the runs that have no file yet, and writes the report after each."""
+    """Executes the runs that have no file yet, and writes the report after each."""
     made(args.output / "runs")
     asked = list(runs_of(args))
     todo = []
@@ -176,7 +176,7 @@ def compare(args: argparse.Namespace) -> None:
 
 
 def report(asked: Sequence[Run], output: Path) -> str:
-    """Writes the report of the runs that are made, and returns its table."""
+    """Writes the report of the completed runs, and returns its table."""
     from negative_rows import TRAINED
 
     missing = [run.name for run in asked if not run.file(output).exists()]

@@ -96,12 +96,12 @@ def read_sequences(file: Path) -> ComparisonData:
 
 
 def _known(ids: Array) -> Array:
-    """Leaves out the items of a query that have no id; the positive stays."""
+    """Removes items without an id from queries, not from positives."""
     return np.concatenate([ids[:-1][ids[:-1] > 0], ids[-1:]])
 
 
 def _some(split: Split) -> Split:
-    """The same queries at every call, as many as the programs hold out."""
+    """Returns the same queries at every call, at most as many as the programs hold out."""
     queries, positives = split
     chosen = np.random.default_rng(17).permutation(len(queries))[:MOST_HELD_OUT]
     return [queries[row] for row in chosen], positives[chosen]

@@ -20,7 +20,7 @@ COLUMNS = {
     "seconds_an_epoch": "s an epoch",
     "peak_mb": "MB",
 }
-"""Columns of the table, and what stands over them."""
+"""Columns of the table, and their headings."""
 DIGITS = {
     "cross_entropy": 3,
     "coverage@10": 3,
@@ -36,7 +36,7 @@ OfSeed = Dict[Optional[int], Dict[str, Any]]
 
 
 def summary(runs: Sequence[Dict[str, Any]]) -> List[Dict[str, Any]]:
-    """Means over the seeds of each row of one data set, and differences from the full softmax.
+    """Computes means over the seeds, and differences from the full softmax, for one data set.
 
     Differences are paired: between runs of the same seed, and of the same query. The standard error
     is that over the queries, of the mean over the common seeds.
@@ -111,7 +111,7 @@ def write_report(output: Path, names: Sequence[str], missing: Sequence[str]) -> 
     Args:
       output: folder whose `runs` hold the files.
       names: the rows in their order.
-      missing: names of the runs that were asked for and are not made yet.
+      missing: names of requested runs that are not complete yet.
     """
     runs = [json.loads(file.read_text()) for file in (output / "runs").glob("*.json")]
     found: Dict[str, List[Dict[str, Any]]] = {}
@@ -137,7 +137,7 @@ def write_report(output: Path, names: Sequence[str], missing: Sequence[str]) -> 
 
 
 def table(data: Dict[str, Any]) -> str:
-    """The table of one data set, in Markdown."""
+    """Returns the table of one data set, in Markdown."""
     heads = ["", "K", "seeds", *COLUMNS.values(), "R@10 less full softmax's"]
     lines = [
         f"{data['items']:,} items, {data['sequences']:,} sequences, {data['queries']:,} queries.",

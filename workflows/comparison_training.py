@@ -16,7 +16,7 @@ from sasrec import SASRec
 from merlin_popsampler.torch import AllItems, SampledSoftmaxLoss
 
 CHUNK = 16
-"""Batches hold sequences of similar length: those of so many batches are sorted by it."""
+"""Sequences of this many batches are sorted by length, so that a batch has similar lengths."""
 
 
 def new_model(data: ComparisonData, options: argparse.Namespace) -> Any:
@@ -41,7 +41,7 @@ def batches(sequences: List[Array], size: int, rng: np.random.Generator) -> Iter
 def start(
     data: ComparisonData, row: str, samples: int, seed: int, options: argparse.Namespace
 ) -> Tuple[Any, Callable[[], Losses]]:
-    """Builds a model with the weights of a seed, and what starts an epoch of its losses."""
+    """Builds a model with the weights of a seed, and a function that starts an epoch of losses."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     model = new_model(data, options)
@@ -104,7 +104,7 @@ def rows_of(model: Any, sequences: List[Array]) -> Rows:
 
 
 def cross_entropy(model: Any, data: ComparisonData) -> float:
-    """Mean of the full softmax's cross-entropy over the positives of the test, in nats."""
+    """Returns the mean cross-entropy of the full softmax over the test positives, in nats."""
     domain = data.popularity.domain
     loss = SampledSoftmaxLoss(AllItems(domain.max_id, domain.min_id), reduction="none")
     loss.eval()

@@ -11,7 +11,7 @@ from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
 Losses = Generator[torch.Tensor, None, None]
-"""Losses of one epoch; each is computed when it is asked for, after the step of the one before."""
+"""Losses of one epoch; each is computed only after the training step of the previous one."""
 
 
 class Training:

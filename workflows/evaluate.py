@@ -64,7 +64,7 @@ def report(
     k: int = 20,
     **options: Any,
 ) -> Dict[str, float]:
-    """Recall and NDCG at `k` as `evaluate`, also by popularity band, and the coverage.
+    """Computes recall and NDCG at `k` as `evaluate`, also by popularity band, and the coverage.
 
     `bands` is the index into `BANDS` of each id, from `bands_of`; the other arguments are those of
     `gains_of`.
@@ -106,7 +106,7 @@ def _means(gains: Array, k: int, band: str = "") -> Dict[str, float]:
 
 
 def bands_of(sessions: Sequence[Array], domain: IdDomain) -> Array:
-    """Index into `BANDS` of each id `[cardinality]`; -1 for ids that no session contains."""
+    """Returns the index into `BANDS` of each id `[cardinality]`; -1 for ids in no session."""
     counts = np.bincount(np.concatenate(sessions), minlength=domain.cardinality)
     counts[: domain.min_id] = 0
     order = np.argsort(-counts, kind="stable")
@@ -166,7 +166,7 @@ def _may_be_recommended(queries: List[Array], domain: IdDomain) -> Array:
 
 
 def _listed(scores: Array, recommended: Array, k: int) -> Array:
-    """Whether each id is in the list of at least one query; bool `[cardinality]`.
+    """Tests whether each id is in the list of at least one query; bool `[cardinality]`.
 
     A list has the `k` best of the ids that may be recommended and have finite scores. Of equal
     scores, lower ids are listed.
@@ -202,16 +202,17 @@ def _largest(values: Array, k: int) -> Array:
 
 
 def _gains(scores: Array, recommended: Array, positives: Array, k: int) -> Array:
-    """Discounted gain of each query's positive, 0 where it is not among the first `k`."""
+    """Returns the discounted gain of each positive, 0 if it is not among the first `k`."""
     own = np.arange(len(positives)), positives
-    ahead = recommended & ~(scores < scores[own][:, None])  # a comparison with NaN is false
-    place = np.sum(ahead, axis=1)  # itself included, so places start at 1
+    # NaN counts as greater, since comparisons with NaN are false.
+    ahead = recommended & ~(scores < scores[own][:, None])
+    place = np.sum(ahead, axis=1)  # the positive itself is included, so places start at 1
     hit = recommended[own] & ~np.isnan(scores[own]) & (place <= k)
     return np.where(hit, 1.0 / np.log2(np.maximum(place, 1) + 1.0), 0.0)
 
 
 def as_table(results: Dict[str, Dict[str, Any]]) -> str:
-    """Recall, NDCG and coverage of each model, recall by band and as a multiple of popularity."""
+    """Returns the table of all models: metrics, recall by band and as a multiple of popularity."""
     columns = ["recall@20", "ndcg@20", *(f"recall@20 {band}" for band in BANDS), "coverage@20"]
     heads = ["recall@20", "ndcg@20", *BANDS, "coverage"]
     base = results["popularity"]["recall@20"]

@@ -68,7 +68,7 @@ def sampled(kind: str, strength: float) -> Builder:
 
 
 def in_batch(strength: float, *with_samples: str) -> Builder:
-    """The positives of the other rows, and samples of these distributions."""
+    """Builds in-batch negatives, mixed with samples of these distributions."""
 
     def build(data: ComparisonData, samples: int, seed: int) -> Loss:
         domain = data.popularity.domain
@@ -80,7 +80,7 @@ def in_batch(strength: float, *with_samples: str) -> Builder:
 
 
 def hard(data: ComparisonData, samples: int, seed: int) -> Loss:
-    """Measured popularity, and the nearest items of each positive that its user does not have."""
+    """Mixes measured samples with the nearest items of each positive that are new to its user."""
     loss = SampledSoftmaxLoss(sampler(data, "measured", samples, seed))
     near = torch.from_numpy(nearest_items(data.train, data.popularity.domain, HARD))
 
@@ -94,7 +94,7 @@ def hard(data: ComparisonData, samples: int, seed: int) -> Loss:
 
 
 def gbce(data: ComparisonData, samples: int, seed: int) -> Loss:
-    """Binary cross-entropy of uniform samples, whose positives have a calibrated exponent."""
+    """Builds gBCE: binary cross-entropy of uniform samples, with a calibrated positive."""
     uniform, size = sampler(data, "uniform", samples, seed), data.popularity.domain.size
     share = samples / (size - 1)
     power = share * (CALIBRATION * (1 - 1 / share) + 1 / share)
@@ -110,7 +110,7 @@ def gbce(data: ComparisonData, samples: int, seed: int) -> Loss:
 
 
 def counted_by_tries(tries_per_sample: int) -> Builder:
-    """Log-uniform samples whose expected counts are `1 - (1 - p)^tries`.
+    """Builds log-uniform samples whose expected counts are `1 - (1 - p)^tries`.
 
     Merlin Models 23.12 takes as many tries as samples (its second interface), Transformers4Rec
     23.12 twice as many. The count of the positive is exact, as the loss computes it itself.

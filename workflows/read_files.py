@@ -16,7 +16,7 @@ from pyarrow import csv
 from merlin_popsampler.errors import PopSamplerError
 
 _WHOLE_NUMBER = "^(0|-?[1-9][0-9]{0,17})$"
-"""Text that says the same as the 64-bit integer that it spells."""
+"""Matches text that converts to a 64-bit integer and back unchanged."""
 _ENDS_IN_ZONE = re.compile("(Z|[+-][0-9]{2}:?[0-9]{2})$")
 _AS_CATEGORIES = ("string", "integer", "boolean", "null")
 """Roles of list elements that make categories."""

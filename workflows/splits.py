@@ -17,7 +17,7 @@ SUMMARY = "preprocess.json"
 HELD_OUT = 0.1
 """Share of the training sessions, the last to end, that are held out for early stopping."""
 MOST_HELD_OUT = 5000
-"""So many tell it well enough, and are quickly scored."""
+"""Most held-out sessions: enough to measure the recall, few enough to score quickly."""
 
 
 class HeldOut(NamedTuple):
@@ -34,25 +34,25 @@ class HeldOut(NamedTuple):
     positives: Array
 
     def sessions_of(self, positives: int) -> int:
-        """How many sessions hold so many positives, about."""
+        """Returns about how many sessions hold so many positives."""
         return max(1, positives // round(np.mean([len(ids) + 1 for ids in self.queries])))
 
 
 def read_held_out(folder: Path) -> HeldOut:
-    """Those of the training sessions in a folder that ended last."""
+    """Reads the held-out sessions of a folder: the training sessions that ended last."""
     until = last_to_train(folder)
     return HeldOut(until, *leave_last_out(read_sessions(folder, after=until)))
 
 
 def read_sessions(folder: Path, after: int = -1, until: int = 2**62) -> List[Array]:
-    """Lists of ids of the sessions in a folder whose `ended` is above `after`, up to `until`."""
+    """Reads the ids of the sessions in a folder whose `ended` is above `after`, up to `until`."""
     filters = [(ENDED, ">", after), (ENDED, "<=", until)]
     ids: List[Array] = _read(folder, filters=filters)[ITEM].tolist()
     return ids
 
 
 def last_to_train(folder: Path) -> int:
-    """`ended` of the last training session; those that ended later are held out."""
+    """Returns `ended` of the last session that trains; sessions that ended later are held out."""
     ended = np.sort(_read(folder, columns=[ENDED])[ENDED])
     held_out = min(MOST_HELD_OUT, max(1, int(HELD_OUT * len(ended))))
     if held_out == len(ended):
@@ -64,10 +64,10 @@ def last_to_train(folder: Path) -> int:
 
 
 def check_whole(data: Path) -> None:
-    """Checks that a run of preprocess.py ended, and did not die between its files.
+    """Checks that a run of preprocess.py is complete.
 
     Raises:
-      PopSamplerError: its last file is not there.
+      PopSamplerError: its last file is missing.
     """
     if not (data / SUMMARY).is_file():
         raise PopSamplerError(

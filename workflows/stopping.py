@@ -1,8 +1,8 @@
 """Decides when training stops, by measurements of held-out sessions, without a framework.
 
-A measurement is of the weights and of averages of them. The weights count until the averages are
-better for the first time. From then on the averages count: they vary less, and recall more, as if
-the learning rate were lowered at the end.
+A measurement evaluates the weights and averages of them. The weights count until the averages are
+better for the first time. From then on only the averages count: they vary less, and reach a higher
+recall, as if the learning rate were lowered at the end.
 """
 
 from typing import Any, Dict, List, NamedTuple, Optional
@@ -11,11 +11,11 @@ METRIC = "recall@20"
 STEPS = 250
 """Minimum number of batches between two measurements, since epochs of little data are short.
 
-Fewer batches change the recall by less than it varies by chance: a few thousand held-out queries
-tell a recall of 0.1 to about 0.004.
+Fewer batches change the recall by less than it varies by chance: with a few
+thousand held-out queries, a recall of 0.1 has a standard error of about 0.004.
 """
 PATIENCE = 3
-"""After so many measurements in succession that are not better than the best, training ends."""
+"""Training ends after this many measurements in a row without a new best."""
 AVERAGED = 10
 """Number of batches between two updates of the averages, so that these take little time."""
 DECAY = 8
@@ -73,7 +73,7 @@ class Stopping:
         Args:
           epoch: number of the epochs before it.
           weights: metrics of the weights, or None if `averaged`.
-          averages: metrics of the averages, which there are not before training.
+          averages: metrics of the averages; None before training.
         """
         if weights and averages:
             self.averaged = averages[METRIC] > weights[METRIC]

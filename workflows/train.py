@@ -111,15 +111,15 @@ def fit(
 
 
 def _warm_start(name: str, model: Any, loader: Any, item_schema: Any, args: Any) -> None:
-    """Gives a new model what the earlier one of that name has learned."""
+    """Warm starts a model from the earlier one of that name."""
     path = checkpoint(args.warm_start, name, args.output)
     old = mm.Model.load(str(path))
-    # Reads the slots of the optimizer, without which Keras loads a legacy one.
+    # Reads the optimizer state: Keras loads a legacy optimizer without it.
     old.load_weights(str(path / "variables" / "variables"))
     columns = [column for column in item_schema or () if column.name != ITEM]
     encoded = [column.name for column in columns if column.properties.get("cat_path")]
     maps = read_id_maps(args.data, encoded)
-    model(next(iter(loader))[0])  # makes its weights
+    model(next(iter(loader))[0])  # creates its weights
     report = warm_start(
         model,
         old,

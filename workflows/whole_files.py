@@ -11,8 +11,8 @@ from typing import Any, Iterator
 def written_whole(path: Path) -> Iterator[Path]:
     """Yields where to write a file or folder, and then gives it its name.
 
-    Until then, what had that name before stays. What a program leaves that dies is removed by the
-    next one that writes `path`.
+    Until then, an earlier file or folder of that name stays. If a program dies, the next one that
+    writes `path` removes what is left.
 
     Args:
       path: the file or folder.
@@ -21,7 +21,7 @@ def written_whole(path: Path) -> Iterator[Path]:
     for stale in (partial, replaced):
         _remove(stale)
     yield partial
-    if path.is_dir():  # which no file system replaces in one step
+    if path.is_dir():  # no file system replaces a folder in one step
         path.rename(replaced)
     partial.replace(path)
     _remove(replaced)

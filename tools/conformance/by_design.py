@@ -1,4 +1,4 @@
-"""Tests that cannot pass: each must fail, and with its own error."""
+"""Marks tests that cannot pass by design: each must fail, with the error listed for it."""
 
 from typing import Any, Callable, Dict, Tuple, Type
 
@@ -8,10 +8,10 @@ import pytest
 def marked(
     reasons: Dict[str, Tuple[Type[BaseException], str]],
 ) -> Tuple[Callable[..., None], Callable[..., None]]:
-    """Two hooks of pytest: one marks these tests, the other misses those that are not there.
+    """Returns two pytest hooks: one marks these tests, the other reports those that are missing.
 
     Args:
-      reasons: how the name of a test begins: the error that it ends with, and the reason.
+      reasons: by the beginning of a test's name, the error that it fails with, and the reason.
     """
 
     def pytest_itemcollected(item: Any) -> None:

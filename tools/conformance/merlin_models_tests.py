@@ -1,7 +1,8 @@
-"""pytest plugin: our output and samplers in Merlin Models' place, and what cannot pass.
+"""Replaces output and samplers in the tests of Merlin Models by those of this package.
 
-The synthetic data of those tests get a measured curve, as a fitted workflow would give them:
-in-batch negatives are corrected by it. It is a flat one, since that data draws its ids uniformly.
+A pytest plugin, which also marks the tests that cannot pass. It adds a popularity curve to the
+synthetic data of the tests, as a fitted workflow would, since the correction of in-batch negatives
+needs one. The curve is flat, since the ids of these data are drawn uniformly.
 """
 
 from typing import Any
@@ -29,7 +30,7 @@ retrieval.PopularityBasedSamplerV2 = popularity.PopularityBasedSamplerV2 = Popul
 
 
 def measured(column: Any) -> Any:
-    """The column, with a curve if it holds ids."""
+    """Returns the column, with a popularity curve if it holds ids."""
     if not {Tags.ITEM_ID, Tags.ID} & set(column.tags) or column.int_domain is None:
         return column
     counts = np.ones(int(column.int_domain.max), np.int64)
@@ -37,7 +38,7 @@ def measured(column: Any) -> Any:
 
 
 def generate_data(*args: Any, **kwargs: Any) -> Any:
-    """Synthetic data as theirs, with measured curves."""
+    """Generates the synthetic data of Merlin Models, with popularity curves."""
     made = generated(*args, **kwargs)
     for data in made if isinstance(made, tuple) else (made,):
         data.schema = Schema([measured(column) for column in data.schema])
@@ -97,7 +98,7 @@ TODAY = {
     "test_matrix_factorization_topk_evaluation": NO_LAMBDA,
     "test_mf_v2_export_item_tower_embeddings": NO_LAMBDA,
 }
-"""What passes with the versions that Merlin Models was released for, and not with today's."""
+"""Tests that fail only with newer versions than those that Merlin Models was released for."""
 
 pytest_itemcollected, pytest_collection_finish = marked(
     {**BY_DESIGN, **(TODAY if compat.enable() else {})}

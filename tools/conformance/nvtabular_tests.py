@@ -1,4 +1,7 @@
-"""pytest plugin: FrequencyCategorify in Categorify's place, and what of its tests cannot pass."""
+"""Replaces Categorify in NVTabular's tests by FrequencyCategorify; a pytest plugin.
+
+It also marks the tests that cannot pass.
+"""
 
 import nvtabular.ops
 from by_design import marked
