@@ -14,6 +14,7 @@ from merlin_popsampler.core.distributions import (
     LogUniform,
     Uniform,
     distance,
+    distance_of_steps,
     distribution_from_config,
     register_distribution,
 )
@@ -190,6 +191,27 @@ def test_distance_is_its_definition(counts):
         assert found["tv"] == pytest.approx(tv, abs=1e-12)
         assert found["kl"] == pytest.approx(kl, abs=1e-12)
         assert found["kl"] >= 0
+
+
+def test_a_count_of_zero_adds_nothing_to_the_divergence():
+    """0 log 0 is 0."""
+    found = distance(Uniform(4), [2, 1, 1, 0])
+    assert found["tv"] == pytest.approx(0.25)
+    assert found["kl"] == pytest.approx(0.5 * np.log(2))
+
+
+@pytest.mark.parametrize("block", [1, 4, 10, 11, 1000])
+@pytest.mark.parametrize("distribution", [LogUniform(11), Uniform(11)], ids=repr)
+def test_distance_of_steps_in_blocks_is_that_of_the_counts(distribution, block, monkeypatch):
+    monkeypatch.setattr(module, "_BLOCK", block)
+    found = distance_of_steps(distribution, PopularityCurve.from_counts(COUNTS))
+    assert found == pytest.approx(distance(distribution, COUNTS))
+    assert found["tv"] > 0.05
+
+
+def test_the_distance_of_steps_from_themselves_is_zero():
+    steps = PopularityCurve.from_counts(COUNTS)
+    assert distance_of_steps(Empirical(steps), steps) == pytest.approx({"tv": 0, "kl": 0}, abs=1e-9)
 
 
 def test_distance_of_exact_steps_is_zero():
