@@ -93,9 +93,8 @@ def measure_cluster(data: str, split_out: int) -> Dict[str, float]:
     import dask
     from distributed import Client, LocalCluster
 
-    dask.config.set(
-        {"merlin_popsampler.index-memory": 0}
-    )  # workers read the setting from the environment
+    # Workers get the setting by their environment.
+    dask.config.set({"merlin_popsampler.index-memory": 0})
     found = {}
     for figure in ("fit", "transform"):
         workflow, _ = workflows("FrequencyCategorify", split_out)

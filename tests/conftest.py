@@ -1,8 +1,8 @@
-"""What every test shares: seeds, folders, the rules of skipping.
+"""Fixtures of all tests: seeds, folders, and rules for skipped tests.
 
-`POPSAMPLER_SEED`: unset, every test draws from seed 17; a number, from that one; `free`, from a
-fresh one that the report's head names. `POPSAMPLER_REQUIRE`: modules that must be installed; while
-it is set, a skip that nothing absent explains fails the run, so that no skip goes unnoticed.
+`POPSAMPLER_SEED`: unset, every test draws from seed 17; a number, from that one; `free`, from a new
+one that the head of the report names. `POPSAMPLER_REQUIRE`: modules that must be installed. While
+it is set, the run fails if a test was skipped that this environment can run.
 """
 
 import gc
@@ -27,12 +27,12 @@ import pytest
 from merlin_popsampler import compat
 
 ADAPTED = compat.enable()
-"""What Merlin needs here that it was not released for; before any test imports it."""
+"""Adaptations that Merlin needs in this environment, made before any test imports it."""
 
 SEED = int(os.environ.get("POPSAMPLER_SEED", "17"))
 REQUIRED = os.environ.get("POPSAMPLER_REQUIRE", "").split()
 MARKERS = {"gpu", "keras2", "keras3", "newer_versions"}
-"""What a test may need that is no module of its own."""
+"""Requirements of tests that are not modules."""
 OPTIONAL = (
     "tensorflow",
     "torch",
@@ -51,7 +51,7 @@ OPTIONAL = (
 hypothesis.settings.register_profile(
     "popsampler",
     database=None,
-    deadline=None,  # the first example pays for TensorFlow's start
+    deadline=None,  # the first example includes the start of TensorFlow
     derandomize="POPSAMPLER_SEED" not in os.environ,
     print_blob=True,
     suppress_health_check=[
@@ -63,7 +63,7 @@ hypothesis.settings.load_profile("popsampler")
 
 
 def installed(module: str) -> bool:
-    """Whether a module can be imported, without importing more than its parent package."""
+    """Tests whether a module can be imported; it imports only the parent package."""
     try:
         return find_spec(module) is not None
     except ModuleNotFoundError:
@@ -120,7 +120,7 @@ def _gpus(framework: str) -> int:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Fails a run that skipped what its environment could have run."""
+    """Fails the run if it skipped tests that this environment can run."""
     if unexplained_skips(session.config) and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -131,7 +131,7 @@ def pytest_terminal_summary(terminalreporter) -> None:
 
 
 def unexplained_skips(config: pytest.Config) -> List[str]:
-    """The skipped tests of a run under POPSAMPLER_REQUIRE that nothing absent explains.
+    """Returns skipped tests of a run under POPSAMPLER_REQUIRE that no missing module explains.
 
     Only the process that reports (not a worker of xdist) knows all of them.
     """
@@ -151,7 +151,7 @@ def unexplained_skips(config: pytest.Config) -> List[str]:
 
 @pytest.fixture(autouse=True, scope="session")
 def _modules_are_no_garbage() -> Iterator[None]:
-    """Collecting garbage, which many tests here do, passes over what all imports have made."""
+    """Exempts imported modules from garbage collection, which many tests trigger."""
     gc.collect()
     gc.freeze()
     yield
@@ -160,19 +160,19 @@ def _modules_are_no_garbage() -> Iterator[None]:
 
 @pytest.fixture
 def seed() -> int:
-    """17, or what POPSAMPLER_SEED says."""
+    """Returns 17, or the seed of POPSAMPLER_SEED."""
     return SEED
 
 
 @pytest.fixture
 def rng() -> np.random.Generator:
-    """NumPy's generator from this run's seed, the same for every test."""
+    """Returns NumPy's generator from the seed of this run, the same for every test."""
     return np.random.default_rng(SEED)
 
 
 @pytest.fixture
 def out_path(tmp_path: Path) -> str:
-    """An empty folder for an operator's files, so that no two tests share a vocabulary."""
+    """Returns an empty folder for the files of an operator."""
     folder = tmp_path / "out"
     folder.mkdir()
     return str(folder)
@@ -180,7 +180,7 @@ def out_path(tmp_path: Path) -> str:
 
 @pytest.fixture(autouse=True)
 def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What writes to "./" by default writes to the test's folder, dask's spills included."""
+    """Makes the folder of the test the working directory, also for files that dask spills."""
     monkeypatch.chdir(tmp_path)
     if installed("dask"):
         import dask

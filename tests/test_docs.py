@@ -1,4 +1,4 @@
-"""What README, CONTRIBUTING and `docs/` name is there, and what they show runs."""
+"""Tests links, commands and Python blocks of README, CONTRIBUTING and `docs/`."""
 
 import re
 from pathlib import Path
@@ -17,7 +17,7 @@ EVERY_PAGE = pytest.mark.parametrize("name", TEXTS)
 
 
 def code_of(text):
-    """What stands in code: fenced lines, a prompt left out, and spans between backticks."""
+    """Returns fenced lines without prompts, and spans between backticks."""
     fenced = "".join(re.findall(r"```\w*\n(.*?)```", text, re.DOTALL)).splitlines()
     lines = [line[2:] if line.startswith("$ ") else line for line in fenced]
     prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
@@ -25,7 +25,7 @@ def code_of(text):
 
 
 def anchors_of(text):
-    """The anchors of a page's headings, as mkdocs and GitHub name them."""
+    """Returns the anchors of a page's headings, as mkdocs and GitHub name them."""
     headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
 
@@ -50,7 +50,7 @@ def test_make_commands_are_targets(name):
 
 
 def text_of_program(path):
-    """A script's, and that of the modules beside it that it imports: flags may be theirs."""
+    """Returns the source of a script and of the local modules that may define its flags."""
     text = path.read_text(encoding="utf-8")
     beside = [path.parent / f"{name}.py" for name in {*imports_of(text, path.stem)}]
     return "".join([text, *(p.read_text(encoding="utf-8") for p in beside if p.exists())])
@@ -121,7 +121,7 @@ def test_each_finding_has_a_line():
 
 
 def test_examples_in_docstrings_are_shown_as_code():
-    """What reads them for the site knows the section `Examples:` alone."""
+    """The site generator recognizes only the section name `Examples:`."""
     sources = PACKAGE.rglob("*.py")
     others = [s for s in sources if re.search(r"^ *Example:$", s.read_text("utf-8"), re.MULTILINE)]
     assert others == []

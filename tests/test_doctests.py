@@ -1,4 +1,4 @@
-"""The examples in docstrings are correct."""
+"""Runs the examples in docstrings."""
 
 import doctest
 import pkgutil
@@ -79,7 +79,7 @@ def test_examples_of_frameworks(framework, name):
 
 @pytest.mark.parametrize("name", NVTABULAR)
 def test_examples_with_nvtabular(name, tmp_path, monkeypatch):
-    """In an empty folder, since `out_path` is the working directory by default."""
+    """Runs in an empty folder, since `out_path` is the working directory by default."""
     pytest.importorskip("nvtabular")
     monkeypatch.chdir(tmp_path)
     module = import_module(f"merlin_popsampler.{name}")

@@ -1,4 +1,4 @@
-"""The deliberate faults of tests/support/faults still apply, and name tests that exist."""
+"""Tests that the deliberate faults still apply, and that the tests they name exist."""
 
 from collections import Counter
 
@@ -25,7 +25,7 @@ def test_each_applies_and_names_its_tests(fault, copy):
         assert (TESTS.parent / test.split("::")[0]).is_file(), test
 
 
-def test_a_patch_of_other_code_is_told(copy):
+def test_a_patch_that_does_not_apply_is_reported(copy):
     (copy / "merlin_popsampler/core/alias.py").rename(copy / "elsewhere.py")
     with pytest.raises(RuntimeError, match="core_alias.patch to apply"):
         apply(next(fault for fault in FAULTS if fault.name == "core_alias"), copy, check=True)

@@ -1,4 +1,4 @@
-"""Imports as import-linter's contracts in pyproject.toml cannot check them, and what loads when."""
+"""Tests imports that import-linter cannot check, and the modules that each use loads."""
 
 import json
 import subprocess
@@ -25,7 +25,7 @@ NUMPY_ONLY = tuple(f"{ROOT}.{folder}" for folder in ("errors", "core", "distribu
 
 
 def violations(module: str, source: str) -> List[str]:
-    """What a module imports, anywhere in its code, and must not."""
+    """Returns the forbidden imports of a module, also inside functions."""
     found = []
     for name in imports_of(source, module):
         root = name.split(".")[0]
@@ -88,7 +88,7 @@ def test_a_right_import_is_let_pass(module, source):
 
 
 def loaded_by(statement: str, after: str = "") -> List[str]:
-    """Modules that a statement adds to `sys.modules` of a fresh process, where `after` has run."""
+    """Returns the modules that a statement loads in a new process, after `after` has run."""
     before = "{*sys.modules}" if after else "set()"
     code = f"import sys\n{after}\nbefore = {before}\n{statement}\nprint(*{{*sys.modules}} - before)"
     done = subprocess.run(
@@ -114,7 +114,7 @@ def test_core_and_contract_load_nothing_heavy():
 
 
 def test_a_schema_is_read_from_its_path_by_the_standard_library(tmp_path):
-    """Neither Merlin nor protobuf nor pickle takes part, for both kinds of file."""
+    """Reading either type of file loads neither Merlin nor protobuf nor pickle."""
     metadata = PopularityMetadata(3, 6, True, "counted", "3:9,4:8,6:1,7").to_dict()
     annotation = {"tag": ["item", "id"], "extraMetadata": [{"popularity": metadata}]}
     feature = {"name": "item", "type": "INT", "annotation": annotation}
@@ -143,7 +143,7 @@ def fields_of_text(values):
 
 
 def test_drawing_loads_nothing_but_tensorflow():
-    """Keras looks for pandas by itself, so what TensorFlow loads is asked for first."""
+    """Keras imports pandas by itself, so modules of TensorFlow are excluded."""
     pytest.importorskip("tensorflow")
     drawing = (
         "from merlin_popsampler import PopularityBasedSampler\n"

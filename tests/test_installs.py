@@ -1,4 +1,4 @@
-"""What `make installs` types, and the check that it makes in each environment."""
+"""Tests the commands of `make installs`, and its check of each environment."""
 
 import json
 import runpy

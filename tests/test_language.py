@@ -19,7 +19,7 @@ FORBIDDEN = re.compile(
     r"|(?<!there )\b(?:is|are|was|were) no (?!longer\b|more\b|less\b)",
     re.IGNORECASE,
 )
-"""Terms of the project's own, riddles, and "is no X" for "is not a valid X"."""
+"""Private terms, vague pronouns, and "is no X" for "is not a valid X"."""
 
 ALLOWED = re.compile(
     r"\b(?:32|64)-bit words?\b"
@@ -27,10 +27,10 @@ ALLOWED = re.compile(
     r"|\ba column called price\b|\bbrand price\b|['\"]price['\"]",
     re.IGNORECASE,
 )
-"""Standard terms, and the name of a column in examples."""
+"""Exceptions: standard terms, and the name of a column in examples."""
 
 LONGEST = 25
-"""Words of a sentence, of which a span of code is one."""
+"""Maximum number of words in a sentence; a span of code counts as one."""
 
 PAGES = [
     ROOT / "README.md",
@@ -47,7 +47,7 @@ def name_of(path):
 
 
 def texts_of_program(source):
-    """Strings, of which adjacent ones are one, and comments, of which consecutive lines are one."""
+    """Yields strings, with adjacent ones joined, and all comments as one text."""
     nodes = list(ast.walk(ast.parse(source)))
     formatted = [node.values for node in nodes if isinstance(node, ast.JoinedStr)]
     for parts in formatted:
@@ -61,13 +61,13 @@ def texts_of_program(source):
 
 
 def forbidden_in(text):
-    """The terms with what stands around them."""
+    """Returns the forbidden terms with their context."""
     text = ALLOWED.sub("", " ".join(text.split()))
     return [text[max(0, m.start() - 40) : m.end() + 40] for m in FORBIDDEN.finditer(text)]
 
 
 def sentences_of(page):
-    """The sentences of a page's prose; fenced code, tables, headings and comments are left out."""
+    """Yields the sentences of a page, without code, tables, headings and comments."""
     page = re.sub(r"^```.*?^```", "\n", page, flags=re.DOTALL | re.MULTILINE)
     page = re.sub(r"^(?:\||#|:::|    options:|!\[).*$", "\n", page, flags=re.MULTILINE)
     for paragraph in re.split(r"\n\s*\n|^\s*(?:[-*]|[0-9]+\.) ", page, flags=re.MULTILINE):

@@ -1,4 +1,4 @@
-"""What the README shows runs, and its first screen says what the package is for."""
+"""Tests that the example of the README runs, and that its first screen is short."""
 
 import re
 from pathlib import Path
@@ -12,7 +12,7 @@ def test_the_example(capsys):
     pytest.importorskip("tensorflow")
     pytest.importorskip("nvtabular")
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
-    (code,) = (block for block in blocks if "nvtabular" in block)  # the other one is PyTorch's
+    (code,) = (block for block in blocks if "nvtabular" in block)  # the block that needs NVTabular
     names = {}
     exec(compile(code, str(README), "exec"), names)
     assert capsys.readouterr().out.splitlines()[-1] == "3 6 empirical"
@@ -23,7 +23,7 @@ def test_the_example(capsys):
 def test_the_first_screen():
     screen, _, rest = README.read_text(encoding="utf-8").partition("\n## ")
     assert "loss(queries, true_ids, items).backward()" in screen
-    assert "docs/loss.md#when-to-sample" in screen  # who does not need it
+    assert "docs/loss.md#when-to-sample" in screen  # tells who does not need the package
     assert len(screen.splitlines()) < 40
     assert rest.startswith("Install\n")
 

@@ -1,4 +1,4 @@
-"""The page docs/which-negatives.md is made of docs/results/, which bear out what it says."""
+"""Tests that docs/which-negatives.md is generated from docs/results/, which support it."""
 
 import sys
 from pathlib import Path
@@ -40,7 +40,7 @@ def test_the_small_table_is_whole():
 
 
 def errors(row, name):
-    """A difference of R@10 in standard errors."""
+    """Returns a difference of R@10 in standard errors."""
     difference, error = row[f"{name} recall@10"].strip(")").split(" (")
     return float(difference) / float(error)
 

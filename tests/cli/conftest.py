@@ -1,4 +1,4 @@
-"""Two fits of a small shop, last month's and this month's."""
+"""Fixtures: two fits of a small shop, of last month and of this month."""
 
 import pytest
 

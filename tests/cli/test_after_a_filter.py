@@ -1,4 +1,4 @@
-"""Reports on what FrequencyOrder leaves after an encoder and a filter: tests for tests/cli.
+"""Tests reports on FrequencyOrder after an encoder and a filter.
 
 They use the operators, `Workflow.save` and the command line alone, so they do not depend on the
 layout of a fit's folder.
@@ -18,8 +18,8 @@ from tests.support.workflow_helpers import dataset, fitted
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
-# By key: how often it is seen, and how often where `keep` is true. The filter turns the order of
-# "tea" and "milk", drops "jam" from the middle and "rye" from the tail.
+# Occurrences of each key, and those where `keep` is true. The filter swaps the order of "tea" and
+# "milk", and removes all rows of "jam" (in the middle) and "rye" (at the end).
 OLD = {
     "tea": (60, 5),
     "milk": (40, 39),
@@ -49,7 +49,7 @@ def frame_of(seen):
 
 
 def saved_workflow(folder, seen, on_violation, keep=lambda frame: frame["keep"], one_place=True):
-    """FrequencyCategorify >> Filter >> FrequencyOrder, each with an out_path of its own or one."""
+    """Saves FrequencyCategorify >> Filter >> FrequencyOrder, with one out_path or two."""
     encoded = ["item_id"] >> FrequencyCategorify(out_path=str(folder / "fit"))
     kept = encoded + ["keep"] >> ops.Filter(f=keep)
     out_path = folder / ("fit" if one_place else "order")
@@ -60,7 +60,7 @@ def saved_workflow(folder, seen, on_violation, keep=lambda frame: frame["keep"],
 
 
 def kept_counts(seen):
-    """Keys with the counts that pass the filter, most frequent first."""
+    """Returns keys with their counts after the filter, most frequent first."""
     return dict(sorted(((k, n) for k, (_, n) in seen.items() if n), key=lambda item: -item[1]))
 
 
@@ -71,7 +71,7 @@ def reported(capsys, *arguments):
 
 @pytest.mark.parametrize("one_place", [True, False])
 def test_a_remapped_fit_has_not_moved_from_one_of_the_same_data(tmp_path, capsys, one_place):
-    """Twice the same data, in two folders; the keys' file is in the encoder's ids."""
+    """Both fits are of the same data; the file of keys is in the order of the encoder."""
     paths = [
         saved_workflow(tmp_path / name, OLD, "remap", one_place=one_place) for name in ("a", "b")
     ]
@@ -82,7 +82,7 @@ def test_a_remapped_fit_has_not_moved_from_one_of_the_same_data(tmp_path, capsys
 
 
 def test_keys_are_matched_through_the_map(tmp_path, capsys):
-    """Which key has which count, old and new, by plain Python."""
+    """Old and new counts of each key, computed in plain Python."""
     paths = [
         saved_workflow(tmp_path / name, seen, "remap") for name, seen in (("a", OLD), ("b", NEW))
     ]
@@ -95,7 +95,7 @@ def test_keys_are_matched_through_the_map(tmp_path, capsys):
     assert found["tv"] == pytest.approx(sum(abs(a - b) for a, b in shares.values()) / 2)
     assert (found["items_of_both"], found["new_items"]) == (len(both), len(new) - len(both))
     assert found["unknown_share"] == pytest.approx(new["egg"] / totals[1])
-    # of one draw, expected counts are the shares themselves
+    # with one draw, expected counts are the shares themselves
     off = sorted(both, key=lambda key: -abs(math.log(shares[key][0] / shares[key][1])))
     off = [key for key in off if abs(math.log(shares[key][0] / shares[key][1])) > math.log(2)]
     assert found["off_by_2"] == len(off) > 1
@@ -109,7 +109,7 @@ def test_keys_are_matched_through_the_map(tmp_path, capsys):
 
 @pytest.mark.parametrize("cut", list(CUTS))
 def test_a_filter_that_drops_an_end_of_the_range(tmp_path, capsys, cut):
-    """The encoder's ids of OLD are 3 tea, 4 milk, 5 jam, 6 oat, 7 fig, 8 rye."""
+    """In OLD, the encoder's ids are 3 tea, 4 milk, 5 jam, 6 oat, 7 fig, 8 rye."""
     paths = [saved_workflow(tmp_path / name, OLD, "raise", CUTS[cut]) for name in ("a", "b")]
     found, code = reported(capsys, "compare", *paths)
     assert (found["matched_by"], found["tv"], code) == ("key", 0, 0)
@@ -126,7 +126,7 @@ def test_a_filter_that_drops_an_end_of_the_range(tmp_path, capsys, cut):
 @pytest.mark.parametrize("on_violation", ["remap", "warn"])
 @pytest.mark.parametrize("one_place", [True, False])
 def test_inspect_of_a_saved_fit_after_a_filter(tmp_path, capsys, on_violation, one_place):
-    """The contract and the counts are the order's, not those that the encoder left beside them."""
+    """Contract and counts are those of FrequencyOrder, not the encoder's in the same folder."""
     path = saved_workflow(tmp_path, OLD, on_violation, one_place=one_place)
     found, code = reported(capsys, "inspect", path)
     ordered = on_violation == "remap"

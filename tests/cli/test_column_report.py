@@ -1,4 +1,4 @@
-"""Where a report finds a contract, its counts and its keys."""
+"""Tests where a report finds a contract, its counts and its keys."""
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,7 @@ def folder(tmp_path):
 
 
 @pytest.mark.parametrize("place", ["data", "data/schema.pbtxt", "workflow", "fit", "workflow.json"])
-def test_every_place_it_lies_in(folder, place):
+def test_every_location_of_a_contract(folder, place):
     if place.endswith(".json"):
         schema = Dataset(str(folder / "data"), engine="parquet").schema
         text = TensorflowMetadata.from_merlin_schema(schema).to_json()
@@ -34,7 +34,7 @@ def test_every_place_it_lies_in(folder, place):
 
 
 @pytest.mark.parametrize("place", ["workflow", "fit", "fit/categories"])
-def test_counts_and_keys_beside_it(folder, place):
+def test_counts_and_keys_of_a_fit(folder, place):
     found = read_column_report(str(folder / place))
     assert found.counts.tolist() == [0, 4, 0, 6, 3, 2]
     assert found.keys["item_id"].tolist() == ["tea", "milk", "jam"]
@@ -79,7 +79,7 @@ def test_places_without_a_schema(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", ["schema.pbtxt", "schema.json"])
-def test_files_that_are_no_schema(tmp_path, name):
+def test_files_that_are_not_a_schema(tmp_path, name):
     (tmp_path / name).write_text("feature {{{")
     with pytest.raises(SchemaError, match="Expected a Merlin schema"):
         read_column_report(str(tmp_path / name))
@@ -101,7 +101,7 @@ def test_the_curve_stands_for_counts_that_are_not_there(folder):
 
 
 def test_a_folder_that_was_saved_to_twice(folder):
-    """Its fits are in no order, so the workflow that was saved last has to tell."""
+    """Fits have no order, so the workflow that was saved last determines which is read."""
     first = read_column_report(str(folder / "workflow"))
     saved(["milk"] * 8 + ["tea"] * 4, folder)
     with pytest.warns(UserWarning, match="Loading NVTabular"):
@@ -111,7 +111,7 @@ def test_a_folder_that_was_saved_to_twice(folder):
 
 
 def test_an_encoder_that_was_fitted_after_an_order(tmp_path):
-    """The order before is none of its ids."""
+    """The earlier FrequencyOrder renumbered ids of an earlier fit, not these."""
     out_path = str(tmp_path)
     encoder = ["item_id"] >> FrequencyCategorify(out_path=out_path)
     node = encoder >> ops.Filter(lambda df: df[df["item_id"] != 3])

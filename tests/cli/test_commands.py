@@ -1,4 +1,4 @@
-"""The command line: what it prints, and its exit codes."""
+"""Tests what the commands print, and their exit codes."""
 
 import json
 import re
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 def printed_with_notes(capsys, *arguments):
-    """What a command that ends well prints where Python shows warnings, as it does by default."""
+    """Runs a command that succeeds, with Python's default warnings, and returns its output."""
     with warnings.catch_warnings():
         warnings.resetwarnings()
         assert main(arguments) == 0
@@ -36,7 +36,7 @@ def test_inspect_prints_a_table(old, capsys):
         "steps of the curve": "3",
         "interactions": "11",
         "top 1 % of the items": "54.5% of the interactions",
-        # by hand: shares 6/11, 3/11, 2/11 against log2(2), log2(3/2), log2(4/3) over log2(4)
+        # by hand: shares 6/11, 3/11, 2/11 against log2(2), log2(3/2), log2(4/3), each over log2(4)
         "log-uniform fit": "total variation 0.0455, KL 0.0044 nats",
         "steps fit": "total variation 0.0000, KL 0.0000 nats",
         "share of null": "26.67%",
@@ -44,7 +44,7 @@ def test_inspect_prints_a_table(old, capsys):
     }
 
 
-def test_an_order_that_nobody_checked_is_called_assumed(tmp_path, capsys):
+def test_an_unchecked_order_is_called_assumed(tmp_path, capsys):
     frame = pd.DataFrame({"item_id": list("aaabbc")})
     node = ["item_id"] >> ops.Categorify(out_path=str(tmp_path / "fit")) >> ops.TagAsItemID()
     fitted(node, dataset(frame, 1)).transform(dataset(frame, 1)).to_parquet(str(tmp_path / "data"))
@@ -56,8 +56,8 @@ def test_an_order_that_nobody_checked_is_called_assumed(tmp_path, capsys):
     assert "expected a popularity that was measured" in capsys.readouterr().err
 
 
-def test_ids_without_any_count_are_told_with_their_share_of_the_draws(tmp_path, capsys):
-    """Ids 2 and 4 are missing: each counts as one beside 4 + 1 + 1 occurrences."""
+def test_ids_without_a_count_are_reported_with_their_share_of_the_draws(tmp_path, capsys):
+    """Ids 2 and 4 are missing: each counts once, next to 4 + 1 + 1 occurrences."""
     frame = pd.DataFrame({"item_id": [1, 1, 1, 1, 3, 5]})
     order = FrequencyOrder(out_path=str(tmp_path))
     fitted(["item_id"] >> order >> ops.TagAsItemID(), dataset(frame, 1)).save(str(tmp_path / "w"))
@@ -94,7 +94,7 @@ def test_inspect_takes_counts_from_another_place(old, new, capsys):
     assert "expected the counts that its schema was made from" in capsys.readouterr().err
 
 
-def test_both_commands_are_told_which_column(tmp_path, capsys):
+def test_both_commands_take_a_column(tmp_path, capsys):
     frame = pd.DataFrame({"a": ["x", "x", "y"], "b": ["u", "v", "w"]})
     node = ["a", "b"] >> FrequencyCategorify(out_path=str(tmp_path)) >> ops.TagAsItemID()
     path = str(tmp_path / "workflow")
@@ -108,7 +108,7 @@ def test_both_commands_are_told_which_column(tmp_path, capsys):
             assert found.get("items", found.get("items_of_both")) == items
 
 
-def test_a_tag_tells_the_column_at_the_expected_count_of_loading_nvtabular(tmp_path, capsys):
+def test_the_tag_of_a_column_is_found_by_loading_nvtabular(tmp_path, capsys):
     frame = pd.DataFrame({"a": ["x", "x", "y"], "b": ["u", "v", "w"]})
     columns = ["a", "b"] >> FrequencyCategorify(out_path=str(tmp_path))
     path = str(tmp_path / "workflow")

@@ -1,4 +1,4 @@
-"""What `compare` says of two fits."""
+"""Tests the report of `compare` on two fits."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def test_drift_by_keys(old, new):
 
 
 def test_items_that_have_another_id(tmp_path):
-    """Of 100 items, the first two change places, one of the last is gone, and one is new."""
+    """Of 100 items, the first two swap ids, one of the last is gone, and one is new."""
     old = [f"i{n:03d}" for n in range(100) for _ in range(200 - n)]
     new = [{"i000": "i001", "i001": "i000", "i099": "new"}.get(key, key) for key in old]
     sides = saved(old, tmp_path / "a"), saved(new, tmp_path / "b")
@@ -48,7 +48,7 @@ def test_nothing_in_common_has_not_moved(tmp_path):
 
 
 def test_items_whose_expected_count_is_off(tmp_path):
-    """One item falls from half of everything to next to nothing."""
+    """The share of one item falls from a half to almost 0."""
     rest = [f"i{n}" for n in range(20)] * 10
     old = saved(["star"] * 200 + rest, tmp_path / "a")
     new = saved(["star"] * 1 + rest, tmp_path / "b")
@@ -59,7 +59,7 @@ def test_items_whose_expected_count_is_off(tmp_path):
     worst = found["most_off"][0]
     assert worst["key"] == "star"
     probs = [np.array([first] + [10] * 20) / (200 + first) for first in (200, 1)]
-    # seen once, the star is last in order: the distribution is the same, whatever the order
+    # seen once, the star comes last; the distribution over ranks is the same
     expected = [integral_inclusion(p)[2][0] for p in probs]
     assert [worst["old"], worst["new"]] == pytest.approx(expected, abs=1e-5)
     same = drift(
@@ -70,7 +70,7 @@ def test_items_whose_expected_count_is_off(tmp_path):
 
 
 def test_by_default_a_batch_is_small_enough_to_tell_expected_counts_apart(tmp_path):
-    """Where a batch holds every item, each has the expected count 1, by any distribution."""
+    """If a batch holds every item, each expected count is 1, under any distribution."""
     rest = [f"i{n}" for n in range(39)] * 10
     old = saved(["star"] * 200 + rest, tmp_path / "a")
     new = saved(["star"] * 1 + rest, tmp_path / "b")

@@ -1,4 +1,4 @@
-"""What `inspect` says of a schema and its counts."""
+"""Tests the report of `inspect` on a schema and its counts."""
 
 import json
 
@@ -21,7 +21,7 @@ def test_the_summary(old):
 
 
 def test_the_schema_alone_knows_the_curve(old):
-    """The files of the fit are gone; interactions and shares come from the steps."""
+    """Without the files of the fit, interactions and shares come from the steps."""
     found = summary(read_column_report(str(old / "data")))
     assert "reserved_share" not in found
     assert found["top_share"] == pytest.approx(6 / 11)

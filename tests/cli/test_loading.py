@@ -1,4 +1,4 @@
-"""What the command line loads: a report takes seconds, not the start of a framework."""
+"""Tests that reports load no framework, whose start would take longer than the report."""
 
 import json
 
@@ -25,7 +25,7 @@ print(json.dumps([code, sorted(sys.modules)]))
 
 
 def loaded_by(*arguments, first=""):
-    """Exit code of a command in a fresh process, and the roots of all modules that it loads."""
+    """Runs a command in a new process; returns its exit code and the packages that it loads."""
     program = PROGRAM.format(arguments=[str(argument) for argument in arguments])
     printed = run_python(first + program)
     code, modules = json.loads(printed.splitlines()[-1])
@@ -52,8 +52,8 @@ def test_so_are_two_fits(old, new):
     assert loaded.isdisjoint(SLOW)
 
 
-def test_a_pickled_schema_is_asked_only_if_needed_and_it_is_said(tmp_path):
-    """Two vocabularies, of which the tag alone tells the item's."""
+def test_a_pickled_schema_is_read_only_if_needed_and_with_a_note(tmp_path):
+    """Of the two vocabularies, only the tag shows which is that of the items."""
     frame = pd.DataFrame({"user": ["u", "v", "w"], "item": ["x", "x", "y"]})
     users = ["user"] >> FrequencyCategorify(out_path=str(tmp_path / "users"))
     items = ["item"] >> FrequencyCategorify(out_path=str(tmp_path / "items")) >> ops.TagAsItemID()

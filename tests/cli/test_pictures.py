@@ -1,4 +1,4 @@
-"""The picture that `inspect --plot` draws: its curves against numbers from elsewhere."""
+"""Tests the curves that `inspect --plot` draws against independently computed numbers."""
 
 import dataclasses
 from xml.etree import ElementTree
@@ -22,13 +22,13 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 COUNTS = np.array([40, 25, 9, 8, 3, 1])
 SHARES = COUNTS / COUNTS.sum()
 STEPS = np.array([40, 25, 17 / 2, 17 / 2, 3, 1]) / COUNTS.sum()
-"""What five steps make of the counts: the two that are closest in ratio share their mean."""
+"""The counts in five steps: the two counts closest in ratio are replaced by their mean."""
 NUM_SAMPLED = 2
 
 
 @pytest.fixture
 def shop(tmp_path):
-    """A data set of five steps, and the counts of its fit."""
+    """Returns a data set with a curve of five steps, and the counts of its fit."""
     keys = np.repeat([f"item {i}" for i in range(len(COUNTS))], COUNTS)
     folder = saved(keys, tmp_path / "shop", steps=5)
     counts = next((folder / "fit").rglob("popularity.item_id.parquet"))
@@ -36,7 +36,7 @@ def shop(tmp_path):
 
 
 def curves(axis):
-    """By the legend's text, what stands under the symbol beside it: `(x, y)`."""
+    """Returns the curve `(x, y)` of each entry of the legend."""
     handles, labels = axis.get_legend_handles_labels()
     assert [text.get_text() for text in axis.get_legend().get_texts()] == labels
     assert len(handles) == len(axis.get_lines()) == len(set(labels))
@@ -47,7 +47,7 @@ def curves(axis):
 
 
 def check(axis, expected, rtol=1e-6):
-    """The axis shows exactly the named curves, over the ranks 1 to n, both axes logarithmic."""
+    """Checks that the axis has exactly these curves, over ranks 1 to n, with log scales."""
     assert (axis.get_xscale(), axis.get_yscale()) == ("log", "log")
     found = curves(axis)
     assert set(found) == set(expected)
@@ -73,7 +73,7 @@ def test_the_curves_are_those_that_the_legend_names(shop):
 
 
 def test_swapped_curves_are_seen(shop):
-    """Negative control: each axis with the other's curves, and two curves of one axis swapped."""
+    """Negative control: the curves of the other axis, and two swapped curves."""
     left, right = drawn(read_column_report(*shop), NUM_SAMPLED).axes
     for axis, wrong in ((left, EXPECTED), (right, DISTRIBUTIONS)):
         with pytest.raises(AssertionError):
@@ -86,7 +86,7 @@ def test_swapped_curves_are_seen(shop):
 
 
 def test_a_batch_of_all_items_is_drawn_only_if_asked_for(shop):
-    """All expected counts are 1 then, so that nothing could be told from the picture."""
+    """All expected counts are then 1, so the picture would show nothing."""
     _, right = drawn(read_column_report(*shop), 6).axes
     check(right, dict.fromkeys(DISTRIBUTIONS, np.ones(len(COUNTS))))
     _, right = drawn(read_column_report(*shop)).axes
@@ -95,7 +95,7 @@ def test_a_batch_of_all_items_is_drawn_only_if_asked_for(shop):
 
 
 def test_an_assumed_order_is_drawn_as_a_distribution_alone(tmp_path):
-    """Stock Categorify writes a range, and nobody counted what is in it."""
+    """Stock Categorify writes a range of ids without their counts."""
     encoder = ops.Categorify(out_path=str(tmp_path / "fit"))
     data = dataset(pd.DataFrame({"item_id": list("aaabbc")}), 1)
     workflow = fitted(["item_id"] >> encoder >> ops.TagAsItemID(), data)
@@ -152,7 +152,7 @@ def test_pictures_that_cannot_be_written(old, tmp_path, name, capsys, monkeypatc
 
 
 def test_pictures_are_written_to_any_file_system(old, tmp_path, monkeypatch):
-    """FAULTS 25: a local folder `memory:` would do, if there was one."""
+    """Regression: a local folder `memory:` would do, if there was one."""
     import fsspec
 
     monkeypatch.chdir(tmp_path)
@@ -168,9 +168,9 @@ def test_pictures_are_written_to_any_file_system(old, tmp_path, monkeypatch):
     "name", ["us$_price_$^", "$x$", "a\\$b$", "{\\alpha", "wipe\x1b[2J", "日本"]
 )
 def test_names_are_drawn_as_text(tmp_path, name):
-    """FAULTS 31: matplotlib read the dollars of a column's name as a formula, and failed.
+    """Regression: matplotlib read the dollars of a column's name as a formula, and failed.
 
-    Members looked for: every text handed to matplotlib (all others are constants and numbers);
+    Cases: every text handed to matplotlib (all others are constants and numbers);
     control characters, which no SVG file may hold.
     """
     from merlin_popsampler.cli.pictures import plot

@@ -1,4 +1,4 @@
-"""Both commands on every kind of workflow, against counting in plain Python."""
+"""Compares both commands, on each type of workflow, with counts in plain Python."""
 
 import json
 import math
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 OLD = {"a1": 90, "a2": 40, "b1": 21, "b2": 10, "c1": 9, "c2": 2}
 NEW = {"b2": 60, "a1": 33, "b1": 17, "a2": 8, "d1": 14, "d2": 2}
-"""Occurrences by key, none twice: no tie leaves the order to the encoder."""
+"""Occurrences by key, all different, so that no ties depend on the encoder."""
 NULLS = 4
 NUM_SAMPLED = 2
 
@@ -46,7 +46,7 @@ def as_lists(keys):
 
 
 def as_numbers(keys):
-    """Ids of another encoder, from 7 on, in the order of the keys."""
+    """Converts keys to ids of another encoder, from 7 on, in the order of the keys."""
     names = sorted(set(keys))
     return pd.DataFrame({"item_id": [7 + names.index(key) for key in keys]})
 
@@ -59,7 +59,7 @@ def order(folder, **options):
     return FrequencyOrder(out_path=str(folder / "fit"), **options)
 
 
-# By kind: the table of the keys; the workflow; what is said of it that differs from the first.
+# By type: the table of keys, the workflow, and the parts of its report that differ from the first.
 KINDS = {
     "a column": (as_column, lambda at: ["item_id"] >> encoder(at), {}),
     "a joint group": (
@@ -103,13 +103,13 @@ COMMON = {
 
 @pytest.fixture(params=list(KINDS))
 def kind(request, tmp_path):
-    """What is expected of a kind, and the folders of two saved workflows of it."""
+    """Returns the expected report of a type, and the folders of two saved workflows."""
     table, build, differences = KINDS[request.param]
     facts = {**COMMON, **differences}
     for name, counts in (("old", OLD), ("new", NEW)):
         folder = tmp_path / name
         folder.mkdir()
-        # one partition: in a later one stock Categorify would look for nulls by their labels
+        # one partition: stock Categorify finds nulls of later partitions by index labels
         data = dataset(table(shuffled(counts, facts["nulls"])), 1)
         fitted(build(folder) >> ops.TagAsItemID(), data).save(str(folder / "workflow"))
         facts[name] = str(folder / "workflow")
@@ -222,7 +222,7 @@ def test_a_workflow_has_not_moved_from_itself(kind, capsys):
 
 
 def test_the_data_are_what_they_should_be():
-    """The figures above mean something only where they differ from each other."""
+    """The expected numbers are meaningful only if they differ from each other."""
     assert len(set(OLD.values())) == len(OLD)
     assert len(set(NEW.values())) == len(NEW)
     keys = shuffled(OLD, NULLS)

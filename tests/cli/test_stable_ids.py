@@ -1,4 +1,4 @@
-"""Reports on ids that keep their numbers: by rank, without the items that are gone."""
+"""Tests reports on stable ids: by rank, without the items that are gone."""
 
 import json
 import re
@@ -43,7 +43,7 @@ def test_an_inspection_refuses_a_file_that_was_changed(sides, capsys):
     assert "file of its ids by rank" in capsys.readouterr().err
 
 
-def test_an_inspection_of_ordered_ids_says_what_it_always_said(sides, capsys):
+def test_an_inspection_of_ordered_ids_has_no_fields_of_stable_ids(sides, capsys):
     assert main(["inspect", str(sides[0] / "workflow"), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["frequency_ordered"] is True and found["unseen_items"] == 0

@@ -1,4 +1,4 @@
-"""What a command writes to terminals, pipes and closed streams, and the exit code that stays."""
+"""Tests output to terminals, pipes and closed streams, which never changes the exit code."""
 
 import io
 import json
@@ -28,12 +28,12 @@ KEYS = {
     "\x9b31m": r"\x9b31m",
     "item_5": "item_5",
 }
-"""Keys, and how they are shown where the stream holds every letter."""
+"""Keys, and their form in a stream that can represent every letter."""
 
 
 @pytest.fixture(scope="module")
 def moved(tmp_path_factory):
-    """Two fits, between which each of the keys became as much rarer."""
+    """Returns two fits; from the first to the second, each key becomes equally rarer."""
     folder, rest = tmp_path_factory.mktemp("moved"), [f"r{n}" for n in range(40)] * 10
     sides = []
     for name, times in (("old", 300), ("new", 5)):
@@ -43,7 +43,7 @@ def moved(tmp_path_factory):
 
 
 def run(*arguments, **options):
-    """A command in a process of its own."""
+    """Runs a command in a process of its own."""
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "timeout": 120, **options}
     env = {**os.environ, "PYTHONPATH": str(ROOT), **options.pop("env", {})}
     command = [sys.executable, "-m", "merlin_popsampler", *arguments]
@@ -52,9 +52,9 @@ def run(*arguments, **options):
 
 @pytest.mark.parametrize("encoding", ["utf-8", "cp1252", "ascii", "utf-16"])
 def test_keys_are_escaped_where_the_stream_cannot_hold_them(moved, encoding, monkeypatch):
-    """FAULTS 30: `compare` ended with a traceback, and exit code 2 for 1.
+    """Regression: `compare` ended with a traceback, and exit code 2 for 1.
 
-    Members looked for: keys and names of columns, tables and notes and errors, every encoding; what
+    Cases: keys and names of columns, tables and notes and errors, every encoding; what
     acts on a terminal (escape sequences, carriage returns, marks of writing direction, characters
     without width); underscores of keys, which became blanks.
     """
@@ -86,7 +86,7 @@ def test_json_holds_the_keys_themselves(moved, capsys):
 
 @pytest.mark.parametrize("name", ["\ud800 alone", "bell\x07", "us$_price_$^", "ligne\u2028deux"])
 def test_names_of_columns_are_shown_escaped(tmp_path, name, capsys):
-    """A schema's file may hold any name, a lone surrogate among them."""
+    """A schema file may hold any name, even a lone surrogate."""
     feature = {
         "name": name,
         "type": "INT",
@@ -112,14 +112,14 @@ def test_printable():
     assert printable(17) == "17"
 
 
-# ------------------------------------------------------------------ readers that leave
+# ------------------------------------------------------------------ closed pipes
 
 
 @pytest.mark.parametrize(("new", "code"), [(0, 0), (1, 1)])
-def test_a_reader_that_leaves_is_no_error(moved, new, code):
-    """FAULTS 31: `compare ... | true` ended with BrokenPipeError.
+def test_a_pipe_that_closes_early_is_not_an_error(moved, new, code):
+    """Regression: `compare ... | true` ended with BrokenPipeError.
 
-    Members looked for: both commands, tables and JSON, `--help`, errors to a pipe without a reader,
+    Cases: both commands, tables and JSON, `--help`, errors to a pipe without a reader,
     closed streams (`>&-`), a full disk.
     """
     for arguments in (
@@ -139,7 +139,7 @@ def test_help_and_reports_to_a_reader_that_left(moved, tmp_path):
     assert picture.exists()
 
 
-def test_an_error_that_nobody_reads_is_an_error():
+def test_an_error_without_a_reader_keeps_its_exit_code():
     done = _without_reader("inspect", "nowhere", of="stderr")
     assert (done.returncode, done.stdout) == (2, b"")
 
@@ -155,7 +155,7 @@ def _without_reader(*arguments, of="stdout"):
 
 @pytest.mark.parametrize("closed", [(1,), (2,), (1, 2)])
 def test_closed_streams_leave_the_exit_code(moved, closed):
-    """Python has no stream there, and `print` would take the other one."""
+    """Python then has no such stream, and `print` would write to the other one."""
     shut = {"preexec_fn": lambda: [os.close(number) for number in closed]}
     for arguments, code in ((moved, 1), (["nowhere", "nowhere"], 2)):
         done = run("compare", *arguments, **shut)
@@ -196,7 +196,7 @@ runpy.run_module("merlin_popsampler", run_name="__main__")
 
 
 def test_ctrl_c_ends_a_command_without_a_traceback(moved):
-    """The process dies of the signal, so that a shell's loop ends, too."""
+    """The signal ends the process, so that a loop in the shell ends too."""
     command = [sys.executable, "-c", INTERRUPTED, "inspect", moved[0]]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, env=env, capture_output=True, timeout=60)
@@ -208,7 +208,7 @@ def test_ctrl_c_ends_a_command_without_a_traceback(moved):
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf", "-0.1", "1.5", "10", "ten", ""])
 def test_a_drift_that_cannot_be_is_refused(moved, value, capsys):
-    """FAULTS 31: `--max-tv nan` found no drift in anything, and neither did 10 for 10 %."""
+    """Regression: `--max-tv nan` found no drift in anything, and neither did 10 for 10 %."""
     with pytest.raises(SystemExit) as end:
         main(["compare", *moved, f"--max-tv={value}"])
     assert end.value.code == 2

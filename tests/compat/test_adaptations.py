@@ -1,6 +1,6 @@
-"""Which adaptations are needed, by versions; what each does, in the versions that need it.
+"""Tests which versions need which adaptations, and the effect of each adaptation.
 
-Looked for: packages absent, versions on both sides of each limit, a second call, a process that
+Cases: packages absent, versions on both sides of each limit, a second call, a process that
 has imported dask's data frames or TensorFlow already, a process that it starts.
 """
 
@@ -18,7 +18,7 @@ from tests.support.processes import run_python
 
 MERLIN = {"merlin-core": (23, 8), "merlin-models": (23, 12), "nvtabular": (23, 8)}
 OWN = {**MERLIN, "dask": (2023, 3, 2), "keras": (2, 12)}
-"""What Merlin's last releases were released for."""
+"""The versions for which Merlin was last released."""
 FRAMES = ("keep_objects", "enable_in_workers")
 PLANNED = ("plan_no_queries", *FRAMES)
 EXPRESSIONS = (
@@ -46,7 +46,7 @@ def needed():
 
 @pytest.fixture
 def versions(monkeypatch):
-    """Installs versions, as far as the adaptations can see."""
+    """Simulates installed versions for the adaptations."""
 
     def install(found):
         monkeypatch.setattr(adaptation, "installed", found.get)
@@ -73,7 +73,7 @@ def versions(monkeypatch):
         ({**OWN, "keras": (3, 0)}, KERAS),
         ({**OWN, "keras": (3, 15, 1), "dask": (2024, 12, 1)}, (*PLANNED, SORT, *KERAS)),
         ({"dask": (2026, 8), "keras": (3, 15)}, ()),  # Merlin is absent
-        ({**MERLIN}, ()),  # all that it uses is absent
+        ({**MERLIN}, ()),  # all packages that it uses are absent
     ],
 )
 def test_versions_decide(found, names, versions):
@@ -178,7 +178,7 @@ def test_a_module_is_changed_once_it_is_imported(package):
     from new_home.inner import leaf
 
     assert leaf.value == 3
-    assert leaf.__spec__.loader.get_filename() == leaf.__file__  # its own loader's
+    assert leaf.__spec__.loader.get_filename() == leaf.__file__  # as by its own loader
     importing.after_import("new_home.inner.leaf", change)
     assert leaf.value == 4
 
@@ -192,7 +192,7 @@ def test_one_finder_serves_all(package):
 
 @pytest.mark.newer_versions
 class TestInTheVersionsThatNeedThem:
-    """In fresh processes, as a program calls it."""
+    """Calls it in new processes, as a program does."""
 
     def test_a_second_call_changes_nothing(self):
         run_python("""
@@ -235,7 +235,7 @@ if __name__ == "__main__":
         assert [*map(type, kept.compute()["bag"])] == [list, list]
 
     def test_categorify_encodes_nulls(self, out_path):
-        """Which fails without `write_to_copies` where pandas is 3."""
+        """Without `write_to_copies` this fails with pandas 3."""
         import nvtabular as nvt
         import pandas as pd
 
@@ -248,7 +248,7 @@ if __name__ == "__main__":
 @pytest.mark.keras2
 @pytest.mark.merlin_models
 class TestKeras2:
-    """In this process, for which the tests' set-up has called it."""
+    """Tests this process, in which conftest.py has called it."""
 
     def test_tf_keras_is_keras_2(self):
         import tensorflow as tf

@@ -1,6 +1,6 @@
-"""Data sets keep their partitions and options, whichever data frames dask has.
+"""Tests that data sets keep their partitions and options with each generation of dask.
 
-With dask 2025 and later each test needs one of the adaptations of `compat.expressions`. Looked for:
+With dask 2025 and later each test needs one of the adaptations of `compat.expressions`. Cases:
 files of which few columns are read, several row groups in a partition, options that a file system
 needs, data frames that users made and repartitioned, graphs of NVTabular's own.
 """
@@ -27,7 +27,7 @@ def frame():
 
 @pytest.fixture
 def path(tmp_path):
-    """A file of ten row groups."""
+    """Writes a file of ten row groups."""
     written = tmp_path / "data.parquet"
     frame().to_parquet(written, row_group_size=GROUP)
     return str(written)
@@ -58,7 +58,7 @@ def test_filters(path):
 
 
 class Guarded(LocalFileSystem):
-    """The local file system, for those who have the password."""
+    """A local file system that requires a password, as an option of storage."""
 
     protocol = "guarded"
 

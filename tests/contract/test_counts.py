@@ -1,4 +1,4 @@
-"""Popularity from counts, in every form, against a sort in plain Python."""
+"""Compares popularity from each form of counts with a sort in plain Python."""
 
 import warnings
 from collections import Counter
@@ -15,7 +15,7 @@ from merlin_popsampler.contract.metadata import PopularityMetadata
 INTERACTIONS = [7, 7, 8, 8, 8, 3, 3, 3, 3, 9, 5, 5, 5]
 COUNTS = Counter(INTERACTIONS)
 RANKED = [3, 5, 8, 7, 9]
-"""By decreasing count; 5 and 8 occur three times each, and the smaller id comes first."""
+"""Ids by decreasing count; 5 and 8 both occur three times, and the smaller id comes first."""
 
 
 def quietly(counts, **arguments):
@@ -94,7 +94,7 @@ def test_ids_in_order_keep_their_range():
     assert check_order([0, 9, 5, 5, 1], reserved_ids=[0]) == metadata
 
 
-def test_a_range_in_another_order_is_told_by_its_first_wrong_id():
+def test_a_range_in_another_order_is_reported_by_its_first_wrong_id():
     with pytest.raises(FrequencyOrderError, match=r"id 1 \(5 .*\) follows id 3 \(7 "):
         check_order([0, 5, 5, 7], reserved_ids=[0])
     with pytest.raises(FrequencyOrderError, match=r"id 9 \(1 .*\) follows id 7 \(2 "):

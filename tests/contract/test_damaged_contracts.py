@@ -1,8 +1,8 @@
-"""Contracts that files, hands and older versions damaged: the same value, or our error.
+"""Tests that a damaged contract gives the correct values or an error of this package.
 
 Fields are replaced one at a time and in pairs, by values of other kinds, by neighbours of the right
-value and by what numbers can degenerate to. Whatever is read must expected count as the whole
-contract does.
+value and by degenerate numbers. If a damaged contract can be read, it must give the same expected
+counts as the intact one.
 """
 
 from functools import lru_cache
@@ -35,11 +35,11 @@ HOSTILE = [
     {"min": 3}, {"a": {"tv": 0.1}}, (), {3}, object(), np.array([3, 4]), np.float32(3), np.int8(3),
     np.bool_(True), np.datetime64("2020-01-01"),
 ]  # fmt: skip
-"""What a field may hold instead."""
+"""Wrong values of a field."""
 
 
 def neighbours(value):
-    """Values that a slip, a cut or another hand makes of the right one."""
+    """Returns wrong values that are close to the right one: typos, cut text, other types."""
     if isinstance(value, bool):
         return [not value, int(value), str(value)]
     if isinstance(value, int):
@@ -64,7 +64,7 @@ def damaged(*changes):
 
 
 def same_expected_counts(metadata):
-    """Whether the ids that it names are corrected as in the whole contract, or it says why not."""
+    """Tests whether its ids have the expected counts of the intact contract, or are refused."""
     if not metadata.frequency_ordered:
         with pytest.raises(PopSamplerError, match="decreasing frequency"):
             metadata.distribution()
@@ -77,12 +77,12 @@ def same_expected_counts(metadata):
 
 @lru_cache(maxsize=None)
 def expected_counts_of_the_whole():
-    """By the whole contract, made in the first test that asks."""
+    """Computes the expected counts of the intact contract once."""
     return build_expected_counts(WHOLE.distribution(), 5, True).expected_count(range(12))
 
 
 def read(fields):
-    """The metadata, or None where the answer is an error of ours that names the column."""
+    """Returns the metadata, or None after an error of this package that names the column."""
     try:
         return PopularityMetadata.from_dict(fields, "item_id")
     except PopSamplerError as error:
@@ -122,7 +122,7 @@ PROPERTIES += [("domain", {**DOMAIN, part: other}) for part in DOMAIN for other 
 
 
 def arguments(schema):
-    """A sampler's arguments, or None where the answer is an error of ours that names the column."""
+    """Returns a sampler's arguments, or None after an error of this package with the column."""
     try:
         return sampler_kwargs_from_schema(schema, None, 1.0, {})
     except PopSamplerError as error:
@@ -135,7 +135,7 @@ def arguments(schema):
 @given(st.sampled_from(PROPERTIES), st.one_of(st.none(), ONE))
 @pytest.mark.filterwarnings("ignore:.*no proof that its ids are sorted")
 def test_columns_of_damaged_properties(change, in_contract):
-    """A sampler's arguments, with and without a contract: of the ids that the schema names."""
+    """A sampler gets the ids of the schema, with and without a contract."""
     contracts = [{}, {"popularity": damaged(in_contract) if in_contract else FIELDS}]
     for contract in contracts:
         properties = {**ENCODER, **contract, change[0]: change[1]}

@@ -1,4 +1,4 @@
-"""The contract as a value: what it accepts, what it refuses, what survives Merlin's files."""
+"""Tests which contracts are accepted, which are refused, and which survive Merlin's files."""
 
 from dataclasses import replace
 
@@ -81,7 +81,7 @@ def test_the_curve_is_read_once(metadata, monkeypatch):
     again = PopularityMetadata.from_dict(fields, "item_id")
     assert again.distribution() == metadata.distribution()
     assert again.distribution().steps is again.curve
-    assert len(read) == 1  # the other value, when it was made
+    assert len(read) == 1  # the other field, when the value was constructed
 
 
 def test_assumptions_are_never_written():
@@ -139,7 +139,7 @@ def test_the_total_is_the_sum_of_the_steps(metadata):
 
 
 def test_steps_that_were_cut_are_refused_wherever():
-    """The id after them is the last that is written, so no prefix is a curve of these ids."""
+    """The id after the last step comes last in the text, so no prefix is a valid curve."""
     counts = (10**6 / np.arange(1, 3000) ** 1.1).astype(np.int64)
     metadata = PopularityMetadata.from_counts(counts, 3, "counted", max_steps=256)
     fields = metadata.to_dict()

@@ -1,6 +1,6 @@
-"""FAULTS 1: the same data give the same contract, as text, on every processor.
+"""Regression: the same data give the same contract, as text, on every processor.
 
-Members of the kind that were looked for: the distances in `fit` (log, sums), the steps (merged by
+Cases: the distances in `fit` (log, sums), the steps (merged by
 factors that log and exp once chose), `total` and `digest` (integers), bounds of the parts of a
 counts file (once from a linspace), the comparison of joint columns' properties, what the notebook
 keeps, golden losses (compared with tolerances) and golden draws (`tests/core/test_processors.py`).
@@ -43,7 +43,7 @@ def test_contracts_are_the_same_text_on_every_processor(level):
 
 
 def sums(terms):
-    """The sum of the terms, as several processors and libraries order it."""
+    """Returns the sum of the terms in several orders, as of other processors and libraries."""
     yield float(np.cumsum(terms)[-1])
     yield float(np.cumsum(terms[::-1])[-1])
     yield float(terms.sum())
@@ -56,12 +56,12 @@ def sums(terms):
 
 
 def other_last_bits(rng, values):
-    """Each value as it is, or a neighbour: how log and exp differ between processors."""
+    """Changes last bits at random, as log and exp differ between processors."""
     return np.nextafter(values, values + rng.integers(-1, 2, len(values)))
 
 
 def everywhere(distribution, counts, rng):
-    """Distances as they are computed elsewhere: other last bits, other orders."""
+    """Computes distances as on other processors: with other last bits and orders of sums."""
     data = counts / counts.sum()
     for _ in range(3):
         probs = other_last_bits(rng, distribution.probs())
@@ -71,7 +71,7 @@ def everywhere(distribution, counts, rng):
 
 
 def ties():
-    """Counts whose total variation lies half-way between two numbers of six decimals.
+    """Returns counts whose total variation is half-way between two numbers of six decimals.
 
     Three ids in two steps: the lower counts differ from their mean by a whole number, of a total of
     2 million.
@@ -95,7 +95,7 @@ def ties():
     ],
 )
 def test_orders_of_summing_and_last_bits_leave_no_trace(counts, rng):
-    """Reversed and blocked sums stand for other BLAS libraries; an oracle without the package's."""
+    """Reversed and blocked sums stand for other BLAS libraries."""
     metadata = PopularityMetadata.from_counts(counts, 3, "counted", max_steps=2)
     for name, distribution in (
         ("log_uniform", LogUniform(len(counts))),
@@ -109,7 +109,7 @@ def test_orders_of_summing_and_last_bits_leave_no_trace(counts, rng):
 
 
 def test_plain_rounding_would_not_do(rng):
-    """Six decimals alone part what other orders of summing give, where a tie is exact."""
+    """Plain rounding to six decimals depends on the order of sums if a tie is exact."""
     parted = 0
     for counts in ties():
         distribution = PopularityMetadata.from_counts(

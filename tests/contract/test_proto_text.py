@@ -1,4 +1,4 @@
-"""The reader of protobuf's text and of serialized Structs against protobuf itself."""
+"""Compares the reader of protobuf text and of serialized Structs with protobuf itself."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Version 3 of the contract: ids that keep their numbers, and the file that holds their ranks."""
+"""Tests version 3 of the contract: stable ids, and the file of their ranks."""
 
 from dataclasses import replace
 
@@ -73,7 +73,7 @@ def test_a_sampler_gets_the_ids_by_rank(distribution, tmp_path):
 
 
 def changed(path):
-    """The same ids in another order, which only the digest tells."""
+    """Reorders the ids, which only the digest detects."""
     content = path.read_bytes()
     path.write_bytes(content[4:] + content[:4])
 
@@ -147,7 +147,7 @@ def test_what_contradicts_itself_is_refused(made, change, message):
 
 
 def test_steps_that_were_cut_are_refused_wherever(made):
-    """Their sum tells it, where the end of the text could be a number of ranks."""
+    """If a cut text ends in a possible number of ranks, the sum of the counts detects it."""
     fields = made.to_dict()
     for end in range(len(fields["steps"])):
         with pytest.raises(SchemaError, match="'item_id'"):

@@ -1,4 +1,4 @@
-"""A sampler's arguments: from a schema, and checked; whatever the framework."""
+"""Tests the arguments of samplers, from a schema or checked, without a framework."""
 
 import warnings
 
@@ -27,7 +27,7 @@ MEASURED = Empirical(PopularityCurve.from_counts(COUNTS))
 
 
 def categorified(name="item_id", highest=202):
-    """A column as Categorify leaves it: ids 3 to `highest`, the curve not yet there."""
+    """Returns a column as Categorify writes it: ids 3 to `highest`, without a curve."""
     domain = {"min": 0, "max": highest, "name": name}
     properties = {"domain": domain, "cat_path": "unique.parquet", "num_buckets": None}
     return ColumnSchema(name, dtype=np.int64, tags=[Tags.ITEM_ID], properties=properties)
@@ -42,7 +42,7 @@ def arguments(source, column=None, distortion=1.0, **overrides):
     return sampler_kwargs_from_schema(source, column, distortion, overrides)
 
 
-def test_a_measured_schema_tells_all():
+def test_a_measured_schema_gives_all_arguments():
     assert arguments(measured(name="product")) == {
         "max_id": 202,
         "min_id": 3,
@@ -51,7 +51,7 @@ def test_a_measured_schema_tells_all():
     }
 
 
-def test_a_data_set_tells_the_same():
+def test_a_data_set_gives_the_same_arguments():
     schema = measured()
     dataset = Dataset(pd.DataFrame({"item_id": [3, 4]}), schema=schema)
     for source in (schema, dataset):  # workflows and loaders: in tests/integration
@@ -187,7 +187,7 @@ DOMAIN = IdDomain(3, 9)
         ({"name": "empirical", "steps": "0:1,1"}, "size"),
     ],
 )
-def test_what_is_no_distribution_of_these_ids_is_refused(distribution, message):
+def test_values_that_are_not_a_distribution_of_these_ids_are_refused(distribution, message):
     with pytest.raises(PopSamplerError, match=message):
         resolve_distribution(distribution, DOMAIN)
 
@@ -201,7 +201,7 @@ def test_distributions_of_these_ids():
 
 
 def counted(counts, distortion=1.0, reserved_ids=(), **overrides):
-    """The arguments, with a list for `item_ids`."""
+    """Returns the arguments, with a list for `item_ids`."""
     found = sampler_kwargs_from_counts(counts, reserved_ids, distortion, overrides)
     return {
         name: value.tolist() if isinstance(value, np.ndarray) else value
@@ -209,8 +209,8 @@ def counted(counts, distortion=1.0, reserved_ids=(), **overrides):
     }
 
 
-def test_counts_tell_all():
-    """5 has most occurrences, and 3 is reserved, so the range begins at 4."""
+def test_counts_give_all_arguments():
+    """Id 5 is the most frequent, and 3 is reserved, so the range begins at 4."""
     curve = PopularityCurve.from_counts([9, 5, 2])
     assert counted({3: 20, 4: 5, 5: 9, 6: 2}, reserved_ids=[3]) == {
         "max_id": 6,

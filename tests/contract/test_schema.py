@@ -1,4 +1,4 @@
-"""Finding the item-id column, and what is safe to say of it."""
+"""Tests how the item-id column is found, and what its properties prove."""
 
 from types import SimpleNamespace
 
@@ -63,7 +63,7 @@ def test_several_item_ids_are_listed():
         read_popularity(schema, "c")
 
 
-def test_a_count_beside_its_list_is_no_second_choice(tmp_path):
+def test_a_count_next_to_its_list_is_not_a_second_candidate(tmp_path):
     frame = pd.DataFrame({"item_id": [5, 6, 6, 5, 6], "session": [1, 1, 2, 2, 2]})
     ids = ["item_id"] >> FrequencyCategorify(out_path=str(tmp_path)) >> ops.TagAsItemID()
     sessions = (ids + ["session"]) >> ops.Groupby(
@@ -114,7 +114,7 @@ def test_sources(tmp_path, with_loader):
 
 
 def test_a_loader_knows_the_id_that_its_transform_made_a_target_of():
-    """A stand-in: Merlin's own needs a framework."""
+    """Uses a stand-in, since Merlin's own loader needs a framework."""
     whole, rest = Schema([column()]), Schema([ColumnSchema("user_id")])
     loader = SimpleNamespace(input_schema=whole, output_schema=rest, dataset=None)
     assert schema_of(loader) is whole
@@ -196,7 +196,7 @@ WRONG_NUMBERS = [float("nan"), float("inf"), "six", "6", True, [6], {}, 5.5, -1,
 
 
 @pytest.mark.parametrize("highest", WRONG_NUMBERS, ids=repr)
-def test_a_domain_whose_maximum_is_no_number_is_refused(highest):
+def test_a_domain_whose_maximum_is_not_a_number_is_refused(highest):
     for popularity in (METADATA, None):
         broken = column(
             popularity=popularity, **{**CATEGORIFY, "domain": {"min": 0, "max": highest}}
@@ -206,7 +206,7 @@ def test_a_domain_whose_maximum_is_no_number_is_refused(highest):
 
 
 @pytest.mark.parametrize("domain", [7, "0 to 7", [0, 7], True, float("nan")], ids=repr)
-def test_a_domain_that_is_no_dict_is_refused(domain):
+def test_a_domain_that_is_not_a_dict_is_refused(domain):
     for popularity in (METADATA, None):
         broken = column(popularity=popularity, **{**CATEGORIFY, "domain": domain})
         with pytest.raises(SchemaError, match="'item_id'.*'domain' to be a dict"):

@@ -1,4 +1,4 @@
-"""A schema's file as plain data against Merlin's own reading of it."""
+"""Compares schema files read as plain data with Merlin's own reader."""
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ SCHEMA = Schema(
 WRITERS = {"json": TensorflowMetadata.to_json, "pbtxt": TensorflowMetadata.to_proto_text}
 READERS = {"json": TensorflowMetadata.from_json, "pbtxt": TensorflowMetadata.from_proto_text}
 NOT_PROPERTIES = {"_dims", "is_list", "is_ragged", "dtype_item_size", "value_count"}
-"""What Merlin keeps in a column's shape and dtype, or puts together from these."""
+"""Properties that Merlin derives from a column's shape and dtype."""
 
 
 @pytest.fixture(params=list(WRITERS))
@@ -73,7 +73,7 @@ def test_the_contract_reads_both_alike(file):
 
 
 def test_properties_that_protobuf_spells_out_are_read_alike(tmp_path):
-    """Protobuf prints the properties as text, not as bytes, where it knows their type."""
+    """Protobuf prints the properties as text instead of bytes if it knows their type."""
     binary = TensorflowMetadata.from_merlin_schema(SCHEMA).to_proto_text()
     spelled = text_format.MessageToString(text_format.Parse(binary, schema_pb2.Schema()))
     assert Struct.DESCRIPTOR.full_name in spelled
@@ -86,7 +86,7 @@ def test_properties_that_protobuf_spells_out_are_read_alike(tmp_path):
 
 
 def test_a_data_set_is_found_by_its_folder(tmp_path):
-    """As Merlin looks: `.merlin/schema.json` first, then `schema.pbtxt`."""
+    """Searches in Merlin's order: `.merlin/schema.json`, then `schema.pbtxt`."""
     both = TensorflowMetadata.from_merlin_schema(SCHEMA)
     (tmp_path / "schema.pbtxt").write_text(both.to_proto_text(), "utf-8")
     for source in (tmp_path, str(tmp_path), f"{tmp_path}/", tmp_path / "schema.pbtxt"):
@@ -100,7 +100,7 @@ def test_a_data_set_is_found_by_its_folder(tmp_path):
 
 
 def test_a_damaged_file_is_not_passed_over(tmp_path):
-    """The older file beside it would answer for another fit."""
+    """The older file in the same folder may be of another fit."""
     text = TensorflowMetadata.from_merlin_schema(SCHEMA).to_proto_text()
     (tmp_path / "schema.pbtxt").write_text(text, "utf-8")
     (tmp_path / ".merlin").mkdir()
@@ -133,10 +133,10 @@ def test_a_remote_data_set_is_read_by_fsspec(tmp_path):
 @pytest.mark.parametrize(
     "text", ["feature {{{", "", "{}", '{"feature": [7]}', '{"feature": [{}]}', "å"]
 )
-def test_what_is_no_schema_is_refused(tmp_path, name, text):
+def test_files_that_are_not_a_schema_are_refused(tmp_path, name, text):
     (tmp_path / name).write_bytes(text.encode("latin-1"))
     if (name, text) == ("schema.pbtxt", ""):
-        text = "feature"  # an empty message is right as protobuf; what is not one is below
+        text = "feature"  # an empty message is valid protobuf; invalid ones are below
         (tmp_path / name).write_text(text)
     with pytest.raises(SchemaError, match="Expected a Merlin schema"):
         read_schema_file(str(tmp_path / name))

@@ -1,4 +1,4 @@
-"""Columns of the alias table give back the distribution."""
+"""Tests that the columns of the alias table sum to the distribution."""
 
 import hypothesis
 import hypothesis.strategies as st

@@ -1,4 +1,4 @@
-"""One rule for whole numbers, whoever made them."""
+"""Tests the one rule for integers, from any library."""
 
 from fractions import Fraction
 

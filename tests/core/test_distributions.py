@@ -1,4 +1,4 @@
-"""The distributions: exact probabilities, inverses that reach the last rank, nodes, distances."""
+"""Tests the distributions: probabilities, inverses, nodes, distances."""
 
 import json
 from fractions import Fraction
@@ -49,7 +49,7 @@ def test_log_uniform_is_the_formula_of_tensorflow():
 
 
 def test_log_uniform_keeps_its_digits_at_a_billion():
-    """log(1 + y) = 2 artanh(y / (2 + y)): another way to the same number."""
+    """Uses log(1 + y) = 2 artanh(y / (2 + y)) as an independent formula."""
     ranks = np.array([10**5, 10**7, 10**9 - 1])
     expected = 2 * np.arctanh(1 / (2 * ranks + 3)) / np.log(1e9 + 1)
     np.testing.assert_allclose(LogUniform(10**9).prob(ranks), expected, rtol=1e-14)
@@ -57,7 +57,7 @@ def test_log_uniform_keeps_its_digits_at_a_billion():
 
 @pytest.mark.parametrize("size", [1, 2, 3, 10, 997])
 def test_inverse_has_the_mass_of_the_distribution(size):
-    """On a fine grid of uniforms, every rank is drawn for the share that is its probability."""
+    """On a fine grid of uniforms, the share of each rank is its probability."""
     uniforms = (np.arange(400_000) + 0.5) / 400_000
     for distribution in distributions(size):
         ranks = distribution.inverse(uniforms)
@@ -72,7 +72,7 @@ def test_inverse_has_the_mass_of_the_distribution(size):
 
 @pytest.mark.parametrize("size", [10**6, 10**8, 10**9])
 def test_log_uniform_inverse_is_right_to_the_last_rank(size):
-    """Just inside each end of a rank's interval of uniforms, the rank is drawn."""
+    """Uniforms just inside both ends of a rank's interval give that rank."""
     distribution, rng = LogUniform(size), np.random.default_rng(17)
     tail = size - 1 - rng.integers(0, size // 2, 10_000)
     ranks = np.concatenate(([0, 1, 2, size - 3, size - 2, size - 1], tail))
@@ -230,7 +230,7 @@ def test_more_steps_come_closer():
 
 
 @pytest.mark.parametrize("size", [0, -1, 2.5, True])
-def test_sizes_that_are_no_sizes_are_refused(size):
+def test_sizes_that_are_not_positive_integers_are_refused(size):
     for make in (LogUniform, Uniform):
         with pytest.raises(PopSamplerError, match="at least one item"):
             make(size)
@@ -288,8 +288,8 @@ def test_wrong_arguments_are_refused():
 
 
 @pytest.mark.parametrize("where", ["here", "elsewhere"])
-def test_a_class_takes_its_own_name_again_and_no_other_ones(where, monkeypatch):
-    """A notebook's cell that runs again, and a class of another module that is called alike."""
+def test_a_class_can_register_again_but_not_under_a_taken_name(where, monkeypatch):
+    """Cases: a notebook cell that runs again, and a class of that name in another module."""
     monkeypatch.setattr(module, "_DISTRIBUTIONS", {})
     register_distribution(type("Mine", (Uniform,), {"name": "mine", "__module__": "here"}))
     again = type("Mine", (Uniform,), {"name": "mine", "__module__": where})

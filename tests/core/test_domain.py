@@ -1,4 +1,4 @@
-"""The range of ids: its edges, its two directions, what it takes for a whole number."""
+"""Tests ranges of ids: limits, ids to ranks and back, accepted integers."""
 
 import numpy as np
 import pytest
@@ -52,7 +52,7 @@ def test_ids_in_any_order_are_mapped_to_ranks_and_back(ids):
         ([0.5, 1.0], "item_ids"),
     ],
 )
-def test_lists_that_are_no_ids_are_refused(ids, message):
+def test_lists_that_are_not_ids_are_refused(ids, message):
     with pytest.raises(PopSamplerError, match=message):
         MappedIds(ids)
 
@@ -101,7 +101,7 @@ def test_ranges_beyond_them_are_refused(first, last):
 
 
 @pytest.mark.parametrize("whole", [10, 10.0, np.int8(10), np.uint64(10), np.float64(10)])
-def test_every_librarys_whole_numbers_become_pythons(whole):
+def test_integers_of_every_library_become_python_ints(whole):
     """Merlin's schema files turn integers into floats."""
     for domain in (IdDomain(10, whole), IdDomain(whole, 10)):
         assert [type(domain.min_id), type(domain.max_id)] == [int, int]
@@ -109,7 +109,7 @@ def test_every_librarys_whole_numbers_become_pythons(whole):
 
 
 @pytest.mark.parametrize("other", [True, np.True_, 10.5, float("inf"), float("nan"), "10", None])
-def test_what_is_no_whole_number_is_refused_by_name(other):
+def test_values_that_are_not_integers_are_refused_by_name(other):
     with pytest.raises(PopSamplerError, match=r"max_id .*from the data set's schema"):
         IdDomain(0, other)
     with pytest.raises(PopSamplerError, match=r"min_id .*from the data set's schema"):

@@ -1,4 +1,4 @@
-"""How many random numbers a batch takes: never too few, and fewer with a head of its own."""
+"""Tests the number of random numbers of a batch: enough, and fewer with a separate head."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def test_plain_draws_are_enough(distribution, num_sampled, rng):
 
 
 def test_an_even_distribution_has_no_head_to_split_off():
-    """The tail's draws are made beside a head only."""
+    """Without a head, there are no separate draws of the tail."""
     for size, num_sampled in ((10**9, 4 * 10**8), (3 * 10**8, 10**8)):
         plan = plan_draws(Uniform(size), num_sampled)
         assert (plan.head, plan.tail) == (0, 0)
@@ -64,7 +64,7 @@ def test_what_neither_draws_nor_arrival_times_can_do_is_refused():
     [(LogUniform(10**6), 10_000), (LogUniform(10**9), 30_000), (ZIPF, 3000), (ZIPF, 20_000)],
 )
 def test_a_head_is_planned_where_it_pays(distribution, num_sampled, rng):
-    """By the end of the head's time too few ranks are distinct, by that of the draws enough."""
+    """At the time limit of the head too few ranks are distinct, at that of the draws enough are."""
     plan = plan_draws(distribution, num_sampled)
     assert plan.head > 100
     found, of_head = [], distribution.prob(np.arange(plan.head))
@@ -86,11 +86,11 @@ def test_a_head_is_planned_where_it_pays(distribution, num_sampled, rng):
 
 
 def _draws_needed(distribution, num_sampled, rng):
-    """Independent draws until so many are distinct."""
+    """Draws until so many ranks are distinct, and returns the number of draws."""
     ranks = distribution.inverse(rng.random(8 * num_sampled))
     return 1 + np.sort(np.unique(ranks, return_index=True)[1])[num_sampled - 1]
 
 
 def test_no_head_where_its_time_would_be_too_uncertain():
-    """The head holds nearly all of the mass: few draws of the tail would tell the time."""
+    """The head has nearly all of the mass, so few draws of the tail would estimate the time."""
     assert plan_draws(FLAT_HEAD, 5900).head == 0

@@ -1,4 +1,4 @@
-"""The algorithm of a sampler's batches, and that its constants belong together."""
+"""Tests the choice of the algorithm for batches, and the consistency of its constants."""
 
 import pytest
 

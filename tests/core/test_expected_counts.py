@@ -1,7 +1,7 @@
-"""Expected counts: against brute force and an independent integral, id by id; K draws in sum.
+"""Compares expected counts with enumeration and an integral, id by id; they sum to K.
 
-An expected count is accepted within 1e-5 (relative) of the exact one for every id. The same check
-is shown to reject the formulas that others use, and those of our own that are not good enough.
+An expected count is accepted within 1e-5 (relative) of the exact one for every id. The same
+check rejects the formulas of other libraries, and insufficient approximations.
 """
 
 import numpy as np
@@ -92,7 +92,7 @@ def test_the_exact_integral_id_by_id(name):
 
 
 def test_the_exact_integral_id_by_id_at_300():
-    """Beyond the head, and where the count goes by its cumulants."""
+    """Covers ids beyond the head, and sizes at which cumulants approximate the count."""
     distribution, expected = exact(300)
     for num_sampled in [2, 20, 40, 65, 100, 150, 220, 270, 299]:
         table = build_expected_counts(distribution, num_sampled, unique=True)
@@ -106,7 +106,7 @@ def test_the_exact_integral_id_by_id_at_300():
 
 @pytest.mark.parametrize("size", [240, 241, 260, 500])
 def test_where_the_tail_begins(size):
-    """One size that is all head, one with the shortest tail, and others behind them."""
+    """Sizes: one without a tail, one with the shortest tail, and larger ones."""
     distribution = LogUniform(size)
     for num_sampled in [2, 5, 50, size // 2, *range(size - 6, size)]:
         expected_counts = build_expected_counts(
@@ -132,7 +132,7 @@ def test_the_exact_integral_at_2000(rank):
 
 
 def solved_tries(probs, num_sampled):
-    """1 - (1 - p)^t, t such that the sum is K: right in sum, 4 % off by id."""
+    """Computes 1 - (1 - p)^t, with t so that the sum is K: right in sum, 4 % off for single ids."""
     low, high = 0.0, 1e9
     for _ in range(200):
         tries = 0.5 * (low + high)
@@ -275,7 +275,7 @@ def test_any_steps_sum_to_k_and_agree_with_the_integral(counts, distortion, part
 
 
 @pytest.mark.parametrize("name", STEEP)
-def test_the_rarest_ids_are_priced_as_exactly_as_the_others(name):
+def test_expected_counts_of_the_rarest_ids_are_as_exact(name):
     distribution, exact_expected_counts = steep(name)
     ranks = np.arange(distribution.size)
     for num_sampled in range(1, distribution.size + 1):
@@ -299,8 +299,8 @@ def test_the_rarest_ids_are_priced_as_exactly_as_the_others(name):
     st.one_of(st.sampled_from([0.0, 1.0, 2.25]), st.floats(0, 1e3)),
     st.floats(0, 1),
 )
-def test_any_distribution_is_priced_exactly_or_refused(counts, distortion, part):
-    """However steep; a refused one is really beyond 1e-37, and less distortion will do."""
+def test_expected_counts_are_exact_or_the_distribution_is_refused(counts, distortion, part):
+    """Also if it is steep. Refused ones have probabilities below 1e-37; less distortion helps."""
     counts = sorted(counts, reverse=True)
     num_sampled = 1 + round(part * (len(counts) - 1))
     steps = PopularityCurve.from_counts(counts)
@@ -328,7 +328,7 @@ def test_any_distribution_is_priced_exactly_or_refused(counts, distortion, part)
     st.integers(-15, 15),
 )
 def test_near_cliffs_the_cumulants_do(sizes, decades, part, near):
-    """Two groups: any K, and the first group's number of ids and a few more or less."""
+    """Two groups of ids: K near the size of the first group, and any other."""
     size = sum(sizes)
     weights = np.array([1.0, 10.0**-decades])
     masses = weights * sizes
@@ -341,7 +341,7 @@ def test_near_cliffs_the_cumulants_do(sizes, decades, part, near):
 
 
 class Grouped(Distribution):
-    """A distribution of any segments."""
+    """Defines a distribution by its segments."""
 
     name = "grouped in a test"
 
@@ -351,7 +351,7 @@ class Grouped(Distribution):
 
 @pytest.mark.parametrize("size", [10**12, 2**53])
 def test_catalogs_as_long_as_ids_go(size):
-    """log-uniform probabilities span more than 1e12 here."""
+    """Log-uniform probabilities of the largest catalogs span a factor of more than 1e12."""
     distribution = LogUniform(size)
     ranks = np.unique(np.geomspace(1, size, 40).astype(np.int64) - 1)
     for num_sampled in (2, 1000):
@@ -361,7 +361,7 @@ def test_catalogs_as_long_as_ids_go(size):
         assert worst(table.expected_count(ranks), expected) < 1e-6
 
 
-def test_many_distinct_counts_are_priced_from_some(monkeypatch):
+def test_expected_counts_of_many_distinct_counts_are_interpolated(monkeypatch):
     counts = np.unique((1e8 / np.arange(1, 1501) ** 1.2).astype(np.int64) + np.arange(1500, 0, -1))
     distribution = Empirical(PopularityCurve.from_counts(counts[::-1], max_steps=10**6))
     assert len(distribution.segments.starts) > 1400

@@ -21,9 +21,9 @@ KNOWN = [
     ([2**32 - 1] * 6, "408f276d 41c83b0e a20bc7c6 6d5451fd"),
     (PI, "d16cfe09 94fdcceb 5001e420 24126ea1"),
 ]
-"""Counter and key, and the four words: Random123's known answers for philox4x32-10."""
+"""Counter, key and the four outputs: known answers of Random123 for philox4x32-10."""
 BITS = json.loads((Path(__file__).parents[1] / "golden" / "bits.json").read_text())
-"""By key, position and length: the first numbers and the digest of all, made by TensorFlow."""
+"""First numbers and digest of all numbers by key, position and length, from TensorFlow."""
 
 
 @pytest.mark.parametrize(("counter_and_key", "expected"), KNOWN)
@@ -64,7 +64,7 @@ def test_uniforms_have_the_low_53_bits():
 
 @pytest.mark.parametrize("num", [1, 5, 300, 8192, 8193])
 def test_numbers_that_are_computed_ahead(num):
-    """At the ends of a block, and where positions begin anew."""
+    """At the ends of a block, and where the counter of positions wraps around."""
     for key in (17, -5):
         for position in (0, 1, 53, 54, -1, 2**63 - 1, 2**63, 2**64 - 1):
             found = uniforms_ahead(key, position, num)
@@ -72,6 +72,6 @@ def test_numbers_that_are_computed_ahead(num):
 
 
 def test_numbers_that_are_computed_ahead_cannot_be_changed():
-    """They are the next reader's as well."""
+    """They are shared with later readers."""
     with pytest.raises(ValueError, match="read-only"):
         uniforms_ahead(17, 3, 5)[0] = 0.0

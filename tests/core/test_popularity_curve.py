@@ -1,4 +1,4 @@
-"""The staircase: exact sums, the order, the text in the schema, the smallest merge factor."""
+"""Tests the curve: exact sums, order, text in the schema, smallest merge factor."""
 
 import re
 import time
@@ -48,12 +48,12 @@ def test_merged_steps_fall_and_keep_the_sum_of_every_step(counts, max_steps):
     ends = [*steps.starts[1:].tolist(), steps.size]
     sums = [int(raised[a:b].sum()) for a, b in zip(steps.starts.tolist(), ends)]
     assert steps.masses.tolist() == sums
-    for b in ends:  # equal counts are never parted
+    for b in ends:  # equal counts are never split
         assert b == steps.size or raised[b - 1] > raised[b]
 
 
 def greedy(values, factor):
-    """First index of each group of falling values, as long as the factor allows, in fractions."""
+    """Groups falling values greedily within the factor; returns the first index of each group."""
     firsts = [0]
     for i, value in enumerate(values):
         if Fraction(values[firsts[-1]], value) > factor:
@@ -69,7 +69,7 @@ def greedy(values, factor):
     st.integers(1, 3),
 )
 def test_merged_steps_are_the_longest_within_the_smallest_factor(values, max_steps):
-    """FAULTS 1: an integer for each step, whatever a processor makes of quotients."""
+    """Regression: merging compares integers, since quotients differ between processors."""
     falling = sorted(values, reverse=True)
     factors = {Fraction(a, b) for a in falling for b in falling if a >= b}
     factor = min(f for f in factors if len(greedy(falling, f)) <= max_steps)
@@ -79,7 +79,7 @@ def test_merged_steps_are_the_longest_within_the_smallest_factor(values, max_ste
 
 
 def test_equal_factors_stay_together_however_their_quotients_are_rounded():
-    """FAULTS 1: 20/19 = 40/38 = 80/76 = ..., which quotients of floats tell apart."""
+    """Regression: 20/19 = 40/38 = 80/76 = ..., but their float quotients differ."""
     falling = sorted({n * 2**k for n in (19, 20, 23, 24) for k in range(12)}, reverse=True)
     for max_steps in range(1, len(falling)):
         starts = PopularityCurve.from_counts(falling, max_steps).starts.tolist()
@@ -134,7 +134,7 @@ def test_counts_that_differ_by_little_are_merged_by_the_smallest_factor_too():
         0,
         2,
     ]
-    # as floats these are one number, above all three
+    # these three become one float, which is above all of them
     steps = PopularityCurve.from_counts([2**60 - 1, 2**60 - 3, 2**60 - 5], 2)
     assert (len(steps), steps.total) == (1, 3 * 2**60 - 9)
 
@@ -145,7 +145,7 @@ def test_the_constructor_takes_whole_numbers_of_any_type_and_equal_neighbours():
     assert steps.heights.tolist() == [3, 3]
 
 
-def test_hashes_tell_steps_apart():
+def test_hashes_distinguish_steps():
     assert len({hash(PopularityCurve.from_counts([count])) for count in range(1, 100)}) > 90
 
 
@@ -177,7 +177,7 @@ def test_steps_differ_from_others():
         ("3:-5,7", "not a list"),
         (" 3:5,7", "not a list"),
         ("3:5,7\n", "not a list"),
-        ("\u0663:5,7", "not a list"),  # an Arabic 3
+        ("\u0663:5,7", "not a list"),  # an Arabic digit 3
         ("3:5,\u0667", "not a list"),
         ("3:5,6", "an end at '6' instead of 7"),
         ("3:5,8", "an end at '8' instead of 7"),
@@ -206,7 +206,7 @@ def test_long_texts_are_shortened_in_the_message(length, shown):
     "counts",
     [[1.5, 1.0], [3, -1], [[3, 1]], ["3"], [True, False], 3, [2.0, 1.0], None, [[3], [1, 1]], "31"],
 )
-def test_counts_that_are_no_counts_are_refused(counts):
+def test_values_that_are_not_counts_are_refused(counts):
     with pytest.raises(PopSamplerError, match="whole counts"):
         PopularityCurve.from_counts(counts)
 
@@ -247,7 +247,7 @@ def test_counts_whose_sum_64_bits_do_not_hold_are_refused():
 @settings(max_examples=5)
 @given(st.sampled_from([64, 256, 10_000]))
 def test_a_million_counts_take_a_moment(max_steps):
-    """Below 50 ms (the aim) when the machine is idle; 6 ms were measured."""
+    """On an idle machine 6 ms were measured; the aim is below 50 ms."""
     counts = (1e7 / np.arange(1, 1_000_001) ** 1.1).astype(np.int64)
     best = np.inf
     for _ in range(3):

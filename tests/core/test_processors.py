@@ -1,8 +1,8 @@
-"""FAULTS 1: what a seed draws, and the tables behind it, on another processor.
+"""Regression: on another processor, a seed draws the same ids from the same tables.
 
-The undistorted constants come from whole numbers, additions, quotients and one log1p.
-The distorted ones pass through powers, expected counts through exp and log. All of these differ in
-the last bits; what is decided by them (the plan of a batch, the aliases) must not.
+Undistorted constants come from integers, sums, quotients and one log1p. Distorted ones need powers,
+and expected counts exp and log. All of these may differ in the last bits. Decisions that depend on
+them (the plan of a batch, the aliases) must not differ.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""The statistics of the draws, once for all frameworks, which repeat this algorithm exactly."""
+"""Tests the statistics of draws once for all frameworks, which repeat this algorithm exactly."""
 
 import hashlib
 from collections import Counter
@@ -26,18 +26,18 @@ FALLING = Empirical(PopularityCurve.from_counts([9, 9, 4, 2, 2, 1]))
 
 
 def batches_of(distribution, num_sampled, count, key=11):
-    """`count` consecutive batches of unique ranks, `[count, num_sampled]`."""
+    """Returns `count` consecutive batches of unique ranks, `[count, num_sampled]`."""
     draws = make_draws(distribution, num_sampled)
     return np.stack([draw_ranks(draws, key, i) for i in range(count)])
 
 
 def independent(distribution, num_sampled):
-    """One batch of independent ranks."""
+    """Returns one batch of independent ranks."""
     return draw_ranks(make_draws(distribution, num_sampled, unique=False), 5, 0)
 
 
 def by_plan(distribution, num_sampled, plan, by_arrival_times=False):
-    """Draws of unique ranks by a plan made by hand."""
+    """Returns draws of unique ranks by a given plan."""
     table = inverse_table(distribution, plan.head)
     return Draws(distribution, num_sampled, plan, table, True, by_arrival_times)
 
@@ -82,7 +82,7 @@ def test_every_rank_of_a_small_catalog_is_drawn(distribution):
 
 @pytest.mark.parametrize("size", [10**8, 10**9, 2**31 + 5])
 def test_the_tail_of_huge_catalogs(size):
-    """Octave by octave, evenly inside the last one, and no gaps between neighbours."""
+    """Checks each octave, evenness inside the last one, and gaps between neighbours."""
     ranks = independent(LogUniform(size), 1_000_000)
     assert checks.covers_octaves(ranks, size)
     assert checks.reaches_odd_and_even(ranks, above=size // 2)
@@ -105,7 +105,7 @@ def test_single_precision_uniforms_are_refused(size, rng):
 @pytest.mark.parametrize("by_arrival_times", [False, True])
 @pytest.mark.parametrize("size, num_sampled", [(4, 2), (5, 3), (6, 5)])
 def test_ordered_samples_against_enumeration(by_arrival_times, size, num_sampled):
-    """Not the sets alone: the order of arrival is that of successive sampling too."""
+    """Checks sets and their order of arrival, which is that of successive sampling."""
     chances = dict(enumerate_sequences(log_uniform_probs(size), num_sampled))
     drawn = by_plan(LogUniform(size), num_sampled, PLAIN, by_arrival_times)
     found = Counter(tuple(draw_ranks(drawn, 11, i).tolist()) for i in range(8000))
@@ -122,7 +122,7 @@ def test_ordered_samples_against_enumeration(by_arrival_times, size, num_sampled
     "distribution, head", [(LogUniform(6), 1), (LogUniform(6), 3), (FALLING, 2), (FALLING, 3)]
 )
 def test_a_separate_head_against_enumeration(distribution, head, tail):
-    """Every set of 4 of 6 ranks is as frequent as successive sampling makes it."""
+    """Each set of 4 of 6 ranks has its frequency under successive sampling."""
     tail = min(tail, 4 - head)
     plan = DrawPlan(head, float(distribution.probs()[:head].sum()), tail, 120, 120)
     drawn, chances = by_plan(distribution, 4, plan), Counter()
@@ -136,7 +136,7 @@ def test_a_separate_head_against_enumeration(distribution, head, tail):
 
 
 def test_enumeration_refuses_a_head_at_a_fixed_time(monkeypatch):
-    """The control: the time of the last draw replaced by its mean."""
+    """Negative control: the time of the last draw is replaced by its mean."""
     monkeypatch.setattr(reference_draw, "gamma", lambda shape, _: float(shape))
     distribution = LogUniform(6)
     plan = DrawPlan(3, float(distribution.probs()[:3].sum()), 1, 120, 120)
@@ -175,7 +175,7 @@ def test_inclusion_on_larger_catalogs(name):
 
 @pytest.mark.parametrize("name", ["log_uniform", "empirical"])
 def test_inclusion_with_a_head_as_planned(name, monkeypatch):
-    """The planner's own choice on a catalog that is small enough to be counted."""
+    """Uses the head that the planner chooses, on a catalog that is small enough to enumerate."""
     monkeypatch.setattr("merlin_popsampler.core.draw_plan._WORTH", 0)
     monkeypatch.setattr("merlin_popsampler.core.draw_plan._STEADY", 100)
     distribution = {
@@ -193,7 +193,7 @@ def test_inclusion_with_a_head_as_planned(name, monkeypatch):
     "distribution", [LogUniform(10**6), LARGE["empirical"]], ids=["log_uniform", "empirical"]
 )
 def test_a_planned_head_at_full_size(distribution):
-    """Expected counts over the whole catalog, in bands of ranks: the right sum in every one."""
+    """In each band of ranks, draws match the sum of the expected counts."""
     num, batches = 12_000, 40
     assert make_draws(distribution, num).plan.head
     chance = inclusion_probability(distribution, num, distribution.probs())
@@ -209,7 +209,7 @@ def test_a_planned_head_at_full_size(distribution):
 
 @pytest.mark.parametrize("name", STEEP)
 def test_rare_ids_are_drawn_where_they_must_be(name):
-    """Batches that the likely ids cannot fill hold rare ones, by their odds; the others none."""
+    """If frequent ids cannot fill a batch, rare ids fill it by their odds; otherwise none do."""
     distribution, exact_expected_counts = steep(name)
     for num_sampled in sorted({2, 3, distribution.size // 2, distribution.size - 1}):
         batches = batches_of(distribution, num_sampled, 2000)
@@ -219,7 +219,7 @@ def test_rare_ids_are_drawn_where_they_must_be(name):
 
 @pytest.mark.parametrize("unique", [False, True])
 def test_rare_ids_of_a_long_catalog(unique):
-    """A head of ten, a middle of a thousand at 1e-9 of it, a tail at 1e-18."""
+    """Ten frequent ids, a thousand at 1e-9 of their probability, and a tail at 1e-18."""
     steps = PopularityCurve.from_counts([10**9] * 10 + [10**6] * 1000 + [10**3] * 10**5, 256)
     ranks = draw_ranks(make_draws(Empirical(steps, 3.0), 500, unique), 5, 0)
     head, middle = np.sum(ranks < 10), np.sum((ranks >= 10) & (ranks < 1010))
@@ -236,7 +236,7 @@ def test_exactly_so_many_distinct_ranks(name, num_sampled):
 
 
 def test_consecutive_batches_are_independent():
-    """The overlap of two batches is what two independent ones have."""
+    """Two batches overlap as much as independent ones do."""
     distribution = LogUniform(1000)
     chance = inclusion_probability(distribution, 100, distribution.probs())
     batches = batches_of(distribution, 100, 1001).tolist()
@@ -271,7 +271,7 @@ def test_the_distinct_of_ranks_that_share_slots(step, rng):
 
 @pytest.mark.parametrize("head", [0, 3])
 def test_the_shorter_attempt_changes_nothing(head):
-    """A sequence that is too short, one that is seldom long enough, and none."""
+    """First attempts that are always, mostly or never too short give the same draws."""
     mass = float(FALLING.probs()[:head].sum())
     for few in (1, 6, 60):
         plan = DrawPlan(head, mass, min(head, 1), 60, few)

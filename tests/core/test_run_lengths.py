@@ -1,4 +1,4 @@
-"""Runs of counts against the counts themselves."""
+"""Compares runs of counts with the counts themselves."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Segments: probabilities, inverses and heads, against sums over single ranks."""
+"""Compares probabilities, inverses and heads of segments with sums over single ranks."""
 
 import numpy as np
 import pytest
@@ -151,6 +151,6 @@ def test_arrays_cannot_be_changed():
         (([0, 1], [0.5, 0.5], 2, 1.0), "shift 1.0 of 2"),
     ],
 )
-def test_what_is_no_distribution_is_refused(arguments, message):
+def test_segments_that_are_not_a_distribution_are_refused(arguments, message):
     with pytest.raises(PopSamplerError, match=message):
         Segments(*arguments)

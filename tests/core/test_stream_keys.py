@@ -1,4 +1,4 @@
-"""Keys of seeds and of replicas: where they are known, and that no two meet."""
+"""Tests keys of seeds and replicas: known values, and no collisions."""
 
 import itertools
 
@@ -11,7 +11,7 @@ from merlin_popsampler.core.stream_keys import mixed, own_bits, seed_key, signed
 
 
 def test_the_published_sequence_of_splitmix64():
-    """Its first three numbers from state 0, whose states are multiples of one increment."""
+    """Compares with the first three published numbers from state 0."""
     increment = 0x9E3779B97F4A7C15
     found = [mixed(increment * i % 2**64) for i in range(3)]
     assert [f"{bits:016x}" for bits in found] == [
@@ -22,7 +22,7 @@ def test_the_published_sequence_of_splitmix64():
 
 
 def test_keys_of_seeds_stay_what_they_are():
-    """A stream that was saved by its seed must be found again."""
+    """A seed that was saved must give the same stream later."""
     assert seed_key(17) == -9186087665489710237
     assert seed_key(-1) == seed_key(2**64 - 1)
 
@@ -48,7 +48,7 @@ def test_streams_of_near_seeds_replicas_and_workers_draw_different_batches():
     places = itertools.product(range(-6, 6), range(6), range(5))
     keys = [seed_key(seed) ^ signed(own_bits(*place)) for seed, *place in places]
     drawn = np.array([draw_ranks(draws, key, 0) for key in keys])
-    # Unrelated streams have an id at the same place now and then; no two may share a batch's start.
+    # Unrelated streams share single ids by chance, but never the beginning of a batch.
     assert len({tuple(batch[:6]) for batch in drawn.tolist()}) == len(keys) == 360
     for apart in (1, 5, 30):  # the next worker, replica, seed
         assert np.mean(drawn[apart:] == drawn[:-apart]) < 0.1

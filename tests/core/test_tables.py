@@ -1,4 +1,4 @@
-"""The tables that devices draw by, followed in NumPy as their docstring says."""
+"""Evaluates the tables for devices in NumPy, by the recipe in their docstring."""
 
 import numpy as np
 import pytest
@@ -45,7 +45,7 @@ def test_uniforms_become_ranks_in_proportion(name, head_segment, behind):
     if behind:
         probs[: heads[head_segment]] = 0.0
         probs /= 1 - masses[head_segment]
-    # A rank's uniforms lie in one stretch for each column whose alias its segment is.
+    # A rank has one interval of uniforms for each column whose alias is its segment.
     assert np.abs(counts - probs).max() < 2 * (1 + len(distribution.segments.starts)) / len(GRID)
 
 

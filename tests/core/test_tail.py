@@ -1,4 +1,4 @@
-"""Every item of a huge catalog is drawn as often as it should be, down to the rarest.
+"""Tests that items of huge catalogs are drawn by their probability, down to the rarest.
 
 `torch.multinomial` 2.15, whose cumulative probabilities are float32, never draws the rarer half of
 ten million items. Draws of this package must follow their distribution in each of some 800 bands of
@@ -40,7 +40,7 @@ def test_every_band_is_drawn_as_often_as_it_should_be(name, size):
 @pytest.mark.parametrize("size", [10**6, 10**7])
 @pytest.mark.parametrize("name", TAILS)
 def test_a_running_sum_in_single_precision_is_refused(name, size, rng):
-    """Negative control: its power is bounded, and it is drawn from, too."""
+    """Negative control, with a bound of its power and with draws."""
     tail, num = TAILS[name](size), DRAWS[size]
     cdf = single_precision(tail.distribution)
     wrong = bands_of_single_precision(cdf, tail.edges)
@@ -49,8 +49,8 @@ def test_a_running_sum_in_single_precision_is_refused(name, size, rng):
     assert not tail.follows(ranks)
     mean, variance = moments(num, tail.probs, wrong)
     found = statistic(tail.counted(ranks)[:-2], tail.probs)
-    assert abs(found - mean) < 6 * variance**0.5  # the bound is of what is drawn
-    if size == 10**7:  # the fault in plain numbers: ranks that are due and never come
+    assert abs(found - mean) < 6 * variance**0.5  # the bound is for the distribution that is drawn
+    if size == 10**7:  # the fault in plain numbers: ranks that are expected and never drawn
         missing = np.flatnonzero(np.diff(cdf) == 0) + 1
         assert len(missing) > size / 3
         assert not np.isin(ranks, missing).any()
@@ -66,7 +66,7 @@ def test_ranks_outside_of_the_catalog_are_refused(name):
 
 
 def test_the_moments_are_those_of_the_statistic(rng):
-    """Against simulation: five unequal cells, wrong probabilities."""
+    """Compares with a simulation of five unequal cells under wrong probabilities."""
     probs, wrong = np.array([0.4, 0.3, 0.15, 0.1, 0.05]), np.array([0.35, 0.3, 0.2, 0.15, 0.0])
     counts = rng.multinomial(200, wrong, size=200_000)
     found = ((counts - 200 * probs) ** 2 / (200 * probs)).sum(axis=1)
@@ -76,7 +76,7 @@ def test_the_moments_are_those_of_the_statistic(rng):
 
 
 def _before(tail):
-    """Probability of all ranks before each edge, by the distribution's own segments."""
+    """Returns the probability of all ranks before each edge, from the segments."""
     segments, edges = tail.distribution.segments, tail.edges
     if segments.shift is not None:
         return np.log1p(edges / segments.shift) / segments.log_range

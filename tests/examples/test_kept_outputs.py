@@ -1,4 +1,4 @@
-"""What the notebooks keep: outputs of one run, and nothing of a machine."""
+"""Tests that notebooks hold the outputs of one run, and no traces of a machine."""
 
 import re
 

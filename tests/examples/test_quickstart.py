@@ -1,4 +1,4 @@
-"""The quickstart runs, and what it keeps is what its cells print."""
+"""Tests that the quickstart runs, and prints its saved outputs."""
 
 import re
 import resource
@@ -14,7 +14,7 @@ CORES = 2
 
 
 def recalls(cells):
-    """Recall of the model and of popularity, read from the last table."""
+    """Reads the recalls of model and popularity from the last table."""
     rows = dict(re.findall(r"^(model|popularity) +(0\.\d+)", "\n".join(texts(cells[-1:])), re.M))
     return float(rows["model"]), float(rows["popularity"])
 
@@ -24,7 +24,7 @@ def test_it_takes_minutes_and_its_model_beats_popularity(tmp_path, monkeypatch):
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     notebook = executed(NAME, tmp_path, monkeypatch)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    # Of the processor, not of the clock: other tests run beside.
+    # Processor time, since other tests run at the same time.
     spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     assert 1 < spent < 60 * MINUTES * CORES
 
@@ -45,7 +45,7 @@ def test_it_takes_minutes_and_its_model_beats_popularity(tmp_path, monkeypatch):
     )
     assert sampled == pytest.approx(full, abs=0.3)
 
-    # What is kept in the file is what these cells say, but for what training leaves to chance.
+    # The saved outputs equal those of these cells, except for the randomness of training.
     assert len(cells) == len(code_cells(kept(NAME)))
     for now, before in zip(cells, code_cells(kept(NAME))):
         assert [o["output_type"] for o in now["outputs"]] == [
@@ -87,7 +87,7 @@ def test_outputs_are_compared_by_what_they_mean(found, same):
 
 @pytest.mark.parametrize("wrong", ["0.303240", "0.303239e2", "1.303239", "0.30323", "0.303241"])
 def test_outputs_with_a_wrong_number_differ(wrong):
-    """FAULTS 1: one in the last decimal is a processor's, anything else is not."""
+    """Regression: processors may differ by 1 in the last decimal, and by no more."""
     kept_text = '{"kl": 0.303239, "tv": 0.340139}: id 12984.0, 04cb1f05f21ddea306e06994ccc72ed1'
     assert difference(kept_text, kept_text) is None
     text = kept_text.replace("0.303239", wrong)

@@ -1,4 +1,4 @@
-"""The notebook of refits runs, and what it keeps is what its cells print."""
+"""Tests that the notebook of refits runs, and prints its saved outputs."""
 
 import re
 
@@ -11,13 +11,13 @@ NAME = "refits.ipynb"
 
 
 def recalls(cells):
-    """Recall of the four models, in the order of the table."""
+    """Reads the recalls of the four models, in the order of the table."""
     (said,) = [text for text in texts(cells) if text.strip().startswith("recall@20")]
     return [float(number) for number in re.findall(r" (0\.\d+)$", said, re.MULTILINE)]
 
 
 def check(found):
-    """One epoch after a warm start gives what takes many from scratch."""
+    """Checks that one epoch after a warm start reaches the recall of many from scratch."""
     warm, one_more, scratch, long = found
     assert 0.5 < warm < one_more
     assert scratch + 0.05 < one_more
@@ -29,7 +29,7 @@ def test_a_warm_start_keeps_what_was_learned(tmp_path, monkeypatch):
     cells, before = code_cells(executed(NAME, tmp_path, monkeypatch)), code_cells(kept(NAME))
     check(recalls(cells))
     assert recalls(before) == pytest.approx(recalls(cells), rel=0.1)
-    # By cell, since what a cell prints may come in one piece or in two.
+    # By cell, since the output of a cell may be split into several pieces.
     found, held = (["".join(texts([cell])) for cell in some] for some in (cells, before))
     assert len(found) == len(held)
     pairs = [(now, then) for now, then in zip(found, held) if "recall@20" not in now]

@@ -1,4 +1,4 @@
-"""Fits on a cluster: the same files, to the byte, as in one process, or an error that says why."""
+"""Tests that fits on a cluster write the same bytes as one process, or raise an error."""
 
 import os
 import signal
@@ -51,7 +51,7 @@ def frame():
 
 
 def fitted(mode, data, out_path):
-    """The workflow, its fit's files by name, and what it makes of its data."""
+    """Fits a workflow; returns it, the files of the fit by name, and its output."""
     if mode == "renumbered":
         node = ["user"] >> FrequencyOrder(on_violation="remap", out_path=out_path)
     else:
@@ -65,7 +65,7 @@ def fitted(mode, data, out_path):
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """Three files, which workers read by themselves."""
+    """Writes three files, which the workers read."""
     folder = tmp_path_factory.mktemp("data")
     for part in range(3):
         frame()[part * 100 : part * 100 + 100].to_parquet(folder / f"{part}.parquet")
@@ -74,17 +74,17 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def alone(data, tmp_path_factory):
-    """What one process finds, before there is a cluster."""
+    """Returns the result of one process, before the cluster starts."""
     folder = tmp_path_factory.mktemp("alone")
     return {mode: fitted(mode, data, f"{folder}/{mode}") for mode in (*MODES, "renumbered")}
 
 
 class TestOneCallStartsAll:
-    """A LocalCluster of two processes."""
+    """Tests a LocalCluster of two processes."""
 
     @pytest.fixture(scope="class")
     def one_machine(self, alone, tmp_path_factory):
-        """Two workers that one call starts."""
+        """Starts two workers by one call."""
         preload = tmp_path_factory.mktemp("preload") / "no_tensorflow.py"
         preload.write_text(NO_TENSORFLOW)
         with distributed.LocalCluster(
@@ -106,7 +106,7 @@ class TestOneCallStartsAll:
 
 
 class Machines:
-    """A scheduler and two workers, each a process of its own with a folder of its own."""
+    """Starts a scheduler and two workers as processes with a folder each."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -146,7 +146,7 @@ class Machines:
 
 
 def dies_while_it_writes(marker):
-    """In a worker, which is killed in the middle of the second file that it writes to a folder."""
+    """Kills a worker while it writes its second file to a folder."""
     from merlin_popsampler.store import filesystem
 
     write = filesystem.write_bytes
@@ -162,7 +162,7 @@ def dies_while_it_writes(marker):
 
 
 class TestEachIsStartedByItself:
-    """A scheduler and two workers, as on machines that share a file system."""
+    """Tests a scheduler and two workers, as on machines that share a file system."""
 
     @pytest.fixture(scope="class")
     def machines(self, alone, tmp_path_factory):
@@ -176,7 +176,7 @@ class TestEachIsStartedByItself:
     def test_a_relative_place_is_that_of_the_process_that_fits(
         self, machines, alone, data, tmp_path
     ):
-        """Workers stand elsewhere: they write where it stands, or the next test's error comes."""
+        """Workers have other working directories, but must write into that of this process."""
         _, files, made = fitted("parts", data, "here")
         assert files == alone["parts"][1]
         pd.testing.assert_frame_equal(made, alone["parts"][2])
@@ -184,7 +184,7 @@ class TestEachIsStartedByItself:
         assert not [path for path in machines.folder.rglob("*") if "parquet" in path.name]
 
     def test_a_place_that_workers_do_not_share(self, machines, alone, data, out_path):
-        """Each process has a memory of its own. Nothing is published, the earlier fit serves."""
+        """Each process has its own `memory://`. Nothing is published, and the earlier fit stays."""
         workflow, files, made = fitted("parts", data, out_path)
         operator = workflow.output_node.op
         operator.out_path = "memory://fits"
@@ -196,10 +196,9 @@ class TestEachIsStartedByItself:
         pd.testing.assert_frame_equal(again, made)
 
     def test_a_worker_that_is_killed_in_the_middle_of_a_fit(self, machines, alone, data, tmp_path):
-        """The last test of these workers: one that is started then does all of it again.
-
-        No other works meanwhile. One that copies a result from a worker while that is killed can
-        leave distributed 2023.3.2 waiting forever.
+        """The last test with these workers: a new worker repeats all of the work. No other worker
+        runs meanwhile: distributed 2023.3.2 may wait forever if it copies from a worker that is
+        killed.
         """
         marker = tmp_path / "killed"
         client = distributed.get_client()
@@ -222,7 +221,7 @@ class TestEachIsStartedByItself:
 
 
 def until(true):
-    """Waits for it, at most a minute."""
+    """Waits until a condition holds, at most a minute."""
     end = time.monotonic() + 60
     while not true():
         assert time.monotonic() < end

@@ -1,4 +1,4 @@
-"""From keys to draws with nothing but a schema: the operators' files are gone by then."""
+"""Tests the way from keys to draws by the schema alone, without the files of the operators."""
 
 import shutil
 import warnings
@@ -40,7 +40,7 @@ KEYS = {
 
 
 def schema_alone(keys, folder):
-    """The schema that was written, read back when all else that was written is gone."""
+    """Returns the schema, read after all other files were removed."""
     data = Dataset(pd.DataFrame({"item_id": keys}), npartitions=2, cpu=True)
     encoder = FrequencyCategorify(out_path=str(folder / "fit"))
     workflow = fitted(["item_id"] >> encoder >> TagAsItemID(), data)
@@ -50,7 +50,7 @@ def schema_alone(keys, folder):
 
 
 def distance(counts, others):
-    """Total variation of two lists of counts."""
+    """Returns the total variation of two lists of counts."""
     return np.abs(counts / counts.sum() - others / others.sum()).sum() / 2
 
 
@@ -77,8 +77,8 @@ def test_draws_follow_the_data(name, tmp_path):
     assert distance(wrong, data) > 0.01
 
 
-def test_unseen_ids_are_drawn_and_priced_as_seen_once(tmp_path):
-    """Ids 2 to 9 of which 5 and 8 never occur: with a count of one each, but for the rest exact."""
+def test_unseen_ids_are_drawn_and_corrected_as_if_seen_once(tmp_path):
+    """Of ids 2 to 9, 5 and 8 never occur and have the count 1; the rest have exact counts."""
     seen = {2: 9, 3: 6, 4: 4, 6: 1, 7: 1, 9: 1}
     keys = np.repeat(list(seen), list(seen.values()))
     with pytest.warns(UserWarning, match="2 of the ids from 2 to 9 .* were never seen"):

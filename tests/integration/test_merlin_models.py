@@ -1,4 +1,4 @@
-"""The sampler inside Merlin Models: real data sets, real models, reloads in fresh processes."""
+"""Tests the sampler in Merlin Models: data sets, models, reloads in new processes."""
 
 import os
 import subprocess
@@ -39,11 +39,11 @@ K = 20
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
-    """A data set as users have it: transformed, written with its schema, and read again."""
+    """Returns a data set that was transformed, written with its schema, and read again."""
     folder = tmp_path_factory.mktemp("written")
     rng = np.random.default_rng(0)
     users = rng.integers(0, 30, ROWS)
-    items = (users // 10 * 13 + rng.zipf(1.5, ROWS)) % ITEMS  # groups of users like other items
+    items = (users // 10 * 13 + rng.zipf(1.5, ROWS)) % ITEMS  # groups prefer other items
     raw = Dataset(pd.DataFrame({"user": users, "item": items * 7}))
     item = ["item"] >> FrequencyCategorify(out_path=str(folder)) >> nvt.ops.TagAsItemID()
     user = ["user"] >> nvt.ops.Categorify(out_path=str(folder)) >> nvt.ops.TagAsUserID()
@@ -99,7 +99,7 @@ def same_settings(sampler, other):
 
 @pytest.fixture(scope="module")
 def trained(written, tmp_path_factory):
-    """Both interfaces' models, saved after two epochs: sampler, its draws, losses and folder."""
+    """Trains and saves models of both interfaces; returns sampler, draws, losses and folder."""
     tf.keras.utils.set_random_seed(17)
     dataset, folder = written[0], tmp_path_factory.mktemp("trained")
     first, second = sampler_of(dataset, seed=5), sampler_of(dataset, seed=5)
@@ -111,7 +111,7 @@ def trained(written, tmp_path_factory):
     for (name, (model, source)), sampler in zip(models.items(), (first, second)):
         losses = model.fit(source, epochs=2, verbose=0).history["loss"]
         drawn = batches_drawn(sampler)
-        model.run_eagerly = True  # without another trace
+        model.run_eagerly = True  # without a new trace
         model.evaluate(source, steps=2, verbose=0)
         model.save(str(folder / name))
         found[name] = sampler, drawn, losses, str(folder / name)
@@ -119,7 +119,7 @@ def trained(written, tmp_path_factory):
 
 
 def trains_on_from(sampler, reloaded, source):
-    """Whether a reloaded model goes on where the sampler was; by eager steps, as none is traced."""
+    """Tests whether a reloaded model continues the stream, in eager steps."""
     other = sampler_in(reloaded)
     assert same_settings(sampler, other)
     np.testing.assert_array_equal(other.get_weights()[0], sampler.get_weights()[0])
@@ -187,7 +187,7 @@ def test_first_interface_refuses_what_cannot_be_right(dataset):
 
 @pytest.mark.parametrize("downscore", [True, False])
 def test_scorer_finds_and_masks_accidental_hits(dataset, downscore):
-    """All items are sampled, so that every row has exactly one hit, and we know where."""
+    """All items are sampled, so each row has exactly one hit at a known position."""
     sampler = sampler_of(dataset, max_num_samples=ITEMS, seed=5)
     scorer = ItemRetrievalScorer(
         samplers=[sampler],
@@ -278,7 +278,7 @@ def test_candidates_compare_by_identity_on_either_side(dataset):
     assert sampled != batch
     assert sampler.with_sampling_probs(batch) == batch
     assert not sampled == batch  # noqa: SIM201 - the other operator
-    with pytest.raises(ValueError, match="truth value"):  # negative control: theirs
+    with pytest.raises(ValueError, match="truth value"):  # negative control: Merlin's comparison
         assert batch != Candidate(id=sampled.id, metadata={})
 
 
@@ -330,7 +330,7 @@ def test_second_interface_trains_eagerly_as_in_a_graph(dataset, option):
 
 
 def test_second_interface_mixes_with_in_batch(dataset):
-    settings = {"logq_sampling_correction": False}  # theirs, with two samplers
+    settings = {"logq_sampling_correction": False}  # Merlin's own error, with two samplers
     for order in (0, 1):
         samplers = [sampler_of(dataset, seed=5), mm.InBatchSamplerV2()]
         model = second_interface(dataset, samplers[:: 1 - 2 * order], **settings)
@@ -364,7 +364,7 @@ def test_the_loss_is_another_where_the_expected_counts_are_not_used(dataset):
     ("policy", "eagerly"), [("mixed_float16", False), ("mixed_bfloat16", True)]
 )
 def test_both_interfaces_train_under_mixed_precision(dataset, policy, eagerly):
-    """Corrections of the second interface subtract float32 from float16 there: theirs."""
+    """Merlin's second interface subtracts float32 from float16 there."""
     steps = {"steps_per_epoch": 2, "verbose": 0}
     tf.keras.mixed_precision.set_global_policy(policy)
     try:
@@ -434,8 +434,8 @@ def test_both_reload_and_train_on_in_a_fresh_process(dataset, trained, tmp_path)
     assert done.returncode == 0, done.stderr[-4000:]
 
 
-def test_no_warning_of_ours_in_a_usual_run(dataset, monkeypatch):
-    """Whatever line it points at: what counts is the module that calls `warnings.warn`."""
+def test_a_usual_run_raises_no_warning_of_this_package(dataset, monkeypatch):
+    """A warning belongs to the module that calls `warnings.warn`, whatever line it names."""
     ours, warn = [], warnings.warn
 
     def noted(message, *args, **settings):
@@ -448,6 +448,6 @@ def test_no_warning_of_ours_in_a_usual_run(dataset, monkeypatch):
         warnings.simplefilter("always")
         second_interface(dataset, sampler_of(dataset)).fit(loader(dataset), verbose=0)
         assert ours == []
-        read_popularity(dataset, "user")  # negative control: nobody proved this order
+        read_popularity(dataset, "user")  # negative control: an order without evidence
     assert ["'user'" in message for message in ours] == [True]
     assert not [w for w in caught if "sampling probs" in str(w.message)]

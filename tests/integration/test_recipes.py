@@ -1,4 +1,4 @@
-"""The recipes of the documentation, run as they stand there, against losses computed by hand."""
+"""Runs the recipes of the documentation, and compares with losses computed by hand."""
 
 import re
 from pathlib import Path
@@ -12,7 +12,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "recipes.md").read_text(encoding="u
 
 
 def recipe(section):
-    """The names that a section's code defines."""
+    """Runs the code of a section, and returns the names that it defines."""
     (code,) = re.findall(rf"^## {section}\n.*?```python\n(.*?)```", PAGE, re.DOTALL | re.MULTILINE)
     names = {}
     exec(compile(code, f"docs/recipes.md, {section}", "exec"), names)
@@ -20,7 +20,7 @@ def recipe(section):
 
 
 def losses(queries, table, true_ids, sampled):
-    """Sampled softmax of each row in float64, accidental hits left out.
+    """Computes the sampled softmax of each row in float64, without accidental hits.
 
     Args:
       queries: `[batch, dim]`.
@@ -43,7 +43,7 @@ TRUE_IDS = np.array([3, 4, 3, 900])
 
 
 class Repeated:
-    """A sampler that gives one batch again and again, which holds the id 3: an accidental hit."""
+    """Returns one batch at every call, with id 3 as an accidental hit."""
 
     def __init__(self, sampler, true_ids):
         self.max_num_samples = sampler.max_num_samples
@@ -100,7 +100,7 @@ def test_libraries(section, module, unique):
 
 
 def test_rare_items_in_keras_recommenders():
-    """Counts far below 1e-6 of the largest are expected counts like any other there."""
+    """keras-rs uses expected counts far below 1e-6 of the largest unchanged."""
     pytest.importorskip("keras_rs")
     names = recipe("Keras Recommenders")
     queries, true_ids, items = names["queries"], names["true_ids"], names["items"]
@@ -113,12 +113,12 @@ def test_rare_items_in_keras_recommenders():
 
 
 def log_uniform(size):
-    """Probability of one draw, float64 `[size]`."""
+    """Returns the probabilities of one draw, float64 `[size]`."""
     return np.log1p(1 / np.arange(1, size + 1)) / np.log(size + 1)
 
 
 def test_what_is_clipped():
-    """The figures of the page, by the distribution's formula."""
+    """Computes the figures of the page by the formula of the distribution."""
     counts = 1000 * log_uniform(26_680)
     above = counts > 1
     assert f"{counts[above].sum() / 1000:.0%}".replace("%", " %") in PAGE

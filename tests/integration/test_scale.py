@@ -1,4 +1,4 @@
-"""The benchmark of size, on a small sample."""
+"""Runs benchmarks/scale.py on a small sample."""
 
 import json
 import os
@@ -39,7 +39,7 @@ def test_both_encoders_are_measured(tmp_path):
     assert text.count("\n| ") == 1 + len(figures)
 
 
-def test_what_did_not_end_is_said(tmp_path):
+def test_unfinished_measurements_are_reported(tmp_path):
     (row,), text = run(tmp_path, "--sizes", "100x50", "--limit", "0")
     assert row["fit_s"] == {"Categorify": None, "FrequencyCategorify": None, "ratios": []}
     assert text.count("not on this machine") == 16

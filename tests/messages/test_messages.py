@@ -81,7 +81,7 @@ def test_every_entry_has_a_message(module):
 
 
 @pytest.mark.parametrize("entry", ENTRIES)
-def test_it_is_said_and_its_advice_works(entry: Entry, tmp_path):
+def test_the_message_appears_and_its_advice_works(entry: Entry, tmp_path):
     assert entry.provoke is not None or entry.excepted
     if entry.provoke is None:
         return

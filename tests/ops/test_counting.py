@@ -46,7 +46,7 @@ def test_counts_and_nulls(rng, npartitions, split_every):
 
 
 @pytest.mark.parametrize("npartitions", [1, 4])
-def test_equal_words_are_one_key_whatever_objects_they_are(rng, npartitions):
+def test_equal_strings_are_one_key_even_as_distinct_objects(rng, npartitions):
     held = [f"word {number % 30}" for number in range(90)] + [None, np.nan]
     keys = [held[place] for place in rng.integers(0, len(held), 3000)]
     words = [key for key in keys if isinstance(key, str)]
@@ -82,7 +82,7 @@ def test_combinations_are_counted_whole(npartitions):
     assert sizes(found) == Counter(zip(left, right))
 
 
-def test_words_are_counted_to_their_end():
+def test_strings_are_counted_with_all_characters():
     """pandas ends them at a NUL."""
     keys = ["a\0b", "a\0c", "a", "a\0", "z", "z"]
     for npartitions in (1, 3):

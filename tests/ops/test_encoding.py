@@ -97,7 +97,7 @@ def test_rows_keep_their_places_whatever_the_index(tmp_path, rng):
         pd.testing.assert_frame_equal(frame, given)
 
 
-def test_equal_words_have_one_id_whatever_objects_they_are(tmp_path, rng):
+def test_equal_strings_have_one_id_even_as_distinct_objects(tmp_path, rng):
     words = [f"word {number % 3}" for number in range(10)]
     vocabulary = vocabulary_of(words, tmp_path)
     held = [*words, "new", None, np.nan]
@@ -222,7 +222,7 @@ def test_columns_of_any_name(tmp_path, name):
 
 
 @pytest.mark.parametrize("num_buckets", [1, 997])
-def test_combinations_of_every_kind_in_any_company(tmp_path, num_buckets):
+def test_ids_of_combinations_do_not_depend_on_other_rows(tmp_path, num_buckets):
     """A combination's id does not depend on the nulls and dtypes of the rows beside it."""
     known = [(1, "a\0b"), (1, "a\0b"), (2, "a\0c"), (None, "a\0b"), (2, None)]
     vocabulary = vocabulary_of(known, tmp_path, PAIR, num_buckets=num_buckets)
@@ -287,7 +287,7 @@ def test_requests_that_pandas_would_take_for_other_keys_are_refused(tmp_path, re
         as_ids(pd.DataFrame({"item": pd.Series(requests, dtype=object)}), vocabulary)
 
 
-def test_words_are_no_times(tmp_path):
+def test_strings_are_not_times(tmp_path):
     vocabulary = vocabulary_of([pd.Timestamp("2020-01-02"), pd.Timestamp("2020-01-01")], tmp_path)
     days = pd.to_datetime(pd.Series(["2020-01-01", "2020-01-02", "2020-01-03", None]))
     assert as_ids(pd.DataFrame({"item": days}), vocabulary) == [3, 4, 2, 1]
@@ -295,7 +295,7 @@ def test_words_are_no_times(tmp_path):
         as_ids(pd.DataFrame({"item": ["2020-01-01"]}), vocabulary)
 
 
-def test_files_are_read_once_and_never_mistaken_for_others(tmp_path, way):
+def test_files_are_read_once_and_never_mixed_up(tmp_path, way):
     """A cache by path alone would answer with a vocabulary that lies there no more."""
     forget_vocabularies()
     frame = pd.DataFrame({"item": ["a", "b"]})

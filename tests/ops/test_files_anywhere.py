@@ -35,7 +35,7 @@ LOCAL = {
     "of the shell": "{0}/~/$HOME/run",
     "with slashes": "{0}//a//run///",
 }
-"""Kinds of names. Looked for: what fsspec, globs, URLs, shells and Windows read in a name."""
+"""Kinds of names. Cases: what fsspec, globs, URLs, shells and Windows read in a name."""
 
 ELSEWHERE = {"in memory": "memory://商品 [1]/a b", "in a store": "s3://bucket/商品 [1]/a b"}
 
@@ -117,7 +117,7 @@ def test_an_order_that_renumbers(place, frame):
 
 
 @pytest.mark.parametrize("place", list(LOCAL), indirect=True)
-def test_all_lies_in_the_place_that_was_named(place, frame, tmp_path, monkeypatch):
+def test_all_files_are_in_the_named_folder(place, frame, tmp_path, monkeypatch):
     """However it is spelled, and wherever the process stands later."""
     workflow = encoder(place)
     workflow.fit(dataset(frame))
@@ -132,8 +132,8 @@ def test_all_lies_in_the_place_that_was_named(place, frame, tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize("name", ["x::1", "zip::x", "::x", "a::b::c"])
-def test_a_save_lies_in_one_folder(name, frame, tmp_path):
-    """FAULTS 35: fsspec reads a chain of URLs in "::"; NVTabular does not in a whole path."""
+def test_a_save_is_in_one_folder(name, frame, tmp_path):
+    """Regression: fsspec reads a chain of URLs in "::"; NVTabular does not in a whole path."""
     workflow = encoder(str(tmp_path / "fit"))
     workflow.fit(dataset(frame))
     expected = workflow.transform(frame)
@@ -148,7 +148,7 @@ def test_a_save_lies_in_one_folder(name, frame, tmp_path):
 @pytest.mark.parametrize("url", ["simplecache::memory://x", "memory://x::1", "file:///d/x::1"])
 @pytest.mark.parametrize("operator", [FrequencyCategorify, FrequencyOrder])
 def test_chains_of_file_systems_are_refused(url, operator, memory, tmp_path, monkeypatch):
-    """FAULTS 35: where a URL is meant."""
+    """Regression: where a URL is meant."""
     monkeypatch.chdir(tmp_path)
     workflow = nvt.Workflow(["user"] >> operator(out_path=url))
     with pytest.raises(PopSamplerError, match="without '::'"):
@@ -159,7 +159,7 @@ def test_chains_of_file_systems_are_refused(url, operator, memory, tmp_path, mon
 @pytest.mark.parametrize("operator", [FrequencyCategorify, FrequencyOrder])
 @pytest.mark.parametrize("name", ["file", "file/below", "x" * 256, "\ud800", "a\0b"], ids=ascii)
 def test_a_place_that_cannot_be_written_is_refused(name, operator, tmp_path):
-    """FAULTS 35: before anything is counted. Looked for: a file, too long, no name of a file."""
+    """Regression: before anything is counted. Cases: a file, too long, no name of a file."""
     (tmp_path / "file").write_text("mine")
     workflow = nvt.Workflow(["user"] >> operator(out_path=f"{tmp_path}/{name}"))
     with pytest.raises(PopSamplerError, match="folder that can be written"):
@@ -200,7 +200,7 @@ def test_the_last_writer_wins(place, frame):
     assert transformed_anew(loaded, frame)["item_id"].tolist() == expected
 
 
-def test_what_others_wrote_to_a_store_is_seen_at_once(store):
+def test_files_that_other_processes_wrote_are_seen_at_once(store):
     """Its listings are not remembered."""
     filesystem.write_bytes("s3://bucket/listed/one", b"1")
     assert filesystem.names_in("s3://bucket/listed") == ["one"]

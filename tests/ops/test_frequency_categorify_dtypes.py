@@ -107,7 +107,7 @@ RIGHT = {
 @pytest.mark.parametrize("npartitions", [1, 2, 4])
 @pytest.mark.parametrize("split_out", [1, 3])
 def test_every_dtype(tmp_path, npartitions, split_out):
-    """FAULTS 36, 38: NumPy's scalars, enums, sparse, nullable and Arrow columns, all nulls.
+    """Regression: NumPy's scalars, enums, sparse, nullable and Arrow columns, all nulls.
 
     However the rows are cut, in the fit's data and in requests of one row.
     """
@@ -215,7 +215,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("case", sorted(REFUSED))
 def test_what_is_refused(tmp_path, case):
-    """FAULTS 36, 38, 40: refused before anything is published, and the advice is true."""
+    """Regression: refused before anything is published, and the advice is true."""
     series, says, advised = REFUSED[case]
     out_path = str(tmp_path / "out")
     encoder = FrequencyCategorify(out_path=out_path)
@@ -232,7 +232,7 @@ def test_what_is_refused(tmp_path, case):
 
 
 def test_sparse_ids_are_put_in_order(tmp_path):
-    """FAULTS 38: `remap` gives new ids to a sparse column of ids as to any other."""
+    """Regression: `remap` gives new ids to a sparse column of ids as to any other."""
     frame = pd.DataFrame({"shelf": [7, 0, 0, 8, 8, 8]})
     order = FrequencyOrder(on_violation="remap", out_path=str(tmp_path))
     workflow = fitted(["shelf"] >> order, dataset(frame, 1))
@@ -241,7 +241,7 @@ def test_sparse_ids_are_put_in_order(tmp_path):
 
 
 def test_lists_in_arrow_are_lists(tmp_path):
-    """FAULTS 34: requests of lists, large lists and lists of fixed size in pandas' Arrow columns.
+    """Regression: requests of lists, large lists and lists of fixed size in pandas' Arrow columns.
 
     Dask itself cannot make partitions of them.
     """
@@ -271,7 +271,7 @@ ROWS_OF_ARRAYS = {
 
 @pytest.mark.parametrize("case", sorted(ROWS_OF_ARRAYS))
 def test_lists_that_are_arrays_of_any_dtype(tmp_path, case):
-    """FAULTS 34: bytes and strings of one width, and times of other units than pandas' own."""
+    """Regression: bytes and strings of one width, and times of other units than pandas' own."""
     first, second, dtype = ROWS_OF_ARRAYS[case]
     frame = pd.DataFrame({"item_id": objects(np.array(first, dtype), np.array(second, dtype))})
     _, made = encode(frame, ["item_id"], str(tmp_path), 1)
@@ -285,7 +285,7 @@ def test_lists_that_are_arrays_of_any_dtype(tmp_path, case):
     ids=str,
 )
 def test_dtypes_of_ids(dtype):
-    """FAULTS 36: nullable, of another kind, or not a dtype at all."""
+    """Regression: nullable, of another kind, or not a dtype at all."""
     with pytest.raises(PopSamplerError, match="NumPy integer dtype"):
         FrequencyCategorify(dtype=dtype)
 
@@ -306,7 +306,7 @@ NAMES = [
 
 @pytest.mark.parametrize("selection", [NAMES, [NAMES[:2], NAMES[2:4]]], ids=["alone", "joint"])
 def test_columns_of_any_name(tmp_path, selection):
-    """FAULTS 36: names that are paths, patterns or long, or the file names of other columns."""
+    """Regression: names that are paths, patterns or long, or the file names of other columns."""
     frame = pd.DataFrame({name: [f"{name} x", f"{name} y", f"{name} y"] for name in NAMES})
     workflow, made = encode(frame, selection, str(tmp_path / "out"), 1)
     workflow.save(str(tmp_path / "saved"))
@@ -320,7 +320,7 @@ def test_columns_of_any_name(tmp_path, selection):
 @pytest.mark.parametrize("name", ["a\0b", "\0", "a\ud800"], ids=ascii)
 @pytest.mark.parametrize("joint", [False, True])
 def test_names_that_no_file_holds(tmp_path, name, joint):
-    """FAULTS 36: pyarrow cuts a name at its NUL, and cannot encode half of a surrogate pair."""
+    """Regression: pyarrow cuts a name at its NUL, and cannot encode half of a surrogate pair."""
     frame = pd.DataFrame({name: ["x", "y"], "b": ["x", "y"]})
     selection = [[name, "b"]] if joint else [name]
     with pytest.raises(PopSamplerError, match="name that a Parquet file can hold"):

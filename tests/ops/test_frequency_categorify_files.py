@@ -283,7 +283,7 @@ def test_a_vocabulary_written_over_is_not_used(frame, out_path):
 
 
 @pytest.mark.parametrize("split_out", [1, 3])
-def test_copies_for_those_who_read_categorifys_files(frame, out_path, split_out):
+def test_copies_for_readers_of_categorify_files(frame, out_path, split_out):
     """The newest fit's, and nothing depends on them."""
     workflow, encoded = encode(frame, ["item_id"], out_path, split_out=split_out)
     for data in (frame, pd.DataFrame({"item_id": [8, 8, 9]}), frame):

@@ -56,7 +56,7 @@ def test_every_kind_of_key(kind, with_null, out_path):
     assert workflow.transform(frame)["item_id"].tolist() == encoded["item_id"].tolist()
 
 
-def test_unused_categories_are_no_items(out_path):
+def test_unused_categories_are_not_items(out_path):
     """Stock Categorify writes them with count 0, and a domain above every id."""
     column = pd.Categorical(["b", "a", "b"], categories=["a", "b", "unused"])
     workflow, _ = encode(pd.DataFrame({"item_id": column}), ["item_id"], out_path, 1)

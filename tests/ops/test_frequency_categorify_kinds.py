@@ -153,7 +153,7 @@ def test_files_of_two_kinds(tmp_path, case, swapped):
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
-def test_narrow_floats_end_where_whole_numbers_meet(dtype):
+def test_narrow_floats_are_refused_where_integers_are_rounded(dtype):
     """2**24 and 2**24 + 1 are one float32, and so are two items."""
     end = 2 ** (np.finfo(dtype).nmant + 1)
 

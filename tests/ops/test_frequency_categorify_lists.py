@@ -66,9 +66,9 @@ def made_by(workflow, data):
 )
 @pytest.mark.parametrize("order", [None, "raise", "remap"])
 def test_files_of_lists_and_nulls(tmp_path, columns, order):
-    """FAULTS 34: also where FrequencyOrder follows, whose fit encodes each file by itself.
+    """Regression: also where FrequencyOrder follows, whose fit encodes each file by itself.
 
-    Members: null lists, with and without a type, in each place; null elements; empty lists beside
+    Cases: null lists, with and without a type, in each place; null elements; empty lists beside
     null ones; large lists and lists of fixed size. Merlin itself cannot fit a file of empty lists
     alone, nor write a partition without rows to parquet beside others.
     """
@@ -101,7 +101,7 @@ CODED = pa.array(STRINGS.to_pylist(), pa.list_(pa.dictionary(pa.int8(), pa.strin
 
 @pytest.mark.parametrize("column", [STRINGS, CODED], ids=["strings", "dictionary"])
 def test_lists_of_strings(tmp_path, column):
-    """FAULTS 34: before a file of null lists, as strings and as a dictionary."""
+    """Regression: before a file of null lists, as strings and as a dictionary."""
     data = files(tmp_path, [column, NULLS])
     node = ["item_id"] >> FrequencyCategorify(out_path=str(tmp_path / "out"))
     workflow = fitted(node >> FrequencyOrder(out_path=str(tmp_path / "out")), data)
@@ -111,7 +111,7 @@ def test_lists_of_strings(tmp_path, column):
 @pytest.mark.parametrize("null", [None, np.nan, pd.NA, pd.NaT], ids=str)
 @pytest.mark.parametrize("dtype", [object, None], ids=["objects", "any dtype"])
 def test_a_request_of_nulls_is_one_of_empty_lists(out_path, null, dtype):
-    """FAULTS 34: a column of floats or times, when pandas chooses its dtype."""
+    """Regression: a column of floats or times, when pandas chooses its dtype."""
     workflow, _ = encode(pd.DataFrame({"item_id": [[7, 5], [5]]}), ["item_id"], out_path, 1)
     for number in (0, 1, 3):
         asked = pd.DataFrame({"item_id": pd.Series([null] * number, dtype=dtype)})
@@ -121,7 +121,7 @@ def test_a_request_of_nulls_is_one_of_empty_lists(out_path, null, dtype):
 @pytest.mark.parametrize("order", [None, "raise", "remap"])
 @pytest.mark.parametrize("column", [NULLS, UNTYPED], ids=["typed", "untyped"])
 def test_null_lists_alone_are_lists_where_the_schema_says_so(tmp_path, column, order):
-    """FAULTS 34: pandas' frames do not show it; a data set that Merlin wrote has a schema."""
+    """Regression: pandas' frames do not show it; a data set that Merlin wrote has a schema."""
     said = Schema([ColumnSchema("item_id", dtype="int64", dims=DefaultShapes.LIST)])
     data = files(tmp_path, [column, column])
     data.schema = said
@@ -193,7 +193,7 @@ def test_any_partitioning_of_lists(tmp_path_factory, rows, npartitions, split_ev
     ],
     ids=str,
 )
-def test_rows_that_are_no_keys_and_no_lists_of_keys(out_path, rows):
+def test_rows_that_are_neither_keys_nor_lists_of_keys(out_path, rows):
     frame = pd.DataFrame({"item_id": pd.Series(rows, dtype=object)})
     with pytest.raises(PopSamplerError, match="'item_id'"):
         encode(frame, ["item_id"], out_path, 1)

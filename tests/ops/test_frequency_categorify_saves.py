@@ -191,7 +191,7 @@ def test_an_object_store(frame, split_out):
     assert len([path for path in manifests if "/.fits/" in path]) == 2
 
 
-def test_what_was_saved_stays_what_it_was(frame, tmp_path):
+def test_a_save_is_not_changed_by_later_fits(frame, tmp_path):
     """A refit of the workflow that was saved goes where its fits went before; so do loaded ones."""
     workflow, encoded = encode(frame, ["item_id"], str(tmp_path / "fit"))
     workflow.save(str(tmp_path / "saved"))

@@ -39,7 +39,7 @@ def test_the_schema_names_a_joint_vocabulary_before_the_fit(frame, out_path):
     assert named == {"item_id_user"}
 
 
-def test_a_joint_vocabulary_is_not_torn_by_another_fit(frame, out_path):
+def test_a_joint_vocabulary_is_not_split_by_another_fit(frame, out_path):
     """One operator, first for a group and then for single columns."""
     operator = FrequencyCategorify(out_path=out_path)
     fitted([["item_id", "user"]] >> operator, frame)

@@ -76,9 +76,9 @@ ONE_EACH = {
 @pytest.mark.parametrize("flat", [False, True])
 @pytest.mark.parametrize("case", ONE_EACH)
 def test_a_server_may_ask_in_arrays_of_one_column(case, flat, ordered, out_path):
-    """FAULTS 37: Triton hands a scalar column on as `[rows, 1]`, which Merlin makes lists of.
+    """Regression: Triton hands a scalar column on as `[rows, 1]`, which Merlin makes lists of.
 
-    Looked for: arrays `[rows]` and `[rows, 1]` of integers, floats, bools, objects, strings of
+    Cases: arrays `[rows]` and `[rows, 1]` of integers, floats, bools, objects, strings of
     fixed width, `np.str_`, UTF-8 in bytes, nulls, one row and none; FrequencyOrder behind it.
     """
     keys, request, expected = ONE_EACH[case]

@@ -163,7 +163,7 @@ def test_jointly_encoded_columns_share_one_map(rng, tmp_path):
         ([5, 10**12], "1000000000000"),
     ],
 )
-def test_what_is_no_id_is_refused(values, message, tmp_path):
+def test_values_that_are_not_ids_are_refused(values, message, tmp_path):
     frame = pd.DataFrame({"item_id": values})
     with pytest.raises(FrequencyOrderError, match=f"'item_id'.*{message}"):
         fitted(["item_id"] >> FrequencyOrder(out_path=str(tmp_path)), dataset(frame, 1))

@@ -77,7 +77,7 @@ def test_the_earlier_fit_serves_after_ids_were_changed(frame, tmp_path):
     assert order.fits == found
 
 
-def test_what_cannot_be_told(tmp_path):
+def test_swaps_of_equal_counts_cannot_be_detected(tmp_path):
     """Two items change places: each id passes as often as the encoder gave it."""
     frame = pd.DataFrame({"item_id": [5, 5, 6, 6]})
     swapped = ops.LambdaOp(lambda ids: 7 - ids)
@@ -95,7 +95,7 @@ def test_what_cannot_be_told(tmp_path):
         (FrequencyCategorify, {"max_size": 9}),
     ],
 )
-def test_padded_lists_and_nulls_are_no_change(rng, tmp_path, encoder, options):
+def test_padded_lists_and_nulls_are_not_changed_ids(rng, tmp_path, encoder, options):
     """Padding, which no encoder gives, passes more often than anything else."""
     lists = [[f"k{key}" for key in rng.zipf(1.4, 2) % 40] for _ in range(400)]
     frame = pd.DataFrame({"item_id": [[None, *keys] if keys[0] > "k2" else keys for keys in lists]})
@@ -108,7 +108,7 @@ def test_padded_lists_and_nulls_are_no_change(rng, tmp_path, encoder, options):
     check_contract(popularity(workflow), ids, reserved=3)
 
 
-def test_more_rows_than_another_workflow_encoded_are_no_change(frame, tmp_path):
+def test_more_rows_than_the_encoder_counted_are_not_changed_ids(frame, tmp_path):
     """The vocabulary was counted on other rows; an id above its range is none of its ids."""
     encoder = fitted(["item_id"] >> FrequencyCategorify(out_path=str(tmp_path)), frame[:2000])
     data = encoder.transform(dataset(pd.concat([frame, frame])))
@@ -157,7 +157,7 @@ def test_aggregates_of_one_column_have_one_map(frame, tmp_path):
     check_contract(popularity(workflow, "item_id-last"), pooled, reserved=3)
 
 
-def test_a_joint_vocabulary_of_another_encoder_is_not_torn(frame, tmp_path):
+def test_a_joint_vocabulary_of_another_encoder_is_not_split(frame, tmp_path):
     """Categorify tells of a joint vocabulary only when all is fitted."""
     joint = [["item_id", "other"]] >> ops.Categorify(out_path=str(tmp_path / "ids"))
     kept = joint >> ops.Filter(lambda df: df[df["item_id"] > 4])

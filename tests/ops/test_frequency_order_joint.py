@@ -1,6 +1,6 @@
 """FrequencyOrder behind a joint vocabulary: all of its columns get one map, or none does.
 
-FAULTS 32. Looked for: both encoders; one column, two of three, all; a node for each; a rename, a
+Regression: Cases: both encoders; one column, two of three, all; a node for each; a rename, a
 Groupby, a ListSlice and a LambdaOp between; a subgraph; other columns in the node; encoded in one
 workflow and ordered in another; a second fit; saved and loaded; combinations of columns.
 """

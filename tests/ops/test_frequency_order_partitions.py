@@ -55,7 +55,7 @@ def test_raw_columns_are_refused(keys, shown, on_violation, tmp_path):
     assert order.fits == {}
 
 
-def test_raw_ids_within_the_range_cannot_be_told(tmp_path):
+def test_raw_ids_within_the_range_cannot_be_detected(tmp_path):
     """What Merlin does: removed rows are back, and their keys are taken for ids."""
     keys = np.array([5] * 20 + [3] * 20 + [5] * 15 + [7] * 5)
     frame = frame_of(keys)
@@ -153,9 +153,9 @@ ENCODERS = [FrequencyCategorify, ops.Categorify]
     ],
 )
 def test_a_request_that_is_emptied_is_refused(case, order, encoder, tmp_path):
-    """FAULTS 33: where nothing had to be renumbered, too.
+    """Regression: where nothing had to be renumbered, too.
 
-    Looked for: each way of ordering, both encoders, keys of each kind, lists and nulls.
+    Cases: each way of ordering, both encoders, keys of each kind, lists and nulls.
     """
     keys, asked, shown = REQUESTS[case]
     operator = FrequencyOrder(out_path=str(tmp_path / "order"), **ORDERS[order])
@@ -168,7 +168,7 @@ def test_a_request_that_is_emptied_is_refused(case, order, encoder, tmp_path):
 @pytest.mark.parametrize("empties", EMPTIES)
 @pytest.mark.parametrize("part", range(3))
 def test_a_later_partition_that_is_emptied_is_refused(part, empties, tmp_path):
-    """FAULTS 33: each operator that leaves nothing of a partition, and each partition."""
+    """Regression: each operator that leaves nothing of a partition, and each partition."""
     order = FrequencyOrder(out_path=str(tmp_path / "order"))
     workflow = fitted_in_order(tmp_path, ["a", "a", "b"], order, empties=empties)
     frame = pd.DataFrame({"item_id": list("abaabb"), "keep": True})
@@ -182,8 +182,8 @@ def test_a_later_partition_that_is_emptied_is_refused(part, empties, tmp_path):
 
 @pytest.mark.parametrize("lists", [False, True])
 @pytest.mark.parametrize("dtype", ["int32", "float64", "Int64"])
-def test_raw_ids_within_the_range_are_told_by_their_dtype(dtype, lists, tmp_path):
-    """FAULTS 33: an encoder's ids have one dtype. What has it, and is in range, cannot be told."""
+def test_raw_ids_within_the_range_are_detected_by_their_dtype(dtype, lists, tmp_path):
+    """Regression: an encoder's ids have one dtype. What has it, and is in range, cannot be told."""
     keys = [[3], [3, 4]] if lists else [3, 3, 4]
     order = FrequencyOrder(out_path=str(tmp_path / "order"))
     workflow = fitted_in_order(tmp_path, keys, order)

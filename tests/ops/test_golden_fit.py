@@ -1,6 +1,6 @@
 """One fit gives the same ids, digests and contracts beside all versions of what it runs on.
 
-Looked for: strings that are nearly equal, of several scripts and empty; negative and large
+Cases: strings that are nearly equal, of several scripts and empty; negative and large
 integers; integers with nulls; lists and empty lists; dates; instants of a time zone; buckets of
 rare and of unseen keys; columns of a frame, and of a file, which each version of pandas reads in
 dtypes of its own.

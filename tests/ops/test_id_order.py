@@ -24,7 +24,7 @@ def counted(ids, sizes, nulls=0):
 
 
 @pytest.mark.parametrize("counts", [[], [4], [4, 4, 1], [9, 1, 0, 1]])
-def test_falling_counts_are_no_violation(counts):
+def test_falling_counts_are_not_a_violation(counts):
     assert violation_of(np.array(counts, np.int64), 3) == ""
 
 
@@ -72,7 +72,7 @@ def test_counts_as_the_ids_came_in(sizes, remap, out_path):
         ([1, LARGEST_ID + 1], 0, f"to {LARGEST_ID + 1}"),
     ],
 )
-def test_what_is_no_id_is_refused(ids, nulls, message, out_path):
+def test_values_that_are_not_ids_are_refused(ids, nulls, message, out_path):
     folder = FitFolder(out_path, "x")
     with pytest.raises(FrequencyOrderError, match=message):
         measure(counted(ids, [1, 1], nulls), "item_id", 0, False, 256, folder)

@@ -47,7 +47,7 @@ def test_combinations_with_nulls_first():
     assert rows_of(found) == [(None, "x", 1), (1.0, None, 1), (2.0, "x", 1)]
 
 
-def test_words_are_ordered_to_their_end_and_by_code_point():
+def test_strings_are_ordered_by_all_of_their_code_points():
     words = ["x\0b", "x\0a", "x", "\U0001f600", "\uffff", "é", "Z", "a", ""]
     found = by_frequency(Counts([pa.array(words, pa.large_string())], np.ones(9, int), (None,), {}))
     assert rows_of(found) == [(word, 1) for word in sorted(words)]

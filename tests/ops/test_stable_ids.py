@@ -378,7 +378,7 @@ def test_a_base_whose_files_were_changed_is_refused(tmp_path):
 # ------------------------------------------------------------------ refusals
 
 
-def test_what_is_no_fit_is_refused(tmp_path):
+def test_a_base_that_is_not_a_fit_is_refused(tmp_path):
     unfitted = FrequencyCategorify(out_path=str(tmp_path))
     for source in (unfitted, nvt.Workflow([COLUMN] >> unfitted), tmp_path / "empty"):
         with pytest.raises(PopSamplerError, match="base to be an earlier fit"):

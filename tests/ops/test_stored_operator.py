@@ -192,7 +192,7 @@ def test_a_warning_that_is_an_error_refuses_the_fit(tmp_path):
     assert len(fit_folders(tmp_path)) == 10
 
 
-def test_an_older_fit_that_cannot_be_removed_is_no_failure(tmp_path, monkeypatch):
+def test_an_older_fit_that_cannot_be_removed_raises_no_error(tmp_path, monkeypatch):
     """It stays whole until a later fit removes it."""
     operator = StandIn(tmp_path)
     for value in (1, 2):
@@ -210,7 +210,7 @@ def test_an_older_fit_that_cannot_be_removed_is_no_failure(tmp_path, monkeypatch
     assert fit_folders(tmp_path, complete=False) == []
 
 
-def test_a_save_whose_files_go_on_their_way_is_none(tmp_path, monkeypatch):
+def test_a_save_fails_if_its_files_vanish_while_copied(tmp_path, monkeypatch):
     """As where somebody clears the folder meanwhile."""
     operator = StandIn(tmp_path / "fit")
     fit(operator, {"a": 1})
@@ -278,7 +278,7 @@ def test_a_fork_leaves_the_fits_of_its_parent_alone(tmp_path):
     assert len(fit_folders(tmp_path, complete=False)) == 1
 
 
-def test_every_operator_keeps_its_own(tmp_path):
+def test_operators_in_one_folder_keep_their_own_fits(tmp_path):
     """In one folder, other values, whoever fits last."""
     operators = [StandIn(place) for place in (tmp_path, f"{tmp_path}/", f"{tmp_path}/x/..")]
     for value, operator in enumerate(operators):
@@ -302,7 +302,7 @@ def test_older_fits_go_and_those_in_use_stay(tmp_path):
     assert values_of(operator) == {"a": 6}
 
 
-def test_a_pickle_that_outlives_its_fit_is_told(tmp_path):
+def test_a_pickle_that_outlives_its_fit_raises_an_error(tmp_path):
     operator = StandIn(tmp_path)
     fit(operator, {"a": 1})
     older = pickle.dumps(operator)
@@ -312,7 +312,7 @@ def test_a_pickle_that_outlives_its_fit_is_told(tmp_path):
         values_of(pickle.loads(older))
 
 
-def test_many_fits_are_said(tmp_path):
+def test_many_fits_raise_a_warning(tmp_path):
     """Those of processes that have ended; nobody else may remove them."""
     for value in range(10):
         fit(StandIn(tmp_path), {"a": value})

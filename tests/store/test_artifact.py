@@ -54,9 +54,9 @@ MADE = artifact._safe("item/id")
 
 
 def test_every_name_has_a_file_of_its_own(tmp_path):
-    """FAULTS 36: on file systems that do not tell capitals apart, too.
+    """Regression: on file systems that do not tell capitals apart, too.
 
-    Members: paths, patterns, capitals, Unicode's normal forms, long names, control characters,
+    Cases: paths, patterns, capitals, Unicode's normal forms, long names, control characters,
     half a surrogate pair, reserved names, and names that are the file name of another one.
     """
     folder = FitFolder(str(tmp_path), "fit")

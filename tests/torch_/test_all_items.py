@@ -105,7 +105,7 @@ def test_rows_without_an_item_and_no_rows():
 
 
 @pytest.mark.parametrize("scale", [1e30, torch.nan, torch.inf])
-def test_large_vectors_are_clipped_and_others_are_seen(scale):
+def test_large_vectors_are_clipped_and_nan_propagates(scale):
     query, ids, table = numbers()
     weight = table.weight.detach().clone()
     weight[9] *= scale

@@ -24,7 +24,7 @@ def test_no_rank_differs_but_at_a_step(name):
 
 
 @pytest.mark.parametrize("error", [1e-12, 2.0**-24], ids=["twelve digits", "single precision"])
-def test_a_less_exact_exponential_is_told(error):
+def test_a_less_exact_exponential_is_detected(error):
     uniforms = random_uniforms(17, 3, 2_000_000)
     real = real_ranks(DISTRIBUTIONS["log_uniform"], uniforms)
     wrong = np.floor(real * (1 + error)).astype(np.int64)

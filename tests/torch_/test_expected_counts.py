@@ -46,7 +46,7 @@ def test_the_exact_integral_id_by_id_every_k(name):
 
 
 @pytest.mark.parametrize("name", STEEP)
-def test_the_rarest_ids_are_priced_as_exactly_as_the_others(name):
+def test_expected_counts_of_the_rarest_ids_are_as_exact(name):
     distribution, exact_expected_counts = steep(name)
     for num_sampled in {2, 3, distribution.size // 2, distribution.size - 1, distribution.size}:
         expected_counts = shipped(distribution, num_sampled, np.arange(distribution.size))
@@ -54,7 +54,7 @@ def test_the_rarest_ids_are_priced_as_exactly_as_the_others(name):
         assert (expected_counts > 0).all() and (expected_counts <= 1).all()
 
 
-def test_the_smallest_expected_counts_are_no_zeros():
+def test_the_smallest_expected_counts_are_not_zero():
     """Denormals would be, on devices that flush them."""
     distribution = Empirical(PopularityCurve.from_counts([10, 1]), 36.999)
     least = float(distribution.prob(1))
@@ -102,7 +102,7 @@ def test_expected_counts_against_the_reference_in_double_precision(name, unique,
 
 
 @pytest.mark.parametrize("name", sorted(DISTRIBUTIONS))
-def test_one_draw_is_priced_by_the_distribution_s_own_formula(name, rng):
+def test_one_draw_has_the_probabilities_of_the_distribution(name, rng):
     distribution = DISTRIBUTIONS[name]
     ranks = np.append(rng.integers(0, distribution.size, 3000), [0, distribution.size - 1])
     for unique in (True, False):
@@ -123,7 +123,7 @@ def test_expected_counts_of_huge_catalogs(size, rng):
 
 @pytest.mark.parametrize("name", sorted(DISTRIBUTIONS))
 @pytest.mark.parametrize("unique", [True, False])
-def test_ids_outside_are_priced_one(name, unique):
+def test_expected_counts_outside_the_range_are_one(name, unique):
     distribution = DISTRIBUTIONS[name]
     for num_sampled in (1, 50, distribution.size):
         outside = with_counts(

@@ -50,7 +50,7 @@ for case in CASES:
 
 
 def test_golden_samplers_on_another_processor():
-    """FAULTS 1: last bits change in NumPy's constants, and in PyTorch's exp and log."""
+    """Regression: last bits change in NumPy's constants, and in PyTorch's exp and log."""
     run_on(levels()["oldest"], SAMPLERS, ATEN_CPU_CAPABILITY="default")
 
 

@@ -45,9 +45,9 @@ def answers(table):
 @pytest.mark.parametrize("shard", [distribute_module, sharded_by_its_owner])
 @pytest.mark.parametrize("evaluating", [False, True])
 def test_a_weight_that_nothing_gathers_is_refused(mesh, kind, shard, evaluating):
-    """FAULTS 16: "got mixed torch.Tensor and DTensor", from inside.
+    """Regression: "got mixed torch.Tensor and DTensor", from inside.
 
-    Looked at: modules that are distributed, and those that FSDP2 gathers only in the forward of
+    Cases: modules that are distributed, and those that FSDP2 gathers only in the forward of
     their owner; the plain table, a subclass, and a module around it.
     """
     table = torch.nn.Sequential(table_of()) if kind == "in a module" else table_of(kind)

@@ -104,7 +104,7 @@ def test_each_row_is_as_by_hand(correct, temperature, excluded, strength):
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
 
-def test_half_precision_is_left_at_the_door():
+def test_half_precision_inputs_are_widened_first():
     """Under autocast nothing is rounded, and vectors of 16 bits are widened first."""
     query, vectors = (10 * x for x in numbers())
     count_of = np.linspace(0.1, 3.0, 15)

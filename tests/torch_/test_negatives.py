@@ -89,7 +89,7 @@ def test_the_candidates_estimate_the_sum_over_all_items_but_the_positive(sources
 
 @pytest.mark.parametrize("wrong", [CorrectedApart, EveryRowCounts])
 @pytest.mark.parametrize("sources", ["both", "three"])
-def test_wrong_expected_counts_are_told(wrong, sources):
+def test_wrong_expected_counts_are_detected(wrong, sources):
     assert abs(deviation(wrong(SOURCES[sources]()), 8)) > 4.9
 
 

@@ -1,6 +1,6 @@
 """Who draws at the same time draws other ids: workers, lanes of `vmap`, threads, ranks.
 
-Looked at: workers that are forked and spawned, persistent or not, with a seed or not; lanes that
+Cases: workers that are forked and spawned, persistent or not, with a seed or not; lanes that
 are nested, compiled, or shared; threads in eager mode and in compiled code; ranks that begin after
 the compilation, and ranks with workers.
 """
@@ -53,7 +53,7 @@ def epochs(layer, count=2, **settings):
 @pytest.mark.parametrize("seed", [17, None])
 @pytest.mark.parametrize("drawn_before", [0, 1])
 def test_workers_that_are_forked(seed, persistent, drawn_before):
-    """FAULTS 10: four different batches of sixteen, which every epoch repeated."""
+    """Regression: four different batches of sixteen, which every epoch repeated."""
     runs = []
     for _ in range(2):
         torch.manual_seed(3)
@@ -146,7 +146,7 @@ def in_lanes(layer, randomness, sizes=(4,), compiled=False):
 @pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize("seed", [17, None])
 def test_lanes_draw_the_next_batches(seed, compiled):
-    """FAULTS 11: one batch for all, in whatever mode of randomness."""
+    """Regression: one batch for all, in whatever mode of randomness."""
     torch.manual_seed(17)
     layer = sampler(seed)
     assert in_lanes(layer, "different", compiled=compiled) == following(4)
@@ -178,7 +178,7 @@ def test_lanes_that_may_not_be_random():
 
 @pytest.mark.parametrize("compiled", [False, True])
 def test_threads_draw_different_batches(compiled):
-    """FAULTS 12: 3,391 different batches of 4,000.
+    """Regression: 3,391 different batches of 4,000.
 
     Compiled code is PyTorch's default; its debugging backends run the operator on a copy.
     """
@@ -298,7 +298,7 @@ def of_ranks(tmp_path_factory):
 
 
 def test_ranks_that_begin_after_the_compilation(of_ranks):
-    """FAULTS 13: the compiled code asks for the rank when it runs."""
+    """Regression: the compiled code asks for the rank when it runs."""
     assert [answer["before"][0] for answer in of_ranks] == following(1) * 2
     assert of_ranks[0]["after"] == following(2)[1:] != of_ranks[1]["after"]
 
@@ -325,14 +325,14 @@ def test_spawned_workers_of_ranks(monkeypatch):
 
 
 def test_a_model_that_is_sharded_while_empty(of_ranks):
-    """FAULTS 8, the usual way with FSDP2: rank 0 alone has the saved state."""
+    """Regression: the usual way with FSDP2: rank 0 alone has the saved state."""
     assert of_ranks[0]["sharded"] == following(2)[1:] != of_ranks[1]["sharded"]
 
 
 def test_the_mean_over_the_rows_of_all_ranks(of_ranks):
-    """FAULTS 14: 16 rows that count on one rank and 1 on the other were two means.
+    """Regression: 16 rows that count on one rank and 1 on the other were two means.
 
-    Looked at: a rank and all ranks without a row, compiled code, and a rank that evaluates or runs
+    Cases: a rank and all ranks without a row, compiled code, and a rank that evaluates or runs
     without a gradient alone, which would wait forever if it asked the other.
     """
     torch.manual_seed(5)

@@ -49,7 +49,7 @@ class MerlinSampler(torch.nn.Module):
         return self.to_call(torch.squeeze(negative_id)), negative_id
 
 
-def test_merlin_s_sampler_draws_ours():
+def test_merlin_s_sampler_draws_by_this_sampler():
     table, theirs = torch.nn.Embedding(103, 4), MerlinSampler()
     theirs.set_to_call(table)
     theirs.sampler = sampler()

@@ -131,7 +131,7 @@ def test_rows_of_any_shape(per_row):
         torch.testing.assert_close(found, per_row.reshape(query_shape[:-1]))
 
 
-def test_excluded_ids_are_no_negatives():
+def test_excluded_ids_are_not_negatives():
     query, ids, table = numbers()
     drawn = sampler().sample_ids()
     everything = drawn.repeat(6, 1)
@@ -153,7 +153,7 @@ def jagged(lists):
     ["a user", "a position", "a query", "rows", "nested", "narrowed", "list", "array", "int32"],
 )
 def test_excluded_ids_broadcast_as_the_queries_do(form, training):
-    """FAULTS 3. Members: histories a user, a position, a query; dense, nested, with holes."""
+    """Regression: Cases: histories a user, a position, a query; dense, nested, with holes."""
     torch.manual_seed(3)
     queries, ids, table = torch.randn(4, 5, 4), torch.arange(20).reshape(4, 5) % 12 + 3, Unit(15, 4)
     shared, rows = torch.tensor(SHARED), torch.tensor(SHARED).repeat_interleave(5, 0)
@@ -198,7 +198,7 @@ def test_excluded_ids_broadcast_as_the_queries_do(form, training):
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
 def test_excluded_ids_of_another_shape_or_kind_are_refused(excluded, training):
-    """FAULTS 3. Members: too few rows, no rows, floats, masks, nested ones of other layouts."""
+    """Regression: Cases: too few rows, no rows, floats, masks, nested ones of other layouts."""
     queries, ids, table = torch.randn(4, 5, 4), torch.full((4, 5), 3), torch.nn.Embedding(15, 4)
     with pytest.raises(PopSamplerError, match=r"excluded_ids|integer ids|tensor of ids"):
         SampledSoftmaxLoss(sampler()).train(training)(queries, ids, table, excluded)
@@ -220,7 +220,7 @@ FINITE = {
 @pytest.mark.parametrize("scale", [1.0, 1e30])
 @pytest.mark.parametrize("correct", [True, False])
 def test_finite_vectors_and_any_ids_give_a_finite_loss_and_gradient(name, scale, correct):
-    """Point 4 of the issue: ids outside, repeated, none; products that overflow are clipped."""
+    """ids outside, repeated, none; products that overflow are clipped."""
     ids = torch.tensor(FINITE[name], dtype=torch.int64)
     rows = torch.Generator().manual_seed(3)
     query = scale * torch.randn(len(ids), 4, generator=rows)
@@ -241,7 +241,7 @@ def test_finite_vectors_and_any_ids_give_a_finite_loss_and_gradient(name, scale,
 @pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
 @pytest.mark.parametrize("where", ["query", "item", "sample"])
 def test_what_is_not_finite_in_the_vectors_is_seen(value, where):
-    """Point 4: an infinity is not clipped into a number that looks like any other."""
+    """an infinity is not clipped into a number that looks like any other."""
     query, ids, table = numbers()
     weight = table.weight.detach().clone()
     target = {"query": query[2], "item": weight[7], "sample": weight[10]}[where]
@@ -254,7 +254,7 @@ def test_what_is_not_finite_in_the_vectors_is_seen(value, where):
 
 
 def test_a_padded_row_of_nan_reaches_no_other():
-    """Point 4: attention over no position gives NaN where nothing counts."""
+    """attention over no position gives NaN where nothing counts."""
     query, ids, table = numbers()
     query[[1, 4]], ids[[1, 4]] = torch.nan, 0
     found = SampledSoftmaxLoss(sampler())(query.requires_grad_(), ids, table)
@@ -342,7 +342,7 @@ TABLES = {
 
 @pytest.mark.parametrize("kind", TABLES)
 def test_training_and_evaluation_look_the_same_vectors_up(monkeypatch, kind):
-    """FAULTS 2. Members: the keys of TABLES; sharded (FSDP) modules are called as these are."""
+    """Regression: Cases: the keys of TABLES; sharded (FSDP) modules are called as these are."""
     monkeypatch.setattr(whole_catalog, "BLOCK_BYTES", 5 * 4 * 6)  # several blocks
     query, ids, _ = numbers()
     table, loss = TABLES[kind](), SampledSoftmaxLoss(sampler(12))
@@ -367,7 +367,7 @@ def test_training_and_evaluation_look_the_same_vectors_up(monkeypatch, kind):
         torch.nn.EmbeddingBag(15, 4).weight[:14],
     ],
 )
-def test_what_is_no_table_is_refused(table):
+def test_tables_of_other_types_are_refused(table):
     query, ids, _ = numbers()
     with pytest.raises(PopSamplerError, match="15 rows"):
         SampledSoftmaxLoss(sampler())(query, ids, table)

@@ -50,7 +50,7 @@ def test_a_batch_and_its_expected_counts():
     np.testing.assert_allclose(true_count, [[exact[0], exact[11]], [1.0, 1.0]], rtol=1e-5)
 
 
-def test_every_way_to_ask_is_one_answer():
+def test_all_ways_to_call_give_one_answer():
     true_ids = torch.tensor([[3], [9]])
     ways = [
         lambda layer: layer(true_ids),
@@ -135,7 +135,7 @@ def test_refused(settings, message):
 @pytest.mark.parametrize(
     "ids", [[3.0, 4.0], torch.tensor([True]), "3", [[3], [4, 5]], [None], torch.tensor([1j])]
 )
-def test_what_is_no_ids_is_refused(ids):
+def test_inputs_that_are_not_ids_are_refused(ids):
     for ask in (sampler().expected_count, sampler().probability, sampler()):
         with pytest.raises(PopSamplerError, match="ids"):
             ask(ids)

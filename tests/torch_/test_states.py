@@ -1,6 +1,6 @@
 """What PyTorch does to the tensors of a model leaves its sampler right.
 
-The kind: tensors that PyTorch treats alike, whatever they hold. Looked at: the ways to begin on the
+The kind: tensors that PyTorch treats alike, whatever they hold. Cases: the ways to begin on the
 meta device, averages of weights, checkpoints of each format, functional calls, memory that
 processes share, moves without `Module.to`.
 """
@@ -158,7 +158,7 @@ RECIPES = [
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_model_that_begins_empty(recipe, case):
-    """FAULTS 8: with buffers, `to_empty` left what the memory held, and all keys matched."""
+    """Regression: with buffers, `to_empty` left what the memory held, and all keys matched."""
     original = saved(case)
     model = recipe(case, copy.deepcopy(original.state_dict()))
     assert_goes_on(model.sampler, original.sampler)
@@ -203,7 +203,7 @@ def test_a_sampler_that_is_nowhere_refuses_ids():
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("average", [None, swa_utils.get_ema_multi_avg_fn(0.9)])
 def test_averages_of_weights(average, case):
-    """FAULTS 9: averaged with its buffers, copied back as Lightning's callback does at the end."""
+    """Regression: averages with buffers, copied back as by Lightning's callback."""
     model, original = Model(case), Model(case)
     averaged = swa_utils.AveragedModel(model, multi_avg_fn=average, use_buffers=True)
     for _ in range(3):
@@ -256,7 +256,7 @@ class Distributed:
 
 
 def test_tensors_that_are_nested_or_distributed_are_refused():
-    """FAULTS 16: "view(): cannot view" and the like, from inside."""
+    """Regression: "view(): cannot view" and the like, from inside."""
     sampler = PopularityBasedSampler(14, 3, 5, 17)
     loss, table = SampledSoftmaxLoss(sampler), torch.randn(15, 4)
     queries, ids = torch.randn(3, 4), torch.tensor([3, 4, 5])

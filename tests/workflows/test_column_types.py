@@ -1,6 +1,6 @@
 """Columns of every type, spread over files of different types, against plain Python.
 
-FAULTS 17 to 23, 26: the members of the kind are each pair of a role (users, items, times, keys of
+Regression. The cases are each pair of a role (users, items, times, keys of
 `--items`) and a type that Arrow writes, each pair of two types in two files, and the values that
 readers take for each other: floats and integers, NaN and null, strings up to a NUL, one instant in
 two zones, equal decimals of two scales.
@@ -154,7 +154,7 @@ ROUNDED = [("large integer", "float"), ("unsigned", "float")]
     ids=str,
 )
 def test_kinds_that_cannot_be_compared_are_refused(kinds, place, tmp_path):
-    """FAULTS 19: the message names the column, two files and both types."""
+    """Regression: the message names the column, two files and both types."""
     rng = np.random.default_rng(17)
     for number, kind in enumerate(kinds):
         all_kinds = ["string", "string", "integer"]
@@ -199,7 +199,7 @@ def as_time(value):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_items_are_matched_as_values(kind, tmp_path):
-    """FAULTS 20, 21: between any two types of one kind, never as text; nulls match nothing."""
+    """Regression: between any two types of one kind, never as text; nulls match nothing."""
     rng = np.random.default_rng(17)
     values, types = KINDS[kind]
     for ours in types:
@@ -224,7 +224,7 @@ def test_items_are_matched_as_values(kind, tmp_path):
     "kinds", [pair for pair in combinations(KINDS, 2) if set(pair) not in TOGETHER]
 )
 def test_items_of_another_kind_are_refused(kinds, tmp_path):
-    """FAULTS 20: "1" is not 1, nor is True; the message names both files and types."""
+    """Regression: "1" is not 1, nor is True; the message names both files and types."""
     rng = np.random.default_rng(17)
     for name, kind in zip(("d", "i"), kinds):
         written(tmp_path / name, [(v, v, 1) for v in KINDS[kind][0]], [kind] * 2 + ["integer"], rng)
@@ -234,7 +234,7 @@ def test_items_of_another_kind_are_refused(kinds, tmp_path):
 
 
 def test_nothing_is_lost_between_files_of_floats_and_integers(tmp_path):
-    """FAULTS 21: a null among integers makes floats, which beyond 2**53 are rounded."""
+    """Regression: a null among integers makes floats, which beyond 2**53 are rounded."""
     for number, (value, kind) in enumerate([(2**60 + 1, pa.int64()), (7.0, pa.float64())]):
         table = pa.table([["u"], pa.array([value], kind), [1]], COLUMNS)
         pq.write_table(table, tmp_path / f"{number}.parquet")
@@ -268,7 +268,7 @@ class Named(pa.ExtensionType):
 
 
 def test_extension_and_run_length_types_are_read(tmp_path):
-    """FAULTS 21: UUIDs in the events are bytes of 16 in --items."""
+    """Regression: UUIDs in the events are bytes of 16 in --items."""
     codes = [bytes([i] * 16) for i in range(4)]
     named = pa.ExtensionArray.from_storage(Named(pa.binary(16)), pa.array(codes, pa.binary(16)))
     users = pa.RunEndEncodedArray.from_arrays([2, 4], ["ann", "bob"])
@@ -293,14 +293,14 @@ STORAGES = [
 
 @pytest.mark.parametrize(("storage", "values"), STORAGES, ids=[str(s.type) for s, _ in STORAGES])
 def test_extensions_of_any_storage_become_their_values(storage, values):
-    """FAULTS 21: Arrow casts an extension itself, unless runs are stored in it."""
+    """Regression: Arrow casts an extension itself, unless runs are stored in it."""
     storage = pa.ExtensionArray.from_storage(Named(storage.type), storage)
     assert arrow_types.plain(pa.chunked_array([storage])).to_pylist() == values
 
 
 @pytest.mark.parametrize("missing", [pa.nulls(3), pa.nulls(3, pa.string())], ids=str)
 def test_a_file_without_values_has_any_type(missing, tmp_path):
-    """FAULTS 22: pandas and polars write null columns of a type of its own."""
+    """Regression: pandas and polars write null columns of a type of its own."""
     pq.write_table(pa.table([["u"] * 3, missing, [1, 2, 3]], COLUMNS), tmp_path / "0.parquet")
     pq.write_table(pa.table([["u"] * 2, ["a", "b"], [1, 2]], COLUMNS), tmp_path / "1.parquet")
     frame, _ = read_files.read_interactions(tmp_path, COLUMNS)
@@ -318,8 +318,8 @@ LISTS = [
 
 @pytest.mark.parametrize(("values", "says"), LISTS, ids=[says for _, says in LISTS])
 @pytest.mark.parametrize("place", [0, 1, 2])
-def test_lists_and_structs_are_no_keys(values, says, place, tmp_path):
-    """FAULTS 27: sessions that are grouped already; and so for users and times."""
+def test_lists_and_structs_are_not_keys(values, says, place, tmp_path):
+    """Regression: sessions that are grouped already; and so for users and times."""
     arrays = [pa.array(["u", "v", "w"]), pa.array([1, 2, 3]), pa.array([1, 2, 3])]
     arrays[place] = values
     pq.write_table(pa.table(arrays, COLUMNS), tmp_path / "d.parquet")
@@ -344,8 +344,8 @@ def features(tmp_path, values):
     + [pa.array([[["a"]]] * 3), pa.array([[{"a": 1}]] * 3), pa.array([[decimal.Decimal(1)]] * 3)],
     ids=lambda values: str(values.type),
 )
-def test_vectors_and_structs_are_no_features(values, tmp_path):
-    """FAULTS 24: a vector must not become categories, nor a struct Arrow's error."""
+def test_vectors_and_structs_are_not_features(values, tmp_path):
+    """Regression: a vector must not become categories, nor a struct Arrow's error."""
     with pytest.raises(PopSamplerError, match="Column 'x': expected a number, a category"):
         features(tmp_path, values)
 
@@ -371,7 +371,7 @@ def test_features_are_numbers_or_text(tmp_path):
 
 
 def test_infinite_numbers_count_as_missing(tmp_path, capsys):
-    """FAULTS 24: and so does what float32 cannot hold; NaN is missing without a message."""
+    """Regression: and so does what float32 cannot hold; NaN is missing without a message."""
     values = pa.array([1.0, np.inf, -np.inf, 1e39, np.nan, None, -2.0])
     found, numbers = features(tmp_path, values)
     assert numbers == ["x"]
@@ -382,7 +382,7 @@ def test_infinite_numbers_count_as_missing(tmp_path, capsys):
 
 
 def test_rows_that_are_not_numbers_are_counted_as_missing(tmp_path, capsys):
-    """FAULTS 23: NaN among users, items and times, as null."""
+    """Regression: NaN among users, items and times, as null."""
     table = pa.table(
         [[1.0, np.nan, 2.0, 3.0], [1.5, 2.5, np.nan, None], [1.0, 2.0, 3.0, np.nan]], COLUMNS
     )
@@ -393,7 +393,7 @@ def test_rows_that_are_not_numbers_are_counted_as_missing(tmp_path, capsys):
 
 
 def test_strings_that_differ_behind_a_nul_are_two(tmp_path):
-    """FAULTS 26: pandas' hash tables end a string there; of users, too, of pandas' groups."""
+    """Regression: pandas' hash tables end a string there; of users, too, of pandas' groups."""
     rows = [(f"u\0{i % 5}", f"i\0{i % 75}", i) for i in range(750)]
     pq.write_table(pa.table([*zip(*rows)], COLUMNS), tmp_path / "d.parquet")
     frame, _ = read_files.read_interactions(tmp_path / "d.parquet", COLUMNS)
@@ -416,7 +416,7 @@ def test_strings_that_differ_behind_a_nul_are_two(tmp_path):
     ],
 )
 def test_each_kind_becomes_sessions_and_ids(user, item, tmp_path):
-    """FAULTS 18, 20 to 22, 26: the whole program, with features of the items, by plain Python."""
+    """Regression: the whole program, with features of the items, by plain Python."""
     rng = np.random.default_rng(17)
     kinds = [user, item, "timestamp"]
     start = dt.datetime.fromisoformat("2024-01-01")

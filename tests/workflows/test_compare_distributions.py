@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "workflows"))
 import compare_distributions
 
 
-def test_a_wrong_correction_is_told_from_right_ones():
+def test_a_wrong_correction_is_distinguished_from_right_ones():
     (row,) = compare_distributions.learning([200], seeds=1, steps=2000)
     found = {name: values[0] for name, values in row["kl"].items()}
     assert found["reference"] > 1e-2
@@ -21,7 +21,7 @@ def test_a_wrong_correction_is_told_from_right_ones():
 
 
 @pytest.mark.parametrize(("factor", "right"), [(1.0, True), (1.05, False)])
-def test_prices_of_the_head_that_are_off_by_a_twentieth_are_seen(factor, right):
+def test_expected_counts_of_the_head_off_by_a_twentieth_are_detected(factor, right):
     counts = compare_distributions.true_counts(0)
 
     def off(seed):

@@ -72,7 +72,7 @@ def sasrec(number=30):
     return SASRec(number, dim=8, dropout=0.0)
 
 
-def test_a_query_sees_nothing_later_and_nothing_of_others():
+def test_a_query_reads_no_later_item_and_no_other_sequence():
     model = sasrec()
     ids, lengths = torch.tensor([3, 5, 9, 4, 8, 2, 7]), torch.tensor([4, 3])
     queries = model(ids, lengths)
@@ -218,7 +218,7 @@ def test_the_correction_is_paired_with_the_same_samples():
     assert "difference" not in uncorrected and "from_corrected" not in uniform
 
 
-def test_an_interrupted_comparison_goes_on(tmp_path):
+def test_an_interrupted_comparison_continues(tmp_path):
     """A file that is there is not made again, one that is missing is, and the table says so."""
     rng = np.random.default_rng(5)
     lines = (" ".join(map(str, [user, *rng.integers(1, 30, 6)])) for user in range(40))

@@ -57,7 +57,7 @@ def preprocessed(tmp_path_factory):
     return folder / "out", printed
 
 
-def test_preprocessing_tells_what_it_did(preprocessed):
+def test_preprocessing_reports_what_it_did(preprocessed):
     folder, printed = preprocessed
     summary = json.loads((folder / "preprocess.json").read_text())
     assert summary["items"] == 600

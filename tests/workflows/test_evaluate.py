@@ -65,7 +65,7 @@ def test_equal_scores_recommend_nothing():
 
 @pytest.mark.parametrize("name", ranking_cases.MODELS)
 def test_recalls_of_small_models_by_hand(name):
-    """FAULTS 4 and 5, with no item of the query left out."""
+    """Regression: with no item of the query left out."""
     vectors, _, recall = ranking_cases.MODELS[name]
     with np.errstate(invalid="ignore"):
         scores = ranking_cases.QUERIES @ vectors.T
@@ -80,7 +80,7 @@ def test_recalls_of_small_models_by_hand(name):
 
 
 def test_nan_scores_of_other_items_count_against_the_positive():
-    """FAULTS 4. An item of the query is not ranked, whatever its score is."""
+    """Regression: An item of the query is not ranked, whatever its score is."""
     scores = [0, 0, 0, np.nan, np.nan, 5, 9, 1, 2, 3]
     for positive, place in ((6, 2), (5, 3), (4, None)):
         queries, positives = [np.array([3])], np.array([positive])

@@ -50,7 +50,7 @@ def test_every_tool_is_there():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_files_of_each_tool_say_the_same(name):
-    """FAULTS 17, 18, 22, 29: users, items and times of all of them."""
+    """Regression: users, items and times of all of them."""
     frame, _ = read(FILES / name, SEPARATORS.get(name))
     assert rows_of(frame) == EVENTS
     assert frame["time"].dtype != object
@@ -85,7 +85,7 @@ def test_what_this_pyarrow_cannot_read_is_refused_with_its_version(name):
 
 
 def test_folders_of_partitions_give_a_column():
-    """FAULTS 22: `day=2024-05-01` as items, and as times; a missing value's folder is null."""
+    """Regression: `day=2024-05-01` as items, and as times; a missing value's folder is null."""
     _, keys = read_files.read_interactions(FILES / "duckdb_days", ("user", "day", "time"))
     assert keys.values.to_pylist() == ["2024-05-01", "2024-05-02"]
     frame, _ = read_files.read_interactions(FILES / "duckdb_days", ("user", "item", "day"))
@@ -126,7 +126,7 @@ def write_text(table, name):
     + [".parquet", ".pq", ".arrow", ".arrows", ".feather", ".ipc"],
 )
 def test_each_ending_and_compression(ending, codec, table, tmp_path):
-    """FAULTS 29: those that the message names, and each of them compressed."""
+    """Regression: those that the message names, and each of them compressed."""
     sink = pa.BufferOutputStream()
     if ending in (".parquet", ".pq"):
         pq.write_table(table, sink)
@@ -152,7 +152,7 @@ def test_each_ending_and_compression(ending, codec, table, tmp_path):
 
 @pytest.mark.parametrize("name", ["events.xlsx", "events.orc", "events.avro", "events.csv.zip"])
 def test_other_formats_are_refused(name, tmp_path):
-    """FAULTS 29: the message names the formats and flags that exist."""
+    """Regression: the message names the formats and flags that exist."""
     (tmp_path / name).write_bytes(b"PK\3\4 something")
     with pytest.raises(PopSamplerError) as error:
         read(tmp_path / name)
@@ -162,7 +162,7 @@ def test_other_formats_are_refused(name, tmp_path):
 
 @pytest.mark.parametrize("sep", [";", "\t", "|"])
 def test_separators_are_asked_for(sep, table, tmp_path):
-    """FAULTS 29: semicolons and tabs; a file of one column that looks like several says so."""
+    """Regression: semicolons and tabs; a file of one column that looks like several says so."""
     table.to_pandas().to_csv(tmp_path / "events.csv", index=False, sep=sep)
     with pytest.raises(PopSamplerError, match="--sep"):
         read(tmp_path / "events.csv")
@@ -179,7 +179,7 @@ def test_the_flag_takes_one_character(capsys):
 
 
 def test_line_breaks_inside_quotes(tmp_path):
-    """FAULTS 28: in a file of several blocks, compressed or not; and other quoting as before."""
+    """Regression: in a file of several blocks, compressed or not; and other quoting as before."""
     lines = [f'u{i % 100},"a ""{i % 7}""\nb,{"x" * 40}",{i}' for i in range(200_000)]
     text = "\n".join(["user,item,time", *lines])
     (tmp_path / "events.csv").write_text(text)
@@ -303,7 +303,7 @@ def test_urls_are_read(table, tmp_path):
 
 
 def test_times_that_nanoseconds_do_not_reach(tmp_path):
-    """FAULTS 17: Arrow casts "9999-12-31" to a time of the year 1816 without an error."""
+    """Regression: Arrow casts "9999-12-31" to a time of the year 1816 without an error."""
     times = ["9999-12-31", "2024-05-01T10:00:00.123456789", "2024-05-01T10:00:00.12", "1600-01-01"]
     for kind in (pa.large_string(), pa.timestamp("us"), pa.date32()):
         values = pa.array([time[: 26 if kind != pa.date32() else 10] for time in times])
@@ -319,7 +319,7 @@ def test_times_that_nanoseconds_do_not_reach(tmp_path):
 
 
 def test_times_of_other_orders_are_refused(tmp_path):
-    """FAULTS 17: large strings and dictionaries as strings; --time-format as it asks."""
+    """Regression: large strings and dictionaries as strings; --time-format as it asks."""
     text = pa.array(["28/10/2023", "03/01/2024"])
     for column in (text, text.cast(pa.large_string()), text.dictionary_encode()):
         pq.write_table(pa.table([["u"] * 2, [*"ab"], column], COLUMNS), tmp_path / "d.parquet")
@@ -342,7 +342,7 @@ def test_times_of_other_orders_are_refused(tmp_path):
     ],
 )
 def test_from_a_tools_files_to_sessions(events_name, items_name, tmp_path):
-    """FAULTS 18: a dictionary of users made Dask loop, or fail."""
+    """Regression: a dictionary of users made Dask loop, or fail."""
     arguments = ["--data", FILES / events_name, "--output", tmp_path, "--min-count", 1]
     arguments += ["--user-col", "user", "--item-col", "item", "--time-col", "time"]
     arguments += ["--items", FILES / items_name, "--item-features", "price", "tags"]

@@ -53,9 +53,9 @@ def refused(program, arguments, capsys):
 @pytest.mark.parametrize("url", ["s3://bucket/out", "file:///tmp/out", "memory://out", "/d/x::1"])
 @pytest.mark.parametrize(("program", "flag"), PATHS)
 def test_urls_are_refused(program, flag, url, tmp_path, monkeypatch, capsys):
-    """FAULTS 25: `--output s3://bucket/out` wrote into a local folder `s3:/bucket/out`.
+    """Regression: `--output s3://bucket/out` wrote into a local folder `s3:/bucket/out`.
 
-    Members looked for: every flag of a path of every program, and `--plot` of the command line,
+    Cases: every flag of a path of every program, and `--plot` of the command line,
     which writes to any file system. (`--data` and `--items` of preprocess.py read URLs.)
     """
     monkeypatch.chdir(tmp_path)
@@ -127,7 +127,7 @@ def test_a_folder_is_made_before_the_work_begins(tmp_path):
 
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_an_output_that_cannot_be_written_ends_a_program_at_once(program, tmp_path):
-    """Members looked for: a file in its place, a file above it, a folder of the system."""
+    """Cases: a file in its place, a file above it, a folder of the system."""
     (tmp_path / "file").write_text("here")
     for output in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/nothing")):
         with pytest.raises(PopSamplerError, match="folder that can be written"):
@@ -137,7 +137,7 @@ def test_an_output_that_cannot_be_written_ends_a_program_at_once(program, tmp_pa
 
 
 def test_names_are_printed_to_any_pipe(monkeypatch):
-    """FAULTS 30 for the programs: names of files and columns in a pipe of ascii."""
+    """Regression: names of files and columns in a pipe of ascii."""
     stream = io.TextIOWrapper(io.BytesIO(), "ascii")
     monkeypatch.setattr(sys, "stdout", stream)
     flags.escape_output()

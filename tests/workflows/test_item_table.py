@@ -74,7 +74,7 @@ def test_each_item_of_the_vocabulary_has_a_row(tmp_path):
     assert table["weight"].dtype == np.float32
 
 
-def test_its_schema_tells_a_tower_what_is_what(tmp_path):
+def test_its_schema_describes_the_columns_for_a_tower(tmp_path):
     from merlin.io import Dataset
     from merlin.schema import Tags
 

@@ -43,7 +43,7 @@ def test_a_better_one_forgives():
     assert not any(verdict.stop for verdict in verdicts)
 
 
-def test_nothing_recalled_is_no_gain():
+def test_a_recall_of_zero_is_not_a_gain():
     _, verdicts = judged([0.0] * 4)
     assert [verdict.keep for verdict in verdicts] == [True] + [False] * 3
     assert verdicts[-1].stop and not verdicts[-2].stop

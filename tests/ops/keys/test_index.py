@@ -74,7 +74,7 @@ def test_combinations_of_every_kind(first, second, rng):
     assert index.positions(asked).tolist() == [places.get(row, -1) for row in pairs]
 
 
-def test_words_whose_hashes_are_one(monkeypatch):
+def test_strings_with_equal_hashes(monkeypatch):
     """A hash only says where to look."""
     monkeypatch.setattr(index_module, "_MASKS", np.zeros(9, np.uint64))  # the length alone is left
     apart = KeyIndex(pa.table({"a": pa.array(["a", "bb", "ccc"], pa.large_string())}))
