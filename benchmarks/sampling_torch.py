@@ -91,6 +91,10 @@ def steps_of(size: int, num_sampled: int, device: str) -> Dict[str, Step]:
         one_graph = torch.compile(ours(size, num_sampled, device), fullgraph=True)
         steps["ours, compiled"] = lambda: one_graph(labels)
     if device == "cuda":
+        # In eager mode one kernel draws, if it has the algorithm; else these two are equal.
+        by_operations = ours(size, num_sampled, device)
+        by_operations._kernel.is_possible = False
+        steps["ours, eager, without the kernel"] = lambda: by_operations(labels)
         steps["ours, captured"] = captured(partial(ours(size, num_sampled, device), labels))
     return steps
 

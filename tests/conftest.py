@@ -36,6 +36,7 @@ MARKERS = {"gpu", "keras2", "keras3", "newer_versions"}
 OPTIONAL = (
     "tensorflow",
     "torch",
+    "triton",
     "polars",
     "nvtabular",
     "merlin.models",

@@ -1,6 +1,6 @@
 """Defines the PyTorch module that draws negatives and computes their expected counts."""
 
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple, Optional, Tuple
 
 import torch
 
@@ -19,6 +19,7 @@ from merlin_popsampler.errors import PopSamplerError
 from .expected_counts import ExpectedCountsOnDevice
 from .ids import as_dense_ids
 from .inverse_cdf import Edges
+from .kernel_draws import KernelDraws
 from .mapped_ids import MappedIdsOnDevice
 from .rank_group import rank_to_draw_as
 from .ranks import draws_on_device
@@ -44,7 +45,8 @@ class PopularityBasedSampler(CatalogSampler, torch.nn.Module):  # type: ignore[m
 
     Ids in frequency order need no table, since the probability of an id follows from its rank,
     `id - min_id`. Equal seeds give the same draws as the Keras layer. `state_dict` contains the
-    position in the stream of draws. The module's device draws, and the host does not wait for it.
+    position in the stream of draws. The module's device draws. The host does not wait for it,
+    except at the first draw on a GPU, see `KernelDraws`.
 
     Args:
       max_id: last id that can be drawn, inclusive.
@@ -122,13 +124,12 @@ class PopularityBasedSampler(CatalogSampler, torch.nn.Module):  # type: ignore[m
           PopSamplerError: the number is out of range, or needs more than 2**31 - 1 random numbers.
         """
         draws = make_draws(self.distribution, value, self.unique)
-        expected_counts = ExpectedCountsOnDevice(
-            build_expected_counts(self.distribution, draws.num_sampled, self.unique), self._edges
-        )
+        table = build_expected_counts(self.distribution, draws.num_sampled, self.unique)
         self._max_num_samples = draws.num_sampled
         device = self.stream.device
         self._draws = draws_on_device(draws, self._edges).to(device)
-        self._expected_counts = expected_counts.to(device)
+        self._expected_counts = ExpectedCountsOnDevice(table, self._edges).to(device)
+        self._kernel = KernelDraws(draws, table, self.domain).to(device)
 
     @property
     def seed(self) -> Optional[int]:
@@ -138,8 +139,11 @@ class PopularityBasedSampler(CatalogSampler, torch.nn.Module):  # type: ignore[m
     def sample_ids(self) -> torch.Tensor:
         """Draws the next batch, int64 `[max_num_samples]`, ids from `min_id` to `max_id`."""
         self._device()
-        key_and_position = self.stream.next_position(self._rank)
-        ids: torch.Tensor = self.domain.id(self._draws(*key_and_position))
+        if self._is_by_kernel():
+            key, position = self.stream.next_position(self._rank)
+            ids, _ = self._kernel(self.domain, key, position, key.new_empty(0))
+        else:
+            ids = self.domain.id(self._draws(*self.stream.next_position(self._rank)))
         return ids
 
     def expected_count(self, ids: Any) -> torch.Tensor:
@@ -176,9 +180,14 @@ class PopularityBasedSampler(CatalogSampler, torch.nn.Module):  # type: ignore[m
           true_ids: integers of any shape, the positives.
         """
         true_ids = as_dense_ids(true_ids, self._device())
-        sampled = self.sample_ids()
-        # One look-up for all ids, since for few ids the number of operations determines the time.
-        counts = self._expected_counts(self.domain.rank(torch.cat([sampled, true_ids.reshape(-1)])))
+        flat = true_ids.reshape(-1)
+        own = PopularityBasedSampler.sample_ids  # which a subclass may replace
+        if self._is_by_kernel() and type(flat) is torch.Tensor and type(self).sample_ids is own:
+            place = self.stream.next_position(self._rank)
+            sampled, counts = self._kernel(self.domain, *place, flat)
+        else:
+            sampled = self.sample_ids()
+            counts = self._counts_of_all(sampled, flat)
         num = self._max_num_samples
         return SampledValues(sampled, counts[num:].reshape(true_ids.shape), counts[:num])
 
@@ -226,6 +235,24 @@ class PopularityBasedSampler(CatalogSampler, torch.nn.Module):  # type: ignore[m
             f"max_num_samples={self.max_num_samples}, unique={self.unique}"
         )
 
+    def _is_by_kernel(self) -> bool:
+        kernel: KernelDraws = self._kernel
+        return kernel.is_usable(self.domain, self.stream.state, self._by_operations)
+
+    def _by_operations(
+        self, key: torch.Tensor, position: torch.Tensor, true_ids: torch.Tensor
+    ) -> Tuple[torch.Tensor, torch.Tensor]:
+        """Draws a batch as the kernel does."""
+        sampled = self.domain.id(self._draws(key, position))
+        return sampled, self._counts_of_all(sampled, true_ids)
+
+    def _counts_of_all(self, sampled: torch.Tensor, true_ids: torch.Tensor) -> torch.Tensor:
+        """Looks all ids up at once; for few ids the number of operations determines the time."""
+        counts: torch.Tensor = self._expected_counts(
+            self.domain.rank(torch.cat([sampled, true_ids]))
+        )
+        return counts
+
     def _counts_of_ids(self, expected_counts: ExpectedCountsOnDevice, ids: Any) -> torch.Tensor:
         ids = as_dense_ids(ids, self._device())
         counts: torch.Tensor = expected_counts(self.domain.rank(ids))
@@ -242,8 +269,12 @@ class PopularityBasedSampler(CatalogSampler, torch.nn.Module):  # type: ignore[m
         device = stream.device
         if stream.state.device != device or self._edges.device != device:
             mapped = [self.domain] if isinstance(self.domain, torch.nn.Module) else []
-            own = (stream, self._edges, self._one_draw, self._draws, self._expected_counts, *mapped)
-            for part in own:  # only these, since to_empty would erase parameters of a subclass
+            own = (stream, self._edges, self._one_draw, self._draws, self._expected_counts)
+            for part in (
+                *own,
+                self._kernel,
+                *mapped,
+            ):  # only these, since to_empty would erase parameters of a subclass
                 part.to_empty(device=device)  # these parts rebuild or move their tensors
 
     # Compilers cannot trace a move, so they run this once before they see the tensors. This is what

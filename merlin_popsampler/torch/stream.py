@@ -20,7 +20,7 @@ from torch.utils.data import get_worker_info
 from merlin_popsampler.core.stream_keys import own_bits, seed_key, signed, worker_bits
 from merlin_popsampler.errors import PopSamplerError
 
-from .eager import is_readable
+from .eager import is_eager
 
 
 class Stream(torch.nn.Module):  # type: ignore[misc]
@@ -61,7 +61,8 @@ class Stream(torch.nn.Module):  # type: ignore[misc]
           Two int64 scalars on the stream's device.
         """
         arguments = self.seed is not None, rank, self._rank_of_maker, 1
-        if is_readable(self.state):  # a direct call, without the overhead of PyTorch's dispatcher
+        # A direct call, without the overhead of PyTorch's dispatcher.
+        if is_eager(self.state) and not self.state.is_meta:
             position, _, key = _take(self.state, self.state, *arguments).unbind()
             return key, position
         # Under `vmap`, this empty tensor shows the mode of randomness: one draw for each batch, or

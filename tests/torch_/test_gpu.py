@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import warnings
 
 import numpy as np
 import pytest
@@ -61,6 +62,52 @@ def test_no_rank_differs_but_at_a_step(name):
     assert differing < 200
 
 
+BY_KERNEL = [
+    "log-uniform, 20 of 400",
+    "log-uniform, 1000 of 1e6",
+    "log-uniform, 1000 of 1e9",
+    "uniform, 1000 of 1e6",
+    "measured, 1000 of 1e6",
+]
+
+
+@pytest.mark.parametrize("case", BY_KERNEL)
+def test_one_kernel_draws_what_the_operations_draw(case):
+    sampler = on_gpu(case)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # of a kernel that is not used
+        assert sampler._is_by_kernel()
+    true_ids = torch.arange(-2, 3000, device="cuda")
+    differing = 0
+    for position in range(200):
+        place = torch.tensor((17, position), device="cuda").unbind()
+        ids, counts = sampler._kernel(sampler.domain, *place, true_ids)
+        expected_ids, expected_counts = sampler._by_operations(*place, true_ids)
+        same = torch.equal(ids, expected_ids)
+        differing += not same
+        assert not same or torch.allclose(counts, expected_counts, rtol=1e-5, atol=0.0)
+    assert differing <= 1
+
+
+def test_ids_in_any_order_by_the_kernel():
+    ids = np.random.default_rng(5).permutation(5000)
+    counts = (ids, 10**7 // np.arange(10, 5010))
+    sampler = PopularityBasedSampler.from_counts(counts, max_num_samples=20, seed=17)
+    expected = [sampler.sample_ids().tolist() for _ in range(20)]
+    sampler = PopularityBasedSampler.from_counts(counts, max_num_samples=20, seed=17).to("cuda")
+    assert sampler._is_by_kernel()
+    assert [sampler.sample_ids().tolist() for _ in range(20)] == expected
+
+
+def test_a_kernel_draws_on_a_stream_of_its_own():
+    sampler = on_gpu(BY_KERNEL[1])
+    with torch.cuda.stream(torch.cuda.Stream()):
+        assert sampler._is_by_kernel()
+        found = drawn_by(sampler, device="cuda")
+    torch.cuda.synchronize()
+    assert summaries(found) == GOLDEN[BY_KERNEL[1]]
+
+
 @contextlib.contextmanager
 def waiting_refused():
     """Any operation that waits for the GPU raises an error."""
@@ -75,12 +122,14 @@ def waiting_refused():
 @pytest.mark.parametrize("case", CASES)
 def test_a_draw_waits_for_nothing(case):
     sampler, true_ids = on_gpu(case), TRUE_IDS.to("cuda")
+    sampler(true_ids)  # at the first use, the kernel is compared with the operations
     with waiting_refused():
         sampler(true_ids)
 
 
 def test_a_step_waits_for_nothing():
     loss, query, table, ids, excluded = step_of(LogUniform(400), "cuda")
+    copy.deepcopy(loss)(query, ids, table, excluded)  # the first use
     with waiting_refused():
         loss(query, ids, table, excluded).backward()
     assert table.grad.abs().sum() > 0
@@ -147,6 +196,10 @@ def test_a_captured_graph_draws_on(case):
         graph.replay()
         found.append(summary(values.sampled_ids.cpu().numpy()))
     assert found == GOLDEN[case]
+    graph.replay()
+    replayed = values.sampled_ids.clone()
+    sampler.stream.state[0] -= 1
+    assert sampler(true_ids).sampled_ids.tolist() == replayed.tolist()  # in eager mode again
 
 
 def test_a_stream_goes_on_where_it_is_loaded():
