@@ -22,6 +22,7 @@ Batch = Tuple[torch.Tensor, torch.Tensor]
 """Ids of the draws, and the expected counts of draws and positives."""
 
 DEVICE = "cuda"
+"""Type of the devices on which the kernel may draw."""
 MOST_DRAWS = 4096
 """Most draws of a batch, since one program sorts them."""
 MOST_ITEMS = 2**32
@@ -73,7 +74,7 @@ class KernelDraws(Constants):
           operations: computes the result of `forward` by operations of PyTorch, from a key, a
             position and positives.
         """
-        if not (self.is_possible and state.device.type == DEVICE and is_eager(state)):
+        if not (self.is_possible and is_eager(state)):
             return False
         with torch.cuda.device_of(state):
             if torch.cuda.is_current_stream_capturing():

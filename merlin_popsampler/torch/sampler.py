@@ -16,6 +16,7 @@ from merlin_popsampler.core.expected_counts import build_expected_counts
 from merlin_popsampler.core.tables import probs_by_id
 from merlin_popsampler.errors import PopSamplerError
 
+from . import kernel_draws
 from .expected_counts import ExpectedCountsOnDevice
 from .ids import as_dense_ids
 from .inverse_cdf import Edges
@@ -138,8 +139,7 @@ class PopularityBasedSampler(CatalogSampler, torch.nn.Module):  # type: ignore[m
 
     def sample_ids(self) -> torch.Tensor:
         """Draws the next batch, int64 `[max_num_samples]`, ids from `min_id` to `max_id`."""
-        self._device()
-        if self._is_by_kernel():
+        if self._is_by_kernel(self._device()):
             key, position = self.stream.next_position(self._rank)
             ids, _ = self._kernel(self.domain, key, position, key.new_empty(0))
         else:
@@ -179,10 +179,12 @@ class PopularityBasedSampler(CatalogSampler, torch.nn.Module):  # type: ignore[m
         Args:
           true_ids: integers of any shape, the positives.
         """
-        true_ids = as_dense_ids(true_ids, self._device())
+        device = self._device()
+        true_ids = as_dense_ids(true_ids, device)
         flat = true_ids.reshape(-1)
         own = PopularityBasedSampler.sample_ids  # which a subclass may replace
-        if self._is_by_kernel() and type(flat) is torch.Tensor and type(self).sample_ids is own:
+        is_plain = type(flat) is torch.Tensor and type(self).sample_ids is own
+        if is_plain and self._is_by_kernel(device):
             place = self.stream.next_position(self._rank)
             sampled, counts = self._kernel(self.domain, *place, flat)
         else:
@@ -235,7 +237,9 @@ class PopularityBasedSampler(CatalogSampler, torch.nn.Module):  # type: ignore[m
             f"max_num_samples={self.max_num_samples}, unique={self.unique}"
         )
 
-    def _is_by_kernel(self) -> bool:
+    def _is_by_kernel(self, device: torch.device) -> bool:
+        if device.type != kernel_draws.DEVICE:  # first, since other calls take time
+            return False
         kernel: KernelDraws = self._kernel
         return kernel.is_usable(self.domain, self.stream.state, self._by_operations)
 

@@ -76,7 +76,7 @@ def test_one_kernel_draws_what_the_operations_draw(case):
     sampler = on_gpu(case)
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # of a kernel that is not used
-        assert sampler._is_by_kernel()
+        assert sampler._is_by_kernel(sampler.stream.device)
     true_ids = torch.arange(-2, 3000, device="cuda")
     differing = 0
     for position in range(200):
@@ -95,14 +95,14 @@ def test_ids_in_any_order_by_the_kernel():
     sampler = PopularityBasedSampler.from_counts(counts, max_num_samples=20, seed=17)
     expected = [sampler.sample_ids().tolist() for _ in range(20)]
     sampler = PopularityBasedSampler.from_counts(counts, max_num_samples=20, seed=17).to("cuda")
-    assert sampler._is_by_kernel()
+    assert sampler._is_by_kernel(sampler.stream.device)
     assert [sampler.sample_ids().tolist() for _ in range(20)] == expected
 
 
 def test_a_kernel_draws_on_a_stream_of_its_own():
     sampler = on_gpu(BY_KERNEL[1])
     with torch.cuda.stream(torch.cuda.Stream()):
-        assert sampler._is_by_kernel()
+        assert sampler._is_by_kernel(sampler.stream.device)
         found = drawn_by(sampler, device="cuda")
     torch.cuda.synchronize()
     assert summaries(found) == GOLDEN[BY_KERNEL[1]]
