@@ -1,4 +1,4 @@
-"""Messages of `contract` and their advice, followed."""
+"""Triggers messages of `contract`, and follows their advice."""
 
 import sys
 import warnings
@@ -43,12 +43,12 @@ def counted(folder):
 
 
 def lost_in_a_frame(folder):
-    """Tagged in the workflow, and handed on as a data frame."""
+    """Returns a data set that lost the tag of the workflow, as a data frame."""
     return Dataset(workflow(folder).transform(dataset(frame(), 1)).compute())
 
 
 def without_dict(folder):
-    """A domain that is none."""
+    """Returns a schema whose domain is not a dict."""
     return Schema([schema(folder)["item_id"].with_properties({"domain": 7})])
 
 
@@ -57,7 +57,7 @@ def measured(count):
 
 
 def disordered(folder):
-    """A schema that says that its ids are not in order."""
+    """Returns a schema whose contract says that ids are not in frequency order."""
     node = ["item_id"] >> FrequencyOrder(on_violation="warn", out_path=str(folder / "fit"))
     ids = pd.DataFrame({"item_id": [1, 2, 2]})
     with warnings.catch_warnings():

@@ -1,4 +1,4 @@
-"""Messages of `tf.merlin_models`' contrastive output and their advice, followed.
+"""Triggers messages of `tf.merlin_models`' contrastive output, and follows their advice.
 
 Merlin Models is imported when an entry is tried, since not every environment has it.
 """
@@ -42,7 +42,7 @@ def all_items():
 
 
 def trained_without(name, targets=False):
-    """A step that excludes the ids of a column, of features or targets without a column."""
+    """Runs a step that excludes the ids of a column that the batch lacks."""
     from tests.support.contrastive_models import compiled, with_lists
 
     model, rows = with_lists(targets, without=name, excluded="shown")

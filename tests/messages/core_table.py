@@ -1,4 +1,4 @@
-"""Messages of `core` and their advice, followed."""
+"""Triggers messages of `core`, and follows their advice."""
 
 from merlin_popsampler import read_popularity
 from merlin_popsampler.core.checks import batch_size, positive_number

@@ -1,4 +1,4 @@
-"""Messages of the operators, of their keys and of their ids, and their advice, followed."""
+"""Triggers messages of the operators, their keys and ids, and follows their advice."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ LISTS = pd.DataFrame({"item_id": [["tea"], ["jam", "tea"]]})
 
 
 def fit(node, data, parts=1):
-    """A workflow that was fitted, and applied to what it was fitted on."""
+    """Fits a workflow, and transforms the same data."""
     made = fitted(node, dataset(data, parts))
     made.transform(dataset(data, parts)).compute()
     return made
@@ -49,13 +49,13 @@ def as_object(keys):
 
 
 def later_ids(folder, ids):
-    """A workflow that renumbers, on ids that come later."""
+    """Transforms later ids by a workflow that renumbers."""
     made = order(folder, on_violation="remap")
     return made.transform(dataset(pd.DataFrame({"item_id": ids}), 1)).compute()
 
 
 def same_name(folder, one_operator):
-    """Two branches of one column, one of them without its first rows."""
+    """Fits two branches of one column, one of them without its first rows."""
     whole = ["item_id"]
     part = ["item_id"] >> ops.LambdaOp(lambda keys: keys + "s")
     one = encoder(folder)
@@ -65,7 +65,7 @@ def same_name(folder, one_operator):
 
 
 def many_fits(folder, clear):
-    """More than ten in one out_path, those of other operators removed on the way or not."""
+    """Writes more than ten fits into one out_path; earlier ones are removed or not."""
     for number in range(12):
         if clear:
             shutil.rmtree(folder / "fit", ignore_errors=True)
@@ -73,7 +73,7 @@ def many_fits(folder, clear):
 
 
 def kept(folder, rows):
-    """Filtered after the encoder: Merlin hands the raw column on where no row is left."""
+    """Filters after the encoder, so that Merlin passes on the raw column of empty partitions."""
     keep = pd.DataFrame({"keep": [number in rows for number in range(6)]})
     keys = pd.DataFrame({"item_id": np.array([7, 7, 7, 8, 8, 9], "int32")})
     node = ["item_id"] >> encoder(folder)
@@ -88,7 +88,7 @@ def in_two_parts(folder, rows):
 
 
 def filtered_later(folder, before_the_workflow):
-    """Fitted on all rows, applied to some of which the filter leaves none."""
+    """Fits on all rows, and transforms rows that the filter removes."""
     node, data = kept(folder, range(2, 6))
     made = fit(node, data)
     later = pd.DataFrame({"item_id": [700, 7], "keep": [False, True]})
@@ -98,7 +98,7 @@ def filtered_later(folder, before_the_workflow):
 
 
 def audited(folder, spoil, **options):
-    """Data that stock Categorify encoded, whose vocabulary is spoiled before it is audited."""
+    """Checks ids of stock Categorify after its vocabulary was damaged."""
     made = fit(stock(folder), frame())
     encoded = made.transform(dataset(frame(), 1))
     encoded.schema = made.output_schema

@@ -1,4 +1,4 @@
-"""Messages of `ops` and their advice, followed."""
+"""Triggers messages of `ops`, and follows their advice."""
 
 import operator
 import shutil
@@ -17,7 +17,7 @@ PAIRS = pd.DataFrame({"a": list("xxy"), "b": list("yzz"), "item_id": list("tuv")
 
 
 def saved_pair(folder, workflow_too=True):
-    """A folder with the vocabularies a and b of one workflow, of which a is tagged."""
+    """Saves a workflow with vocabularies a and b, of which a is tagged."""
     node = ["a", "b"] >> encoder(folder)
     made = fitted((node["a"] >> ops.TagAsItemID()) + node["b"], dataset(PAIRS, 1))
     if not workflow_too:
@@ -50,7 +50,7 @@ def measured(path):
 
 
 def with_file(folder, name):
-    """With a counts file that is none: not there, cut short, or one of keys."""
+    """Reports with a wrong counts file: missing, cut short, or one of keys."""
     saved(["tea", "tea", "jam"], folder / "a")
     (folder / "cut.parquet").write_bytes(b"PAR1")
     frame().to_parquet(folder / "keys.parquet")
@@ -58,7 +58,7 @@ def with_file(folder, name):
 
 
 def transformed(folder, change):
-    """What a workflow makes of data whose vocabulary somebody has changed since the fit."""
+    """Transforms data after the vocabulary was changed."""
     made = workflow(folder)
     for file in (folder / "fit").rglob("unique.*"):
         change(file)
@@ -67,7 +67,7 @@ def transformed(folder, change):
 
 
 def with_manifest(folder, text):
-    """An out_path with a fit whose manifest says something else; None removes it and fits again."""
+    """Writes a fit with a wrong manifest; None removes the manifest and fits again."""
     workflow(folder)
     (manifest,) = (folder / "fit").rglob("manifest.json")
     if text is None:
@@ -97,7 +97,7 @@ def stock_joint(folder, **options):
 
 
 def torn(folder, columns, pairs=(("a", "b"),)):
-    """Of a joint vocabulary, or of one for each, some columns through an order that renumbers."""
+    """Renumbers some columns of a joint vocabulary, or of separate ones."""
     pairs = [list(names) if isinstance(names, tuple) else names for names in pairs]
     ids = pairs >> encoder(folder)
     kept = ids + ["keep"] >> ops.Filter(lambda df: df[df["keep"]])
@@ -110,7 +110,7 @@ def torn(folder, columns, pairs=(("a", "b"),)):
 
 
 def branches(folder):
-    """Two vocabularies of one name, each column with a name of its own."""
+    """Fits two vocabularies of one name, for columns of different names."""
     plain = ["a"] >> encoder(folder / "a") >> ops.Rename(postfix="_1")
     other = ["a"] >> ops.LambdaOp(longer) >> encoder(folder / "b") >> ops.Rename(postfix="_2")
     return plain, other

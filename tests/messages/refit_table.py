@@ -1,4 +1,4 @@
-"""Messages of refits in `store` and `tf`, and their advice, followed."""
+"""Triggers messages of refits in `store` and `tf`, and follows their advice."""
 
 import tensorflow as tf
 
@@ -13,7 +13,7 @@ LAYERS = tf.keras.layers
 
 
 class Parts(LAYERS.Layer):
-    """A table in parts, as a partitioner makes it, or whole; of any dtype."""
+    """A layer with a table in parts, as a partitioner creates it, or in one; of any dtype."""
 
     def __init__(self, parts=1, dtype="float32"):
         super().__init__(name="items", dtype=dtype)
@@ -26,7 +26,7 @@ class Parts(LAYERS.Layer):
 
 
 def model(rows=4, extra=False):
-    """A table of items, and perhaps a layer that reads it."""
+    """Returns a table of items, optionally with a layer that reads it."""
     ids = tf.keras.Input([], dtype="int64")
     found = LAYERS.Embedding(rows, 2, name="items")(ids)
     return tf.keras.Model(ids, LAYERS.Dense(2)(found) if extra else found)

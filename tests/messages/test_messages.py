@@ -59,7 +59,7 @@ ALL = modules_with_messages()
 MESSAGES = {
     module: messages for module, messages in ALL.items() if module.startswith("torch.") == TORCH
 }
-"""Where PyTorch is, those of its side, and elsewhere all others."""
+"""The tables of this environment: those of PyTorch, or all other ones."""
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

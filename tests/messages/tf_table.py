@@ -1,4 +1,4 @@
-"""Messages of `tf` and their advice, followed."""
+"""Triggers messages of `tf`, and follows their advice."""
 
 import pandas as pd
 import tensorflow as tf
@@ -38,7 +38,7 @@ def restored(weights=None):
     return layer
 
 
-# Keras 3 takes tensors alone by position.
+# Keras 3 takes only tensors as positional arguments.
 IDS, PAIRS = tf.constant([3, 4]), tf.constant([[3, 4], [5, 0]])
 
 
@@ -91,20 +91,20 @@ ITEMS = frame_of(10)
 
 
 def schema_with(digest):
-    """The schema of the ten items, from a fit of this digest."""
+    """Returns the schema of the ten items, from a fit of this digest."""
     metadata = PopularityMetadata(3, 12, False, "counted", digest=digest)
     schema = schema_of(ITEMS)
     return Schema([with_popularity(schema["item"], metadata), *schema.remove_col("item")])
 
 
 def of_fits(ours, theirs):
-    """The table of items of one fit, for the schema of another."""
+    """Uses the item table of one fit with the schema of another."""
     items = Dataset(ITEMS, cpu=True, schema=schema_with(theirs))
     return ItemFeatures.from_dataset(items, schema_with(ours))
 
 
 def ten(frame=ITEMS, **options):
-    """The table of ten items, ids 3 to 12."""
+    """Returns the table of ten items, ids 3 to 12."""
     return table_of(frame, 1, **{"domain": IdDomain(3, 12), **options})
 
 

@@ -1,4 +1,4 @@
-"""What the provocations and the cures are made of."""
+"""Small objects for triggering messages and following their advice."""
 
 import pandas as pd
 from nvtabular import ops
@@ -18,12 +18,12 @@ def encoder(folder, **options):
 
 
 def workflow(folder, column="item_id"):
-    """Three items, encoded and tagged."""
+    """Fits a workflow that encodes and tags three items."""
     return fitted([column] >> encoder(folder) >> ops.TagAsItemID(), dataset(frame(column), 1))
 
 
 def data(folder, column="item_id"):
-    """Path of the data set that the workflow wrote."""
+    """Returns the path of the data set that the workflow wrote."""
     made = workflow(folder, column).transform(dataset(frame(column), 1))
     made.to_parquet(str(folder / "data"))
     return str(folder / "data")
@@ -34,6 +34,6 @@ def schema(folder):
 
 
 def stock_schema(folder, tag=True):
-    """What stock Categorify leaves: a range, and nothing that was measured."""
+    """Returns a schema of stock Categorify: a range of ids, without counts."""
     node = ["item_id"] >> ops.Categorify(out_path=str(folder / "stock"))
     return fitted(node >> ops.TagAsItemID() if tag else node, dataset(frame(), 1)).output_schema

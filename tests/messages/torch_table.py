@@ -1,4 +1,4 @@
-"""Messages of `torch` and their advice, followed."""
+"""Triggers messages of `torch`, and follows their advice."""
 
 import torch
 
@@ -61,7 +61,7 @@ def model(**parts):
 
 
 def optimizer(owner, make=torch.optim.Adam):
-    """One that has made a step."""
+    """Returns an optimizer that has made a step."""
     made = make(owner.parameters())
     for parameter in owner.parameters():
         parameter.grad = torch.ones_like(parameter)
@@ -70,7 +70,7 @@ def optimizer(owner, make=torch.optim.Adam):
 
 
 def factored(owner):
-    """Adam with a slot for each row, as Adafactor has them."""
+    """Adam with one slot value for each row, as in Adafactor."""
     made = optimizer(owner)
     made.state[owner["table"].weight]["exp_avg"] = torch.ones(4, 1)
     return made

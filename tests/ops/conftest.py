@@ -1,4 +1,4 @@
-"""What the tests of FrequencyCategorify encode."""
+"""Fixtures of the tests of FrequencyCategorify."""
 
 import pandas as pd
 import pytest
@@ -11,7 +11,7 @@ __all__ = ["memory"]
 
 @pytest.fixture(params=[True, False], ids=["shared objects", "objects of their own"])
 def sharing(request, monkeypatch):
-    """Whether a column of objects is deduplicated first, as columns of many rows are."""
+    """Tests with and without deduplication of objects, which needs many rows by default."""
     monkeypatch.setattr(columns, "_are_shared", lambda values: request.param)
 
 

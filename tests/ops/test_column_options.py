@@ -1,4 +1,4 @@
-"""Options by column."""
+"""Tests options by column."""
 
 import pickle
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""Counting in one pass, in any number of partitions."""
+"""Tests counting in one pass, in any number of partitions."""
 
 from collections import Counter
 from decimal import Decimal
@@ -25,7 +25,7 @@ def counted(frame, group, npartitions, split_every=3, split_out=1):
 
 
 def sizes(counts):
-    """By key, or combination of keys, its size; every key once."""
+    """Returns the size of each key or combination, and checks that each occurs once."""
     columns = [part.to_pylist() for part in counts.keys]
     rows = columns[0] if len(columns) == 1 else list(zip(*columns))
     assert len(set(rows)) == len(rows)
@@ -70,7 +70,7 @@ def test_combinations_keep_partial_nulls():
 
 @pytest.mark.parametrize("npartitions", [1, 2, 5])
 def test_combinations_are_counted_whole(npartitions):
-    """Nulls, words with a NUL and numbers of any dtype, in whatever partition."""
+    """Cases: nulls, strings with a NUL, numbers of any dtype, in any partition."""
     left = [1, None, 1.0, None, 2.5, True] * 2
     right = ["a\0b", "a\0b", "a\0c", "a", None, None] * 2
     left[5] = left[11] = 3
@@ -83,7 +83,7 @@ def test_combinations_are_counted_whole(npartitions):
 
 
 def test_strings_are_counted_with_all_characters():
-    """pandas ends them at a NUL."""
+    """pandas' own hash table ends strings at a NUL."""
     keys = ["a\0b", "a\0c", "a", "a\0", "z", "z"]
     for npartitions in (1, 3):
         found = counted(pd.DataFrame({"a": keys}), KeyGroup("a", ("a",), False), npartitions)
@@ -97,7 +97,7 @@ def test_columns_of_any_name(name):
 
 
 def test_one_pass_for_several_groups():
-    """Each partition is read once, however many vocabularies are counted."""
+    """Each partition is read once for all vocabularies together."""
     reads = []
 
     def part(number):
@@ -122,7 +122,7 @@ def test_integers_that_only_meet_as_floats_are_refused():
 
 @pytest.mark.parametrize("split_out", [2, 7])
 def test_a_key_is_in_one_bucket_whatever_its_dtype(split_out, rng):
-    """Partitions hold integers, floats, and nulls alone, which are keys beside others."""
+    """Partitions of integers, of floats and of nulls alone, which are keys in a combination."""
     left = [pd.Series(rng.integers(0, 50, 200)), pd.Series([*range(50), 2.5] * 2)]
     left.append(pd.Series([None] * 30))
     frames = [pd.DataFrame({"a": keys, "b": ["x", "y\0"] * (len(keys) // 2)}) for keys in left]
@@ -144,7 +144,7 @@ def test_a_key_is_in_one_bucket_whatever_its_dtype(split_out, rng):
 
 
 def test_decimals_of_several_scales():
-    """Arrow has a type for each number of digits."""
+    """Arrow has one type for each number of digits."""
     parts = [["1.5", "2"], ["1.50", "100000000000000000000.25", "2.000"]]
     frame = pd.DataFrame({"a": [Decimal(key) for part in parts for key in part]})
     for npartitions in (1, 2, 5):

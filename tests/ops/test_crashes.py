@@ -1,4 +1,4 @@
-"""A small sample of `make crashes`: what failures at calls to the file system leave."""
+"""Runs a small sample of `make crashes`, which interrupts calls to the file system."""
 
 import re
 
@@ -13,7 +13,7 @@ main()
 
 
 def test_a_sample_of_crashes():
-    """Every kind of failure, in fits and in saves: about a dozen cases."""
+    """Tries each type of failure, in fits and in saves: about a dozen cases."""
     said = run_python(SAMPLE)
     right, wrong = re.search(r"(\d+) right, (\d+) wrong", said).groups()
     assert int(right) > 10 and int(wrong) == 0, said

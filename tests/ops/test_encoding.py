@@ -1,4 +1,4 @@
-"""Keys to ids, against dictionaries and a hash written out in plain Python."""
+"""Compares ids with dictionaries and a hash in plain Python."""
 
 from pathlib import Path
 
@@ -25,12 +25,12 @@ WAYS = [
     ("part by part", False),
     ("join", True),
 ]
-"""How keys are looked up, and whether equal objects are found before that, which it cannot tell."""
+"""Ways of looking keys up, with and without deduplication of objects."""
 
 
 @pytest.fixture(params=WAYS, autouse=True, ids=lambda way: way[0] + ", shared" * way[1])
 def way(request, monkeypatch):
-    """Each way in which keys are looked up, the one on a GPU included, gives the same ids."""
+    """Runs a test with each way of looking keys up, including that for GPUs."""
     found, shared = request.param
     monkeypatch.setattr(columns, "_are_shared", lambda values: shared)
     if found == "join":
@@ -45,7 +45,7 @@ JOINT = KeyGroup("a_b", ("a", "b"), joint=True)
 
 
 def vocabulary_of(keys, folder, group=ITEM, **layout):
-    """The staged vocabulary of these keys, tuples for a combination."""
+    """Writes the vocabulary of these keys, which are tuples for a combination."""
     rows = [key if isinstance(key, tuple) else (key,) for key in keys]
     columns = group.columns if not group.joint else group.columns[:1]
     frame = pd.DataFrame(rows, columns=columns)
@@ -85,7 +85,7 @@ def test_known_unknown_and_null_keys(tmp_path, given, expected, dtype):
 
 
 def test_rows_keep_their_places_whatever_the_index(tmp_path, rng):
-    """Labels that are shuffled, repeated or words say nothing about positions."""
+    """Index labels may be shuffled, repeated or strings, and say nothing about positions."""
     vocabulary = vocabulary_of(WORDS, tmp_path)
     keys = rng.choice(np.array(["a", "b", "c", "new", None], object), 60)
     ids = {**expected_ids(WORDS), "new": 2, None: 1}
@@ -146,7 +146,7 @@ def test_lists_are_built_from_the_lengths_of_the_old_ones():
 
 
 def test_combinations_are_known_whole_or_not_at_all(tmp_path):
-    """A row is null only where all of its keys are; a null beside a key is a key."""
+    """A row is null only if all of its keys are; otherwise a null is one of its keys."""
     keys = [(1, "x")] * 3 + [(2, "x")] * 2 + [(2, None)]
     vocabulary = vocabulary_of(keys, tmp_path, PAIR)
     given = {(1, "x"): 3, (2, "x"): 4, (2, None): 5, (1, None): 2, (3, "x"): 2, (None, None): 1}
@@ -165,7 +165,7 @@ MASK = 2**64 - 1
 
 
 def mixed(value):
-    """splitmix64's finalizer, as pandas hashes an integer."""
+    """Hashes an integer as pandas does: splitmix64's finalizer."""
     value &= MASK
     value = (value ^ value >> 30) * 0xBF58476D1CE4E5B9 & MASK
     value = (value ^ value >> 27) * 0x94D049BB133111EB & MASK
@@ -173,7 +173,7 @@ def mixed(value):
 
 
 def labelled(hashed):
-    """Combined with the hash of the index label 0, as pandas combines a tuple's."""
+    """Combines a hash with that of index label 0, as pandas combines those of a tuple."""
     result, factor = 0x345678, 1000003
     for left, part in ((2, hashed), (1, mixed(0))):
         result = (result ^ part) * factor & MASK
@@ -182,7 +182,7 @@ def labelled(hashed):
 
 
 def bucket(*keys):
-    """Hash of a row of integers: of its columns, by exclusive or."""
+    """Returns the bucket of a row of integers: the exclusive or of the hashes of its columns."""
     result = 0
     for key in keys:
         result ^= labelled(mixed(key))
@@ -200,7 +200,7 @@ def test_unknown_keys_are_hashed(tmp_path, rng, num_buckets):
     assert len({i for i in expected if i < 2 + num_buckets}) > num_buckets // 2
     assert as_ids(frame, vocabulary) == expected
     assert as_ids(frame.iloc[7:90], vocabulary) == expected[7:90]
-    # floats hash unlike the integers that they are equal to, unless somebody sees to it
+    # pandas hashes floats and equal integers differently
     assert as_ids(frame.astype(float), vocabulary) == expected
 
 
@@ -223,7 +223,7 @@ def test_columns_of_any_name(tmp_path, name):
 
 @pytest.mark.parametrize("num_buckets", [1, 997])
 def test_ids_of_combinations_do_not_depend_on_other_rows(tmp_path, num_buckets):
-    """A combination's id does not depend on the nulls and dtypes of the rows beside it."""
+    """The id of a combination does not depend on nulls and dtypes of neighbouring rows."""
     known = [(1, "a\0b"), (1, "a\0b"), (2, "a\0c"), (None, "a\0b"), (2, None)]
     vocabulary = vocabulary_of(known, tmp_path, PAIR, num_buckets=num_buckets)
     first = 2 + num_buckets
@@ -296,7 +296,7 @@ def test_strings_are_not_times(tmp_path):
 
 
 def test_files_are_read_once_and_never_mixed_up(tmp_path, way):
-    """A cache by path alone would answer with a vocabulary that lies there no more."""
+    """A cache keyed by the path alone would return a vocabulary that was replaced."""
     forget_vocabularies()
     frame = pd.DataFrame({"item": ["a", "b"]})
     first = vocabulary_of(["a", "a", "b"], tmp_path)
@@ -305,14 +305,14 @@ def test_files_are_read_once_and_never_mixed_up(tmp_path, way):
     assert second.path("unique") == first.path("unique")
     assert [as_ids(frame, second) for _ in range(2)] == [[4, 3]] * 2
     if way != "part by part":
-        assert as_ids(frame, first) == [3, 4]  # from the cache: its file is gone
+        assert as_ids(frame, first) == [3, 4]  # from the cache, since its file was removed
     forget_vocabularies()
     with pytest.raises(PopSamplerError, match="digest"):
         as_ids(frame, first)
 
 
 def test_what_is_checked_is_what_is_read(tmp_path, monkeypatch):
-    """Another process may write between two looks at a file: there is one look."""
+    """The file is read once, since another process may write between two reads."""
     forget_vocabularies()
     vocabulary = vocabulary_of(["a", "a", "b"], tmp_path)
     reads, read = [], filesystem.read_bytes

@@ -1,4 +1,4 @@
-"""Fit, save, load and report wherever files can lie."""
+"""Tests fits, saves, loads and reports with paths and URLs of all kinds."""
 
 import os
 from pathlib import Path
@@ -35,14 +35,14 @@ LOCAL = {
     "of the shell": "{0}/~/$HOME/run",
     "with slashes": "{0}//a//run///",
 }
-"""Kinds of names. Cases: what fsspec, globs, URLs, shells and Windows read in a name."""
+"""Types of names, with characters special to fsspec, globs, URLs, shells and Windows."""
 
 ELSEWHERE = {"in memory": "memory://商品 [1]/a b", "in a store": "s3://bucket/商品 [1]/a b"}
 
 
 @pytest.fixture(scope="module")
 def store():
-    """An object store of this machine, which ends with these tests: a bucket without anything."""
+    """Starts a local object store, with an empty bucket."""
     servers, s3fs = pytest.importorskip("moto.server"), pytest.importorskip("s3fs")
     server = servers.ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     server.start()
@@ -62,7 +62,7 @@ def store():
 
 @pytest.fixture
 def place(request, tmp_path):
-    """A folder of one of these kinds, nothing in it."""
+    """Returns an empty folder with a name of this type."""
     if request.param == "in a store":
         request.getfixturevalue("store")
     if request.param == "in memory":
@@ -118,7 +118,7 @@ def test_an_order_that_renumbers(place, frame):
 
 @pytest.mark.parametrize("place", list(LOCAL), indirect=True)
 def test_all_files_are_in_the_named_folder(place, frame, tmp_path, monkeypatch):
-    """However it is spelled, and wherever the process stands later."""
+    """Also if the path is written differently, or the working directory changes."""
     workflow = encoder(place)
     workflow.fit(dataset(frame))
     expected = workflow.transform(frame)
@@ -133,7 +133,7 @@ def test_all_files_are_in_the_named_folder(place, frame, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["x::1", "zip::x", "::x", "a::b::c"])
 def test_a_save_is_in_one_folder(name, frame, tmp_path):
-    """Regression: fsspec reads a chain of URLs in "::"; NVTabular does not in a whole path."""
+    """Regression: to fsspec, "::" in a path is a chain of URLs; NVTabular takes it literally."""
     workflow = encoder(str(tmp_path / "fit"))
     workflow.fit(dataset(frame))
     expected = workflow.transform(frame)
@@ -148,7 +148,7 @@ def test_a_save_is_in_one_folder(name, frame, tmp_path):
 @pytest.mark.parametrize("url", ["simplecache::memory://x", "memory://x::1", "file:///d/x::1"])
 @pytest.mark.parametrize("operator", [FrequencyCategorify, FrequencyOrder])
 def test_chains_of_file_systems_are_refused(url, operator, memory, tmp_path, monkeypatch):
-    """Regression: where a URL is meant."""
+    """Regression: a chain of URLs raises an error."""
     monkeypatch.chdir(tmp_path)
     workflow = nvt.Workflow(["user"] >> operator(out_path=url))
     with pytest.raises(PopSamplerError, match="without '::'"):
@@ -159,7 +159,7 @@ def test_chains_of_file_systems_are_refused(url, operator, memory, tmp_path, mon
 @pytest.mark.parametrize("operator", [FrequencyCategorify, FrequencyOrder])
 @pytest.mark.parametrize("name", ["file", "file/below", "x" * 256, "\ud800", "a\0b"], ids=ascii)
 def test_a_place_that_cannot_be_written_is_refused(name, operator, tmp_path):
-    """Regression: before anything is counted. Cases: a file, too long, no name of a file."""
+    """Regression: raises before counting. Cases: a file, a name that is too long or invalid."""
     (tmp_path / "file").write_text("mine")
     workflow = nvt.Workflow(["user"] >> operator(out_path=f"{tmp_path}/{name}"))
     with pytest.raises(PopSamplerError, match="folder that can be written"):
@@ -169,7 +169,7 @@ def test_a_place_that_cannot_be_written_is_refused(name, operator, tmp_path):
 
 @elsewhere
 def test_only_the_manifest_makes_a_fit(place, frame):
-    """Objects appear one by one: what has no manifest yet is no fit, and goes after a day."""
+    """Objects appear one by one: a folder without a manifest is not a fit, and is removed later."""
     workflow = encoder(place)
     workflow.fit(dataset(frame))
     root = filesystem.absolute(f"{place}/fit")
@@ -185,7 +185,7 @@ def test_only_the_manifest_makes_a_fit(place, frame):
 
 @elsewhere
 def test_the_last_writer_wins(place, frame):
-    """Of what has a name of its own: copies for other readers; each workflow keeps its fit."""
+    """This holds for the copies under fixed names; each workflow keeps its own fit."""
     first, second = encoder(place), encoder(place)
     other = pd.DataFrame({"item_id": [5, 6, 6]})
     first.fit(dataset(frame))
@@ -201,7 +201,7 @@ def test_the_last_writer_wins(place, frame):
 
 
 def test_files_that_other_processes_wrote_are_seen_at_once(store):
-    """Its listings are not remembered."""
+    """Listings are not cached."""
     filesystem.write_bytes("s3://bucket/listed/one", b"1")
     assert filesystem.names_in("s3://bucket/listed") == ["one"]
     store.call_s3("put_object", Bucket="bucket", Key="listed/two", Body=b"2")

@@ -1,4 +1,4 @@
-"""Ids by (count descending, key ascending), whatever the data, the options or the partitioning."""
+"""Tests ids by (count descending, key ascending), for all data, options and partitions."""
 
 import warnings
 from collections import Counter
@@ -40,7 +40,7 @@ def test_ids_are_sorted_and_the_schema_says_so(frame, out_path):
 
 
 def test_the_order_differs_from_stock_only_in_ties(frame, tmp_path):
-    """The check is independent of us: stock Categorify's vocabulary, sorted by plain Python."""
+    """The oracle is stock Categorify's vocabulary, sorted by plain Python."""
     encode(frame, ["item_id"], str(tmp_path / "ours"))
     fitted(["item_id"] >> ops.Categorify(out_path=str(tmp_path / "stock")), frame)
     stock = vocabulary(str(tmp_path / "stock"))
@@ -68,7 +68,7 @@ GOLDEN_ORDER = [
 @pytest.mark.parametrize("npartitions", [1, 2, 5, 24])
 @pytest.mark.parametrize("split_out", [1, 3, 12])
 def test_golden_vocabulary_of_ties(npartitions, split_out, out_path, rng):
-    """Every key twice, in a shuffled order: only the rule decides, and it compares code points."""
+    """Every key occurs twice, in random order: the rule for ties compares code points."""
     keys = rng.permutation(GOLDEN * 2)
     _, encoded = encode(
         pd.DataFrame({"item_id": keys}), ["item_id"], out_path, npartitions, split_out=split_out
@@ -102,7 +102,7 @@ def test_any_partitioning_gives_the_same_ids(
 
 @pytest.mark.parametrize("name_sep", ["_", "-", "::"])
 def test_name_sep_changes_nothing(frame, out_path, name_sep):
-    """Stock Categorify falls back to key order, and forgets max_size, for any other separator."""
+    """With another separator, stock Categorify orders by key and ignores max_size."""
     workflow, _ = encode(frame, ["item_id"], out_path, name_sep=name_sep, max_size=20)
     assert vocabulary(out_path)["item_id"].tolist() == [
         key for key, _ in expected_order(frame["item_id"])[:17]
@@ -148,8 +148,8 @@ def test_buckets_hold_what_they_stand_for(frame, out_path):
 
 
 def test_buckets_do_not_depend_on_the_partitions(rng, tmp_path):
-    """Stock Categorify hashes the row's index label along with the key, and floats unlike the
-    equal integers, which a partition with a null holds."""
+    """Stock Categorify hashes the index label with the key. It also hashes floats and equal
+    integers differently, and a partition with a null holds floats."""
     frame = pd.DataFrame({"item_id": rng.integers(0, 300, 400).astype(float)})
     frame.iloc[-1] = np.nan
     with warnings.catch_warnings():
@@ -199,7 +199,7 @@ def test_combinations(rng, out_path):
 
 
 def test_lists_with_nulls(out_path):
-    """Stock Categorify emits a null element as unknown; it is a null."""
+    """A null element is a null; stock Categorify encodes it as unknown."""
     rows = [[1, 2, 2], [], None, [2, 3], [None, 3, 2]]
     frame = pd.DataFrame({"item_id": rows})
     _, encoded = encode(frame, ["item_id"], out_path, npartitions=2)
@@ -209,7 +209,7 @@ def test_lists_with_nulls(out_path):
 
 
 def test_lists_with_buckets(out_path):
-    """Stock Categorify: TypeError."""
+    """Stock Categorify raises a TypeError."""
     frame = pd.DataFrame({"item_id": [[1, 2, 2], [2, 3], [4, 3, 2]]})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

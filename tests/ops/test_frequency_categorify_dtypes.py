@@ -1,4 +1,4 @@
-"""Keys of every dtype that pandas and NumPy have: the ids of plain Python, or our error."""
+"""Tests keys of every dtype of pandas and NumPy against ids of plain Python, or an error."""
 
 import datetime
 import decimal
@@ -26,14 +26,14 @@ D = decimal.Decimal
 
 
 class Shelf(enum.IntEnum):
-    """Integers with a name."""
+    """An enum of integers."""
 
     LOW = 1
     HIGH = 2
 
 
 def objects(*keys):
-    """A column of these objects as they are."""
+    """Returns a column of these objects, without conversion."""
     take = np.frompyfunc(keys.__getitem__, 1, 1)  # since pandas and NumPy unpack arrays elsewhere
     return pd.Series(take(np.arange(len(keys))), dtype=object)
 
@@ -109,7 +109,7 @@ RIGHT = {
 def test_every_dtype(tmp_path, npartitions, split_out):
     """Regression: NumPy's scalars, enums, sparse, nullable and Arrow columns, all nulls.
 
-    However the rows are cut, in the fit's data and in requests of one row.
+    Rows are partitioned in several ways, and requests have one row.
     """
     frame = pd.DataFrame({name: series for name, (series, _) in RIGHT.items()})
     workflow, made = encode(
@@ -215,7 +215,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("case", sorted(REFUSED))
 def test_what_is_refused(tmp_path, case):
-    """Regression: refused before anything is published, and the advice is true."""
+    """Regression: refused before any file is published, and the advice of the message works."""
     series, says, advised = REFUSED[case]
     out_path = str(tmp_path / "out")
     encoder = FrequencyCategorify(out_path=out_path)
@@ -243,7 +243,7 @@ def test_sparse_ids_are_put_in_order(tmp_path):
 def test_lists_in_arrow_are_lists(tmp_path):
     """Regression: requests of lists, large lists and lists of fixed size in pandas' Arrow columns.
 
-    Dask itself cannot make partitions of them.
+    Dask itself cannot partition them.
     """
     frame = pd.DataFrame(
         {
@@ -285,7 +285,7 @@ def test_lists_that_are_arrays_of_any_dtype(tmp_path, case):
     ids=str,
 )
 def test_dtypes_of_ids(dtype):
-    """Regression: nullable, of another kind, or not a dtype at all."""
+    """Regression: nullable dtypes, dtypes of other types, and values that are not dtypes."""
     with pytest.raises(PopSamplerError, match="NumPy integer dtype"):
         FrequencyCategorify(dtype=dtype)
 

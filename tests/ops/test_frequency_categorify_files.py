@@ -1,4 +1,4 @@
-"""The files of FrequencyCategorify: whose they are, and what a fit that fails leaves of them."""
+"""Tests which fit owns the files of FrequencyCategorify, and what failed fits leave."""
 
 import gc
 import json
@@ -41,12 +41,12 @@ from tests.support.workflow_helpers import (
 
 
 def mixed_keys():
-    """Keys that have no order: the tasks that count raise, in one partition."""
+    """Returns keys that cannot be ordered, so that counting one partition raises an error."""
     return dataset(pd.DataFrame({"item_id": ["a", 1], "user": ["b", 2]}), 1)
 
 
 def broken_file():
-    """The second of two partitions cannot be read: the tasks that count raise."""
+    """Returns data whose second partition cannot be read, so that counting raises an error."""
 
     @dask.delayed
     def part(fine):
@@ -59,7 +59,7 @@ def broken_file():
 
 
 def many_users():
-    """Ids of one of the two columns do not fit into int8: `fit_finalize` raises."""
+    """Returns data whose ids do not fit into int8, so that `fit_finalize` raises an error."""
     return dataset(pd.DataFrame({"item_id": [5] * 300, "user": range(300)}), 1)
 
 
@@ -89,7 +89,7 @@ def workflow(frame, out_path):
 
 @pytest.mark.parametrize("failure", list(FAILURES))
 def test_a_failing_fit_leaves_the_earlier_one_alone(workflow, frame, out_path, failure):
-    """Byte by byte; what was fitted before encodes from its files, nothing in a cache helps."""
+    """All bytes are unchanged, and the earlier fit encodes from its files, without a cache."""
     data, error, message = FAILURES[failure]
     before, expected = bytes_below(out_path), workflow.transform(frame)
     earlier = pickle.loads(cloudpickle.dumps(workflow))
@@ -135,7 +135,7 @@ def test_one_name_twice_is_refused(frame, out_path):
 
 
 def filtered_branch(out_path, other_path):
-    """One column twice, of all rows and of some."""
+    """Returns a workflow with two branches of one column: all rows, and filtered rows."""
     plain = ["item_id"] >> FrequencyCategorify(out_path=out_path)
     some = ["item_id"] >> ops.Filter(lambda df: df[df["item_id"] > 70])
     some = some >> FrequencyCategorify(out_path=other_path) >> ops.Rename(postfix="_some")
@@ -144,7 +144,7 @@ def filtered_branch(out_path, other_path):
 
 @pytest.mark.parametrize("other", ["", "/other"])
 def test_two_branches_of_one_column(frame, out_path, tmp_path, other):
-    """Each has a vocabulary of its own, live, saved and pickled, in one folder or in two."""
+    """Each branch keeps its vocabulary, when live, saved and pickled, in one folder or two."""
     plain, some = filtered_branch(out_path, out_path + other)
     workflows = [fitted(node, frame) for node in (plain, some)]
     expected = [workflow.transform(frame) for workflow in workflows]
@@ -155,7 +155,7 @@ def test_two_branches_of_one_column(frame, out_path, tmp_path, other):
         pd.testing.assert_frame_equal(transformed_anew(workflow, frame), found)
         workflow.save(
             str(tmp_path / "saved")
-        )  # into one folder: the second must not tear the first
+        )  # into one folder: the second save must not damage the first
         copy = tmp_path / f"workflow{number}.pkl"
         shutil.copy(tmp_path / "saved" / "workflow.pkl", copy)
     for number, found in enumerate(expected):
@@ -166,7 +166,7 @@ def test_two_branches_of_one_column(frame, out_path, tmp_path, other):
 
 @pytest.mark.parametrize("separate", [False, True])
 def test_two_branches_in_one_workflow(frame, out_path, tmp_path, separate):
-    """`Workflow.save` asks the operators in whatever order a set has."""
+    """`Workflow.save` visits the operators in the arbitrary order of a set."""
     low = ["item_id"] >> FrequencyCategorify(out_path=out_path)
     high = ["item_id"] >> ops.LambdaOp(lambda column: column % 5)
     high = high >> FrequencyCategorify(out_path=out_path + "/b" * separate)
@@ -184,7 +184,7 @@ def test_two_branches_in_one_workflow(frame, out_path, tmp_path, separate):
 
 
 def test_an_out_path_shared_with_stock_categorify(frame, out_path):
-    """Whichever is fitted last writes the files of that name; ours needs none of them."""
+    """The last fit writes the files of Categorify's names; FrequencyCategorify needs none."""
     workflow, encoded = encode(frame, ["item_id"], out_path, split_out=3)
     for other in (-frame["item_id"], frame["item_id"]):
         fitted(["item_id"] >> ops.Categorify(out_path=out_path), other.to_frame())
@@ -209,7 +209,7 @@ CHANGES = {
 
 @pytest.mark.parametrize("change", list(CHANGES))
 def test_two_workflows_with_one_folder(frame, out_path, change):
-    """Each keeps the vocabulary that it was fitted with, whoever comes later."""
+    """Each workflow keeps the vocabulary of its own fit after later fits of the other."""
     first = fitted_with(frame, out_path)
     expected = first.transform(frame)
     second = CHANGES[change](frame, out_path)
@@ -220,7 +220,7 @@ def test_two_workflows_with_one_folder(frame, out_path, change):
 
 
 def test_a_refit_for_another_workflow(frame, out_path, tmp_path):
-    """One operator in two workflows: what was made of the first one before keeps its fit."""
+    """If one operator is in two workflows, earlier copies of the first keep their fit."""
     operator = FrequencyCategorify(out_path=out_path)
     first = fitted(["item_id"] >> operator, frame)
     expected = first.transform(frame)["item_id"].tolist()
@@ -233,7 +233,7 @@ def test_a_refit_for_another_workflow(frame, out_path, tmp_path):
     for earlier in (copy, pickle.loads(pickled), loaded):
         assert transformed_anew(earlier, frame)["item_id"].tolist() == expected
     asked = pd.DataFrame({"item_id": [6, 5, frame["item_id"][0]]})
-    for workflow in (first, second):  # the object serves its last fit
+    for workflow in (first, second):  # the object encodes by its last fit
         assert transformed_anew(workflow, asked)["item_id"].tolist() == [3, 4, 2]
 
 
@@ -257,7 +257,7 @@ for _ in range(12):
 
 
 def test_processes_that_fit_into_one_folder_at_once(out_path):
-    """Other keys each: what one reads must be what it wrote."""
+    """Each process has other keys, and must read the files that it wrote."""
     command = [sys.executable, "-W", "ignore", "-c", FITS_AND_TRANSFORMS]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     started = [
@@ -284,7 +284,7 @@ def test_a_vocabulary_written_over_is_not_used(frame, out_path):
 
 @pytest.mark.parametrize("split_out", [1, 3])
 def test_copies_for_readers_of_categorify_files(frame, out_path, split_out):
-    """The newest fit's, and nothing depends on them."""
+    """They are those of the newest fit, and the package does not read them."""
     workflow, encoded = encode(frame, ["item_id"], out_path, split_out=split_out)
     for data in (frame, pd.DataFrame({"item_id": [8, 8, 9]}), frame):
         workflow.fit(dataset(data, 1))

@@ -1,4 +1,4 @@
-"""Every kind of key, null and partition gets the ids that plain Python gives it."""
+"""Compares ids for all types of keys, nulls and partitions with plain Python."""
 
 import datetime
 import decimal
@@ -57,7 +57,7 @@ def test_every_kind_of_key(kind, with_null, out_path):
 
 
 def test_unused_categories_are_not_items(out_path):
-    """Stock Categorify writes them with count 0, and a domain above every id."""
+    """Stock Categorify includes them with count 0, and its domain is too large."""
     column = pd.Categorical(["b", "a", "b"], categories=["a", "b", "unused"])
     workflow, _ = encode(pd.DataFrame({"item_id": column}), ["item_id"], out_path, 1)
     assert vocabulary(out_path)["item_id"].tolist() == ["b", "a"]
@@ -65,14 +65,14 @@ def test_unused_categories_are_not_items(out_path):
 
 
 def test_big_integers_with_nulls_are_refused(out_path):
-    """Their reader made floats of them: two items had become one."""
+    """Their reader converted them to floats, so two items had become one."""
     frame = pd.DataFrame({"item_id": [2**53, 2**53 + 1, None]}, dtype=float)
     with pytest.raises(PopSamplerError, match=r"'item_id'.*2\*\*53"):
         encode(frame, ["item_id"], out_path, 1)
 
 
 def test_big_integers_with_nulls_in_another_partition(tmp_path):
-    """Refused as in one partition: the ids would depend on how the files are cut."""
+    """They are refused as in one partition; otherwise ids would depend on the partitioning."""
     pd.DataFrame({"item_id": [2**53 + 1, 2**53, 2**53 + 1]}).to_parquet(tmp_path / "a.parquet")
     pd.DataFrame({"item_id": [None, 7.0]}).to_parquet(tmp_path / "b.parquet")
     data = Dataset([str(tmp_path / f) for f in ("a.parquet", "b.parquet")], engine="parquet")
@@ -92,7 +92,7 @@ def test_mixed_keys_are_refused(out_path):
     [[[5, 5, 6], [None, None], [6, 6, 7]], [[5, 6, 6], [], [6]], [[None], [5]], [[5, None], []]],
 )
 def test_empty_and_null_partitions(tmp_path, parts):
-    """Stock Categorify: IndexError at transform."""
+    """Stock Categorify raises an IndexError in the transform."""
     for number, part in enumerate(parts):
         frame = pd.DataFrame({"item_id": part}, dtype=float if None in part else int)
         frame.to_parquet(tmp_path / f"{number}.parquet")
@@ -106,7 +106,7 @@ def test_empty_and_null_partitions(tmp_path, parts):
 
 @pytest.mark.parametrize("keys", [[], [None], [None, None, None]])
 def test_no_items_at_all(out_path, keys):
-    """Zero items are fine to fit; a sampler over them is what cannot be."""
+    """A fit without items succeeds; only a sampler over them raises an error."""
     frame = pd.DataFrame({"item_id": pd.Series(keys, dtype=object)})
     workflow, encoded = encode(frame, ["item_id"], out_path, 1)
     assert encoded["item_id"].tolist() == [1] * len(keys)
@@ -126,7 +126,7 @@ def test_one_item(out_path):
 
 
 def test_a_shuffled_index_changes_nothing(frame, out_path):
-    """Stock Categorify takes null positions from the index labels."""
+    """Stock Categorify finds nulls by index labels."""
     frame.loc[::7, "item_id"] = None
     workflow, encoded = encode(frame, ["item_id"], out_path, 1)
     shuffled = frame.sample(frac=1, random_state=1)

@@ -1,4 +1,4 @@
-"""What crosses kinds of keys: one key, another key or our error, as plain Python has it."""
+"""Compares mixed types of keys with plain Python: equal keys, other keys, or an error."""
 
 import datetime
 import decimal
@@ -59,7 +59,7 @@ def objects(keys):
 
 
 def answer(question):
-    """What is answered, or that it is refused, whoever refuses."""
+    """Returns the answer, or that the package or a library raised an error."""
     try:
         return question()
     except (RefusedError, PopSamplerError):
@@ -83,14 +83,14 @@ def test_one_kind_fitted_another_requested(columns, npartitions):
 @hypothesis.settings(max_examples=60)
 @hypothesis.given(fit_and_request, st.integers(1, 4))
 def test_two_kinds_in_one_column(columns, npartitions):
-    """One verdict and the same ids, however the rows are cut into partitions."""
+    """The error or the ids do not depend on the partitioning."""
     keys = columns[0] + columns[1]
     expected = answer(lambda: served_ids(fitted_ids(keys), keys))
     assert answer(lambda: fitted_and_served(keys, keys, npartitions)) == expected
 
 
 def files(folder, *columns):
-    """A data set of one file for each column, with Arrow's types kept as they are."""
+    """Writes a data set with one file for each column, in the Arrow types of the columns."""
     paths = [f"{folder}/{number}.parquet" for number in range(len(columns))]
     for path, column in zip(paths, columns):
         pq.write_table(pa.table({"item_id": column}), path)
@@ -154,7 +154,7 @@ def test_files_of_two_kinds(tmp_path, case, swapped):
 
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
 def test_narrow_floats_are_refused_where_integers_are_rounded(dtype):
-    """2**24 and 2**24 + 1 are one float32, and so are two items."""
+    """As float32, 2**24 and 2**24 + 1 are equal, so two items would become one."""
     end = 2 ** (np.finfo(dtype).nmant + 1)
 
     def served(keys, requests):
@@ -185,7 +185,7 @@ ALIKE = {
 
 @pytest.mark.parametrize("case", sorted(ALIKE))
 def test_a_bucket_is_of_the_key_alone(out_path, case):
-    """Not of its neighbours, its dtype, its scale, or what pandas makes of it beside them."""
+    """The bucket depends neither on neighbours nor on dtype, scale or conversions of pandas."""
     keys, frames = ALIKE[case]
     workflow, _ = encode(objects(keys), ["item_id"], out_path, 1, num_buckets=997)
     rows = [

@@ -1,4 +1,4 @@
-"""Lists stay lists: whether a column holds them is not for one partition to decide."""
+"""Tests columns of lists, also if single partitions have only nulls."""
 
 import hypothesis
 import hypothesis.strategies as st
@@ -34,7 +34,7 @@ def files(folder, columns):
 
 
 def ids_in_lists(rows):
-    """Of rows of lists that no oracle needs a library for: null rows are empty lists."""
+    """Returns the expected ids of rows of lists, in plain Python; null rows are empty lists."""
     ids = expected_ids(key for row in rows for key in row or ())
     return [[1 if key is None else ids[key] for key in row or ()] for row in rows]
 
@@ -66,7 +66,7 @@ def made_by(workflow, data):
 )
 @pytest.mark.parametrize("order", [None, "raise", "remap"])
 def test_files_of_lists_and_nulls(tmp_path, columns, order):
-    """Regression: also where FrequencyOrder follows, whose fit encodes each file by itself.
+    """Regression: also before FrequencyOrder, whose fit encodes each file by itself.
 
     Cases: null lists, with and without a type, in each place; null elements; empty lists beside
     null ones; large lists and lists of fixed size. Merlin itself cannot fit a file of empty lists
@@ -101,7 +101,7 @@ CODED = pa.array(STRINGS.to_pylist(), pa.list_(pa.dictionary(pa.int8(), pa.strin
 
 @pytest.mark.parametrize("column", [STRINGS, CODED], ids=["strings", "dictionary"])
 def test_lists_of_strings(tmp_path, column):
-    """Regression: before a file of null lists, as strings and as a dictionary."""
+    """Regression: a file of null lists follows, as strings and as a dictionary."""
     data = files(tmp_path, [column, NULLS])
     node = ["item_id"] >> FrequencyCategorify(out_path=str(tmp_path / "out"))
     workflow = fitted(node >> FrequencyOrder(out_path=str(tmp_path / "out")), data)
@@ -111,7 +111,7 @@ def test_lists_of_strings(tmp_path, column):
 @pytest.mark.parametrize("null", [None, np.nan, pd.NA, pd.NaT], ids=str)
 @pytest.mark.parametrize("dtype", [object, None], ids=["objects", "any dtype"])
 def test_a_request_of_nulls_is_one_of_empty_lists(out_path, null, dtype):
-    """Regression: a column of floats or times, when pandas chooses its dtype."""
+    """Regression: pandas infers floats or times for such a column."""
     workflow, _ = encode(pd.DataFrame({"item_id": [[7, 5], [5]]}), ["item_id"], out_path, 1)
     for number in (0, 1, 3):
         asked = pd.DataFrame({"item_id": pd.Series([null] * number, dtype=dtype)})
@@ -121,7 +121,7 @@ def test_a_request_of_nulls_is_one_of_empty_lists(out_path, null, dtype):
 @pytest.mark.parametrize("order", [None, "raise", "remap"])
 @pytest.mark.parametrize("column", [NULLS, UNTYPED], ids=["typed", "untyped"])
 def test_null_lists_alone_are_lists_where_the_schema_says_so(tmp_path, column, order):
-    """Regression: pandas' frames do not show it; a data set that Merlin wrote has a schema."""
+    """Regression: pandas frames do not show the type, but Merlin's data sets have a schema."""
     said = Schema([ColumnSchema("item_id", dtype="int64", dims=DefaultShapes.LIST)])
     data = files(tmp_path, [column, column])
     data.schema = said
@@ -135,7 +135,7 @@ def test_null_lists_alone_are_lists_where_the_schema_says_so(tmp_path, column, o
 
 
 def test_a_schema_of_lists_does_not_make_lists_of_keys(tmp_path):
-    """What the rows show counts."""
+    """The rows take precedence over the schema."""
     data = files(tmp_path, [pa.array([7, 5, 5])])
     data.schema = Schema([ColumnSchema("item_id", dtype="int64", dims=DefaultShapes.LIST)])
     workflow = fitted(["item_id"] >> FrequencyCategorify(out_path=str(tmp_path / "out")), data)
@@ -143,7 +143,7 @@ def test_a_schema_of_lists_does_not_make_lists_of_keys(tmp_path):
 
 
 def test_the_schema_of_ids_is_a_schema_as_any_other(tmp_path):
-    """It equals the plain one in both directions, and its copies keep what it can do."""
+    """It equals a plain schema in both directions, and its copies keep its methods."""
     workflow, _ = encode(pd.DataFrame({"item_id": [[7], [5]]}), ["item_id"], str(tmp_path), 1)
     column = workflow.output_schema["item_id"]
     plain = ColumnSchema(
@@ -157,7 +157,7 @@ def test_the_schema_of_ids_is_a_schema_as_any_other(tmp_path):
 
 
 elements = st.one_of(st.integers(0, 3), st.none())
-# Merlin itself fails at a partition of empty lists alone: these are only requested
+# only requests, since Merlin itself fails on a partition of empty lists
 some_rows = st.lists(st.one_of(st.none(), st.lists(elements, min_size=1, max_size=3)), max_size=8)
 
 

@@ -1,4 +1,4 @@
-"""Options and names: refused before anything is read, or served."""
+"""Tests options and names, which are accepted or refused before data are read."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""Saved workflows: complete without the folders that they were fitted in, on any file system."""
+"""Tests saved workflows, which need no other folder, on any file system."""
 
 import gc
 import os
@@ -34,7 +34,7 @@ def copies(*names):
 
 
 def files_in_save(folder):
-    """What a save holds beside NVTabular's own: names of the fits' files, without their places."""
+    """Returns the names of all files of a save, except NVTabular's own."""
     written = set(bytes_below(folder)) - {"workflow.pkl", "metadata.json"}
     fits = {re.sub(r"popsampler/[0-9a-f]{32}/", "popsampler/", path) for path in written}
     return fits - {"popsampler/manifest.json"}
@@ -82,7 +82,7 @@ def test_several_operators_in_one_save(frame, tmp_path, build):
 
 @pytest.mark.parametrize("split_out", [1, 3])
 def test_everything_on_another_file_system(memory, frame, split_out):
-    """Fit, transform, copy, save and load: NVTabular allows all of it, too."""
+    """Tests fit, transform, copy, save and load, all of which NVTabular supports there."""
     operator = FrequencyCategorify(out_path="memory://fit", split_out=split_out)
     workflow = fitted(["item_id"] >> operator >> ops.TagAsItemID(), frame)
     expected = frame["item_id"].map(expected_ids(frame["item_id"])).tolist()
@@ -127,7 +127,7 @@ def test_from_one_file_system_to_another(memory, frame, tmp_path):
 
 @pytest.mark.parametrize("name", ["run[2]", "run*"])
 def test_names_that_are_patterns_elsewhere(memory, frame, name):
-    """To fsspec's recursive calls: what they match would be removed."""
+    """fsspec's recursive calls would remove the files that such a pattern matches."""
     others = fitted(["user"] >> FrequencyCategorify(out_path="memory://run2"), frame)
     expected = others.transform(frame)
     workflow = fitted(["item_id"] >> FrequencyCategorify(out_path=f"memory://{name}"), frame)
@@ -141,7 +141,7 @@ def test_names_that_are_patterns_elsewhere(memory, frame, name):
 
 
 def test_local_and_other_places_of_one_path(memory, frame, tmp_path):
-    """`/x` and `memory:///x` are two places."""
+    """`/x` and `memory:///x` are two different folders."""
     workflow, encoded = encode(frame, ["item_id"], str(tmp_path / "x"))
     workflow.save(f"memory://{tmp_path}/x")
     shutil.rmtree(tmp_path / "x")
@@ -150,7 +150,7 @@ def test_local_and_other_places_of_one_path(memory, frame, tmp_path):
 
 
 class Flat(MemoryFileSystem):
-    """As an object store: there are keys and no folders, nothing can be moved."""
+    """Imitates an object store: it has keys, no folders, and cannot rename."""
 
     protocol = "flat"
     store: ClassVar[dict] = {}
@@ -181,7 +181,7 @@ def test_an_object_store(frame, split_out):
     Flat.store.clear()
     workflow, encoded = encode(frame, ["item_id"], "flat://bucket/run", split_out=split_out)
     for _ in range(3):
-        gc.collect()  # dask's graphs hold operators, whose fits are kept
+        gc.collect()  # graphs of dask hold operators, so their fits would be kept
         workflow.fit(dataset(frame))
     workflow.save("flat://bucket/saved")
     loaded = nvt.Workflow.load("flat://bucket/saved")
@@ -192,7 +192,7 @@ def test_an_object_store(frame, split_out):
 
 
 def test_a_save_is_not_changed_by_later_fits(frame, tmp_path):
-    """A refit of the workflow that was saved goes where its fits went before; so do loaded ones."""
+    """A refit of the saved workflow writes where its earlier fits did; so do loaded ones."""
     workflow, encoded = encode(frame, ["item_id"], str(tmp_path / "fit"))
     workflow.save(str(tmp_path / "saved"))
     before = bytes_below(tmp_path / "saved")

@@ -1,4 +1,4 @@
-"""What FrequencyCategorify takes, refuses, and tells the schema."""
+"""Tests which arguments FrequencyCategorify accepts, and what it writes into the schema."""
 
 import nvtabular as nvt
 import pandas as pd
@@ -13,7 +13,7 @@ from tests.support.workflow_helpers import encode, expected_ids, fitted, popular
 
 
 def test_options_of_other_columns_are_defaults(frame, tmp_path):
-    """Stock Categorify: KeyError for the column that the dict does not name."""
+    """Stock Categorify raises a KeyError for a column that the dict does not name."""
     node = ["item_id", "user"] >> FrequencyCategorify(
         out_path=str(tmp_path), max_size={"item_id": 10}, split_out={"user": 2}
     )
@@ -32,7 +32,7 @@ def test_joint_options_go_by_group_or_by_column(rng, out_path):
 
 
 def test_the_schema_names_a_joint_vocabulary_before_the_fit(frame, out_path):
-    """By then an operator further down has to know which columns share one."""
+    """Later operators must know before the fit which columns share a vocabulary."""
     node = [["item_id", "user"]] >> FrequencyCategorify(out_path=out_path)
     workflow = nvt.Workflow(node).fit_schema(Dataset(frame, cpu=True).schema)
     named = {column.properties["domain"]["name"] for column in workflow.output_schema}
@@ -40,7 +40,7 @@ def test_the_schema_names_a_joint_vocabulary_before_the_fit(frame, out_path):
 
 
 def test_a_joint_vocabulary_is_not_split_by_another_fit(frame, out_path):
-    """One operator, first for a group and then for single columns."""
+    """Uses one operator, first for a group and then for single columns."""
     operator = FrequencyCategorify(out_path=out_path)
     fitted([["item_id", "user"]] >> operator, frame)
     with pytest.raises(PopSamplerError, match="'item_id', 'user'.*with a new operator"):

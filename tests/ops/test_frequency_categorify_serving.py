@@ -1,4 +1,4 @@
-"""What a server that asks for an encoder of its own is given."""
+"""Tests the encoder that a server, such as Merlin Systems, requests from the operator."""
 
 import numpy as np
 import nvtabular as nvt
@@ -12,7 +12,7 @@ from tests.support.workflow_helpers import dataset, fitted
 
 
 def served(operator, workflow, requests):
-    """Ids of requests, as a server makes them: with the operator's own encoder where it has one."""
+    """Encodes requests as a server does: by the operator's own encoder if it has one."""
     columns = nvt.ColumnSelector(list(requests))
     encoder = operator.inference_initialize(columns, {})
     if encoder is None:
@@ -47,7 +47,7 @@ def test_a_server_knows_joint_vocabularies(out_path):
 
 
 def asked_by_a_server(workflow, request):
-    """Ids for arrays by column, by way of the conversions that Merlin Systems' runner makes."""
+    """Encodes arrays by column, with the conversions of Merlin Systems' runner."""
     frame = LocalExecutor().transform(TensorTable(request).to_df(), workflow.graph)
     made = TensorTable.from_df(frame)
     shapes = {name: (-1, *request[name].shape[1:]) for name in made if name in request}
@@ -76,7 +76,7 @@ ONE_EACH = {
 @pytest.mark.parametrize("flat", [False, True])
 @pytest.mark.parametrize("case", ONE_EACH)
 def test_a_server_may_ask_in_arrays_of_one_column(case, flat, ordered, out_path):
-    """Regression: Triton hands a scalar column on as `[rows, 1]`, which Merlin makes lists of.
+    """Regression: Triton passes a scalar column as `[rows, 1]`, which Merlin reads as lists.
 
     Cases: arrays `[rows]` and `[rows, 1]` of integers, floats, bools, objects, strings of
     fixed width, `np.str_`, UTF-8 in bytes, nulls, one row and none; FrequencyOrder behind it.
@@ -110,7 +110,7 @@ def test_it_may_do_so_for_joint_columns(columns, name, out_path):
 
 
 def test_it_may_do_so_for_columns_that_are_combined(out_path):
-    """Lists of one in all of them; in one alone, or of several keys, they are refused."""
+    """Accepted are lists of length one in all of the columns; other lists are refused."""
     frame = pd.DataFrame({"a": [1, 1, 2], "b": ["x", "x", "y"]})
     encoder = FrequencyCategorify(out_path=out_path, encode_type="combo")
     workflow = fitted([["a", "b"]] >> encoder, dataset(frame, 1))

@@ -1,4 +1,4 @@
-"""Ids of any origin: counted, audited, refused, recorded or remapped."""
+"""Tests FrequencyOrder on ids of any origin: counting, checking, refusing, renumbering."""
 
 import doctest
 import warnings
@@ -52,7 +52,7 @@ def test_directly_after_an_encoder(frame, tmp_path, encoder, mode):
 
 
 def test_rows_that_went_after_the_encoder_are_not_counted(frame, tmp_path):
-    """A filter makes another order: the vocabulary's is no proof any more."""
+    """A filter changes the order, so the counts of the vocabulary prove nothing."""
     rare = frame["item_id"].value_counts().index[1]
     frame = frame[(frame["item_id"] != rare) | (np.arange(len(frame)) % 50 == 0)]
     ids = ["item_id"] >> FrequencyCategorify(out_path=str(tmp_path))
@@ -81,13 +81,13 @@ def test_remapped_ids_are_ordered_by_count_then_by_old_id(tmp_path):
     assert emitted(workflow, ids).tolist() == [new[i] for i in ids["item_id"]]
     assert popularity(workflow)["steps"] == "5:3,6:6,9:1,10"
     assert last_counts(tmp_path) == [0] * 5 + [3, 2, 2, 2, 1]
-    # Ids never seen in the fit stay apart from all others, inside the range and outside of it.
+    # Ids that the fit never saw keep distinct ids, inside the range and outside of it.
     later = workflow.transform(pd.DataFrame({"item_id": list(range(16))}))["item_id"]
     assert later.nunique() == 16 and later[[0, 4, 13, 15]].tolist() == [0, 4, 13, 15]
 
 
 def test_hashed_ids(frame, tmp_path):
-    """No encoder, no reserved ids: nobody may assume Categorify's +3."""
+    """Without an encoder no ids are reserved: Categorify's offset of 3 must not be assumed."""
     node = ["item_id"] >> ops.HashBucket(60)
     with pytest.raises(FrequencyOrderError, match="id 0"):
         fitted(node >> FrequencyOrder(out_path=str(tmp_path / "a")), frame[frame.item_id % 5 > 0])
@@ -113,7 +113,7 @@ def test_gaps_count_as_seen_once(tmp_path):
     with pytest.warns(UserWarning, match=seldom):
         workflow = fitted(["item_id"] >> FrequencyOrder(out_path=str(tmp_path)), ids)
     assert popularity(workflow)["steps"] == "1:3,2:2,3:3,6"
-    assert last_counts(tmp_path) == [0, 3, 2, 0, 0, 1]  # the file keeps what was seen
+    assert last_counts(tmp_path) == [0, 3, 2, 0, 0, 1]  # the file has the counts as seen
 
 
 def test_reserved_ids_keep_their_place(tmp_path):
@@ -178,7 +178,7 @@ def test_no_ids_at_all(tmp_path):
 
 
 def test_an_audit_without_counts_is_refused(tmp_path):
-    """vocabs= leaves no sizes beside the keys."""
+    """With vocabs=, the encoder writes no counts."""
     frame = pd.DataFrame({"item_id": ["a", "b", "b"]})
     encoder = ops.Categorify(vocabs={"item_id": pd.Series(["a", "b"])}, out_path=str(tmp_path))
     with pytest.raises(FrequencyOrderError, match="'item_id'.*counts"):
@@ -186,7 +186,7 @@ def test_an_audit_without_counts_is_refused(tmp_path):
 
 
 def test_an_audit_finds_key_order(frame, tmp_path):
-    """name_sep other than "_" leaves stock Categorify in key order."""
+    """With another name_sep than "_", stock Categorify orders ids by key."""
     encoder = ops.Categorify(name_sep="-", out_path=str(tmp_path))
     counts = [count for _, count in sorted(Counter(frame["item_id"]).items())]
     rises = [rank for rank, pair in enumerate(zip(counts, counts[1:])) if pair[0] < pair[1]]
@@ -206,7 +206,7 @@ def test_an_audit_finds_key_order(frame, tmp_path):
     ],
 )
 def test_given_vocabularies_get_the_range_that_was_seen(vocabs, reserved_shift, tmp_path):
-    """Stock Categorify shifts these ids past its own domain; models size the table by it."""
+    """Stock Categorify's ids exceed its own domain here, by which models size tables."""
     frame = pd.DataFrame({"item_id": ["a", "b", "b"]})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -1,4 +1,4 @@
-"""FrequencyOrder behind encoders: ids that were changed on the way, shared vocabularies."""
+"""Tests FrequencyOrder after encoders: changed ids, and shared vocabularies."""
 
 import numpy as np
 import pandas as pd
@@ -47,7 +47,7 @@ def moved(ids):
     ],
 )
 def test_ids_that_were_changed_are_refused(frame, tmp_path, encoder, on_violation, between, proof):
-    """The ids that the encoder reserved stand for other things by then."""
+    """After the change, reserved ids of the encoder stand for items."""
     node = ["item_id"] >> encoder(out_path=str(tmp_path)) >> between
     order = FrequencyOrder(on_violation=on_violation, out_path=str(tmp_path))
     with pytest.raises(FrequencyOrderError, match=f"'item_id'.*{proof}.*before the encoder"):
@@ -63,7 +63,7 @@ def test_the_advice_is_right(frame, tmp_path):
 
 
 def test_the_earlier_fit_serves_after_ids_were_changed(frame, tmp_path):
-    """It is refused after everything was fitted, and is withdrawn."""
+    """The fit is refused after all operators were fitted, and is undone."""
     shift = {"by": 0}
     ids = ["item_id"] >> FrequencyCategorify(out_path=str(tmp_path / "ids"))
     kept = ids >> ops.Filter(lambda df: df[(df["item_id"] != 3) | (df.index % 5 == 0)])
@@ -78,7 +78,7 @@ def test_the_earlier_fit_serves_after_ids_were_changed(frame, tmp_path):
 
 
 def test_swaps_of_equal_counts_cannot_be_detected(tmp_path):
-    """Two items change places: each id passes as often as the encoder gave it."""
+    """Two items swap ids: each id occurs as often as in the encoder's counts."""
     frame = pd.DataFrame({"item_id": [5, 5, 6, 6]})
     swapped = ops.LambdaOp(lambda ids: 7 - ids)
     node = ["item_id"] >> FrequencyCategorify(out_path=str(tmp_path)) >> swapped
@@ -96,7 +96,7 @@ def test_swaps_of_equal_counts_cannot_be_detected(tmp_path):
     ],
 )
 def test_padded_lists_and_nulls_are_not_changed_ids(rng, tmp_path, encoder, options):
-    """Padding, which no encoder gives, passes more often than anything else."""
+    """Padding occurs more often than in the encoder's counts, which have none."""
     lists = [[f"k{key}" for key in rng.zipf(1.4, 2) % 40] for _ in range(400)]
     frame = pd.DataFrame({"item_id": [[None, *keys] if keys[0] > "k2" else keys for keys in lists]})
     padded = ops.LambdaOp(lambda lists: lists.map(lambda ids: [*ids, 0, 0, 0, 0]))
@@ -109,7 +109,7 @@ def test_padded_lists_and_nulls_are_not_changed_ids(rng, tmp_path, encoder, opti
 
 
 def test_more_rows_than_the_encoder_counted_are_not_changed_ids(frame, tmp_path):
-    """The vocabulary was counted on other rows; an id above its range is none of its ids."""
+    """The encoder counted fewer rows; only an id above its range is an error."""
     encoder = fitted(["item_id"] >> FrequencyCategorify(out_path=str(tmp_path)), frame[:2000])
     data = encoder.transform(dataset(pd.concat([frame, frame])))
     workflow = fitted(["item_id"] >> FrequencyOrder("count", "remap", out_path=str(tmp_path)), data)
@@ -121,7 +121,7 @@ def test_more_rows_than_the_encoder_counted_are_not_changed_ids(frame, tmp_path)
 
 
 def one_to_one(before, after):
-    """Whether every old id has one new id, in all columns alike."""
+    """Tests whether every old id has one new id, the same in all columns."""
     pairs = {pair for column in before for pair in zip(before[column], after[column])}
     return len(pairs) == len({old for old, _ in pairs}) == len({new for _, new in pairs})
 
@@ -137,12 +137,12 @@ def test_a_joint_vocabulary_has_one_map_without_being_asked(frame, tmp_path):
     assert popularity(workflow, "item_id") == popularity(workflow, "other")
     pooled = np.concatenate([after["item_id"], after["other"]])
     check_contract(popularity(workflow, "item_id"), pooled, reserved=3)
-    workflow.fit(dataset(frame))  # the schema before a second fit is that of the first
+    workflow.fit(dataset(frame))  # before a second fit, the schema is that of the first
     pd.testing.assert_frame_equal(workflow.transform(dataset(frame)).compute(), after)
 
 
 def test_aggregates_of_one_column_have_one_map(frame, tmp_path):
-    """A list of a session's items, and the last of them."""
+    """Covers the list of a session's items, and the last item."""
     ids = (["item_id"] >> FrequencyCategorify(out_path=str(tmp_path / "ids"))) + ["session"]
     sessions = ids >> ops.Groupby(
         groupby_cols=["session"], aggs={"item_id": ["list", "last"]}, name_sep="-"
@@ -158,7 +158,7 @@ def test_aggregates_of_one_column_have_one_map(frame, tmp_path):
 
 
 def test_a_joint_vocabulary_of_another_encoder_is_not_split(frame, tmp_path):
-    """Categorify tells of a joint vocabulary only when all is fitted."""
+    """Categorify's schema shows a joint vocabulary only after the fit."""
     joint = [["item_id", "other"]] >> ops.Categorify(out_path=str(tmp_path / "ids"))
     kept = joint >> ops.Filter(lambda df: df[df["item_id"] > 4])
     order = FrequencyOrder(on_violation="remap", out_path=str(tmp_path / "order"))
@@ -191,7 +191,7 @@ def test_two_vocabularies_of_one_name_are_not_pooled(frame, tmp_path):
 
 
 def test_label_encoded_ids_get_a_domain(tmp_path):
-    """Models size the embedding table by it."""
+    """Models size the embedding table by the domain."""
     frame = pd.DataFrame({"item_id": [0, 0, 0, 1, 1, 2], "label": [4, 4, 4, 4, 5, 5]})
     workflow = fitted(["item_id", "label"] >> FrequencyOrder(out_path=str(tmp_path)), frame)
     domain = workflow.output_schema["item_id"].int_domain

@@ -1,4 +1,4 @@
-"""The files of FrequencyOrder: counts and maps that stay together, through failures and saves."""
+"""Tests that counts and maps of FrequencyOrder stay consistent, through failures and saves."""
 
 import os
 import pickle
@@ -31,7 +31,7 @@ from tests.support.workflow_helpers import (
 
 @pytest.fixture
 def frame(rng):
-    """Ids 0 to 96, in no order."""
+    """Returns ids 0 to 96, which are not in frequency order."""
     return pd.DataFrame(
         {"item_id": rng.permutation(np.append(rng.zipf(1.3, 3000), range(97))) % 97}
     )
@@ -73,7 +73,7 @@ FAILURES = {
 
 @pytest.mark.parametrize("failure", list(FAILURES))
 def test_a_failing_fit_leaves_the_earlier_one_alone(tmp_path, failure):
-    """Files and contract are as before; ids that an encoder may have changed are not handed on."""
+    """Files and contract are unchanged. Transforms raise an error, since ids may have changed."""
     ids, error, message = FAILURES[failure]
     order = FrequencyOrder(out_path=str(tmp_path))
     frame = pd.DataFrame({"item_id": [0, 0, 0, 1, 1, 2], "click": [0, 0, 1, 1, 0, 0]})
@@ -129,7 +129,7 @@ def test_an_audit_never_follows_a_stale_path(frame, tmp_path):
 
 
 def test_an_audit_knows_other_counts_of_the_same_range(tmp_path):
-    """As many items, other counts: the contract in the schema speaks of another file."""
+    """As many items with other counts: the contract belongs to another file."""
     frame = pd.DataFrame({"item_id": ["a", "a", "b"]})
     encoder = FrequencyCategorify(out_path=str(tmp_path))
     workflow = fitted(["item_id"] >> encoder, dataset(frame, 1))

@@ -1,4 +1,4 @@
-"""FrequencyOrder behind a joint vocabulary: all of its columns get one map, or none does.
+"""Tests FrequencyOrder after a joint vocabulary: all of its columns get one map, or none.
 
 Regression: Cases: both encoders; one column, two of three, all; a node for each; a rename, a
 Groupby, a ListSlice and a LambdaOp between; a subgraph; other columns in the node; encoded in one
@@ -28,7 +28,7 @@ FRAME = pd.DataFrame(
 
 
 def kept(tmp_path, columns=("src", "dst"), encoder=FrequencyCategorify, **options):
-    """Ids of a joint vocabulary, whose order a filter breaks."""
+    """Returns ids of a joint vocabulary, whose order a filter breaks."""
     ids = [list(columns)] >> encoder(out_path=str(tmp_path / "ids"), **options)
     return ids + ["keep", "session"] >> ops.Filter(lambda df: df[df["keep"]])
 
@@ -85,7 +85,7 @@ def test_some_of_its_columns_are_refused(arrangement, tmp_path):
 
 @pytest.mark.parametrize("arrangement", [alone, one_each, renamed_later, with_another, changed])
 def test_some_of_its_columns_are_refused_after_stock_categorify(arrangement, tmp_path):
-    """Its schema tells the vocabulary's name alone: of a column that was renamed, nothing."""
+    """Its schema has only the name of the vocabulary, which is lost for a renamed column."""
     node = arrangement(kept(tmp_path, encoder=ops.Categorify), tmp_path)
     with pytest.raises(FrequencyOrderError, match="no 'src'|no 'dst'"):
         fitted(node, dataset(FRAME, 1))
@@ -124,7 +124,7 @@ def test_all_of_its_columns_get_one_map(way, tmp_path):
 
 
 def test_sessions_of_its_columns(rng, tmp_path):
-    """Lists and last items have names of their own, and still are the encoder's columns."""
+    """Lists and last items have new names, but belong to the encoder's columns."""
     keys = {name: rng.zipf(1.3, 300) % 9 for name in ("src", "dst")}
     frame = pd.DataFrame({**keys, "session": np.arange(300) // 6})
     ids = [["src", "dst"]] >> FrequencyCategorify(out_path=str(tmp_path / "ids"))
@@ -144,7 +144,7 @@ def test_sessions_of_its_columns(rng, tmp_path):
 
 
 def test_encoded_in_one_workflow_and_ordered_in_another(tmp_path):
-    """The schema that is written with the data tells it."""
+    """The schema of the written data shows it."""
     encoded = fitted(kept(tmp_path), dataset(FRAME, 1)).transform(dataset(FRAME, 1))
     encoded.to_parquet(str(tmp_path / "data"))
     data = nvt.Dataset(str(tmp_path / "data"), engine="parquet", cpu=True)
@@ -154,7 +154,7 @@ def test_encoded_in_one_workflow_and_ordered_in_another(tmp_path):
 
 
 def test_a_second_fit_and_a_saved_workflow(tmp_path):
-    """The first fit finds nothing to renumber; later ones are refused, and the first serves on."""
+    """The first fit need not renumber. Later ones are refused, and the first stays in use."""
     alike = FRAME.assign(keep=True, dst=FRAME["src"])
     workflow = fitted(alone(kept(tmp_path), tmp_path), dataset(alike, 1))
     workflow.save(str(tmp_path / "saved"))
@@ -164,7 +164,7 @@ def test_a_second_fit_and_a_saved_workflow(tmp_path):
 
 
 def test_vocabularies_of_one_column_are_not_joint(tmp_path):
-    """Renamed, of a combination, or of a name that holds another's."""
+    """Cases: renamed columns, combinations, and names that contain another name."""
     frame = FRAME.rename(columns={"src": "item_id"})
     for encoder in (FrequencyCategorify, ops.Categorify):
         ids = ["item_id"] >> encoder(out_path=str(tmp_path / "ids"))

@@ -1,4 +1,4 @@
-"""Partitions that a filter leaves without rows: Merlin hands the raw column on."""
+"""Tests partitions that a filter empties: Merlin then passes the raw column on."""
 
 import dask.dataframe as dd
 import numpy as np
@@ -16,7 +16,7 @@ from merlin_popsampler import (
 from tests.support.workflow_helpers import dataset, fitted
 
 EMPTIED = slice(20, 40)
-"""Rows of the second of three partitions, all of which the filter removes."""
+"""Rows of the second of three partitions; the filter removes all of them."""
 
 
 def frame_of(keys):
@@ -56,7 +56,7 @@ def test_raw_columns_are_refused(keys, shown, on_violation, tmp_path):
 
 
 def test_raw_ids_within_the_range_cannot_be_detected(tmp_path):
-    """What Merlin does: removed rows are back, and their keys are taken for ids."""
+    """Shows Merlin's behaviour: removed rows are back, with keys instead of ids."""
     keys = np.array([5] * 20 + [3] * 20 + [5] * 15 + [7] * 5)
     frame = frame_of(keys)
     frame.loc[15:54, "keep"] = False
@@ -67,7 +67,7 @@ def test_raw_ids_within_the_range_cannot_be_detected(tmp_path):
 
 
 def test_an_encoder_counts_rows_that_were_removed_before_it(tmp_path):
-    """The same without FrequencyOrder, and with the filter first."""
+    """The same happens without FrequencyOrder, with the filter first."""
     filtered = ["item_id", "keep"] >> ops.Filter(lambda df: df[df["keep"]])
     node = filtered["item_id"] >> FrequencyCategorify(out_path=str(tmp_path))
     fitted(node, dataset(frame_of(NUMBERS), 3))
@@ -107,7 +107,7 @@ EMPTIES = {
 def fitted_in_order(
     tmp_path, keys, order, encoder=FrequencyCategorify, empties="Filter", **options
 ):
-    """A workflow whose operator of ids finds nothing to renumber."""
+    """Returns a workflow whose FrequencyOrder has nothing to renumber."""
     ids = ["item_id"] >> encoder(out_path=str(tmp_path / "ids"), **options)
     rows = ids + ["keep"] >> EMPTIES[empties]
     frame = pd.DataFrame({"item_id": pd.Series(keys), "keep": True})
@@ -115,7 +115,7 @@ def fitted_in_order(
 
 
 def gone(keys):
-    """Rows of which every operator in `EMPTIES` leaves none."""
+    """Returns rows that every operator in `EMPTIES` removes."""
     return pd.DataFrame({"item_id": pd.Series(keys), "keep": pd.Series([None] * len(keys))})
 
 
@@ -153,7 +153,7 @@ ENCODERS = [FrequencyCategorify, ops.Categorify]
     ],
 )
 def test_a_request_that_is_emptied_is_refused(case, order, encoder, tmp_path):
-    """Regression: where nothing had to be renumbered, too.
+    """Regression: also if nothing had to be renumbered.
 
     Cases: each way of ordering, both encoders, keys of each kind, lists and nulls.
     """
@@ -168,7 +168,7 @@ def test_a_request_that_is_emptied_is_refused(case, order, encoder, tmp_path):
 @pytest.mark.parametrize("empties", EMPTIES)
 @pytest.mark.parametrize("part", range(3))
 def test_a_later_partition_that_is_emptied_is_refused(part, empties, tmp_path):
-    """Regression: each operator that leaves nothing of a partition, and each partition."""
+    """Regression: each operator that may empty a partition, and each partition."""
     order = FrequencyOrder(out_path=str(tmp_path / "order"))
     workflow = fitted_in_order(tmp_path, ["a", "a", "b"], order, empties=empties)
     frame = pd.DataFrame({"item_id": list("abaabb"), "keep": True})
@@ -183,7 +183,7 @@ def test_a_later_partition_that_is_emptied_is_refused(part, empties, tmp_path):
 @pytest.mark.parametrize("lists", [False, True])
 @pytest.mark.parametrize("dtype", ["int32", "float64", "Int64"])
 def test_raw_ids_within_the_range_are_detected_by_their_dtype(dtype, lists, tmp_path):
-    """Regression: an encoder's ids have one dtype. What has it, and is in range, cannot be told."""
+    """Regression: an encoder's ids have one dtype. Raw ids of it within range are missed."""
     keys = [[3], [3, 4]] if lists else [3, 3, 4]
     order = FrequencyOrder(out_path=str(tmp_path / "order"))
     workflow = fitted_in_order(tmp_path, keys, order)
@@ -206,7 +206,7 @@ def test_raw_ids_within_the_range_are_detected_by_their_dtype(dtype, lists, tmp_
 
 
 def test_the_range_is_that_of_the_fit_that_is_under_way(tmp_path):
-    """A second fit on more items, whose ids pass a second operator while it is fitted."""
+    """During a second fit on more items, the new range applies."""
     ids = ["item_id"] >> FrequencyCategorify(out_path=str(tmp_path / "ids"))
     first, second = (FrequencyOrder(out_path=str(tmp_path / name)) for name in "ab")
     workflow = fitted(ids >> first >> second, dataset(pd.DataFrame({"item_id": [1, 1, 2]}), 1))
@@ -217,7 +217,7 @@ def test_the_range_is_that_of_the_fit_that_is_under_way(tmp_path):
 
 @pytest.mark.parametrize("encoder", [FrequencyCategorify, ops.Categorify])
 def test_the_range_of_data_that_were_encoded_before(encoder, tmp_path):
-    """Their schema tells the last id, whether or not it has our contract."""
+    """Their schema has the last id, with or without a contract of this package."""
     frame = pd.DataFrame({"item_id": [1, 1, 2]})
     encoded = fitted(["item_id"] >> encoder(out_path=str(tmp_path / "ids")), dataset(frame, 1))
     data = encoded.transform(dataset(frame, 1))
@@ -237,7 +237,7 @@ def test_ids_that_no_encoder_made_may_grow(tmp_path):
 
 
 def test_ids_made_elsewhere_may_differ_in_width(tmp_path):
-    """No encoder promised one dtype: the parts of a data set may have been written apart."""
+    """Without an encoder, files of a data set may have different integer types."""
     parts = [pd.DataFrame({"item_id": np.array([0, 0, 1], dtype)}) for dtype in ("i4", "i8")]
     data = Dataset(dd.from_map(lambda part: part, parts, enforce_metadata=False), cpu=True)
     workflow = fitted(["item_id"] >> FrequencyOrder(out_path=str(tmp_path)), data)

@@ -1,4 +1,4 @@
-"""One fit gives the same ids, digests and contracts beside all versions of what it runs on.
+"""Tests that a fit gives the same ids, digests and contracts with all library versions.
 
 Cases: strings that are nearly equal, of several scripts and empty; negative and large
 integers; integers with nulls; lists and empty lists; dates; instants of a time zone; buckets of
@@ -41,7 +41,7 @@ def test_golden_fit(read, tmp_path):
 
 
 def test_the_golden_ids_are_in_order_of_frequency():
-    """By pandas alone, which knows nothing of the operator: ids fall as counts do."""
+    """Checks the golden ids themselves by value_counts of pandas."""
     for column in ("string", "number", "day", "instant"):
         ids = pd.Series(GOLDEN[column]["ids"])
         sizes = ids[ids >= 3].value_counts().sort_index()

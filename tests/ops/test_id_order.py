@@ -1,4 +1,4 @@
-"""Order of counted ids: where it is broken, and the map that makes it."""
+"""Tests violations of the frequency order, and the map that restores it."""
 
 import numpy as np
 import pandas as pd

@@ -1,8 +1,8 @@
-"""Any order of fits, saves, loads, moves and removals, against a model in plain Python.
+"""Tests random sequences of fits, saves, loads, moves and removals against a plain model.
 
-The model knows for each workflow what it was fitted with and in which folder that lies. As long as
-the folder is there the workflow must encode by it; without, it may refuse in our words, or know
-better. It must never encode by anything else.
+The model knows the keys and the folder of each workflow's fit. While the folder exists, the
+workflow must encode by it. Without it, the workflow may raise an error of this package, or encode
+by what it still has in memory. It must never encode by another fit.
 """
 
 import os
@@ -31,13 +31,13 @@ SLOTS, PLACES = st.integers(0, 1), st.integers(0, 2)
 
 @dataclass(frozen=True)
 class Model:
-    """What is known of a workflow.
+    """Holds the expected state of a workflow.
 
     Args:
-      keys: what it was fitted with; None for nothing.
-      where: folder of what it was fitted with.
+      keys: the keys of its fit; None before a fit.
+      where: folder of its fit.
       out: folder of its next fit.
-      there: whether that still lies there.
+      there: whether that folder still exists.
     """
 
     keys: Optional[str]
@@ -47,12 +47,12 @@ class Model:
 
 
 def first_and_second(keys: str) -> List[List[str]]:
-    """Keys of the two columns; the second merges a with b and c with d."""
+    """Returns the keys of two columns; the second merges a with b and c with d."""
     return [list(keys), list(keys.translate(str.maketrans("bd", "ac")))]
 
 
 def two_operators(out_path):
-    """One column in two branches, in one folder."""
+    """Returns two branches of one column, in one folder."""
     merged = ["item"] >> nvt.ops.LambdaOp(lambda c: c.replace({"b": "a", "d": "c"}))
     merged = merged >> FrequencyCategorify(out_path=out_path) >> nvt.ops.Rename(postfix="_merged")
     return nvt.Workflow((["item"] >> FrequencyCategorify(out_path=out_path)) + merged)
@@ -119,7 +119,7 @@ class LifeOfFits(RuleBasedStateMachine):
 
     @rule(slot=SLOTS)
     def copy(self, slot):
-        """The other workflow becomes a copy of this one, of another process as it were."""
+        """Replaces the other workflow by a pickled copy of this one."""
         self.workflows[1 - slot] = pickle.loads(cloudpickle.dumps(self.workflows[slot]))
         self.models[1 - slot] = self.models[slot]
 

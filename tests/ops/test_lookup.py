@@ -1,4 +1,4 @@
-"""Ways of looking keys up, and when each is taken."""
+"""Tests the ways of looking keys up, and when each is used."""
 
 import os
 import pickle
@@ -31,7 +31,7 @@ def keys(rng):
 
 @pytest.fixture
 def reads(monkeypatch):
-    """Paths of the files of keys that are read."""
+    """Records the paths of the key files that are read."""
     forget_vocabularies()
     read, paths = filesystem.read_bytes, []
 
@@ -56,7 +56,7 @@ def test_a_vocabulary_is_read_once(keys, out_path, reads):
 
 
 def test_above_the_budget_the_frequent_keys_come_first(keys, out_path, reads):
-    """No part is kept, and those are left out in which nothing is left to be found."""
+    """No part stays in memory, and parts are skipped once all keys are found."""
     frame = pd.DataFrame({"item_id": keys})
     workflow, _ = encode(frame, ["item_id"], out_path, split_out=4)
     ids = expected_ids(keys)
@@ -80,7 +80,7 @@ def test_no_pickle_holds_an_index(keys, out_path):
 
 
 def test_requests_from_eight_threads(rng, out_path):
-    """Each round's vocabulary is new to the process when all of them ask for it."""
+    """In each round all threads request a vocabulary that is not yet loaded."""
     keys = rng.permutation(100_000)
     frame = pd.DataFrame({"item_id": keys, "word": keys.astype(str).astype(object)})
     workflow, _ = encode(frame, ["item_id", "word"], out_path)
@@ -117,7 +117,7 @@ def test_lists_and_combinations_above_the_budget(rng, out_path):
 
 
 def test_threads_that_ask_at_once():
-    """Each trial's index is new: pandas builds its tables at the first request."""
+    """Each trial has a new index, since pandas builds its tables at the first request."""
     cache = IndexCache()
     keys = np.random.default_rng(17).permutation(200_000)
     table = pa.table({"a": keys})
@@ -155,7 +155,7 @@ def test_what_was_used_last_stays():
 
 
 def test_a_fork_while_an_index_is_made():
-    """The thread that makes it is not there in the child, which makes its own."""
+    """The child has no such thread, and builds an index of its own."""
     cache, begun, may_end = IndexCache(), threading.Event(), threading.Event()
 
     def slowly():

@@ -1,4 +1,4 @@
-"""Which NVTabular is accepted, and what is said to the others."""
+"""Tests which versions of NVTabular are accepted, and the errors for all other ones."""
 
 import runpy
 import sys
@@ -13,7 +13,7 @@ SOURCE = find_spec("merlin_popsampler.ops.nvtabular_compat").origin
 
 
 def stand_in(**offsets):
-    """The modules of an NVTabular of another layout."""
+    """Imitates the modules of an NVTabular with another layout."""
     names = (
         "nvtabular",
         "nvtabular.ops",
@@ -30,7 +30,7 @@ def stand_in(**offsets):
 
 
 def loaded_with(monkeypatch, modules):
-    """The module's names, run anew among other modules."""
+    """Runs the module anew with other modules present, and returns its names."""
     for name, module in modules.items():
         monkeypatch.setitem(sys.modules, name, module)
     return runpy.run_path(SOURCE)

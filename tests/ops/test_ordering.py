@@ -1,4 +1,4 @@
-"""The order of keys, made in one place or of buckets, against Python's own."""
+"""Compares the order of keys, sorted in one task or by buckets, with Python's own."""
 
 from collections import Counter
 from decimal import Decimal
@@ -24,7 +24,7 @@ def rows_of(counts):
 
 
 def ordered(parts, group, split_out):
-    """The ranges of what is counted in partitions of data, each a list of rows."""
+    """Counts and sorts partitions of rows, and returns the sorted ranges."""
     frames = [pd.DataFrame(part, columns=group.columns, dtype=object) for part in parts]
     ddf = dd.from_delayed([dask.delayed(frame) for frame in frames], meta=frames[0])
     buckets = count_keys(ddf, [group], {group.name: 8}, {group.name: split_out})[group.name]
@@ -33,7 +33,7 @@ def ordered(parts, group, split_out):
 
 
 def expected(rows):
-    """(keys..., size) by (size descending, keys ascending), nulls first."""
+    """Returns (keys..., size) by (size descending, keys ascending), nulls first."""
     counts = Counter(rows)
     return sorted(
         ((*row, size) for row, size in counts.items()),
@@ -72,7 +72,7 @@ KEYS = {
 @pytest.mark.parametrize("split_out", [1, 2, 5])
 @pytest.mark.parametrize("kind", KEYS)
 def test_keys_of_every_kind_in_any_number_of_buckets(kind, split_out, rng):
-    """Many keys have one size, so that their values decide between ranges."""
+    """Many keys have one size, so their values determine their range."""
     parts = [[(KEYS[kind](int(n)),) for n in rng.zipf(1.2, 150) % 90] for _ in range(3)]
     _, ranges = ordered(parts, ITEM, split_out)
     assert len(ranges) == split_out
@@ -83,7 +83,7 @@ def test_keys_of_every_kind_in_any_number_of_buckets(kind, split_out, rng):
 
 @pytest.mark.parametrize("split_out", [1, 3])
 def test_combinations_in_any_number_of_buckets(split_out, rng):
-    """A part of nulls alone, of integers and of floats: the widest dtype is that of all ranges."""
+    """Parts of nulls, of integers and of floats: all ranges get the widest dtype."""
     group = KeyGroup("a_b", ("a", "b"), False)
     left, right = [None, 1, 2.5, 3], [None, "x", "x\0", "y"]
     parts = [[(None, "x"), (None, "z")], [(1, "x"), (3, "y")]]
@@ -106,7 +106,7 @@ def test_no_range_is_much_longer_than_its_share(keys, rng):
 
 
 def test_tasks_hold_few_keys(rng, monkeypatch):
-    """What is sorted at once: a bucket, or a range."""
+    """A task sorts one bucket or one range."""
     held = []
     sort = ordering.by_frequency
     monkeypatch.setattr(
@@ -124,6 +124,6 @@ def test_no_keys_at_all():
 
 
 def test_kinds_that_meet_only_in_the_order_are_refused():
-    """Each bucket holds one of them."""
+    """Each bucket holds keys of one type only."""
     with pytest.raises(PopSamplerError, match="'a'.*number and string"):
         ordered([[(1,)], [("x",)]], ITEM, 64)

@@ -1,4 +1,4 @@
-"""Refits with `base`, whose ids keep their numbers: against dicts that value_counts fills."""
+"""Compares refits with `base`, which keep their ids, with dicts from value_counts."""
 
 import datetime as dt
 import decimal
@@ -51,7 +51,7 @@ def flat(keys):
 
 
 def expected_after(earlier, keys, kept=lambda new: new):
-    """Id of each key: the earlier ones, then new keys as pandas counts them, ties by key."""
+    """Returns the expected ids: earlier keys, then new keys by count, ties by key."""
     counts = pd.Series(flat(keys), dtype=object).value_counts()
     new = [(key, size) for key, size in counts.items() if key not in earlier]
     new = kept(sorted(new, key=lambda item: (-item[1], item[0])))
@@ -60,7 +60,7 @@ def expected_after(earlier, keys, kept=lambda new: new):
 
 
 def encoded(flow, keys, lists=False):
-    """Each key's id, asked for alone, from the files."""
+    """Encodes each key alone, from the files."""
     forget_vocabularies()
     frame = pd.DataFrame({COLUMN: pd.Series([[k] if lists else k for k in keys], dtype=object)})
     ids = flow.transform(dataset(frame, 1)).compute()[COLUMN]
@@ -68,7 +68,7 @@ def encoded(flow, keys, lists=False):
 
 
 def check_contract(flow, ids, keys):
-    """Counts, ranks and steps of the schema, by the oracle's ids and pandas' counts."""
+    """Checks counts, ranks and steps of the schema with the expected ids and pandas' counts."""
     found = read_popularity(flow)
     counts = pd.Series(flat(keys), dtype=object).map(ids).value_counts()
     counts = counts[counts.index >= 3]
@@ -142,7 +142,7 @@ def test_many_keys_in_any_partitioning(tmp_path):
 
 
 def pairs(frame):
-    """Rows as tuples, in which nulls come first."""
+    """Returns rows as tuples that sort nulls first."""
     return list(zip(frame["a"].astype(float).fillna(float("-inf")), frame["b"]))
 
 
@@ -201,7 +201,7 @@ def test_joint_columns_keep_their_ids(tmp_path):
         ({"freq_threshold": 2}, lambda new: [item for item in new if item[1] >= 2]),
         ({"max_size": 8}, lambda new: new[:2]),
         ({"max_size": 6}, lambda new: []),
-        ({"max_size": 4}, lambda new: []),  # fewer than base has
+        ({"max_size": 4}, lambda new: []),  # fewer than the base has
     ],
 )
 def test_limits_are_for_new_keys_alone(options, kept, tmp_path):
@@ -319,7 +319,7 @@ def test_a_fit_that_dies_leaves_the_earlier_one_whole(kind, tmp_path, monkeypatc
 
 
 def assert_whole(before, folder):
-    """All files are as they were, and no fit was added that counts as complete."""
+    """Asserts that all files are unchanged, and that no complete fit was added."""
     after = bytes_below(folder)
     assert {name: after[name] for name in before} == before
     assert not [name for name in after.keys() - before if name.endswith("manifest.json")]
@@ -347,7 +347,7 @@ nvtabular.Workflow(node).fit(Dataset(frame, cpu=True))
 
 
 def test_a_fit_that_is_killed_leaves_the_base_and_its_folder_whole(tmp_path):
-    """Both fits lie in one folder, and the base is found there afterwards."""
+    """Both fits are in one folder, in which the base is still found afterwards."""
     workflow(list("aabbbc"), tmp_path)
     before = bytes_below(tmp_path)
     command = [sys.executable, "-W", "ignore", "-c", KILLED, str(tmp_path), str(tmp_path)]

@@ -1,4 +1,4 @@
-"""Begin, check, complete, save, give up, in an operator that does nothing else."""
+"""Tests the stages of a fit and its saves in an operator that does nothing else."""
 
 import copy
 import gc
@@ -38,7 +38,7 @@ class StandIn(StoredOperator, StatOperator):
 
 
 def begin(operator, values):
-    """Files with these values by name, and what the tasks of a fit would answer."""
+    """Begins a fit: writes these values to files, and returns the results of its tasks."""
     folder, stats = operator._begin(list(values)), {}
     for name, value in values.items():
         frames = [pd.DataFrame({"v": [value]})]
@@ -49,13 +49,13 @@ def begin(operator, values):
 
 
 def fit(operator, values):
-    """One whole fit, in the order in which a workflow calls its parts."""
+    """Runs a complete fit, in the order in which a workflow calls its parts."""
     operator.clear()
     operator.fit_finalize(begin(operator, values))
 
 
 def values_of(operator):
-    """What an operator reads, by name."""
+    """Returns the values that an operator reads, by name."""
     return {name: int(found.table("v")["v"].iloc[0]) for name, found in operator.fits.items()}
 
 
@@ -93,7 +93,7 @@ def test_one_name_twice_is_refused(tmp_path):
 
 
 def test_a_fit_is_complete_only_once_all_of_it_is_checked(tmp_path):
-    """Other processes read whatever has a manifest, however short the while."""
+    """Other processes read any folder with a manifest, at any time."""
     operator, seen = StandIn(tmp_path), []
     operator._check = lambda *_: seen.append(fit_folders(tmp_path))
     fit(operator, {"a": 1, "b": 2})
@@ -103,7 +103,7 @@ def test_a_fit_is_complete_only_once_all_of_it_is_checked(tmp_path):
 
 @pytest.mark.parametrize("refused", ["a", "b"])
 def test_a_refused_fit_changes_nothing(tmp_path, refused):
-    """Whichever it is about: what is fine is not taken in use either."""
+    """If one column is refused, the fits of the remaining columns are not used either."""
     operator = StandIn(tmp_path)
     fit(operator, {"a": 1, "b": 2})
     before = bytes_below(tmp_path)
@@ -132,7 +132,7 @@ def test_a_second_node_that_is_refused_takes_the_first_along(tmp_path):
 
 
 def test_what_was_fitted_survives_a_row_of_failures(tmp_path):
-    """The first is refused; the second never gets to its end, as where a task fails."""
+    """The first fit is refused; the second does not end, as if a task failed."""
     operator = StandIn(tmp_path)
     fit(operator, {"a": 1})
     before = bytes_below(tmp_path)
@@ -165,7 +165,7 @@ def test_a_manifest_that_cannot_be_written(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("stopped", [KeyboardInterrupt, RuntimeError])
 def test_what_comes_after_the_manifest_belongs_to_the_fit(tmp_path, stopped):
-    """A fit that stops there is none, although it was complete."""
+    """A fit that stops after its manifest does not count, although its files are complete."""
     operator = StandIn(tmp_path)
     fit(operator, {"a": 1})
     before = bytes_below(tmp_path)
@@ -193,7 +193,7 @@ def test_a_warning_that_is_an_error_refuses_the_fit(tmp_path):
 
 
 def test_an_older_fit_that_cannot_be_removed_raises_no_error(tmp_path, monkeypatch):
-    """It stays whole until a later fit removes it."""
+    """The older fit stays complete until a later fit removes it."""
     operator = StandIn(tmp_path)
     for value in (1, 2):
         fit(operator, {"a": value})
@@ -211,7 +211,7 @@ def test_an_older_fit_that_cannot_be_removed_raises_no_error(tmp_path, monkeypat
 
 
 def test_a_save_fails_if_its_files_vanish_while_copied(tmp_path, monkeypatch):
-    """As where somebody clears the folder meanwhile."""
+    """Another process removes the files meanwhile."""
     operator = StandIn(tmp_path / "fit")
     fit(operator, {"a": 1})
     fits, real = operator.fits, os.replace
@@ -234,7 +234,7 @@ def test_a_fit_on_its_way_goes_with_its_operator(tmp_path):
     begin(operator, {"a": 1})
     other = StandIn(tmp_path)
     fit(other, {"a": 2})
-    assert len(fit_folders(tmp_path, complete=False)) == 1  # another's fit does not touch it
+    assert len(fit_folders(tmp_path, complete=False)) == 1  # kept by the other fit
     del operator
     gc.collect()
     assert fit_folders(tmp_path, complete=False) == []
@@ -279,7 +279,7 @@ def test_a_fork_leaves_the_fits_of_its_parent_alone(tmp_path):
 
 
 def test_operators_in_one_folder_keep_their_own_fits(tmp_path):
-    """In one folder, other values, whoever fits last."""
+    """They have other values, and fit in any order."""
     operators = [StandIn(place) for place in (tmp_path, f"{tmp_path}/", f"{tmp_path}/x/..")]
     for value, operator in enumerate(operators):
         fit(operator, {"a": value})
@@ -313,7 +313,7 @@ def test_a_pickle_that_outlives_its_fit_raises_an_error(tmp_path):
 
 
 def test_many_fits_raise_a_warning(tmp_path):
-    """Those of processes that have ended; nobody else may remove them."""
+    """They are fits of ended processes, which only the user may remove."""
     for value in range(10):
         fit(StandIn(tmp_path), {"a": value})
     with pytest.warns(UserWarning, match="11 fits lie in .*things"):
@@ -321,7 +321,7 @@ def test_many_fits_raise_a_warning(tmp_path):
 
 
 def test_a_new_place_alone(tmp_path):
-    """As after a saved folder was moved: files are where somebody put them, later fits go there."""
+    """A saved folder was moved: its files are read there, and later fits go there."""
     operator = StandIn(tmp_path / "old")
     fit(operator, {"a": 1})
     operator.set_storage_path(tmp_path / "new")
@@ -333,7 +333,7 @@ def test_a_new_place_alone(tmp_path):
 
 
 def test_a_copy_at_a_new_place(tmp_path):
-    """Nothing there is touched, and later fits go where they went before."""
+    """The copy is not changed, and later fits are written where they were before."""
     operator = StandIn(tmp_path / "old")
     fit(operator, {"a": 1, "b": 2})
     before = bytes_below(tmp_path / "old")
@@ -378,7 +378,7 @@ def test_a_damaged_copy_is_replaced(tmp_path):
 
 @pytest.mark.parametrize("damage", ["gone", "another"])
 def test_damaged_files_are_not_copied(tmp_path, damage):
-    """A save brings along what was fitted or nothing, and the operator stays where it was."""
+    """A save copies the intact fit or nothing, and the operator still reads the original."""
     operator = StandIn(tmp_path / "old")
     fit(operator, {"a": 1, "b": 2})
     path = operator.fits["b"].path("v")
@@ -405,7 +405,7 @@ def test_copies_know_nothing_of_a_fit_on_its_way(tmp_path):
 
 
 def test_the_files_belong_to_the_fit(tmp_path):
-    """Other contents of equal names, as a process that fits into the same folder might write."""
+    """Files of equal names have other contents, as from another process in this folder."""
     operator, other = StandIn(tmp_path), StandIn(tmp_path)
     fit(operator, {"a": 1})
     fit(other, {"a": 2})

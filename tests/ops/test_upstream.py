@@ -1,4 +1,4 @@
-"""How often an id may pass a node after its encoder."""
+"""Tests how often an id may occur after its encoder."""
 
 import numpy as np
 import pytest

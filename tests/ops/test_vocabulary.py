@@ -1,4 +1,4 @@
-"""A vocabulary in any number of parts."""
+"""Tests vocabularies in any number of parts."""
 
 import pandas as pd
 import pytest
@@ -20,7 +20,7 @@ from tests.support.workflow_helpers import (
     ids=lambda options: " ".join(options) or "whole",
 )
 def test_any_number_of_parts_is_one_vocabulary(options, kind, rng, tmp_path):
-    """The cuts follow the order, and the contract, the counts and the ids are the same."""
+    """Parts are consecutive, and contract, counts and ids do not depend on their number."""
     keys = pd.Series(rng.zipf(1.2, 600) % 150)
     frame = pd.DataFrame({"item_id": keys, "b": keys % 3})
     frame["item_id"] = keys.astype(str) if kind == "words" else keys

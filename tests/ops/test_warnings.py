@@ -1,4 +1,4 @@
-"""A fit warns of what its reader can act on, and of nothing else."""
+"""Tests that a fit warns only if the user can act on it."""
 
 import warnings
 
@@ -11,11 +11,11 @@ from merlin_popsampler import FrequencyCategorify, FrequencyOrder
 from tests.support.workflow_helpers import dataset, fitted
 
 KEYS = np.repeat(np.arange(50), [10_000, *[100] * 9, *[1] * 40])
-"""A head that no log-uniform distribution has: total variation 0.74."""
+"""Items that log-uniform fits badly: total variation 0.74."""
 
 
 def said(make, *, by="merlin_popsampler"):
-    """What building, fitting and transforming says in our words, or in stock Categorify's."""
+    """Builds, fits and transforms; returns the warnings of this package and of Categorify."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         data = dataset(pd.DataFrame({"item_id": KEYS}))

@@ -1,4 +1,4 @@
-"""What lies in the folder of a fit, written out here: copies of saved workflows are read by it."""
+"""Tests the files in the folder of a fit, by names that older saves rely on."""
 
 import os
 
@@ -54,7 +54,7 @@ MADE = artifact._safe("item/id")
 
 
 def test_every_name_has_a_file_of_its_own(tmp_path):
-    """Regression: on file systems that do not tell capitals apart, too.
+    """Regression: also on file systems that ignore case.
 
     Cases: paths, patterns, capitals, Unicode's normal forms, long names, control characters,
     half a surrogate pair, reserved names, and names that are the file name of another one.
@@ -71,7 +71,7 @@ def test_every_name_has_a_file_of_its_own(tmp_path):
 
 
 def test_a_fit_goes_manifest_first(tmp_path, monkeypatch):
-    """Whoever is killed on the way leaves no manifest of files that are gone."""
+    """A process that is killed while it removes a fit leaves no manifest of missing files."""
     folder, gone = FitFolder(str(tmp_path), "fit"), []
     artifact.complete({"item": fitted_in(folder, values=range(3))})
     real = filesystem.remove
@@ -96,7 +96,7 @@ def test_what_cannot_be_removed_stays(tmp_path, monkeypatch):
 
 
 def test_files_that_this_process_does_not_see(tmp_path):
-    """Workers wrote elsewhere: there is no manifest of what is not there."""
+    """Workers wrote to another file system: no manifest is written for invisible files."""
     found = fitted_in(FitFolder(str(tmp_path), "fit"), values=range(3))
     (tmp_path / "fit" / "unique.item.parquet" / "part.1.parquet").unlink()
     with pytest.raises(PopSamplerError, match=r"/fit\. Received: no .*part\.1.*all workers share"):

@@ -1,4 +1,4 @@
-"""Bytes and tables under exact names, on the local file system and on another."""
+"""Tests files under exact names, on the local file system and in memory."""
 
 import os
 
@@ -42,7 +42,7 @@ def test_names_in_a_folder(memory, tmp_path, place):
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("name", ["run[2]", "run*", "run?", "run"])
 def test_only_what_is_named_is_removed(memory, tmp_path, place, name):
-    """Brackets and stars are letters of a name like any other."""
+    """Brackets and stars in a name are taken literally."""
     names = ["run2", "run*", "run?", "run[2]", "run"]
     for each in names:
         filesystem.write_bytes(f"{place.format(tmp_path)}/{each}/x/y", each.encode())
@@ -56,7 +56,7 @@ def test_only_what_is_named_is_removed(memory, tmp_path, place, name):
 
 
 def test_a_folder_may_be_removed_while_others_are_made(tmp_path):
-    """An empty folder is one, too."""
+    """Also if the folder is empty."""
     (tmp_path / "a" / "b").mkdir(parents=True)
     filesystem.remove(str(tmp_path / "a"))
     assert os.listdir(tmp_path) == []
@@ -64,7 +64,7 @@ def test_a_folder_may_be_removed_while_others_are_made(tmp_path):
 
 @pytest.mark.parametrize("pattern", ["part.{}.parquet", "part_{}.parquet", "4f-part-{:05}.parquet"])
 def test_parts_come_in_the_order_of_their_numbers(tmp_path, pattern):
-    """Of ours and of other writers; what is no part is left out."""
+    """Also parts of other programs; files that are not parts are left out."""
     for part in (0, 2, 10, 1, 100):
         frame = pd.DataFrame({"a": [part]}, index=[part + 7])
         (tmp_path / "d.parquet").mkdir(exist_ok=True)

@@ -62,14 +62,14 @@ def flat(keys):
 
 
 def encoded(flow, keys, lists):
-    """Each key's id, asked for alone."""
+    """Encodes each key alone."""
     frame = pd.DataFrame({COLUMN: pd.Series([[k] if lists else k for k in keys], dtype=object)})
     ids = flow.transform(dataset(frame, 1)).compute()[COLUMN]
     return [int(row[0]) if lists else int(row) for row in ids]
 
 
 def expected(old, new, keys, lists):
-    """Old id -> new id of every key that both know, reserved ids included."""
+    """Returns old id -> new id of every key in both fits, including reserved ids."""
     pairs = {0: 0, 1: 1, 2: 2}
     both = zip(encoded(old, keys, lists), encoded(new, keys, lists))
     pairs.update((a, b) for a, b in both if a > 2 and b > 2)

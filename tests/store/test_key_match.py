@@ -1,4 +1,4 @@
-"""Keys of one fit among those of another: a combination is known whole, or not at all."""
+"""Tests matching of keys between fits: a combination matches only as a whole."""
 
 import itertools
 
@@ -14,14 +14,14 @@ def table(rows):
 
 
 def test_combinations_with_an_unknown_part_are_unknown():
-    """Numbers of parts are put together: that of an unknown part must not shift the others."""
+    """Positions in columns are combined: that of an unknown part must not shift the rest."""
     known = [("a", 1, "x"), ("a", 2, "y"), ("b", 1, "y"), ("b", None, "y"), ("c", 2, "x")]
     asked = list(itertools.product("abcd", [1, 2, 3, None], "xyz"))
     expected = [known.index(row) if row in known else -1 for row in asked]
     assert positions(table(asked), table(known), "keys").tolist() == expected
 
 
-@pytest.mark.parametrize("size", [0, 1, 1000, 600_000])  # one hash table, and eight
+@pytest.mark.parametrize("size", [0, 1, 1000, 600_000])  # with one hash table, and with eight
 @pytest.mark.parametrize("dtype", ["int64", "int32", "uint64"])
 def test_integers_are_found_in_any_number_of_hash_tables(size, dtype):
     limits = np.iinfo(dtype)

@@ -1,4 +1,4 @@
-"""The key of each id, compared with the ids that the workflow gives to those keys."""
+"""Compares the key of each id with the ids to which the workflow encodes the keys."""
 
 import shutil
 
@@ -14,7 +14,7 @@ from tests.support.workflow_helpers import dataset, fitted
 
 
 def check(found, flow, keys, lists=False):
-    """Each key has the row of its id, the rows are in the order of ids, and there are no others."""
+    """Checks that there is one row for each id, in order, with the key of the id."""
     assert found.index.name == "id" and found.index.dtype == np.int64
     assert found.index.is_monotonic_increasing and len(found) == len(keys)
     for key, number in zip(keys, encoded(flow, keys, lists)):

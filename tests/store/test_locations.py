@@ -1,4 +1,4 @@
-"""Which folders of fits are found, and which are given up."""
+"""Tests which folders of fits are found, and which are removed as abandoned."""
 
 import json
 import os
@@ -71,7 +71,7 @@ def started(ago):
 
 
 def test_unfinished_fits_go_after_a_day(tmp_path):
-    """Not those that are in use or complete, of another operator, or with another name."""
+    """Kept are fits in use, complete fits, those of other operators, and other folders."""
     abandoned = {
         f"{started(0)}-0123abcd": False,
         f"{started(23.9)}-0123abcd": False,

@@ -1,4 +1,4 @@
-"""Readers of the files that stock Categorify writes."""
+"""Tests readers of the files that stock Categorify writes."""
 
 import pandas as pd
 import pytest

@@ -1,1 +1,1 @@
-"""Oracles, statistical checks and small workflows that the tests share; no test lives here."""
+"""Oracles, statistical checks and small workflows that the tests share; it has no tests."""

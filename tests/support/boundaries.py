@@ -1,4 +1,4 @@
-"""Ranks that rounding decides: which differences between devices it explains, and which not."""
+"""Decides which differences of ranks between devices are explained by rounding."""
 
 import numpy as np
 
@@ -14,7 +14,7 @@ DISTRIBUTIONS = {
 
 
 def real_ranks(distribution, uniforms):
-    """The real numbers whose floors are ranks, by the recipe of `InverseTable`, in NumPy."""
+    """Returns real numbers whose floors are the ranks, by the recipe of `InverseTable`."""
     table = inverse_table(distribution)
     offset, scale = table.whole
     if table.shift is not None:
@@ -29,9 +29,9 @@ def real_ranks(distribution, uniforms):
 
 
 def misplaced(ranks, real):
-    """How many ranks differ from the floors, and how many of these no rounding explains.
+    """Counts ranks that differ from the floors, and those of them that rounding does not explain.
 
-    4 ulp of what the exponential gave, since the subtraction of the shift rounds no more.
+    Rounding is 4 ulp of the exponential, since subtracting the shift adds no rounding.
     """
     differ = ranks != np.floor(real).astype(np.int64)
     reach = ULPS * np.spacing(real + 1.0)

@@ -1,4 +1,4 @@
-"""Twelve items with known counts, users who like some of them, and Merlin models that learn it."""
+"""Twelve items with known counts, users with preferences, and Merlin models of them."""
 
 from typing import Any, Optional, Sequence, Tuple
 
@@ -18,7 +18,7 @@ from tests.support.small_catalog import COUNTS
 
 MIN_ID, MAX_ID = 3, 14
 ITEMS = MAX_ID - MIN_ID + 1
-ROWS = 100  # a last batch that is not full
+ROWS = 100  # the last batch is not full
 BATCH = 32
 USERS = 6
 K = 5
@@ -30,7 +30,7 @@ def _categorical(name: str, highest: int, *tags: Any) -> ColumnSchema:
 
 
 def schema() -> Schema:
-    """`user`, `item` with a measured curve, and the item's `brand`."""
+    """Returns columns `user`, `item` with a popularity curve, and `brand` of the item."""
     metadata = PopularityMetadata.from_counts(np.array(COUNTS), MIN_ID, "counted", 256)
     item = with_popularity(_categorical("item", MAX_ID, Tags.ITEM_ID, Tags.ITEM), metadata)
     user = _categorical("user", USERS - 1, Tags.USER_ID, Tags.USER)
@@ -42,7 +42,7 @@ ITEM = SCHEMA.select_by_name("item")
 
 
 def frame(unknown: bool = True) -> pd.DataFrame:
-    """Rows as a loader gives them; among them, if wanted, some whose item is out of vocabulary."""
+    """Returns rows of a loader, optionally with some items out of vocabulary."""
     rng = np.random.default_rng(17)
     users = rng.integers(0, USERS, ROWS)
     items = MIN_ID + (users * 2 + rng.integers(0, 4, ROWS)) % ITEMS
@@ -58,7 +58,7 @@ def dataset(*columns: str, unknown: bool = True) -> Dataset:
 
 
 def loader(unknown: bool = True, batch_size: int = BATCH) -> Any:
-    """Batches in order, with the item as target."""
+    """Returns batches in order, with the item as target."""
     rows = mm.Loader(dataset("user", "item", unknown=unknown), batch_size, shuffle=False)
     return rows.map(mm.ToTarget(rows.schema, "item", one_hot=False))
 
@@ -80,7 +80,7 @@ def items_tower(*layers: Any) -> Any:
 
 
 def features(items: int = ITEMS) -> ItemFeatures:
-    """Features of the items, or of more than these."""
+    """Returns the features of the items, or of a larger table."""
     rows = pd.DataFrame({"item": np.arange(MIN_ID, MIN_ID + items)})
     rows["brand"] = 1 + rows["item"] % 5
     wanted = SCHEMA.select_by_name(["item", "brand"])
@@ -89,7 +89,7 @@ def features(items: int = ITEMS) -> ItemFeatures:
 
 
 def with_a_table(negatives: Any = None, **settings: Any) -> Tuple[Any, ContrastiveOutput]:
-    """A model whose items are rows of the output's own table, and the output."""
+    """Returns a model with a table of items in the output, and the output."""
     tf.keras.utils.set_random_seed(17)
     output = ContrastiveOutput(ITEM, negatives or sampler(), **settings)
     return compiled(mm.RetrievalModelV2(query=users_tower(), output=output)), output
@@ -98,7 +98,7 @@ def with_a_table(negatives: Any = None, **settings: Any) -> Tuple[Any, Contrasti
 def with_towers(
     negatives: Any = None, tower: Any = None, **settings: Any
 ) -> Tuple[Any, ContrastiveOutput]:
-    """A model of two towers with item features, and its output."""
+    """Returns a two-tower model with item features, and its output."""
     tf.keras.utils.set_random_seed(17)
     tower = tower or items_tower()
     settings = {"item_features": features(), "schema": ITEM, "candidate": tower, **settings}
@@ -107,11 +107,11 @@ def with_towers(
 
 
 LISTS = {"history": [[], [4, 14], [3], [5, 9, 9]], "shown": [[6, 7, 0], [8], [], [13, 3]]}
-"""Lists of ids, which repeat after four rows."""
+"""Lists of ids, repeated every four rows."""
 
 
 def rows_with_lists(targets: bool = False, without: Optional[str] = None) -> Tuple[Any, Schema]:
-    """Batches with the columns of `LISTS`, among features or targets, and the features' schema."""
+    """Returns batches with the columns of `LISTS` in features or targets, and the schema."""
     names = [name for name in LISTS if name != without]
     rows = frame()[["user", "item"]]
     columns = [SCHEMA["user"], SCHEMA["item"]]
@@ -150,7 +150,7 @@ class ToTargets:
 def with_lists(
     targets: bool = False, without: Optional[str] = None, negatives: Any = None, **settings: Any
 ) -> Tuple[Any, Any]:
-    """A model whose items are rows of a table, and batches of `rows_with_lists`."""
+    """Returns a model with a table of items, and batches of `rows_with_lists`."""
     tf.keras.utils.set_random_seed(17)
     output = ContrastiveOutput(ITEM, negatives or sampler(), **settings)
     rows, columns = rows_with_lists(targets, without)
@@ -177,7 +177,7 @@ def losses_by_hand(
     temperature: float,
     true_counts: Optional[Any] = None,
 ) -> Any:
-    """Loss of each row that counts, one row and one candidate after the other, in float64."""
+    """Computes the loss of each row with an item by loops in float64."""
     losses = []
     for row, y in enumerate(true_ids):
         if MIN_ID <= y <= MAX_ID:
@@ -192,7 +192,7 @@ def losses_by_hand(
 
 
 def exact(query: Any, table: Any, true_ids: Any, temperature: float) -> Tuple[Any, Any]:
-    """Cross-entropy of the full softmax and rank of each row that counts, ties against it."""
+    """Computes full cross-entropy and rank of each row with an item, ties against it."""
     known = (true_ids >= MIN_ID) & (true_ids <= MAX_ID)
     scores = query[known] @ table[MIN_ID:].T / temperature
     own = true_ids[known] - MIN_ID

@@ -1,4 +1,4 @@
-"""Failures at each call to the file system, and what they leave (`make crashes`).
+"""Interrupts operators at each call to the file system, and checks the files (`make crashes`).
 
 A process that has imported all and fitted a workflow forks for each case. The child does one thing,
 and at the n-th call to the file system below its folder something happens to it. Then it, or where
@@ -8,7 +8,7 @@ count as complete are whole, and the next fit leaves nothing behind.
 
 import sys
 
-sys.modules.setdefault("tensorflow", None)  # saves its start: no operator needs it
+sys.modules.setdefault("tensorflow", None)  # saves the time of its import
 
 import argparse
 import errno
@@ -56,7 +56,7 @@ from tests.support.workflow_helpers import (
 )
 
 LATER, OLDER, OLD, NEW = "cabbbb", "aabc", "abbcccdddd", "aaaaabbbccd"
-"""Keys of four fits, which order them differently."""
+"""Keys of four fits, each with another order."""
 PROBE = "abcdz"
 
 
@@ -72,7 +72,7 @@ def interrupt(call: str, path: str) -> None:
 
 
 def full(call: str, path: str) -> None:
-    """A full disk can be read, and files can be removed."""
+    """Imitates a full disk, on which reads and removals still work."""
     if call in ("open to write", "write", "os.mkdir", "os.fsync", "os.rename"):
         raise OSError(errno.ENOSPC, f"injected into {call}", path)
 
@@ -82,18 +82,18 @@ def kill(*_: str) -> None:
 
 
 def gone(_: str, path: str) -> None:
-    """Somebody else removes what the call is about."""
+    """Removes the file of the call, as another process would."""
     shutil.rmtree(path) if os.path.isdir(path) else Path(path).unlink(missing_ok=True)
 
 
 def another(*_: str) -> None:
-    """Another process fits into the same folder, and ends."""
+    """Fits in another process into the same folder."""
     status, said = forked(lambda: fit(of_another_process(), OLDER))
     assert status == 0, said
 
 
 def of_another_process() -> nvt.Workflow:
-    """A workflow of this fork, which knows only what lies there."""
+    """Returns a workflow in this fork that knows only the files."""
     stored_operator._LIVE.clear()
     return STATE.make(f"{STATE.root}/out")
 
@@ -122,7 +122,7 @@ def renumbered(out_path: str) -> nvt.Workflow:
 
 
 class State:
-    """A workflow that was fitted thrice, pickled and saved, beside a fit that was given up."""
+    """Holds a workflow that was fitted three times, pickled and saved, and an abandoned fit."""
 
     def __init__(self, make: Callable[[str], nvt.Workflow]) -> None:
         self.make, self.root = make, tempfile.mkdtemp(prefix="crashes")
@@ -133,7 +133,7 @@ class State:
         self.earlier().save(f"{self.root}/saved")
         assert forked(self._give_up)[0] == -signal.SIGKILL
         (left,) = fit_folders(self.root, complete=False)
-        left.rename(left.with_name(f"20200101{left.name[8:]}"))  # it is taken for abandoned
+        left.rename(left.with_name(f"20200101{left.name[8:]}"))  # it counts as abandoned
         shutil.copytree(self.root, f"{self.root}.kept")
 
     def earlier(self) -> nvt.Workflow:
@@ -164,7 +164,7 @@ def fits() -> None:
 
 
 def is_refused() -> None:
-    """By the check of what was found, so that all that was written is taken back."""
+    """Runs a fit that its final check refuses, so that all of its files are removed."""
     with suppress(PopSamplerError):
         fit(STATE.workflow, "".join(map(chr, range(ord("a"), ord("a") + 200))))
     check_ids(STATE.workflow, OLD)
@@ -176,7 +176,7 @@ def saves() -> None:
 
 
 def saves_over_damage() -> None:
-    """Where the same fit was saved before, and its files were cut."""
+    """Saves over an earlier save of the same fit, whose files were cut."""
     STATE.workflow.save(f"{STATE.root}/saved")
 
 
@@ -194,16 +194,16 @@ DONE = {
     renumbered: (fits, saves, loads, reports),
 }
 CLEARLY = (OSError, KeyboardInterrupt, PopSamplerError)
-"""How what is done may fail."""
+"""Errors that an interrupted action may raise."""
 SPOILT = (PopSamplerError, EOFError, pickle.UnpicklingError, json.JSONDecodeError)
-"""How loading what somebody spoilt may fail: NVTabular writes its own files in place."""
+"""Errors that loading a damaged save may raise: NVTabular writes its files in place."""
 
 
 # -- what is left --------------------------------------------------------------------------------
 
 
 def check_ids(workflow: nvt.Workflow, *possible: str) -> None:
-    """The workflow encodes as one of these fits does."""
+    """Checks that the workflow encodes as one of these fits does."""
     made = transformed_anew(workflow, frame(PROBE))
     found = {name: made[name].tolist() for name in made}
     assert found in [expected(keys) for keys in possible], f"{found}, not as of {possible}"
@@ -219,9 +219,9 @@ def expected(keys: str) -> Dict[str, List[int]]:
 
 
 def check_live(done: Callable[[], None], refusals: Tuple[type, ...]) -> None:
-    """The workflow that did it encodes as the earlier fit or as the new one.
+    """Checks that the interrupted workflow encodes by the earlier fit or by the new one.
 
-    An order that renumbers may ask for another fit, since ids before it may have changed.
+    A FrequencyOrder that renumbers may require a new fit, since its input may have changed.
     """
     if STATE.make is renumbered:
         refusals = (*refusals, FrequencyOrderError)
@@ -230,7 +230,7 @@ def check_live(done: Callable[[], None], refusals: Tuple[type, ...]) -> None:
 
 
 def check_left(done: Callable[[], None], refusals: Tuple[type, ...]) -> None:
-    """What was there encodes, and what is done a day later leaves nothing behind."""
+    """Checks that earlier fits still encode, and that actions a day later remove all leftovers."""
     locations._ABANDONED = timedelta(0)
     with suppress(*refusals):
         check_ids(STATE.earlier(), OLD)
@@ -239,8 +239,7 @@ def check_left(done: Callable[[], None], refusals: Tuple[type, ...]) -> None:
     if done is saves_over_damage:
         with suppress(*refusals):
             STATE.earlier().save(f"{STATE.root}/saved")
-    # A pickle may use what the operator keeps, spoilt or not: that goes when its turn comes, and
-    # no operator is left that uses it.
+    # A pickle may use an older fit, damaged or not. It is removed once no operator uses it.
     gc.collect()
     for _ in range(stored_operator._KEPT if refusals else 1):
         fit(STATE.workflow, LATER)
@@ -254,15 +253,15 @@ def check_left(done: Callable[[], None], refusals: Tuple[type, ...]) -> None:
 
 
 def by_another(done: Callable[[], None]) -> None:
-    """In another process, since who did it is dead."""
+    """Runs in another process, since the interrupted one has died."""
     STATE.workflow = of_another_process()
     check_left(done, ())
 
 
 def check_whole(root: str, refusals: Tuple[type, ...]) -> None:
-    """Complete fits lie below a root, and copies of the last one, and nothing else.
+    """Checks that a folder holds complete fits, copies of the last one, and nothing else.
 
-    Of a fit that somebody spoilt, files may be missing or cut: what reads it refuses.
+    Files of a damaged fit may be missing or cut; readers refuse them.
     """
     left = bytes_below(root)
     for manifest in [path for path in left if path.endswith("/manifest.json")]:
@@ -284,7 +283,7 @@ def check_whole(root: str, refusals: Tuple[type, ...]) -> None:
 
 
 def forked(function: Callable[[], Any]) -> Tuple[int, str]:
-    """Status of a child that does this, negative for a signal, and what it says at its end."""
+    """Runs an action in a child; returns its status (negative for a signal) and its answer."""
     reads, writes = os.pipe()
     child = os.fork()
     if not child:
@@ -305,9 +304,9 @@ def forked(function: Callable[[], Any]) -> Tuple[int, str]:
 
 
 def case(done: Callable[[], None], happens: Callable[[str, str], None], at: int) -> int:
-    """In a child: does it, lets something happen at a call, and checks; the number of calls."""
+    """Runs in a child: acts, disturbs one call, checks, and returns the number of calls."""
     refusals = (*CLEARLY, *SPOILT) if happens is gone else ()
-    numbers = Random(17)  # dask orders tasks by their names, and calls must come in one order
+    numbers = Random(17)  # dask orders tasks by names, and calls must have a fixed order
     uuid.uuid4 = lambda: uuid.UUID(int=numbers.getrandbits(128))
     CALLS.begin(STATE.root, at, happens)
     try:
@@ -325,7 +324,7 @@ def case(done: Callable[[], None], happens: Callable[[str, str], None], at: int)
 
 
 def problems_of(done: Callable[[], None], happens: Callable[[str, str], None], at: int) -> str:
-    """What is wrong after something happened at a call; "" for nothing."""
+    """Returns the problem after a disturbed call; "" if there is none."""
     STATE.restore(damaged=done is saves_over_damage)
     status, said = forked(lambda: case(done, happens, at))
     if happens is kill and status == -signal.SIGKILL:
@@ -334,7 +333,7 @@ def problems_of(done: Callable[[], None], happens: Callable[[str, str], None], a
 
 
 def cases(names: Sequence[str]) -> Iterator[Tuple[Callable, Callable, Callable, int]]:
-    """Maker, what is done, what happens, and at which call."""
+    """Yields maker, action, disturbance, and number of the call."""
     global STATE  # noqa: PLW0603 - forks find it there
     for make, actions in DONE.items():
         chosen = [done for done in actions if done.__name__ in (names or [done.__name__])]
@@ -353,7 +352,7 @@ def cases(names: Sequence[str]) -> Iterator[Tuple[Callable, Callable, Callable, 
 
 
 def main() -> None:
-    """Tries all, or some, and says which went wrong."""
+    """Tries all cases, or some, and prints those that failed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--every", type=int, default=1, help="one case in so many")
     parser.add_argument(
@@ -362,7 +361,7 @@ def main() -> None:
     given = parser.parse_args()
     warnings.simplefilter("ignore")
     logging.disable()
-    dask.config.set(scheduler="synchronous")  # a fork has no threads of its parent's
+    dask.config.set(scheduler="synchronous")  # a fork has none of its parent's threads
     watch()
     began, tried = time.monotonic(), Counter()
     for number, (make, done, happens, at) in enumerate(cases(given.done)):

@@ -1,4 +1,4 @@
-"""Distributions that the tests of drawing share, over 400 ranks and over many."""
+"""Distributions for the tests of draws, over 400 ranks and over many."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Batches of draws, many at once, and how many a sampler has drawn."""
+"""Draws many batches at once, and counts the batches that a sampler has drawn."""
 
 import functools
 from dataclasses import replace
@@ -9,7 +9,7 @@ from merlin_popsampler.core.draws import make_draws
 from merlin_popsampler.tf import ranks
 
 ARRIVALS = "arrival times"
-"""Forces arrival times, as the names of TensorFlow's algorithms force a sequence."""
+"""Selects arrival times, as names of TensorFlow's algorithms select a sequence."""
 
 
 @functools.lru_cache(maxsize=None)
@@ -21,14 +21,14 @@ def _draws(distribution, num_sampled, unique, algorithm):
 
 
 def draw_ranks(distribution, key, position, num_sampled, unique=True, algorithm="auto"):
-    """A batch of a distribution, int64 `[num_sampled]`."""
+    """Draws a batch of a distribution, int64 `[num_sampled]`."""
     draws = _draws(distribution, num_sampled, unique, algorithm)
     algorithm = "auto" if algorithm == ARRIVALS else algorithm
     return ranks.draw_ranks(draws, key, position, algorithm)
 
 
 def batches_of(distribution, num_sampled, count, algorithm, unique=True, key=11):
-    """`count` consecutive batches, `[count, num_sampled]`, drawn in one graph."""
+    """Draws `count` consecutive batches in one graph, `[count, num_sampled]`."""
 
     @tf.function(jit_compile=algorithm == "hash")
     def draw_all():
@@ -43,14 +43,14 @@ def batches_of(distribution, num_sampled, count, algorithm, unique=True, key=11)
 
 
 def batches_drawn(layer):
-    """Batches that a sampler has taken from its stream, by its weight."""
+    """Returns the number of batches that a sampler has drawn, from its weight."""
     counter = int(layer.get_weights()[0][0])
     assert counter % 256 == 0
     return counter // 256
 
 
 def many_batches(layer, batches):
-    """Batches of ranks, `[batches, max_num_samples]`, drawn in one graph."""
+    """Draws batches of ranks in one graph, `[batches, max_num_samples]`."""
     loop = tf.function(
         lambda: tf.map_fn(
             lambda _: layer.sample_ids(), tf.zeros(batches), tf.int64, parallel_iterations=1

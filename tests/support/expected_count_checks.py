@@ -1,4 +1,4 @@
-"""Distributions with exact expected counts, and sums over catalogs too long to be summed."""
+"""Distributions with exact expected counts, and approximate sums over huge catalogs."""
 
 import numpy as np
 
@@ -7,12 +7,12 @@ from merlin_popsampler.core.popularity_curve import PopularityCurve
 from tests.support.oracles import CLIFFS, inclusion_by_groups, integral_inclusion, log_uniform_probs
 
 TOLERANCE = 1e-5
-"""Largest relative error of an expected count as it ships, in whatever precision."""
+"""Largest allowed relative error of an expected count, in any precision."""
 _cache = {}
 
 
 def exact(name):
-    """The distribution, and its inclusion probabilities for every K, `[K - 1, id]`."""
+    """Returns a distribution, and its inclusion probabilities for every K, `[K - 1, id]`."""
     if name not in _cache:
         if isinstance(name, int):
             distribution, probs = LogUniform(name), log_uniform_probs(name)
@@ -43,18 +43,18 @@ STEEP = {
     "three groups": ([10**5] * 5 + [10**2] * 15 + [1] * 20, 4.0),
     "all but the last": ([10**9] * 30 + [1], 3.0),
 }
-"""Counts and distortions whose rarest ids arrive long after the batch is full, or by force."""
+"""Counts and distortions with extremely rare ids, which only large batches contain."""
 
 
 def steep(name):
-    """The distribution, and a function from K to its exact expected counts by rank."""
+    """Returns a distribution, and a function from K to exact expected counts by rank."""
     counts, distortion = STEEP[name]
     distribution = Empirical(PopularityCurve.from_counts(counts), distortion)
     return distribution, lambda num_sampled: by_groups(counts, distortion, num_sampled)
 
 
 def by_groups(counts, distortion, num_sampled):
-    """Exact expected counts by rank, straight from the counts."""
+    """Returns exact expected counts by rank, computed from the counts."""
     values, sizes = np.unique(np.array(counts, np.float64), return_counts=True)
     weights = (values[::-1] / values[-1]) ** distortion
     expected_counts = inclusion_by_groups(weights, sizes[::-1], num_sampled)
@@ -62,7 +62,7 @@ def by_groups(counts, distortion, num_sampled):
 
 
 def thinned(size):
-    """Every number of samples at both ends and at each cliff, and every seventh between them."""
+    """Returns numbers of samples: all near the ends and cliffs, every seventh between them."""
     near = {*range(1, 13), *range(95, 106), *range(size - 6, size + 1)}
     return sorted({*range(1, size + 1, 7), *near} & {*range(1, size + 1)})
 
@@ -76,7 +76,7 @@ def ks(size):
 
 
 def total(expected_count, size):
-    """Sum over all ranks: one by one to 1e6, then by a fine Gauss-Legendre rule in log rank."""
+    """Sums over all ranks: singly to 1e6, then by a fine Gauss-Legendre rule in log rank."""
     block = min(size, 10**6)
     result = np.sum(expected_count(np.arange(block)), dtype=np.float64)
     if size > block:

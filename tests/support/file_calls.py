@@ -1,4 +1,4 @@
-"""Every call to the local file system below a folder, counted, so that one can be disturbed."""
+"""Counts all calls to the local file system below a folder, so that one can be disturbed."""
 
 import os
 import sys
@@ -8,7 +8,7 @@ from fsspec.implementations.local import LocalFileOpener
 
 
 class Calls:
-    """Counts the calls below a folder, and lets something happen at one of them."""
+    """Counts the calls below a folder, and runs a function at one of them."""
 
     def __init__(self) -> None:
         self.number, self.below, self.made = 0, "", ""
@@ -21,7 +21,7 @@ class Calls:
         return self.number
 
     def note(self, call: str, path: Any) -> None:
-        """One call, just before it is made."""
+        """Notes a call, just before it is made."""
         if self.below and isinstance(path, str) and path.startswith(self.below):
             self.number += 1
             if self.number == self.at:
@@ -32,11 +32,11 @@ class Calls:
 
 CALLS = Calls()
 TOLD = {"open", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.listdir", "os.scandir"}
-"""Calls that Python tells of before it makes them; the others are wrapped."""
+"""Calls that Python audits before it makes them; the rest is wrapped."""
 
 
 def watch() -> None:
-    """Makes every call to the local file system known to `CALLS`."""
+    """Reports every call to the local file system to `CALLS`."""
     fsync, write = os.fsync, LocalFileOpener.write
 
     def noted_fsync(file: int) -> None:
@@ -44,7 +44,7 @@ def watch() -> None:
         fsync(file)
 
     def noted_write(file: Any, content: bytes) -> None:
-        """In two halves: a disk may be full, or a process end, between them."""
+        """Writes in two halves: a disk may be full, or a process end, between them."""
         write(file, content[: len(content) // 2])
         file.f.flush()
         CALLS.note("write", file.path)

@@ -1,6 +1,6 @@
 """Draws that every version, machine and framework must repeat: `golden/draws.json`.
 
-Key 17, position 3; made by the first version that drew a head by itself, on TensorFlow 2.12.
+Key 17, position 3; generated on TensorFlow 2.12 by the first version with a separate head.
 """
 
 import json
@@ -15,7 +15,7 @@ GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "draws.json").read_t
 
 
 def _falling(size):
-    """10**9 / 10, 10**9 / 11, ...: no chance in it."""
+    """Returns counts 10**9 / 10, 10**9 / 11, ..., without randomness."""
     return 10**9 // np.arange(10, 10 + size)
 
 

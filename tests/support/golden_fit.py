@@ -1,4 +1,4 @@
-"""A fit whose ids and contract stand in `golden/fit.json`, the same beside all versions.
+"""A fit whose ids and contract must equal `golden/fit.json`, with all library versions.
 
 `python -m tests.support.golden_fit` prints them as they are here and now; they were made by Python
 3.11 with pandas 1.5.3, NumPy 1.24.3, pyarrow 15.0.2 and dask 2023.3.2.
@@ -35,7 +35,7 @@ REQUESTS = {
 
 
 def frame(rows: int = 400) -> pd.DataFrame:
-    """Columns whose keys are of unlike frequencies, ties among them."""
+    """Returns columns whose keys have different frequencies, and some ties."""
     places = [row * row % (row % 11 + 1) for row in range(rows)]
     strings = [_STRINGS[place] for place in places]
     start = pd.Timestamp("2024-01-01", tz="UTC")
@@ -53,7 +53,7 @@ def frame(rows: int = 400) -> pd.DataFrame:
 
 
 def fit(data: Any, folder: Path) -> Dict[str, Dict[str, Any]]:
-    """What the golden file holds, from a fit of that frame or of files that hold it.
+    """Returns the content of the golden file, from a fit of that frame or of its files.
 
     By column: the ids of its rows and of the requests, the contract, and how well curves fit.
 

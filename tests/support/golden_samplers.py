@@ -1,4 +1,4 @@
-"""Samplers whose draws stand in `golden/samplers.json`, made by TensorFlow 2.12."""
+"""Samplers whose draws by TensorFlow 2.12 are in `golden/samplers.json`."""
 
 import hashlib
 import json
@@ -9,7 +9,7 @@ import numpy as np
 from merlin_popsampler.distributions import Empirical, LogUniform, PopularityCurve, Uniform
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "samplers.json").read_text())
-"""By case: of each of the first batches, the first ids and the digest of all as int64."""
+"""First ids, and digest of all ids as int64, of the first batches of each case."""
 BATCHES = 3
 MIN_ID = 3
 
@@ -30,11 +30,11 @@ CASES = {
     "measured, 20000 of 1e6, a head": (_measured(10**6), 20_000, True),
     "measured to the power 0.75, 1000 of 1e6, repeated": (_measured(10**6, 0.75), 1000, False),
 }
-"""Distribution, draws of a batch, and whether they are distinct."""
+"""Distribution, size of a batch, and whether its ids are distinct."""
 
 
 def sampler_of(cls, case, seed=17):
-    """The sampler of a case, of whatever framework."""
+    """Builds the sampler of a case, in any framework."""
     distribution, num_sampled, unique = CASES[case]
     return cls(
         MIN_ID + distribution.size - 1,
@@ -47,6 +47,6 @@ def sampler_of(cls, case, seed=17):
 
 
 def summary(ids):
-    """What is kept of a batch."""
+    """Returns the first ids and the digest of a batch."""
     digest = hashlib.sha256(np.asarray(ids).astype("<i8").tobytes()).hexdigest()
     return {"first": np.asarray(ids)[:8].tolist(), "sha256": digest}

@@ -1,4 +1,4 @@
-"""What a module imports, read from its source: what import-linter's contracts cannot express."""
+"""Reads the imports of a module from its source, for rules beyond import-linter's contracts."""
 
 import ast
 import sys
@@ -8,11 +8,11 @@ from typing import Dict, Iterator
 FRAMEWORKS = {"tensorflow", "keras", "tf_keras", "torch", "jax"}
 FRAMES = {"pandas", "dask", "distributed", "pyarrow", "cudf", "dask_cudf", "fsspec"}
 BY_NAME = ("import_module", "__import__")
-"""Functions that import what they are told, at the time that they are called."""
+"""Functions that import a module given by its name."""
 
 
 def imports_of(source: str, module: str) -> Iterator[str]:
-    """Dotted names that a module imports, relative ones resolved, also inside functions.
+    """Returns the dotted names that a module imports, also relatively and inside functions.
 
     `from x import y` gives both `x` and `x.y`, since y may be a module.
 
@@ -31,7 +31,7 @@ def imports_of(source: str, module: str) -> Iterator[str]:
 
 
 def imports_by_name(source: str) -> bool:
-    """Whether a module imports what a string names, which import-linter cannot follow."""
+    """Tests whether a module imports by a string, which import-linter cannot follow."""
     calls = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call))
     return any(_called(node) in BY_NAME for node in calls)
 
@@ -41,7 +41,7 @@ def _called(node: ast.Call) -> str:
 
 
 def sources(package: Path) -> Dict[str, str]:
-    """Source of every module of a package, by dotted name."""
+    """Returns the source of every module of a package, by dotted name."""
     found = {}
     for path in sorted(package.rglob("*.py")):
         parts = path.relative_to(package.parent).with_suffix("").parts

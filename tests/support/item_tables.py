@@ -16,7 +16,7 @@ MIN_ID = 3
 
 
 def frame_of(items: int, seed: int = 17) -> pd.DataFrame:
-    """One row an item, ids from 3 on in no order: numbers, and lists of both kinds."""
+    """Returns a frame with a row for each item, unsorted: numbers, and dense and ragged lists."""
     rng = np.random.default_rng(seed)
     lists = [rng.integers(1, 9, rng.integers(0, 4)) for _ in range(items)]
     return pd.DataFrame(
@@ -33,7 +33,7 @@ def frame_of(items: int, seed: int = 17) -> pd.DataFrame:
 
 
 def schema_of(frame: pd.DataFrame, **properties: Any) -> Schema:
-    """The schema of the columns that a frame has; properties are the item id's."""
+    """Returns the schema of the columns of a frame; properties are for the item id."""
     category, number, item = Tags.CATEGORICAL, Tags.CONTINUOUS, Tags.ITEM
     domains = {
         name: {"domain": {"min": 0, "max": 9, "name": name}} for name in ("color", "tags", "pair")
@@ -61,7 +61,7 @@ def table_of(frame: pd.DataFrame, npartitions: int = 3, **options: Any) -> ItemF
 
 
 def by_hand(frame: pd.DataFrame, ids: List[int]) -> Dict[str, np.ndarray]:
-    """What a batch of these items holds, one item and one column after the other."""
+    """Returns the features of a batch of items, looked up one by one."""
     rows = frame.set_index("item", drop=False)
     alike = ("item", "color", "price", "pair", "vector")
     batch = {name: np.stack([rows[name][i] for i in ids]) for name in alike}
@@ -74,7 +74,7 @@ def by_hand(frame: pd.DataFrame, ids: List[int]) -> Dict[str, np.ndarray]:
 
 @tf.keras.utils.register_keras_serializable(package="popsampler_tests")
 class Tower(tf.keras.layers.Layer):
-    """An item's vector from its id, its color and its price."""
+    """Computes the vector of an item from its id, color and price."""
 
     def __init__(self, cardinality: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -97,12 +97,12 @@ class Tower(tf.keras.layers.Layer):
 
 @tf.keras.utils.register_keras_serializable(package="popsampler_tests")
 class TwoTowers(tf.keras.Model):
-    """Items ask for themselves, among the first items of a table that is not saved.
+    """A model whose query is the item itself, among the first items of a table that is not saved.
 
-    In training it answers with each row's loss, otherwise with its vector.
+    In training it returns the loss of each row, otherwise its vector.
 
     Args:
-      careless: whether the table is looked up while a SavedModel is written, too.
+      careless: whether the table is looked up even while a SavedModel is written.
     """
 
     def __init__(self, tower: Any, table: Optional[ItemFeatures] = None, careless: bool = False):

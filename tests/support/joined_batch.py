@@ -16,7 +16,7 @@ CASES = {
 
 
 def negatives(case, **settings):
-    """Sources of a case, whose samplers draw alike on all ranks."""
+    """Returns the sources of a case; samplers draw the same ids on all ranks."""
     samplers = [
         PopularityBasedSampler(14, 3, 5, 17, unique=not repeats, share_across_replicas=True)
         for repeats in CASES[case][0]

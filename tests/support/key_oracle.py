@@ -1,4 +1,4 @@
-"""What keys mean, in plain Python: which are one key, which are another, which are refused.
+"""Defines in plain Python which keys are equal, which are different, and which are refused.
 
 Nothing here imports the package. Keys are Python's own values; None is a null.
 """
@@ -13,16 +13,16 @@ FIRST, LAST = (datetime.datetime.fromisoformat(f"{year}-01-01") for year in (167
 
 
 class RefusedError(Exception):
-    """The package is to raise an error of its own."""
+    """Signals that the package must raise an error of its own."""
 
 
 def fitted_ids(keys: Iterable[Any], min_id: int = 3, exact: int = EXACT) -> Dict[Any, int]:
-    """Ids of the keys that a column was fitted on, by (count descending, key ascending).
+    """Returns the ids of fitted keys, by (count descending, key ascending).
 
     Args:
       keys: of all partitions.
       min_id: first id of a key.
-      exact: from here on, the column's floats do not tell whole numbers apart.
+      exact: from this value on, integers become equal in the float type of the column.
     """
     keys = list(keys)
     known = [key for key in keys if key is not None]
@@ -41,7 +41,7 @@ def fitted_ids(keys: Iterable[Any], min_id: int = 3, exact: int = EXACT) -> Dict
 def served_ids(
     ids: Dict[Any, int], requests: Iterable[Any], exact: int = EXACT
 ) -> List[Optional[int]]:
-    """Ids of the requests of one frame: 1 for a null, 2 for an unknown key (of one bucket)."""
+    """Returns the ids of a frame: 1 for a null, 2 for an unknown key (with one bucket)."""
     requests = list(requests)
     known = [key for key in requests if key is not None]
     if known and ids and kind_of_all(known, exact) != kind_of(next(iter(ids))):
@@ -61,7 +61,7 @@ def kind_of_all(keys: List[Any], exact: int = EXACT) -> str:
 
 
 def kind_of(key: Any) -> str:
-    """Keys of two kinds are never one key, whatever `==` says of True and 1."""
+    """Returns the type of a key; keys of two types are never equal, although True == 1."""
     if isinstance(key, bool):
         return "bool"
     if isinstance(key, (int, float)):
@@ -83,7 +83,7 @@ def kind_of(key: Any) -> str:
 
 
 def _check_stored(keys: List[Any], nulls: bool) -> None:
-    """One dtype is to hold all numbers, and one reader of files that are cut elsewhere."""
+    """Checks that one dtype holds all numbers, in any partitioning of the files."""
     whole = all(key == int(key) for key in keys)
     if not whole or nulls:
         if max(abs(key) for key in keys) >= EXACT:

@@ -1,4 +1,4 @@
-"""Losses and ranks by loops in NumPy, for small catalogs."""
+"""Computes losses and ranks by loops in NumPy, for small catalogs."""
 
 import numpy as np
 
@@ -15,7 +15,7 @@ def losses_by_hand(
     strength=1.0,
     hard=None,
 ):
-    """Row by row and sample by sample, in float64, for the items 3 to 14.
+    """Computes losses by loops over rows and samples, in float64, for the items 3 to 14.
 
     Args:
       excluded: a list of ids for each row.
@@ -38,7 +38,7 @@ def losses_by_hand(
 
 
 def ranked_by_hand(query, vectors, true_ids, temperature, excluded):
-    """Loss and rank among the items 3 to 102, in float64: others that are greater, equal or NaN."""
+    """Computes loss and rank among the items 3 to 102, in float64; ties and NaN count."""
     losses, ranks = [], []
     for row, true_id in enumerate(true_ids):
         score = {item: query[row] @ vectors[item] / temperature for item in range(3, 103)}
@@ -50,7 +50,7 @@ def ranked_by_hand(query, vectors, true_ids, temperature, excluded):
 
 
 def full_softmax(query, vectors, true_ids, temperature=1.0, excluded=None, weights=1.0, first=3):
-    """The full softmax in float64: losses, and gradients of their weighted sum.
+    """Computes the full softmax in float64: losses, and gradients of their weighted sum.
 
     Args:
       vectors: of the ids from 0 on; those from `first` on are items.

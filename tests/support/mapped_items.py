@@ -1,4 +1,4 @@
-"""Items whose ids are in no order, and the same items numbered by popularity."""
+"""Items with unordered ids, and the same items numbered by popularity."""
 
 import warnings
 from typing import Any, Type
@@ -13,19 +13,19 @@ COUNTS = (
     + np.arange(ITEMS)[::-1]
     + 1
 )
-"""By rank, all different, so that no tie changes the order."""
+"""Counts by rank, all different, so that the order has no ties."""
 UNKNOWN = np.array([-1, 10**12, *sorted(set(range(400)) - set(IDS.tolist()))])
 """Ids that are not counted."""
 
 
 def by_id(kind: Type[Any], **arguments: Any) -> Any:
-    """A sampler, or other negatives, over the ids, from counts in another order."""
+    """Builds a sampler or other negatives over the ids, from shuffled counts."""
     shuffled = np.random.default_rng(7).permutation(ITEMS)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the ids between that are missing
+        warnings.simplefilter("ignore")  # about missing ids in the range
         return kind.from_counts((IDS[shuffled], COUNTS[shuffled]), **arguments)
 
 
 def by_rank(kind: Type[Any], **arguments: Any) -> Any:
-    """The same over ranks, which needs no map."""
+    """Builds the same over ranks, which needs no map."""
     return kind.from_counts(COUNTS, **arguments)

@@ -1,4 +1,4 @@
-"""A file system in memory, for the folders whose tests write to one."""
+"""A file system in memory, as a fixture."""
 
 import fsspec
 import pytest
@@ -6,7 +6,7 @@ import pytest
 
 @pytest.fixture
 def memory():
-    """A file system that is no folder of this machine, empty before and after."""
+    """Returns a file system in memory, which is empty before and after the test."""
     fs = fsspec.filesystem("memory")
     _empty(fs)
     yield fs

@@ -1,4 +1,4 @@
-"""Every message of the package, read from its source, and what is known of one by a table."""
+"""Reads every message of the package from its source, and matches it with tests and tables."""
 
 import ast
 import re
@@ -15,15 +15,15 @@ PACKAGE = Path(merlin_popsampler.__file__).parent
 OURS = ("PopSamplerError", "SchemaError", "FrequencyOrderError")
 _GAP = "{}"
 _TELLING = 14
-"""Characters in a row by which a test knows one message from all others."""
+"""Length of a text that identifies one message."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One message, and whether its advice is true.
+    """Describes one message, and tests its advice.
 
     Args:
-      says: words of the message that no other message of its module has.
+      says: part of the message that is unique in its module.
       provoke: raises it or warns of it; takes an empty folder. None where another test does.
       cures: for advice that names an API, one for each way out that the message names; each gets
         on in a folder of its own.
@@ -55,7 +55,7 @@ def messages_of(source: str) -> List[str]:
 
 
 def modules_with_messages() -> Dict[str, List[str]]:
-    """Messages by the module's name inside the package, such as "core.distributions"."""
+    """Returns messages by the name of the module in the package, such as "core.distributions"."""
     found = {}
     for path in sorted(PACKAGE.rglob("*.py")):
         messages = messages_of(path.read_text(encoding="utf-8"))
@@ -65,12 +65,12 @@ def modules_with_messages() -> Dict[str, List[str]]:
 
 
 def without_entry(messages: Sequence[str], entries: Sequence[Entry]) -> List[str]:
-    """Messages that no entry speaks of."""
+    """Returns the messages without an entry."""
     return [text for text in messages if not any(entry.says in text for entry in entries)]
 
 
 def matched_by_tests(folder: Path) -> Set[str]:
-    """Messages of which a test holds some characters in a row that no other message has.
+    """Returns the messages that a test matches by a text that is in no other message.
 
     Args:
       folder: of the tests; the tables in its `messages` are left out.
@@ -109,7 +109,7 @@ def _strings(source: str) -> Iterator[str]:
 
 
 def said(function: Callable[[Path], Any], folder: Path) -> List[str]:
-    """What a call warns of, and in the end raises, in our words."""
+    """Returns the warnings and the error of a call, of this package only."""
     folder.mkdir()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -121,7 +121,7 @@ def said(function: Callable[[Path], Any], folder: Path) -> List[str]:
 
 
 def warned(function: Callable[[Path], Any], folder: Path) -> List[str]:
-    """What a call that gets on warns of."""
+    """Returns the warnings of a call that succeeds."""
     folder.mkdir()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -134,7 +134,7 @@ def _called(node: ast.Call) -> str:
 
 
 def _text(node: ast.AST, tree: ast.AST) -> str:
-    """Constant parts of an expression."""
+    """Returns the constant parts of an expression."""
     if isinstance(node, ast.Constant):
         return node.value if isinstance(node.value, str) else ""
     if isinstance(node, ast.JoinedStr):
@@ -163,7 +163,7 @@ def _parts(node: ast.AST, tree: ast.AST) -> List[ast.expr]:
 
 
 def _returned(function: str, tree: ast.AST) -> List[ast.expr]:
-    """What a function of the module returns."""
+    """Yields the return values of a function of the module."""
     return [
         node.value
         for definition in ast.walk(tree)

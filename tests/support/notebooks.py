@@ -1,4 +1,4 @@
-"""Notebooks of examples/: what they keep, and what their cells print when they run."""
+"""Reads the notebooks of examples/, and runs them."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ def code_cells(notebook: Any) -> List[Any]:
 
 
 def texts(cells: List[Any]) -> Iterator[str]:
-    """What the cells' outputs say in words: streams and plain text, pictures left out."""
+    """Returns the text outputs of the cells: streams and plain text, without pictures."""
     for cell in cells:
         for output in cell["outputs"]:
             yield "".join(output.get("text", ""))
@@ -24,15 +24,15 @@ def texts(cells: List[Any]) -> Iterator[str]:
 
 
 def kept(name: str) -> Dict[str, Any]:
-    """The notebook as it is in the repository."""
+    """Returns the notebook as it is in the repository."""
     notebook: Dict[str, Any] = json.loads((EXAMPLES / name).read_text(encoding="utf-8"))
     return notebook
 
 
 def executed(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The notebook after all of its cells have run anew."""
+    """Runs all cells of a notebook, and returns it."""
     nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
-    monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "1")  # this environment's Python, no other
+    monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "1")  # the Python of this environment
     monkeypatch.setenv("IPYTHONDIR", str(folder / "ipython"))
     monkeypatch.setenv("TMPDIR", str(folder))
     notebook = nbformat.read(str(EXAMPLES / name), as_version=4)

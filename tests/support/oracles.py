@@ -1,4 +1,4 @@
-"""Slow and independent answers: nothing here imports the modules that it judges."""
+"""Slow, independent computations, which import none of the modules that they check."""
 
 from functools import lru_cache
 from typing import Any, Iterator, List, Sequence, Tuple
@@ -10,7 +10,7 @@ CLIFFS = {
     "three items of 30 %": [3000] * 3 + [10] * 100,
     "100 items hold 99.9 %": [999] * 100 + [1] * 100,
 }
-"""Hard distributions: counts with a cliff."""
+"""Difficult distributions: counts with a sudden fall."""
 
 
 def log_uniform_probs(size: int) -> Any:
@@ -19,7 +19,7 @@ def log_uniform_probs(size: int) -> Any:
 
 
 def enumerate_inclusion(probs: Sequence[float], num_sampled: int) -> Any:
-    """Successive sampling by enumeration of sets: probability of each id to be drawn, `[n]`.
+    """Enumerates successive sampling: inclusion probability of each id, `[n]`.
 
     The ids drawn so far are a bit mask; the next one is any other, in proportion to its
     probability. For up to about 12 ids.
@@ -29,7 +29,7 @@ def enumerate_inclusion(probs: Sequence[float], num_sampled: int) -> Any:
 
     @lru_cache(maxsize=None)
     def chance(mask: int) -> float:
-        """Probability that the first drawn ids are the set `mask`, in whatever order."""
+        """Returns the probability that the first drawn ids are the set `mask`, in any order."""
         if mask == 0:
             return 1.0
         total = 0.0
@@ -47,7 +47,7 @@ def enumerate_inclusion(probs: Sequence[float], num_sampled: int) -> Any:
 def enumerate_sequences(
     probs: Sequence[float], num_sampled: int
 ) -> List[Tuple[Tuple[int, ...], float]]:
-    """Every ordered sample of distinct ids with its probability under successive sampling."""
+    """Yields every ordered sample of distinct ids with its probability by successive sampling."""
     found: List[Tuple[Tuple[int, ...], float]] = [((), 1.0)]
     for _ in range(num_sampled):
         longer = []
@@ -61,7 +61,7 @@ def enumerate_sequences(
 
 
 def inclusion_by_groups(probs: Any, sizes: Any, num_sampled: int) -> Any:
-    """Probability of an id of each group to be drawn, where ids of a group are equally likely.
+    """Computes inclusion probabilities by group, whose ids are equally likely.
 
     Draw by draw, the distribution of how many of each group have been drawn: `sizes[g]` ids of
     probability `probs[g]`, in any scale. Nothing but sums, products and quotients of positive
@@ -107,7 +107,7 @@ def integral_inclusion(probs: Any, step: float = 0.02) -> Any:
 
 
 def integral_of_one(probs: Any, index: int, num_sampled: int) -> float:
-    """Inclusion probability of one id of a large catalog, by Gauss-Legendre quadrature."""
+    """Computes the inclusion probability of one id by Gauss-Legendre quadrature."""
     probs = np.asarray(probs, np.float64)
     own, others = probs[index], np.delete(probs, index)
     grid, mean, spread = _arrivals(others.tobytes(), float(probs.min()))

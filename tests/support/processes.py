@@ -1,4 +1,4 @@
-"""Programs in a process of their own."""
+"""Runs programs in processes of their own."""
 
 import json
 import os
@@ -10,11 +10,11 @@ from typing import Any, List
 
 ROOT = Path(__file__).parents[2]
 NO_TENSORFLOW = "import sys; sys.modules['tensorflow'] = None\n"
-"""Begins a program that needs no TensorFlow, which NVTabular would import: saves its start."""
+"""Beginning of programs without TensorFlow: hides it from NVTabular, which saves time."""
 
 
 def run_python(code: str) -> str:
-    """Output of a program in a fresh process that finds the package under test, and no GPU."""
+    """Runs a program in a new process, without a GPU, and returns its output."""
     script = Path("program.py").resolve()  # in the test's own folder
     script.write_text(code, encoding="utf-8")
     env = {**os.environ, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": "-1"}
@@ -51,13 +51,13 @@ class Interpreter:
     def __init__(self, setup: str) -> None:
         env = {**os.environ, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": "-1"}
         for threads in ("TF_NUM_INTEROP_THREADS", "TF_NUM_INTRAOP_THREADS"):
-            env.pop(threads, None)  # one thread could not run two replicas
+            env.pop(threads, None)  # one thread cannot run two replicas
         command = [sys.executable, "-W", "ignore", "-c", _SERVE, setup]
         pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         self._process = subprocess.Popen(command, env=env, **pipes)
 
     def run(self, code: str) -> str:
-        """What a program prints; one that raises fails the test."""
+        """Runs a program and returns its output; an error of the program fails the test."""
         script = Path("program.py").resolve()  # in the test's own folder, for its tracebacks
         script.write_text(code, encoding="utf-8")
         assert self._process.stdin and self._process.stdout
@@ -102,7 +102,7 @@ strategy = tf.distribute.MultiWorkerMirroredStrategy()
 
 
 def run_two_workers(code: str) -> List[Any]:
-    """What each of two processes prints last, as JSON, over this machine's loopback.
+    """Runs two processes on this machine, and returns the JSON that each prints last.
 
     The program finds `json`, `os`, `tf` and `strategy`, a MultiWorkerMirroredStrategy of the two.
     """
@@ -128,7 +128,7 @@ def join_ranks():
 
 
 def run_two_ranks(code: str, folder: Path, join: bool = True) -> List[Any]:
-    """What two processes of `torch.distributed` leave in `answer`, as JSON.
+    """Runs two processes of `torch.distributed`, and returns their `answer` as JSON.
 
     The program finds `json`, `os`, `torch`, `distributed`, and its `rank`. With `join=False` it
     calls `join_ranks()` itself.

@@ -1,4 +1,4 @@
-"""Other processors, imitated: NumPy with fewer features of this one, in a process of its own."""
+"""Imitates other processors: runs NumPy with fewer features, in a new process."""
 
 import os
 import subprocess
@@ -15,13 +15,13 @@ ROOT = Path(__file__).parents[2]
 
 
 def switchable() -> List[str]:
-    """Features that NumPy uses on this processor and can do without."""
+    """Returns processor features that NumPy uses here and can disable."""
     found: Dict[str, Any] = umath.__cpu_features__
     return [name for name in umath.__cpu_dispatch__ if found[name]]
 
 
 def levels() -> Dict[str, List[str]]:
-    """Processors to imitate, each by the features that it lacks.
+    """Returns the processors to imitate, each as the list of its missing features.
 
     NumPy ignores a name that it does not know, and names differ between its versions (AVX512_SKX is
     X86_V4 later). So all of them are taken from NumPy itself.
@@ -42,7 +42,7 @@ assert not _on, f"expected NumPy to do without {{_on}}"
 
 
 def run_on(lacks: List[str], code: str, **environment: str) -> str:
-    """Output of a program on a processor that lacks features; it fails where the imitation does.
+    """Runs a program without some features; fails if they cannot be disabled.
 
     Args:
       lacks: names of `switchable()`, none for this processor as it is.

@@ -69,7 +69,7 @@ class Programs:
         self.server.communicate()
 
     def run(self, program: str, *arguments: Any, killed_at: str = "") -> None:
-        """Runs a program, which ends well, or is killed as soon as it calls a function."""
+        """Runs a program, which must succeed, or kills it at its first call of a function."""
         asked = [str(self.log), program, killed_at, [*map(str, arguments)]]
         assert self.server.stdin and self.server.stdout
         print(json.dumps(asked), file=self.server.stdin, flush=True)
@@ -124,7 +124,7 @@ def killed(program: str, function: str, *arguments: Any) -> None:
 
 
 def write_interactions(path: Path) -> None:
-    """Writes sessions of groups of items, of which there are ever more."""
+    """Writes sessions of growing groups of items."""
     rng = np.random.default_rng(17)
     rows = [
         (session, f"g{group}-{item}", session)
@@ -136,6 +136,6 @@ def write_interactions(path: Path) -> None:
 
 
 def interactions(path: Path) -> Sequence[Any]:
-    """The flags by which preprocess.py reads them."""
+    """Returns the flags of preprocess.py for these files."""
     columns = ("--user-col", "basket", "--item-col", "product", "--time-col", "when")
     return ("--data", path, *columns)

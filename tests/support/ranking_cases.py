@@ -23,6 +23,6 @@ MODELS = {
 
 
 def with_twins(dim: int, items: int, seed: int = 17):
-    """Vectors `[items, dim]` of which the first and the second half are the same, item by item."""
+    """Returns vectors `[items, dim]` whose second half repeats the first."""
     half = np.random.default_rng(seed).normal(size=(items // 2, dim)).astype(np.float32)
     return np.concatenate([half, half])

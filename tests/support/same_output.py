@@ -1,4 +1,4 @@
-"""Printed outputs compared by meaning: text as it is, numbers to the last digit that they show."""
+"""Compares printed outputs: text exactly, numbers to their last digit."""
 
 import re
 from typing import Iterator, List, Optional
@@ -7,7 +7,7 @@ _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:,\d{3})*(?:\.\d+)?(?:e[-+]?\d+)?(?![\w]
 
 
 def difference(found: str, kept: str) -> Optional[str]:
-    """The first difference between two outputs, None where they mean the same.
+    """Returns the first difference between two outputs, or None.
 
     Text must be equal, and so must whole numbers. A number with decimals may be off by one in the
     last decimal that is shown, since a processor's last bits decide how a number is rounded.
@@ -23,7 +23,7 @@ def difference(found: str, kept: str) -> Optional[str]:
 
 
 def _words(text: str) -> List[str]:
-    """What stands around the numbers, without the spaces' widths."""
+    """Returns the text between the numbers, with runs of spaces as one."""
     return " ".join(_NUMBER.sub(" # ", text).split()).split(" ")
 
 
@@ -36,7 +36,7 @@ def _value(number: str) -> float:
 
 
 def _unit(number: str) -> float:
-    """One in the last decimal shown, nothing for a whole number."""
+    """Returns 1 in the last decimal of a number, 0 for an integer."""
     mantissa, _, exponent = number.partition("e")
     decimals = len(mantissa.partition(".")[2])
     return 10.0 ** (int(exponent or 0) - decimals) if decimals else 0.0

@@ -1,4 +1,4 @@
-"""A data set's schema whose ids keep their numbers, written without the operator."""
+"""Writes the schema of a data set with stable ids, without the operator."""
 
 import json
 from dataclasses import replace
@@ -20,14 +20,14 @@ BY_RANK = [13, 5, 9, 10, 8, 3, 6, 14, 11]
 """Their ids by decreasing count, ties by id, without those that are gone: by hand."""
 GONE = [4, 7, 12, 15]
 P = np.array([*[0] * MIN_ID, *COUNTS]) / sum(COUNTS)
-"""Probability of each id, by hand."""
+"""Expected probability of each id."""
 
 
 def check_drawn(drawn: Any, unique: bool) -> None:
     """Asserts that ids of 1,000 batches of 9 are those of the items, by their probabilities."""
     counts = np.bincount(drawn, minlength=16)
     assert counts[[0, 1, 2, *GONE]].sum() == 0
-    if unique:  # as many as there are items, so each is in each batch
+    if unique:  # as many draws as items, so each batch holds each item
         assert counts[BY_RANK].tolist() == [1000] * 9
     else:  # 7 deviations: false alarms below 1e-10 for nine ids; by rank alone it would be far off
         deviation = np.sqrt(9000 * P * (1 - P))
@@ -47,7 +47,7 @@ def metadata(path: Any) -> PopularityMetadata:
 
 
 def data_set(folder: Path) -> Path:
-    """A data set's folder, of which only the schema is there."""
+    """Returns the folder of a data set that has only a schema."""
     fields = metadata(folder / "ranks.item_id.int32").to_dict()
     feature = {
         "name": "item_id",

@@ -1,4 +1,4 @@
-"""Statistical checks that say yes or no, and wrong samplers that they must refuse.
+"""Statistical checks, and wrong samplers that they must refuse.
 
 Every check has a false-alarm rate of at most `LEVEL`; its power is shown by the wrong samplers.
 """
@@ -12,7 +12,7 @@ LEVEL = 1e-6
 
 
 def follows(ranks: Any, probs: Any) -> bool:
-    """Chi-square of independent draws against probabilities, tail cells pooled to 10 expected."""
+    """Tests independent draws by chi-square; tail cells are pooled to 10 expected draws."""
     ranks, probs = np.asarray(ranks).ravel(), np.asarray(probs, np.float64)
     if ranks.min() < 0 or ranks.max() >= len(probs):
         return False
@@ -32,7 +32,7 @@ def follows(ranks: Any, probs: Any) -> bool:
 
 
 def includes(batches: Any, inclusion: Any) -> bool:
-    """Exact binomial for every rank over independent batches of unique draws, Bonferroni."""
+    """Tests every rank of independent batches of unique draws by binomials, with Bonferroni."""
     batches, inclusion = np.asarray(batches), np.asarray(inclusion, np.float64)
     if batches.min() < 0 or batches.max() >= len(inclusion):
         return False
@@ -50,7 +50,7 @@ def includes(batches: Any, inclusion: Any) -> bool:
 
 
 def covers_octaves(ranks: Any, size: int) -> bool:
-    """Whether `log2(rank + 1)` of log-uniform draws fills each octave, and evenly inside the last.
+    """Tests whether log-uniform draws fill each octave of ranks, evenly inside the last.
 
     The last octave is cut into 64 equal segments, so that gaps of a coarse uniform show.
     """
@@ -65,7 +65,7 @@ def covers_octaves(ranks: Any, size: int) -> bool:
 
 
 def reaches_odd_and_even(ranks: Any, above: int) -> bool:
-    """Whether ranks above a bound are odd as often as even: coarse uniforms leave gaps there."""
+    """Tests whether ranks above a bound are odd as often as even: coarse uniforms leave gaps."""
     tail = np.asarray(ranks)
     tail = tail[tail >= above]
     odd = int((tail % 2).sum())
@@ -74,7 +74,7 @@ def reaches_odd_and_even(ranks: Any, above: int) -> bool:
 
 
 def collides_seldom(ranks: Any, above: int, size: int) -> bool:
-    """Whether log-uniform draws above a bound meet as seldom as they should.
+    """Tests whether log-uniform draws above a bound are equal as rarely as expected.
 
     Pairs of equal draws among n: Poisson of mean n^2 / 2 times the sum of squared probabilities
     `1 / (rank log(size / above))`. A grid of coarse uniforms has far fewer places to fall on.
@@ -109,14 +109,14 @@ def draw(probs: Any, num: int, rng: np.random.Generator) -> Any:
 
 
 def first_distinct(probs: Any, num_sampled: int, batches: int, rng: np.random.Generator) -> Any:
-    """Unique draws by NumPy: an exponential race, `[batches, num_sampled]`, in order of arrival."""
+    """Returns unique draws by arrival times, `[batches, num_sampled]`, in order of arrival."""
     with np.errstate(divide="ignore"):
         times = rng.exponential(size=(batches, len(probs))) / np.asarray(probs)
     return np.argsort(times, axis=1)[:, :num_sampled]
 
 
 def first_sorted(probs: Any, num_sampled: int, batches: int, rng: np.random.Generator) -> Any:
-    """The bug of keeping the smallest of the distinct ids, instead of the earliest."""
+    """Returns wrong draws: the smallest distinct ids instead of the earliest."""
     rows = []
     while len(rows) < batches:
         distinct = np.unique(rng.choice(len(probs), 3 * num_sampled, p=probs))

@@ -18,7 +18,7 @@ from merlin_popsampler.core.tables import inverse_table
 from tests.support.statistics_checks import LEVEL
 
 FEWEST = 1000.0
-"""Draws that each band expects, at least."""
+"""Minimum number of expected draws in each band."""
 BANDS = 1000
 _STEPS = 256
 _BLOCK = 2**20
@@ -39,12 +39,12 @@ class Tail:
     probs: Any
 
     def counted(self, ranks: Any) -> Any:
-        """Draws in each band; the last two numbers are those below 0 and from the size on."""
+        """Counts draws in each band; the last two numbers are draws outside the range."""
         bands = np.searchsorted(self.edges, ranks, side="right") - 1
         return np.bincount(bands % (len(self.edges) + 1), minlength=len(self.edges) + 1)
 
     def follows(self, ranks: Any) -> bool:
-        """Chi-square over the bands."""
+        """Tests draws by chi-square over the bands."""
         *counts, above, below = self.counted(ranks)
         if above or below:
             return False
@@ -63,7 +63,7 @@ def log_uniform(size: int) -> Tail:
 
 
 def measured(size: int) -> Tail:
-    """A curve of 256 steps, whose heights fall as the rank to the power -0.9."""
+    """Returns a curve of 256 steps whose counts fall as rank**-0.9."""
     starts = np.unique(np.geomspace(1, size, _STEPS + 1).astype(np.int64))[:-1] - 1
     lengths = np.diff(starts, append=size)
     masses = lengths * (size / (starts + 1.0)) ** 0.9 // 1
@@ -79,7 +79,7 @@ TAILS: Dict[str, Callable[[int], Tail]] = {"log_uniform": log_uniform, "measured
 
 
 def drawn(distribution: Distribution, num: int, key: int = 17, start: int = 0) -> Any:
-    """Independent draws by NumPy: core's random numbers through core's table."""
+    """Returns independent draws by the random numbers and the table of `core`, in NumPy."""
     table, blocks = inverse_table(distribution), []
     for position, first in enumerate(range(0, num, _BLOCK), start):
         uniforms = random_uniforms(key, position, min(_BLOCK, num - first))
@@ -88,23 +88,23 @@ def drawn(distribution: Distribution, num: int, key: int = 17, start: int = 0) -
 
 
 def single_precision(distribution: Distribution) -> Any:
-    """A running sum in float32 of every item's probability, as `torch.multinomial` searches it."""
+    """Returns the float32 cumulative sum that `torch.multinomial` searches."""
     cdf = np.cumsum(distribution.probs().astype(np.float32), dtype=np.float32)
     return cdf / cdf[-1]
 
 
 def bands_of_single_precision(cdf: Any, edges: Any) -> Any:
-    """Probabilities of the bands by a search in that sum."""
+    """Returns the probabilities of the bands by a search in that sum."""
     return np.diff(np.append(np.float32(0.0), cdf)[edges].astype(np.float64))
 
 
 def drawn_by_single_precision(cdf: Any, num: int, rng: np.random.Generator) -> Any:
-    """Draws by that sum, in ascending order: the search is then quick."""
+    """Returns draws by that sum, in ascending order, which makes the search fast."""
     return np.searchsorted(cdf, np.sort(rng.random(num)), side="right")
 
 
 def statistic(counts: Any, probs: Any) -> float:
-    """Pearson's, against probabilities that sum to 1."""
+    """Computes Pearson's statistic against probabilities that sum to 1."""
     expected = probs * counts.sum()
     return float(((counts - expected) ** 2 / expected).sum())
 
@@ -137,7 +137,7 @@ def moments(num: int, probs: Any, wrong: Any) -> Tuple[float, float]:
 
 
 def includes_bands(batches: Any, edges: Any, expected: Any) -> bool:
-    """Whether batches of distinct ranks hold each band as often as expected, Bonferroni.
+    """Tests whether batches of distinct ranks hold each band as expected, with Bonferroni.
 
     Ranks of a batch are negatively associated and batches are independent, so Chernoff's bounds
     hold as for independent draws: `exp(-m h(x / m))` with `h(y) = y log y - y + 1`.

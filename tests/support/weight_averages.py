@@ -1,10 +1,10 @@
-"""Averages of the weights of a training, from every weight that it passed."""
+"""Computes averages of weights from the weights after every batch."""
 
 from stopping import AVERAGED, newest_share
 
 
 def averages_after(passed, batches):
-    """The average after each epoch of so many batches, of one weight after each batch."""
+    """Returns the average after each epoch, from a weight after each batch."""
     average, updates, found = 0.0, 0, []
     for start in range(0, len(passed), batches):
         epoch = passed[start : start + batches]

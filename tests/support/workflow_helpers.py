@@ -1,4 +1,4 @@
-"""Fitting small workflows, and the plain-Python order that the operators are held to."""
+"""Fits small workflows, and computes the expected order in plain Python."""
 
 import atexit
 import gc
@@ -32,14 +32,14 @@ def fitted(node: Any, data: Any) -> nvt.Workflow:
 
 
 def encode(frame: pd.DataFrame, columns: Any, out_path: str, npartitions: int = 3, **options: Any):
-    """A workflow of one FrequencyCategorify, and the frame it makes of its own data."""
+    """Fits a workflow of one FrequencyCategorify; returns it and its output."""
     data = dataset(frame, npartitions)
     workflow = fitted(columns >> FrequencyCategorify(out_path=out_path, **options), data)
     return workflow, workflow.transform(data).compute().reset_index(drop=True)
 
 
 def expected_order(keys: Iterable[Any]) -> List[Tuple[Any, int]]:
-    """Keys with their counts by (count descending, key ascending), nulls left out: the oracle."""
+    """Returns keys and counts by (count descending, key ascending), without nulls."""
     counts = Counter(key for key in keys if not _is_null(key))
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
@@ -49,7 +49,7 @@ def expected_ids(keys: Iterable[Any], min_id: int = 3) -> Dict[Any, int]:
 
 
 def saved(keys: Iterable[Any], folder: Path, column: str = "item_id", **options: Any) -> Path:
-    """A folder with the operator's `fit`, a saved `workflow`, and the `data` of these keys."""
+    """Writes a folder with the operator's `fit`, a saved `workflow`, and the encoded `data`."""
     data = dataset(pd.DataFrame({column: keys}), 1)
     encoder = FrequencyCategorify(out_path=str(folder / "fit"), **options)
     workflow = fitted([column] >> encoder >> nvt.ops.TagAsItemID(), data)
@@ -85,12 +85,12 @@ for line in sys.stdin:
             os._exit(1)
     print(os.waitpid(child, 0)[1], flush=True)
 """
-"""Has imported what all need, and nothing of this package; forks for each question."""
+"""Has imported all dependencies, but not this package; forks for each transform."""
 
 
 @lru_cache(maxsize=None)
 def _elsewhere() -> Any:
-    """The process of `ELSEWHERE`, started for the first test that asks."""
+    """Returns the process of `ELSEWHERE`, started by the first test that needs it."""
     server = subprocess.Popen(
         [sys.executable, "-W", "ignore", "-c", ELSEWHERE],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -98,12 +98,12 @@ def _elsewhere() -> Any:
         stdout=subprocess.PIPE,
         text=True,
     )
-    atexit.register(server.communicate)  # closes its input, and it ends
+    atexit.register(server.communicate)  # closing its input ends it
     return server
 
 
 def transformed_elsewhere(source: Path, frame: pd.DataFrame, folder: Path) -> pd.DataFrame:
-    """What a process that has nothing in memory makes of a frame.
+    """Transforms a frame in a process that has nothing in memory.
 
     The workflow is read from `source`, the folder of a saved one or the file of a pickled one.
     """
@@ -115,26 +115,26 @@ def transformed_elsewhere(source: Path, frame: pd.DataFrame, folder: Path) -> pd
 
 
 def forget_vocabularies() -> None:
-    """What was read from files is read again."""
+    """Empties the caches, so that files are read again."""
     clean_worker_cache()
     INDEXES.clear()
 
 
 def transformed_anew(workflow: nvt.Workflow, frame: pd.DataFrame) -> pd.DataFrame:
-    """What the workflow makes of a frame from its files alone: nothing is read from a cache."""
+    """Transforms a frame by the files of the workflow, without caches."""
     forget_vocabularies()
     return workflow.transform(frame)
 
 
 def bytes_below(folder: Any) -> Dict[str, bytes]:
-    """Every file below a folder, hidden ones included, by its path inside the folder."""
-    gc.collect()  # or an operator that is gone removes its unfinished fit in the midst of the list
+    """Returns the bytes of all files below a folder, by relative path."""
+    gc.collect()  # so that no deleted operator removes its unfinished fit meanwhile
     files = sorted(path for path in Path(folder).rglob("*") if path.is_file())
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 def fit_folders(folder: Any, complete: bool = True) -> List[Path]:
-    """Folders of fits below a folder, oldest first: those with a manifest, or those without."""
+    """Returns folders of fits below a folder, oldest first: complete or incomplete ones."""
     folders = sorted(path for fits in Path(folder).rglob(".fits") for path in fits.iterdir())
     return [path for path in folders if (path / "manifest.json").exists() == complete]
 
@@ -144,14 +144,14 @@ def vocabulary(out_path: str, name: str = "item_id") -> pd.DataFrame:
 
 
 def parts_of(out_path: str, name: str) -> pd.DataFrame:
-    """The table of a file, or of its parts, under Categorify's name."""
+    """Reads a table, or its parts, under Categorify's name."""
     path = Path(f"{out_path}/categories/{name}.parquet")
     parts = sorted(path.glob("part.*"), key=lambda part: int(part.name.split(".")[1])) or [path]
     return pd.concat([pd.read_parquet(part) for part in parts])
 
 
 def last_counts(folder: Any, name: str = "item_id") -> List[int]:
-    """Counts of the ids from 0 on, in the last fit below a folder."""
+    """Returns the counts of the ids from 0 on, in the last fit below a folder."""
     return _counts(fit_folders(folder)[-1] / f"popularity.{name}.parquet")
 
 
@@ -174,7 +174,7 @@ def popularity(workflow: nvt.Workflow, column: str = "item_id") -> Dict[str, Any
 
 
 def check_contract(found, ids, reserved):
-    """Range, order and curve against the ids that left the workflow, counted by NumPy."""
+    """Checks range, order and curve against counts of the encoded ids by NumPy."""
     counts = np.bincount(ids)
     seen = [i for i in np.flatnonzero(counts) if i >= reserved]
     assert (found["min_id"], found["max_id"]) == (seen[0], seen[-1])

@@ -1,4 +1,4 @@
-"""Tests of PyTorch's side: where it is not installed, none of them is collected."""
+"""Skips the collection of these tests if PyTorch is not installed."""
 
 from importlib.util import find_spec
 

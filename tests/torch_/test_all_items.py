@@ -1,4 +1,4 @@
-"""AllItems: PyTorch's own cross-entropy over the catalog, in blocks, with its gradients."""
+"""Compares AllItems with PyTorch's cross-entropy over the catalog, values and gradients."""
 
 import copy
 
@@ -23,7 +23,7 @@ def loss_of(**settings):
 
 
 def by_pytorch(query, ids, vectors, excluded=None):
-    """`vectors` of the ids 0 to 14."""
+    """Computes the loss by PyTorch; `vectors` are of the ids 0 to 14."""
     scores = query @ vectors[3:15].float().T / 0.5
     for row, left_out in enumerate(excluded or []):
         for item in left_out:
@@ -73,7 +73,7 @@ def test_values_and_gradients_are_pytorch_s(monkeypatch, kind, block, excluded):
     )
     expected = by_pytorch(queries[1], ids, vectors, excluded)
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
-    weights = torch.linspace(-1, 2, 6)  # as sample weights that come afterwards
+    weights = torch.linspace(-1, 2, 6)  # as sample weights, which are applied afterwards
     (found * weights).sum().backward(), (expected * weights).sum().backward()
     pairs = [queries, *zip(*parameters)] if kind != "tensor" else [queries, tables]
     for one, other in pairs:
@@ -147,7 +147,7 @@ def test_refused():
 
 
 def test_second_derivatives_are_pytorch_s():
-    """A gradient penalty, by autograd and by torch.func."""
+    """Computes a gradient penalty, by autograd and by torch.func."""
     query, ids, table = numbers()
     found, expected = [], []
     for full, results in ((loss_of(reduction="sum"), found), (None, expected)):

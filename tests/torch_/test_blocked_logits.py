@@ -1,4 +1,4 @@
-"""Logits in blocks: the losses and gradients of the whole matrix, in every way of running."""
+"""Compares logits in blocks with the whole matrix: losses and gradients, eager or compiled."""
 
 import pytest
 import torch
@@ -19,10 +19,10 @@ def loss_of(**settings):
 
 
 def step(way, query, ids, table, **arguments):
-    """Losses and gradients of the first batch of draws."""
+    """Returns losses and gradients of the first batch of draws."""
     query, table = query.clone().requires_grad_(), table.clone().requires_grad_()
     losses = way(loss_of(reduction="none"))(query, ids, table, **arguments)
-    (losses * torch.linspace(-1, 2, 7)).sum().backward()  # weights that come afterwards
+    (losses * torch.linspace(-1, 2, 7)).sum().backward()  # weights, which are applied afterwards
     return losses.detach(), query.grad, table.grad
 
 
@@ -82,7 +82,7 @@ def test_second_derivatives(monkeypatch):
 
 
 def test_no_block_is_larger_than_it_may_be(monkeypatch):
-    """The matrix of logits, and what masks it, is never made whole."""
+    """Neither the matrix of logits nor its mask is ever allocated as a whole."""
     sizes = []
     in_blocks(monkeypatch, 4 * 7 * 3)
     whole = blocked_logits.accidental_hits

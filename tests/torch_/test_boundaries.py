@@ -1,7 +1,7 @@
-"""Ranks may differ between devices where rounding decides, and nowhere else.
+"""Tests that ranks differ between devices only by rounding.
 
-`exp` and `log` may round their last bit differently elsewhere; what may follow is a rank that is
-one off, where its real number is within 4 ulp of a step between two ranks.
+`exp` and `log` may round their last bit differently on other devices. Then a rank may be off by one
+where its real number is within 4 ulp of a step between two ranks.
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""The benchmark that tells from which size of a catalog samples pay."""
+"""Tests benchmarks/crossover.py, which measures from which catalog size sampling is faster."""
 
 import json
 
@@ -30,7 +30,7 @@ def test_a_small_run_writes_its_table(tmp_path, capsys):
 
 
 def row(size, full, sampled):
-    """A measured row: milliseconds, None where the loss was not reached."""
+    """Returns a measured row: milliseconds, and None if the loss was not reached."""
     return {"size": size, "full": {"seconds": full}, "K = 5": {"seconds": sampled}}
 
 
@@ -53,6 +53,6 @@ def test_equal_sizes_have_equal_data():
         assert torch.equal(first, second)
     contexts, items = one.rows(4000)
     assert items.min() >= 0 and items.max() < 50
-    # Items depend on the context: that is what there is to learn.
+    # Items depend on the context, which is what the model can learn.
     shares = torch.stack([torch.bincount(items[contexts % 2 == k], minlength=50) for k in (0, 1)])
     assert (shares[0] - shares[1]).abs().max() > 20

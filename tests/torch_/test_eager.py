@@ -1,4 +1,4 @@
-"""NumPy in PyTorch's place: the same draws, and only where operations are not observed."""
+"""Tests eager draws by NumPy: the same as by PyTorch, and not used if operations are observed."""
 
 import copy
 
@@ -17,7 +17,7 @@ from tests.support.torch_draws import TRUE_IDS, drawn_by, make_draws
 
 
 class Operations(TorchDispatchMode):
-    """The names of the operations that PyTorch runs."""
+    """Records the names of the operations that PyTorch runs."""
 
     def __init__(self):
         super().__init__()
@@ -43,7 +43,7 @@ def test_ranks_are_those_of_pytorch(name, num_sampled, unique, monkeypatch):
     places = [torch.tensor((-5, position)).unbind() for position in (0, 7, 2**40, -1, 2**63 - 1)]
     found = [draws(*place) for place in places]
     assert all(ranks.dtype == torch.int64 and ranks.shape == (num_sampled,) for ranks in found)
-    monkeypatch.setattr(draws, "draws", None)  # by which NumPy draws
+    monkeypatch.setattr(draws, "draws", None)  # disables the path by NumPy
     expected = [draws.on_device(*place) for place in places]
     assert [ranks.tolist() for ranks in found] == [ranks.tolist() for ranks in expected]
 
@@ -85,14 +85,14 @@ def test_long_batches_are_left_to_pytorch(monkeypatch):
     expected = PopularityBasedSampler(402, 3, 20, 17).sample_ids().tolist()
     monkeypatch.setattr("merlin_popsampler.torch.ranks.draw_ranks", None)
     assert PopularityBasedSampler(10**6, 3, 40_000, 17).sample_ids().shape == (40_000,)
-    with pytest.raises(TypeError):  # the control
+    with pytest.raises(TypeError):  # control
         PopularityBasedSampler(402, 3, 20, 17).sample_ids()
     monkeypatch.setattr("merlin_popsampler.torch.ranks.SHORT", 0)
     assert PopularityBasedSampler(402, 3, 20, 17).sample_ids().tolist() == expected
     assert eager.SHORT > 10_000
 
 
-# ------------------------------------------------------------------ who observes
+# ------------------------------------------------------------------ observers
 
 
 def test_plain_tensors_are_readable():
@@ -136,7 +136,7 @@ def traced_by_jit(sampler):
 
 @pytest.mark.parametrize("trace", [traced_by_make_fx, traced_by_jit])
 def test_a_trace_holds_no_ids(trace):
-    """It draws the next batch at each call, as the sampler would."""
+    """A trace draws the next batch at each call, as the sampler does."""
     expected = PopularityBasedSampler(402, 3, 20, 17)
     traced = trace(PopularityBasedSampler(402, 3, 20, 17))
     batches = [values.sampled_ids.tolist() for values in drawn_by(expected, 3)]

@@ -1,4 +1,4 @@
-"""ExpectedCountsOnDevice on a device against the exact integral, and against double precision."""
+"""Compares ExpectedCountsOnDevice with the exact integral and with double precision."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ DISTRIBUTIONS = {
 
 
 def with_counts(distribution, num_sampled, unique, ranks):
-    """ExpectedCountsOnDevice as a module gives them."""
+    """Returns the expected counts of a module."""
     table = build_expected_counts(distribution, num_sampled, unique)
     return ExpectedCountsOnDevice(table, Edges(distribution.segments))(
         torch.as_tensor(ranks)
@@ -55,7 +55,7 @@ def test_expected_counts_of_the_rarest_ids_are_as_exact(name):
 
 
 def test_the_smallest_expected_counts_are_not_zero():
-    """Denormals would be, on devices that flush them."""
+    """Some devices flush denormals to zero."""
     distribution = Empirical(PopularityCurve.from_counts([10, 1]), 36.999)
     least = float(distribution.prob(1))
     assert 1e-37 < least < 1.1e-37

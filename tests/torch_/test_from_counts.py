@@ -1,4 +1,4 @@
-"""A sampler over the user's own ids draws and corrects as one over ranks, through a permutation."""
+"""Compares a sampler over ids of the user with one over ranks, through a permutation."""
 
 import copy
 import io
@@ -19,13 +19,13 @@ IDS = np.random.default_rng(5).permutation(400)[:300]
 COUNTS = np.sort(np.random.default_rng(6).zipf(1.5, 300).clip(max=10**6))[::-1] * 300 + np.arange(
     300, 0, -1
 )
-"""By rank, all different, so that no tie changes the order."""
+"""Counts by rank, all different, so that the order has no ties."""
 RANKS = PopularityBasedSampler.from_counts(COUNTS, max_num_samples=40, seed=17)
 
 
 def mapped(**arguments):
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the ids between that are missing
+        warnings.simplefilter("ignore")  # about missing ids in the range
         shuffled = np.random.default_rng(7).permutation(300)
         counts = (IDS[shuffled], COUNTS[shuffled])
         return PopularityBasedSampler.from_counts(
@@ -150,7 +150,7 @@ def test_a_state_over_other_items_is_refused():
 
 
 def test_the_map_survives_the_meta_device_casts_and_averages():
-    """As the tables do: `to_empty`, `half`, an average with buffers, a moved module."""
+    """Cases as for the tables: `to_empty`, `half`, an average with buffers, a moved module."""
     with torch.device("meta"):
         module = mapped()
     module.to_empty(device="cpu")

@@ -1,4 +1,4 @@
-"""In-batch negatives of all ranks: two processes train as one does on the joined batch."""
+"""Tests in-batch negatives of all ranks: two processes equal one with the joined batch."""
 
 import copy
 
@@ -73,7 +73,7 @@ def of_ranks(tmp_path_factory):
 
 
 def check(found, expected):
-    """Gradients are averaged over ranks; the mean of the losses is the loss."""
+    """Checks that averaged gradients and the mean of the losses equal those of one process."""
     loss, gradients = expected
     assert np.mean([loss for loss, _ in found]) == pytest.approx(loss, rel=1e-6)
     for _, own in found:
@@ -83,14 +83,14 @@ def check(found, expected):
 
 @pytest.mark.parametrize("case", CASES)
 def test_two_ranks_train_as_one_process_on_the_joined_batch(of_ranks, case):
-    """Also the item tower: each rank's vectors get gradients of both ranks' rows."""
+    """Also for the item tower, whose vectors get gradients from rows of both ranks."""
     expected = loss_and_gradients(TwoTowers(case), slice(0, 6))
     check([answer["cases"][case] for answer in of_ranks], expected)
 
 
 @pytest.mark.parametrize("split", SPLITS)
 def test_ranks_with_unequal_numbers_of_rows(of_ranks, split):
-    """Also none, and rows without an item, which count on no rank."""
+    """Also without rows, and with rows without an item, which do not count."""
     expected = loss_and_gradients(TwoTowers("mixture"), slice(0, sum(SPLITS[split])))
     check([answer["splits"][split] for answer in of_ranks], expected)
 
@@ -101,7 +101,7 @@ def test_parameters_that_are_sharded(of_ranks):
 
 
 def test_the_check_rejects_ranks_that_do_not_gather(of_ranks):
-    """The same rows without the other rank's, in a group of one rank each."""
+    """Negative control: each rank is in a group of its own."""
     expected = loss_and_gradients(TwoTowers("in-batch"), slice(0, 4))
     check([of_ranks[0]["alone in a group"]], expected)
     joined = loss_and_gradients(TwoTowers("in-batch"), slice(0, 6))
@@ -144,7 +144,7 @@ def test_a_process_group_without_a_use_is_refused():
 
 
 def test_it_is_compiled_in_parts():
-    """The rows of other ranks end a graph; the rest of the model is compiled."""
+    """Gathering rows breaks the graph; the rest of the model is compiled."""
     torch.compiler.reset()
     expected = loss_and_gradients(TwoTowers("mixture"), slice(0, 6))
     model = TwoTowers("mixture", gather=True)

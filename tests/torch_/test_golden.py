@@ -1,4 +1,4 @@
-"""The draws that TensorFlow made, drawn by PyTorch: ids equal, in the same order."""
+"""Tests that PyTorch draws the same ids as TensorFlow, in the same order."""
 
 import hashlib
 
@@ -25,7 +25,7 @@ def test_golden_draws(case):
 
 @pytest.mark.parametrize("case", CASES)
 def test_golden_samplers(case):
-    """From the seed on: keys, positions, ids."""
+    """Covers seeds, keys, positions and ids."""
     sampler = sampler_of(PopularityBasedSampler, case)
     drawn = [summary(sampler.sample_ids().numpy()) for _ in range(BATCHES)]
     assert drawn == GOLDEN_SAMPLERS[case]

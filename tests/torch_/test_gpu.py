@@ -1,4 +1,4 @@
-"""On a GPU: what the CPU draws, expected counts and scores, without a wait for the host."""
+"""Tests on a GPU: draws, expected counts and scores equal the CPU's, without host syncs."""
 
 import contextlib
 import copy
@@ -110,7 +110,7 @@ def test_a_kernel_draws_on_a_stream_of_its_own():
 
 @contextlib.contextmanager
 def waiting_refused():
-    """Any operation that waits for the GPU raises an error."""
+    """Makes any operation that waits for the GPU raise an error."""
     torch.cuda.synchronize()
     torch.cuda.set_sync_debug_mode("error")
     try:
@@ -142,7 +142,7 @@ def test_what_waits_is_seen():
 
 
 def step_of(distribution, device, rows=256, dim=16):
-    """A loss and its inputs, equal on every device."""
+    """Returns a loss and its inputs, equal on every device."""
     rng = np.random.default_rng(17)
     sampler = PopularityBasedSampler(distribution.size + 2, 3, 100, 17, distribution=distribution)
     vectors = [
@@ -180,12 +180,12 @@ def test_autocast_changes_no_draw_and_no_loss(dtype):
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_captured_graph_draws_on(case):
-    """Replays are batches one after the other: the stream is in the graph, as is all of a draw."""
+    """Each replay draws the next batch: stream and draw are parts of the graph."""
     sampler, true_ids = on_gpu(case), TRUE_IDS.to("cuda")
     start = sampler.stream.state.clone()
     aside = torch.cuda.Stream()
     with torch.cuda.stream(aside):
-        sampler(true_ids)  # what libraries set up at their first call, they cannot while captured
+        sampler(true_ids)  # libraries cannot do their first-call setup during a capture
     torch.cuda.synchronize()
     sampler.stream.state.copy_(start)
     graph = torch.cuda.CUDAGraph()
@@ -252,7 +252,7 @@ def test_an_evaluation_takes_memory_for_a_block():
 
 
 def test_made_where_it_draws():
-    """Under a default device all of a module is made there."""
+    """Under a default device, all of a module is created there."""
     with torch.device("cuda"):
         sampler = sampler_of(PopularityBasedSampler, LARGE)
     assert sampler.stream.device.type == "cuda"
@@ -283,10 +283,10 @@ WAYS = [(case, "default") for case in CASES] + [(case, "reduce-overhead") for ca
 
 @pytest.mark.parametrize(("case", "mode"), WAYS)
 def test_compiled_draws(case, mode):
-    """The last of this module: an error of a kernel would end the process's use of the GPU."""
+    """The last test here: after an error of a kernel, the process cannot use the GPU."""
     torch.compiler.reset()
     compiled = torch.compile(on_gpu(case), fullgraph=True, mode=mode)
-    # What a captured graph answers lies where its next answer will.
+    # A captured graph overwrites its result at the next replay.
     found = [
         type(values)(*(tensor.clone() for tensor in values))
         for values in map(compiled, [TRUE_IDS.to("cuda")] * BATCHES)

@@ -1,4 +1,4 @@
-"""Hard negatives: at a count of 1 in their row's sum, which stays an unbiased estimate."""
+"""Tests hard negatives: their count is 1, and the sum of a row stays unbiased."""
 
 import numpy as np
 import pytest
@@ -67,7 +67,7 @@ def test_each_row_is_as_by_hand(form, excluded, strength, correct):
 
 
 def test_forms_that_queries_share():
-    """One list a session, a leading dimension of 1; and the rows one after the other."""
+    """Cases: one list for a session, a leading dimension of 1, and flat rows."""
     queries, ids, table = torch.randn(2, 3, 4), torch.tensor([[3, 4, 0], [7, 8, 9]]), numbers()[2]
     lists = torch.tensor([[5, 6], [7, 0]])
 
@@ -83,7 +83,7 @@ def test_forms_that_queries_share():
 
 @pytest.mark.parametrize("num", [1, 12])
 def test_all_items_as_hard_negatives_are_the_full_softmax(num):
-    """Values and gradients, whatever was sampled."""
+    """Values and gradients do not depend on the samples."""
     query, ids, table = numbers()
     query.requires_grad_()
     loss = SampledSoftmaxLoss(sampler(num), 0.5, correct_positive=False)
@@ -111,7 +111,7 @@ def test_no_hard_negatives_change_nothing_and_an_evaluation_ignores_them(trainin
 def test_not_finite_only_where_a_hard_negative_counts():
     query, ids, table = numbers()
     weight = table.weight.detach().clone()
-    weight[13] = torch.nan  # in no batch of draws, nor a positive
+    weight[13] = torch.nan  # neither drawn nor a positive
     loss = SampledSoftmaxLoss(sampler(1), reduction="none")
     assert sampler(1).sample_ids() != 13
     hard = torch.tensor([[13], [4], [4], [4], [4], [13]])
@@ -133,14 +133,14 @@ def test_large_scores_of_hard_negatives_stay_finite():
 
 
 class Fixed(PopularityBasedSampler):
-    """Draws what it is told."""
+    """Draws given ids."""
 
     def sample_ids(self):
         return self.drawn
 
 
 def weighting(monkeypatch, wrong):
-    """The loss as it is, or with one of two wrong weights of hard negatives."""
+    """Runs the correct loss, or one of two wrong weights of hard negatives."""
 
     def at_counts_of_samples(query, hard, vectors, _):
         scores = (query @ vectors.T)[0] - sampler_of_six().expected_count(hard.safe_ids).log()
@@ -157,7 +157,7 @@ def sampler_of_six(kind=PopularityBasedSampler):
 
 
 def sum_of_negatives(loss, query, table):
-    """The sum over the negatives: the uncorrected loss is log(1 + sum / e^s) of the row."""
+    """Recovers the sum over the negatives from the loss log(1 + sum / e^s) of a row."""
     own = (query @ table[TRUE]).exp()
     losses = loss(query, [TRUE], table, hard_negative_ids=[LIST])
     return own * losses.expm1()
@@ -165,7 +165,7 @@ def sum_of_negatives(loss, query, table):
 
 @pytest.mark.parametrize("wrong", [None, *WRONG])
 def test_over_all_batches_of_two_the_mean_is_the_sum_over_the_catalog(monkeypatch, wrong):
-    """Exact: every ordered sample of two of six items, by its probability."""
+    """Averages over every ordered sample of two of six items, by its probability."""
     weighting(monkeypatch, wrong)
     arrays = row_of_six()
     query, table = map(torch.from_numpy, arrays)

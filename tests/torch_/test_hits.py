@@ -1,4 +1,4 @@
-"""Ranks of positives: three small models by hand, ties in the last bits, NaN."""
+"""Tests ranks of positives: small models by hand, ties in the last bits, NaN."""
 
 import numpy as np
 import pytest
@@ -34,7 +34,7 @@ def test_ranks_of_small_models_by_hand(monkeypatch, name, block):
 @pytest.mark.parametrize("block", [1, 7, 64, 100])
 @pytest.mark.parametrize("dim", [1, 3, 64, 257])
 def test_two_items_of_one_vector_tie_in_blocks_of_any_size(monkeypatch, block, dim):
-    """Regression: Kernels for other sizes add up in another order, and differ in the last bits."""
+    """Regression: kernels for other sizes sum in other orders, and differ in the last bits."""
     monkeypatch.setattr(whole_catalog, "BLOCK_BYTES", block * 4 * max(dim, 100))
     vectors = np.concatenate([np.zeros((3, dim), np.float32), with_twins(dim, 100)])
     query, true_ids = vectors[3:], torch.arange(3, 103)
@@ -48,7 +48,7 @@ def test_two_items_of_one_vector_tie_in_blocks_of_any_size(monkeypatch, block, d
 @pytest.mark.parametrize("dim", [7, 64, 1000])
 @pytest.mark.parametrize("rows", [1, 65, 130])
 def test_a_collapsed_model_has_no_hits(dim, rows):
-    """Regression: all vectors the same, or the same up to the last bit of their lengths."""
+    """Regression: all vectors are equal, or equal except for the last bits of their lengths."""
     direction = torch.full((dim,), 0.1)
     lengths = 1 + torch.arange(DOMAIN.max_id + 1)[:, None] / 10
     for scale in (torch.ones_like(lengths), lengths):
@@ -60,7 +60,7 @@ def test_a_collapsed_model_has_no_hits(dim, rows):
 
 def test_a_nan_score_counts_against_the_others_and_is_the_worst_itself():
     """Regression: one item's vector is NaN, or one query, excluded items apart."""
-    vectors = torch.linspace(1.0, 0.0, 110)[:, None]  # id 3 is the best of all
+    vectors = torch.linspace(1.0, 0.0, 110)[:, None]  # id 3 is the best item
     vectors[50] = torch.nan
     query, true_ids = torch.ones(4, 1), torch.tensor([3, 10, 50, 3])
     query[3] = torch.nan

@@ -1,4 +1,4 @@
-"""Lists of ids by row: which ids are listed, and which are the first of their row."""
+"""Tests lists of ids by row: membership, and first occurrences in a row."""
 
 import numpy as np
 import pytest
@@ -40,7 +40,7 @@ def test_which_ids_are_listed():
 
 @pytest.mark.parametrize("cardinality", [10, 11, 2**40])
 def test_which_ids_are_the_first_of_their_row(cardinality):
-    """Ids outside, as large as the next row's keys, must not hide another row's ids."""
+    """Ids out of range must not collide with ids of the next row."""
     found = first_in_row(lists(), cardinality).tolist()
     for place, (row, item) in enumerate((i, x) for i, ids in enumerate(LISTS) for x in ids):
         if 0 <= item < cardinality:

@@ -1,4 +1,4 @@
-"""Inverse CDFs on a device against NumPy's, on even grids of uniforms."""
+"""Compares inverse CDFs on a device with NumPy's, on grids of uniforms."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ CPU = torch.device("cpu")
 @pytest.mark.parametrize("name", sorted(DISTRIBUTIONS))
 @pytest.mark.parametrize("steps_of_head", [0, 1, 7])
 def test_the_share_of_uniforms_of_every_rank(name, steps_of_head):
-    """The whole distribution, and the distribution behind a head, of one and the same module."""
+    """One module has the whole distribution, and the distribution behind a head."""
     distribution = DISTRIBUTIONS[name]
     head = min(steps_of_head, distribution.size - 1)
     if isinstance(distribution, Empirical):
@@ -39,7 +39,7 @@ def test_the_share_of_uniforms_of_every_rank(name, steps_of_head):
         if behind:
             assert counts[:head].sum() == 0
             probs[:head] = 0.0
-        # A rank's uniforms lie in one segment for each column whose alias its step is.
+        # A rank has one interval of uniforms for each column whose alias is its step.
         segments = 2 + 2 * len(distribution.steps) if isinstance(distribution, Empirical) else 2
         excess = counts / len(GRID) - probs / probs.sum()
         assert np.abs(excess).max() <= segments / len(GRID)
@@ -57,7 +57,7 @@ def test_the_ends_of_the_uniforms(uniform, name, head):
         ).tolist()
         first = head if behind else 0
         assert first <= rank < distribution.size
-        if not isinstance(distribution, Empirical):  # whose columns are in no order
+        if not isinstance(distribution, Empirical):  # whose columns are not sorted
             assert rank == (first if uniform == 0 else distribution.size - 1)
 
 

@@ -1,4 +1,4 @@
-"""Tables whose weight is a DTensor: looked up where something gathers it, or else refused."""
+"""Tests tables whose weight is a DTensor: used if it is gathered, otherwise refused."""
 
 import pytest
 import torch
@@ -30,7 +30,7 @@ def table_of(kind=torch.nn.Embedding):
 
 
 def answers(table):
-    """The losses in training and in evaluation, and the gradient of the vectors."""
+    """Returns the losses in training and evaluation, and the gradient of the vectors."""
     loss = SampledSoftmaxLoss(PopularityBasedSampler(14, 3, 5, 17))
     trained = loss(QUERIES, IDS, table)
     trained.backward()
@@ -45,7 +45,7 @@ def answers(table):
 @pytest.mark.parametrize("shard", [distribute_module, sharded_by_its_owner])
 @pytest.mark.parametrize("evaluating", [False, True])
 def test_a_weight_that_nothing_gathers_is_refused(mesh, kind, shard, evaluating):
-    """Regression: "got mixed torch.Tensor and DTensor", from inside.
+    """Regression: PyTorch raised "got mixed torch.Tensor and DTensor".
 
     Cases: modules that are distributed, and those that FSDP2 gathers only in the forward of
     their owner; the plain table, a subclass, and a module around it.
@@ -71,7 +71,7 @@ def test_a_weight_that_is_gathered_counts_as_if_it_were_whole(mesh, kind, way):
 
 
 def test_a_weight_is_made_whole_by_full_tensor(mesh):
-    """What the message advises: the gradient reaches the shards."""
+    """Follows the advice of the message: the gradient reaches the shards."""
     expected = answers(table_of())
     weight = distribute_tensor(table_of().weight.detach(), mesh, [Shard(0)]).requires_grad_()
     loss = SampledSoftmaxLoss(PopularityBasedSampler(14, 3, 5, 17))

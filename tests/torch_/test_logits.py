@@ -1,4 +1,4 @@
-"""The loss of sampled candidates: against TensorFlow's numbers, loops in NumPy, autograd's own."""
+"""Compares the sampled loss with TensorFlow's numbers, loops in NumPy, and autograd."""
 
 import numpy as np
 import pytest
@@ -105,7 +105,7 @@ def test_each_row_is_as_by_hand(correct, temperature, excluded, strength):
 
 
 def test_half_precision_inputs_are_widened_first():
-    """Under autocast nothing is rounded, and vectors of 16 bits are widened first."""
+    """Under autocast nothing is rounded, and 16-bit vectors are converted to float32 first."""
     query, vectors = (10 * x for x in numbers())
     count_of = np.linspace(0.1, 3.0, 15)
     expected = losses(query, vectors, count_of)

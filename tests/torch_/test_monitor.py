@@ -1,4 +1,4 @@
-"""What a training run shows of its samples, against NumPy."""
+"""Compares the numbers of SamplingMonitor with NumPy."""
 
 import copy
 import math
@@ -39,7 +39,7 @@ def numbers():
 
 
 def by_hand(mixture, query, table, excluded, temperature, correct, strength):
-    """The numbers of a step, row by row, in float64."""
+    """Computes the numbers of a step, row by row, in float64."""
     batch = IDS if mixture.in_batch is not None else []
     drawn = [*batch, *mixture.sample_ids().tolist()]
     count = mixture.expected_count(torch.arange(15), 5).double().numpy() ** strength
@@ -77,7 +77,7 @@ def test_the_numbers_of_a_step(monkeypatch, sources, correct, blocks):
     twin = SampledSoftmaxLoss(SOURCES[sources](), 0.5, **settings)
     monitor = SamplingMonitor(loss)
     found = loss(query, ids, table, torch.tensor(EXCLUDED))
-    assert found == twin(query, ids, table, torch.tensor(EXCLUDED))  # nothing else is changed
+    assert found == twin(query, ids, table, torch.tensor(EXCLUDED))  # everything else is unchanged
     arrays = [x.detach().double().numpy() for x in (query, table.weight)]
     mixture = SampledSoftmaxLoss(SOURCES[sources]()).negatives
     expected = by_hand(mixture, *arrays, EXCLUDED, 0.5, correct, 0.7)
@@ -85,7 +85,7 @@ def test_the_numbers_of_a_step(monkeypatch, sources, correct, blocks):
 
 
 def test_the_reference_in_numpy():
-    """The same numbers by the formulas of the core."""
+    """Compares with the formulas of `core`."""
     query, ids, table = numbers()
     loss = SampledSoftmaxLoss([sampler()])
     monitor = SamplingMonitor(loss, share_drawn=False)
@@ -110,7 +110,7 @@ def test_numbers_come_every_n_steps():
         seen |= set(twin.sample_ids().tolist())
         found = monitor.step()
         assert bool(found) == (step % 3 == 0)
-        if found:  # of all steps, not of those with numbers alone
+        if found:  # counts all steps, not only those with numbers
             assert found[names.SHARE_DRAWN] == pytest.approx(len(seen) / 12)
             shares.append(found[names.SHARE_DRAWN])
     assert shares == sorted(shares)
@@ -143,7 +143,7 @@ class Writer:
 
 
 def test_the_full_and_the_sampled_loss_of_a_held_out_batch():
-    """The estimate of the full loss by all items is the full loss; the stream is put back."""
+    """With all items as samples both losses are equal; the stream is restored."""
     query, ids, table = numbers()
     loss, writer = SampledSoftmaxLoss(sampler(12, unique=True)), Writer()
     monitor = SamplingMonitor(
@@ -177,7 +177,7 @@ class LightningModule:
 
 
 def test_it_is_a_callback_of_lightning():
-    """Lightning asks a callback for every hook by name; it need not be of its class."""
+    """Lightning looks hooks up by name, so a callback need not be of its class."""
     query, ids, table = numbers()
     loss, module = SampledSoftmaxLoss(sampler()), LightningModule()
     monitor = SamplingMonitor(loss, every=2, held_out=lambda: (query, ids, table))

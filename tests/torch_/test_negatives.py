@@ -1,4 +1,4 @@
-"""Negatives of several sources: one expected count, and what it makes an unbiased estimate of."""
+"""Tests negatives of several sources: one expected count gives an unbiased estimate."""
 
 import numpy as np
 import pytest
@@ -45,7 +45,7 @@ def numbers():
 
 
 class CorrectedApart(Mixture):
-    """The wrong expected count: each candidate at that of its own source."""
+    """Wrong expected count: each candidate at that of its own source."""
 
     def draw(self, true_ids, sampled_values=None, joined=None):
         first = sorted(self.sources, key=lambda source: not isinstance(source, InBatch))
@@ -56,16 +56,16 @@ class CorrectedApart(Mixture):
 
 
 class EveryRowCounts(Mixture):
-    """Another wrong one: the row itself and those without an item among the others."""
+    """Wrong expected count: it includes the row itself, and rows without an item."""
 
     def expected_count(self, ids, rows):
         return super().expected_count(ids, ROWS + 1)
 
 
 def deviation(mixture, true_id, hard=None):
-    """Of the mean of a row's sum over its negatives, in standard errors, over many batches."""
+    """Returns the error of a row's mean sum over negatives, in standard errors."""
     batches = np.random.default_rng(SEED).choice(np.arange(3, 15), p=PROBS, size=[TRIALS, ROWS])
-    batches[:, 0], batches[:, 5] = true_id, 1  # a row that has no item
+    batches[:, 0], batches[:, 5] = true_id, 1  # a row without an item
     scores = torch.from_numpy(np.random.default_rng(3).normal(size=15)).float()[:, None]
     loss = SampledSoftmaxLoss(mixture, correct_positive=False, reduction="none")
 
@@ -100,7 +100,7 @@ def test_wrong_expected_counts_are_detected(wrong, sources):
 @pytest.mark.parametrize("correct", [True, False])
 @pytest.mark.parametrize("sources", SOURCES)
 def test_each_row_is_as_by_hand(sources, correct, given):
-    """Also of draws that are made elsewhere and given, with their counts over all samplers."""
+    """Also with given draws, and their counts over all samplers."""
     query, ids, table = numbers()
     twin, settings = Mixture(SOURCES[sources]()), {"correct_positive": correct, "reduction": "none"}
     sampled = twin.sample_ids()
@@ -120,7 +120,7 @@ def test_each_row_is_as_by_hand(sources, correct, given):
     np.testing.assert_allclose(found.detach()[keep], expected, rtol=1e-5)
     assert found[4] == 0
     if values is not None:
-        loss.negatives.sample_ids()  # the first batch: none was drawn for the loss
+        loss.negatives.sample_ids()  # the first batch, since the loss drew none
         assert loss.negatives.sample_ids().tolist() == twin.sample_ids().tolist()
 
 
@@ -138,7 +138,7 @@ def test_gradients_reach_the_vectors_of_positives_as_negatives():
 
 
 def test_a_vector_of_nan_that_no_row_and_no_sample_has_is_not_seen():
-    """That of the first item is looked up for rows without an item."""
+    """Rows without an item look the vector of the first item up."""
     query, ids, table = numbers()
     weight = table.weight.detach().clone()
     weight[3] = torch.nan

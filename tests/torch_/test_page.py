@@ -1,4 +1,4 @@
-"""The pages on PyTorch show code that runs."""
+"""Runs the code on the pages about PyTorch."""
 
 import re
 from pathlib import Path

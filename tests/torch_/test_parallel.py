@@ -1,4 +1,4 @@
-"""Who draws at the same time draws other ids: workers, lanes of `vmap`, threads, ranks.
+"""Tests that concurrent draws differ: workers, lanes of `vmap`, threads, ranks.
 
 Cases: workers that are forked and spawned, persistent or not, with a seed or not; lanes that
 are nested, compiled, or shared; threads in eager mode and in compiled code; ranks that begin after
@@ -41,7 +41,7 @@ class Collate:
 
 
 def epochs(layer, count=2, **settings):
-    """All batches of some epochs, eight each by two workers."""
+    """Returns the batches of some epochs, eight in each from two workers."""
     torch.manual_seed(5)
     data = torch.utils.data.DataLoader(
         range(16), batch_size=2, num_workers=2, collate_fn=Collate(layer), **settings
@@ -53,7 +53,7 @@ def epochs(layer, count=2, **settings):
 @pytest.mark.parametrize("seed", [17, None])
 @pytest.mark.parametrize("drawn_before", [0, 1])
 def test_workers_that_are_forked(seed, persistent, drawn_before):
-    """Regression: four different batches of sixteen, which every epoch repeated."""
+    """Regression: only 4 of 16 batches differed, and every epoch repeated them."""
     runs = []
     for _ in range(2):
         torch.manual_seed(3)
@@ -103,16 +103,16 @@ if __name__ == "__main__":
 
 
 def test_workers_that_are_spawned():
-    """They share the trainer's memory at first, so its draws must not depend on theirs."""
+    """They share memory with the trainer, whose draws must not depend on theirs."""
     drawn = json.loads(run_python(SPAWNED).splitlines()[-1])
     assert len({tuple(ids) for ids in drawn}) == 32
     assert drawn[1::2] == following(16)
-    # Which is the draw of a fresh stream by the worker's own key, as where it is forked.
+    # The draw of a new stream by the key of the worker, as in forked workers.
     assert [tuple(ids) for ids in drawn[::2]] == epochs(sampler(), persistent_workers=True)
 
 
 def test_a_process_that_is_forked_during_a_draw():
-    """The child does not wait for a thread that it does not have."""
+    """The child must not wait for a lock of a thread that it does not have."""
     program = """
 import os
 from merlin_popsampler.torch import PopularityBasedSampler, stream
@@ -146,7 +146,7 @@ def in_lanes(layer, randomness, sizes=(4,), compiled=False):
 @pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize("seed", [17, None])
 def test_lanes_draw_the_next_batches(seed, compiled):
-    """Regression: one batch for all, in whatever mode of randomness."""
+    """Regression: all lanes got one batch, in every mode of randomness."""
     torch.manual_seed(17)
     layer = sampler(seed)
     assert in_lanes(layer, "different", compiled=compiled) == following(4)
@@ -178,7 +178,7 @@ def test_lanes_that_may_not_be_random():
 
 @pytest.mark.parametrize("compiled", [False, True])
 def test_threads_draw_different_batches(compiled):
-    """Regression: 3,391 different batches of 4,000.
+    """Regression: only 3,391 of 4,000 batches differed.
 
     Compiled code is PyTorch's default; its debugging backends run the operator on a copy.
     """
@@ -298,7 +298,7 @@ def of_ranks(tmp_path_factory):
 
 
 def test_ranks_that_begin_after_the_compilation(of_ranks):
-    """Regression: the compiled code asks for the rank when it runs."""
+    """Regression: compiled code looks the rank up when it runs."""
     assert [answer["before"][0] for answer in of_ranks] == following(1) * 2
     assert of_ranks[0]["after"] == following(2)[1:] != of_ranks[1]["after"]
 
@@ -309,7 +309,7 @@ def test_workers_of_ranks(of_ranks):
 
 
 def test_spawned_workers_of_ranks(monkeypatch):
-    """A spawned worker knows of no process group: its sampler was pickled by the rank."""
+    """A spawned worker has no process group, so its sampler is pickled with the rank."""
     pickled = []
     for rank in (0, 1, 0):
         monkeypatch.setattr(distributed, "is_initialized", lambda: True)
@@ -325,12 +325,12 @@ def test_spawned_workers_of_ranks(monkeypatch):
 
 
 def test_a_model_that_is_sharded_while_empty(of_ranks):
-    """Regression: the usual way with FSDP2: rank 0 alone has the saved state."""
+    """Regression: usual with FSDP2, only rank 0 has the saved state."""
     assert of_ranks[0]["sharded"] == following(2)[1:] != of_ranks[1]["sharded"]
 
 
 def test_the_mean_over_the_rows_of_all_ranks(of_ranks):
-    """Regression: 16 rows that count on one rank and 1 on the other were two means.
+    """Regression: 16 rows on one rank and 1 on the other were averaged as two means.
 
     Cases: a rank and all ranks without a row, compiled code, and a rank that evaluates or runs
     without a gradient alone, which would wait forever if it asked the other.

@@ -1,4 +1,4 @@
-"""The generator on tensors against the reference in NumPy, bit by bit."""
+"""Compares the generator on tensors with the reference in NumPy, bit by bit."""
 
 import re
 
@@ -29,7 +29,7 @@ def test_uniforms_are_the_reference_s():
 
 
 def test_other_arithmetic_is_told_apart():
-    """32 bits are not 64: a place that differs in its high word alone is another place."""
+    """Negative control: 32-bit arithmetic ignores the high half of a position."""
     draws = {
         tuple(random_bits(torch.tensor(key), torch.tensor(position), 4).tolist())
         for key in (0, 2**32, 2**33)
@@ -39,7 +39,7 @@ def test_other_arithmetic_is_told_apart():
 
 
 def test_compiled_code_has_no_products_of_indices():
-    """On a GPU an index has 32 bits, and a factor beyond them ends the compilation in an error."""
+    """On a GPU an index has 32 bits, and larger factors fail to compile."""
     place = torch.tensor(-5), torch.tensor(2**40 + 3)
     compiled = torch.compile(random_bits, fullgraph=True, dynamic=False)
     bits, codes = run_and_get_code(compiled, *place, 11)

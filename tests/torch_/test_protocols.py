@@ -1,4 +1,4 @@
-"""In the place of other libraries' samplers.
+"""Tests the sampler in the interfaces of other libraries.
 
 Transformers4Rec and Merlin's torch models were not installed beside this version of PyTorch, so
 what they do with a sampler is written down here, step by step as their sources have it
@@ -18,7 +18,7 @@ def sampler():
 
 
 def next_item_task(task_sampler, inputs, targets, output_weights):
-    """Logits and new targets of Transformers4Rec's sampled softmax."""
+    """Computes logits and new targets as Transformers4Rec's sampled softmax."""
     negatives, targets_probs, samples_probs = task_sampler.sample(targets)
     positive_scores = (inputs * output_weights[targets]).sum(-1, keepdim=True)
     negative_scores = inputs @ output_weights[negatives].t()
@@ -39,7 +39,7 @@ def test_transformers4rec_s_task_computes_our_loss():
 
 
 class MerlinSampler(torch.nn.Module):
-    """Merlin's own, of which the attribute `sampler` is replaced once it knows its output."""
+    """Imitates Merlin's sampler, whose attribute `sampler` is replaced after construction."""
 
     def set_to_call(self, to_call):
         self.to_call, self.labels = to_call, torch.ones((1, 1), dtype=torch.int64)
@@ -62,7 +62,7 @@ def test_merlin_s_sampler_draws_by_this_sampler():
 
 
 class HstuNegatives(torch.nn.Module):
-    """HSTU's protocol: ids and their vectors, for each positive."""
+    """Follows HSTU's interface: returns ids and their vectors for each positive."""
 
     def __init__(self, item_emb):
         super().__init__()

@@ -1,4 +1,4 @@
-"""PyTorch draws the ranks of `core.reference_draw`, in every way of drawing."""
+"""Tests that every algorithm of PyTorch draws the ranks of `core.reference_draw`."""
 
 from dataclasses import replace
 
@@ -18,7 +18,7 @@ from tests.support.torch_draws import batch_of, batches_of, make_draws, way
 
 
 def expected(distribution, num_sampled, count, unique=True, **changes):
-    """`count` consecutive batches of the reference."""
+    """Returns `count` consecutive batches of the reference."""
     draws = replace(describe_draws(distribution, num_sampled, unique), **changes)
     return [reference_draw.draw_ranks(draws, 11, i).tolist() for i in range(count)]
 
@@ -44,7 +44,7 @@ def test_batches_of_large_catalogs_are_the_reference(name, num_sampled):
 
 @pytest.mark.parametrize("kind", [FirstDistinct, EarliestArrivals])
 def test_each_way_is_the_reference(kind):
-    """Each is asked for by itself, whatever the plan prefers."""
+    """Each algorithm is run, even if the plan prefers another."""
     distribution = DISTRIBUTIONS["empirical"]
     found = batches_of(way(kind, distribution, 40), 20).tolist()
     by_arrival_times = kind is EarliestArrivals

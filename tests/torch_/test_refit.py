@@ -1,4 +1,4 @@
-"""A warm start moves each row to the id that its item has now, and nothing by halves.
+"""Tests that a warm start moves each row to the new id of its item, completely or not at all.
 
 The oracle gives each item's row a value of its own, keeps (item, value) in a dict, and asks by item
 afterwards: it does no arithmetic with ids.
@@ -29,7 +29,7 @@ ADDED = [NEW_IDS[name] for name in NEW_IDS if name not in OLD_IDS]
 
 
 class Model(torch.nn.Module):
-    """Reads items from one table and finds them in another, by whose vectors a Linear scores."""
+    """A model with an input table, an output table, and a Linear that scores items."""
 
     def __init__(self, domain, seed, shared=False):
         super().__init__()
@@ -86,7 +86,7 @@ def assert_moved(new_rows, old_rows):
 
 
 def snapshot(*parts):
-    """The bytes of what is saved of each part."""
+    """Returns the bytes of the saved state of each part."""
     saved = []
     for part in parts:
         buffer = io.BytesIO()
@@ -115,7 +115,7 @@ def test_draws_go_on_over_the_new_catalog():
     untouched = Model(NEW, 2).loss.negatives.samplers[0]
     warm_start(new, old, MAPS)
     for _ in range(3):
-        untouched.sample_ids()  # as often as the old model drew
+        untouched.sample_ids()  # as many batches as the old model drew
     assert torch.equal(new.loss.negatives.samplers[0].sample_ids(), untouched.sample_ids())
 
 
@@ -148,7 +148,7 @@ def test_slots_follow_their_rows(name):
 
 
 def test_what_is_warm_started_trains_as_if_nothing_had_been_renumbered():
-    """The same items under other ids: the next steps are the same, row for row."""
+    """With the same items under other ids, the next steps are equal, row by row."""
     order = np.random.default_rng(3).permutation(5)
     same = IdMap([0, 1, 2, *(3 + order)], OLD, OLD)
     model, optimizer = trained()
@@ -278,7 +278,7 @@ def test_samplers_of_unsorted_ids_keep_the_ranks_of_the_new_counts():
 
 
 def refused(says, new, old, maps=MAPS, optimizers=(None, None), **options):
-    """It fails, and leaves all that was passed as it was."""
+    """Checks that a warm start fails, and leaves its arguments unchanged."""
     parts = [part for part in (new, old, *optimizers) if hasattr(part, "state_dict")]
     before = snapshot(*parts)
     with pytest.raises(PopSamplerError, match=says):

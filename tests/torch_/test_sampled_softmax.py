@@ -1,4 +1,4 @@
-"""SampledSoftmaxLoss: the full softmax where all is sampled, and what it does with rows."""
+"""Tests SampledSoftmaxLoss against the full softmax, and its treatment of rows."""
 
 import copy
 
@@ -33,7 +33,7 @@ def numbers(rows=6, dim=4):
 @pytest.mark.parametrize("temperature", [1.0, 0.2])
 @pytest.mark.parametrize("correct", [True, False])
 def test_all_items_sampled_is_the_full_softmax(distribution, temperature, correct):
-    """The complete oracle: PyTorch's own cross-entropy over the whole catalog."""
+    """Compares with PyTorch's cross-entropy over the whole catalog."""
     distribution = (
         Empirical(PopularityCurve.from_counts(COUNTS))
         if distribution == "measured"
@@ -54,7 +54,7 @@ def test_all_items_sampled_is_the_full_softmax(distribution, temperature, correc
 
 
 def test_a_wrong_expected_count_is_not_the_full_softmax():
-    """The oracle has power: a sampler that expected counts another batch size is refused."""
+    """Negative control: expected counts for another number of samples are refused."""
     query, ids, table = numbers()
     loss = SampledSoftmaxLoss(sampler(11))(query, ids, table)
     expected = functional.cross_entropy(query @ table.weight[3:].T, ids - 3)
@@ -62,7 +62,7 @@ def test_a_wrong_expected_count_is_not_the_full_softmax():
 
 
 def test_the_sum_over_the_samples_is_unbiased():
-    """Over many draws, the uncorrected positive's sum of the others is the catalog's."""
+    """Over many draws, the mean sum over samples is the sum over the catalog."""
     query, ids, table = numbers(rows=1)
     query = 0.3 * query
     loss = SampledSoftmaxLoss(sampler(9), correct_positive=False)
@@ -98,7 +98,7 @@ def per_row():
 
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 def test_reductions_over_the_rows_that_count(reduction, per_row):
-    """Padding, null and what is out of the vocabulary, also beyond the table."""
+    """Rows with padding, null, unknown keys, or ids beyond the table do not count."""
     query, ids, table = numbers()
     others = torch.tensor([0, 1, 2, 15, 10**12, -1])
     all_ids = torch.stack([ids, others], 1).reshape(-1)
@@ -140,7 +140,7 @@ def test_excluded_ids_are_not_negatives():
 
 
 SHARED = [[4, 5], [14, 0], [3, 9], [7, 7]]
-"""What four users of five positions each exclude."""
+"""Items that four users exclude at five positions each."""
 
 
 def jagged(lists):
@@ -220,7 +220,7 @@ FINITE = {
 @pytest.mark.parametrize("scale", [1.0, 1e30])
 @pytest.mark.parametrize("correct", [True, False])
 def test_finite_vectors_and_any_ids_give_a_finite_loss_and_gradient(name, scale, correct):
-    """ids outside, repeated, none; products that overflow are clipped."""
+    """Also with ids out of range, repeated or none; overflowing products are clipped."""
     ids = torch.tensor(FINITE[name], dtype=torch.int64)
     rows = torch.Generator().manual_seed(3)
     query = scale * torch.randn(len(ids), 4, generator=rows)
@@ -228,7 +228,7 @@ def test_finite_vectors_and_any_ids_give_a_finite_loss_and_gradient(name, scale,
     query.requires_grad_(), weight.requires_grad_()
     distribution = Empirical(
         PopularityCurve.from_counts([*COUNTS[:9], 0, 0, 0])
-    )  # items never drawn
+    )  # items that were never drawn
     loss = SampledSoftmaxLoss(sampler(5, distribution=distribution), 1e-3, correct_positive=correct)
     found = loss(query, ids, weight)
     found.backward()
@@ -241,7 +241,7 @@ def test_finite_vectors_and_any_ids_give_a_finite_loss_and_gradient(name, scale,
 @pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
 @pytest.mark.parametrize("where", ["query", "item", "sample"])
 def test_what_is_not_finite_in_the_vectors_is_seen(value, where):
-    """an infinity is not clipped into a number that looks like any other."""
+    """An infinity must not be clipped to an ordinary number."""
     query, ids, table = numbers()
     weight = table.weight.detach().clone()
     target = {"query": query[2], "item": weight[7], "sample": weight[10]}[where]
@@ -254,7 +254,7 @@ def test_what_is_not_finite_in_the_vectors_is_seen(value, where):
 
 
 def test_a_padded_row_of_nan_reaches_no_other():
-    """attention over no position gives NaN where nothing counts."""
+    """Attention over no positions gives NaN in padded rows."""
     query, ids, table = numbers()
     query[[1, 4]], ids[[1, 4]] = torch.nan, 0
     found = SampledSoftmaxLoss(sampler())(query.requires_grad_(), ids, table)
@@ -293,7 +293,7 @@ class Unit(torch.nn.Embedding):
 
 
 class LowRank(torch.nn.Module):
-    """As adapters do it: a table that is frozen, and what is learned beside it."""
+    """Imitates LoRA: a frozen table and trained low-rank factors."""
 
     def __init__(self):
         super().__init__()

@@ -1,4 +1,4 @@
-"""The module from outside: its arguments, its answers, and what it refuses."""
+"""Tests the sampler's arguments, results and errors."""
 
 import inspect
 
@@ -33,7 +33,7 @@ def test_the_arguments_are_the_keras_layer_s():
         "distribution": "log_uniform",
         "share_across_replicas": False,
         "item_ids": None,
-        "process_group": None,  # PyTorch's alone
+        "process_group": None,  # only in PyTorch
     }
 
 
@@ -146,7 +146,7 @@ def test_inputs_that_are_not_ids_are_refused(ids):
 
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory):
-    """What a sampler may be made from, of one data set of three items."""
+    """Returns the sources of a sampler, all of one data set of three items."""
     import nvtabular as nvt
     from merlin.dataloader.torch import Loader
     from merlin.io import Dataset
@@ -200,7 +200,7 @@ print(*sorted({name.split(".")[0] for name in set(sys.modules) - before}))
 """
     loaded = set(run_python(program).split())
     heavy = {"tensorflow", "keras", "nvtabular", "merlin", "pandas", "dask", "pyarrow", "cudf"}
-    heavy.add("sympy")  # which PyTorch's compiler loads, in as much time as PyTorch takes
+    heavy.add("sympy")  # only PyTorch's compiler loads it, which takes as long as loading PyTorch
     assert "merlin_popsampler" in loaded
     assert loaded.isdisjoint(heavy)
 

@@ -1,4 +1,4 @@
-"""PyTorch's samplers from a schema whose ids keep their numbers."""
+"""Tests PyTorch's samplers from a schema with stable ids."""
 
 import copy
 
@@ -55,7 +55,7 @@ def test_negatives_of_the_batch_go_by_the_same_ids(folder):
 
 
 def test_a_warm_start_enlarges_the_table_and_goes_on_drawing(folder):
-    """The identity of ids 0 to 12, which the earlier fit had; 13 to 15 are new."""
+    """Ids 0 to 12 of the earlier fit are unchanged; 13 to 15 are new."""
     ids = IdMap(range(13), IdDomain(3, 12), IdDomain(3, 15))
 
     def make(domain, *negatives):

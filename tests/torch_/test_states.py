@@ -1,4 +1,4 @@
-"""What PyTorch does to the tensors of a model leaves its sampler right.
+"""Tests that a sampler survives what PyTorch does to the tensors of a model.
 
 The kind: tensors that PyTorch treats alike, whatever they hold. Cases: the ways to begin on the
 meta device, averages of weights, checkpoints of each format, functional calls, memory that
@@ -32,7 +32,7 @@ CASES = [
 
 
 class Model(torch.nn.Module):
-    """A layer, a norm with buffers of its own, and a sampler."""
+    """A model of a layer, a norm with buffers, and a sampler."""
 
     def __init__(self, case=CASES[0], device=None):
         super().__init__()
@@ -46,14 +46,14 @@ class Model(torch.nn.Module):
 
 
 def saved(case):
-    """A model that has drawn twice."""
+    """Returns a model that has drawn twice."""
     model = Model(case)
     drawn_by(model.sampler, 2)
     return model
 
 
 def assert_goes_on(sampler, original, batches=3):
-    """The same draws and expected counts as the original from now on."""
+    """Asserts the same next draws and expected counts as of the original."""
     found, expected = drawn_by(sampler, batches), drawn_by(original, batches)
     for values, others in zip(found, expected):
         assert all(torch.equal(*pair) for pair in zip(values, others))
@@ -69,7 +69,7 @@ def empty(case):
 
 @contextlib.contextmanager
 def registered_on_meta(*names):
-    """What accelerate's `init_empty_weights` does: each tensor that is registered is meta."""
+    """Imitates accelerate's `init_empty_weights`: registered tensors are on the meta device."""
     originals = {name: getattr(torch.nn.Module, name) for name in names}
 
     def on_meta(name):
@@ -158,7 +158,7 @@ RECIPES = [
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_model_that_begins_empty(recipe, case):
-    """Regression: with buffers, `to_empty` left what the memory held, and all keys matched."""
+    """Regression: as buffers, tables had arbitrary values after `to_empty`, without an error."""
     original = saved(case)
     model = recipe(case, copy.deepcopy(original.state_dict()))
     assert_goes_on(model.sampler, original.sampler)
@@ -171,7 +171,7 @@ def test_an_empty_model_that_loads_nothing_begins():
 
 
 def test_emptying_a_model_keeps_its_place():
-    """On its own device, and by way of meta."""
+    """Directly on its device, and by way of the meta device."""
     for way in (lambda m: m.to_empty(device="cpu"), lambda m: m.to("meta").to_empty(device="cpu")):
         model, original = saved(CASES[0]), saved(CASES[0])
         assert_goes_on(way(model).sampler, original.sampler)
@@ -186,7 +186,7 @@ def test_the_entry_must_be_there():
 
 @pytest.mark.parametrize("state", [None, torch.zeros(3), [0, 0, 1], {"key": 1}])
 def test_another_entry_is_refused(state):
-    """Floats are what is left of a key that was cast or averaged."""
+    """A key that was cast or averaged has become floats."""
     with pytest.raises(PopSamplerError, match="state of a stream"):
         Model().sampler.load_state_dict({"stream._extra_state": state})
 
@@ -223,7 +223,7 @@ def test_averages_of_weights(average, case):
 
 
 def test_the_statistics_of_an_average():
-    """`update_bn` runs the model, which draws on."""
+    """`update_bn` runs the model, which draws further batches."""
     model, twin = Model(), Model()
     swa_utils.update_bn([torch.randn(4, 2)] * 2, model)
     drawn_by(twin.sampler, 2)
@@ -234,7 +234,7 @@ def test_the_statistics_of_an_average():
 
 
 def test_a_distributed_checkpoint(tmp_path):
-    """Saved by parts and loaded in place, as large models are."""
+    """Saved in parts and loaded in place, as usual for large models."""
     original, model = saved(CASES[1]), Model(CASES[1])
     checkpoint.save(get_model_state_dict(original), checkpoint_id=tmp_path / "save", no_dist=True)
     state = get_model_state_dict(model)
@@ -244,19 +244,19 @@ def test_a_distributed_checkpoint(tmp_path):
 
 
 def test_a_state_is_tensors_alone():
-    """What formats of tensors and `weights_only` ask for."""
+    """Tensor formats and `weights_only` require this."""
     assert all(isinstance(value, torch.Tensor) for value in saved(CASES[0]).state_dict().values())
 
 
 class Distributed:
-    """As much of a DTensor as is asked for: one needs a process group."""
+    """Imitates a DTensor, since a real one needs a process group."""
 
     def full_tensor(self):
         return None
 
 
 def test_tensors_that_are_nested_or_distributed_are_refused():
-    """Regression: "view(): cannot view" and the like, from inside."""
+    """Regression: PyTorch raised errors such as "view(): cannot view"."""
     sampler = PopularityBasedSampler(14, 3, 5, 17)
     loss, table = SampledSoftmaxLoss(sampler), torch.randn(15, 4)
     queries, ids = torch.randn(3, 4), torch.tensor([3, 4, 5])
@@ -318,7 +318,7 @@ def test_shared_memory():
 @pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize("case", CASES)
 def test_buffers_that_move_without_the_module(compiled, case):
-    """FSDP moves them one by one: the rest of the sampler follows at its next use."""
+    """FSDP moves buffers singly; the rest of the sampler follows at its next use."""
     torch.compiler.reset()
     original, model = saved(case), saved(case).to("meta")
     for buffer in model.sampler.buffers():
@@ -350,7 +350,7 @@ def test_moves_that_replace_or_swap_tensors(swap):
 
 
 def test_another_default_device():
-    """The sampler draws where it is, not where new tensors are made."""
+    """The sampler draws on its own device, not on the default one."""
     model, original = saved(CASES[1]), saved(CASES[1])
     with torch.device("meta"):
         found = model.sampler.sample_ids()

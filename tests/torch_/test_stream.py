@@ -1,4 +1,4 @@
-"""The stream: where it starts, what carries it, and whose it is."""
+"""Tests where a stream starts, what saves it, and which ranks share it."""
 
 import copy
 import io
@@ -47,7 +47,7 @@ def test_equal_seeds_draw_alike_and_others_do_not():
 
 
 def test_without_a_seed_the_stream_comes_from_torch_s():
-    """At the first draw, and only then: a seed that is set before it counts."""
+    """The seed is read at the first draw, so it may be set until then."""
     runs = []
     for seed in (5, 5, 6):
         torch.manual_seed(99)
@@ -131,7 +131,7 @@ def test_a_restored_sampler_draws_on(restore, seed):
 
 @pytest.mark.parametrize("restore", RESTORES[:-2], ids=NAMES[:-2])
 def test_what_was_saved_before_the_first_draw_has_no_key_yet(restore):
-    """The restored one chooses its own, as if it had never been restored."""
+    """A restored sampler then chooses a key of its own, like a new one."""
     fresh = restore(sampler(None))
     assert draws(fresh) == draws(sampler(fresh.seed))
 

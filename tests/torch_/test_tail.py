@@ -13,7 +13,7 @@ NUM = 2**17
 
 
 class EveryTail(torch.nn.Module):
-    """One module for all distributions and sizes, since a compilation takes long."""
+    """Holds all distributions and sizes in one module, since compiling is slow."""
 
     def __init__(self):
         super().__init__()

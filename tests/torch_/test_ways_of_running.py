@@ -1,4 +1,4 @@
-"""Compiled, exported, in mixed precision, in inference, on another device: the same draws."""
+"""Tests equal draws when compiled, exported, in mixed precision or on another device."""
 
 import copy
 
@@ -22,7 +22,7 @@ def assert_same(found, expected):
 
 @pytest.fixture(scope="module")
 def compiled_case():
-    """The one module that goes through the whole compiler, which takes half a minute."""
+    """Returns the one case that is fully compiled, which takes half a minute."""
     sampler = sampler_of(PopularityBasedSampler, "log-uniform, 1000 of 1e6")
     return torch.compile(sampler, fullgraph=True), copy.deepcopy(sampler)
 
@@ -53,7 +53,7 @@ OTHER_WAYS = [
 
 @pytest.mark.parametrize("case", OTHER_WAYS)
 def test_every_way_of_drawing_is_one_graph(case):
-    """Traced, functionalized and run without the compiler's own code."""
+    """Traces and functionalizes the draws, and runs them without generated code."""
     torch.compiler.reset()
     sampler = sampler_of(PopularityBasedSampler, case)
     eager = copy.deepcopy(sampler)
@@ -74,7 +74,7 @@ def test_the_number_of_samples_may_change_after_compilation():
 
 
 def test_compiled_samplers_without_a_seed_ask_for_one_each():
-    """The second has the first's compiled code, and not its key."""
+    """The second sampler shares compiled code with the first, but not the key."""
     torch.compiler.reset()
     drawn = []
     for seed in (5, 6):
@@ -129,7 +129,7 @@ def test_the_default_dtype_changes_nothing(dtype):
 
 
 def test_inference_mode():
-    """Made in it or outside, drawing in it or outside: one stream."""
+    """The stream is the same if modules are created or draw inside or outside of it."""
     expected = [values.sampled_ids.tolist() for values in drawn_by(fresh())]
     outside = fresh()
     with torch.inference_mode():
@@ -156,7 +156,7 @@ def fresh():
 
 
 class Watch(TorchDispatchMode):
-    """The operations whose result's value or shape the host must wait for, or copies to a device.
+    """Records operations that make the host wait, or that copy to a device.
 
     `lift_fresh` is what `torch.tensor` of numbers of the host does.
     """
@@ -170,7 +170,7 @@ class Watch(TorchDispatchMode):
         waits = tags & set(func.tags) or "lift_fresh" in str(func)
         if (
             func is torch.ops.aten.index.Tensor
-        ):  # by numbers the shape is known, by a mask it is not
+        ):  # indexing by a mask has a shape that the host does not know
             waits = any(index is not None and index.dtype == torch.bool for index in args[1])
         if waits:
             self.waits.append(str(func))
@@ -238,7 +238,7 @@ def test_the_state_is_small_at_a_billion_items(distribution, num_sampled):
 
 
 def billion():
-    """A measured curve of 256 steps, from one item to half the catalog, a Zipf law's."""
+    """Returns a Zipf curve of 256 steps, which hold from one item to half the catalog."""
     starts = np.unique(np.geomspace(1, 10**9, 300).astype(np.int64))[:256] - 1
     ends = np.append(starts[1:], 10**9)
     masses = (np.log(ends + 1) - np.log(starts + 1)) * 10**12

@@ -1,4 +1,4 @@
-"""The recommenders without training, against dense arithmetic."""
+"""Compares the baselines without training with dense arithmetic."""
 
 import sys
 from pathlib import Path
@@ -26,14 +26,14 @@ def test_popular_items_come_first():
 
 
 def test_similarities_by_hand():
-    """3 and 4 share one session of two and of one; 4 and 5 none."""
+    """Items 3 and 4 share one session; 3 has two sessions, 4 one. Items 4 and 5 share none."""
     score = item_knn_scorer([np.array([3, 4]), np.array([3, 5]), np.array([6])], DOMAIN)
     (found,) = score([np.array([4])])
     assert found == pytest.approx([0, 0, 0, 1 / np.sqrt(2), 1, 0, 0, 0, 0, 0])
 
 
 def test_similarities_against_dense_cosines(rng):
-    """Reserved ids and repetitions in a session count for nothing; empty columns give 0."""
+    """Reserved ids and repetitions in a session do not count; items without sessions give 0."""
     sessions = [rng.integers(0, 9, rng.integers(2, 7)) for _ in range(60)]
     queries = [rng.integers(0, 10, rng.integers(1, 5)) for _ in range(20)]
     contains = np.array([[item in ids for item in range(10)] for ids in sessions], float)
@@ -61,9 +61,9 @@ def test_a_blend_by_hand():
 
 
 def test_held_out_sessions_choose_model_and_weight(tmp_path):
-    """Sessions pair neighbours, so the similarities know the last item, and most weight is best.
+    """Held-out sessions pair neighbours, which item kNN predicts: the largest weight is best.
 
-    The reported sessions pair others. They choose nothing, or the weight would be the least.
+    In the reported sessions the smallest weight would be best, but they must not choose it.
     """
     domain = IdDomain(1, 40)
     pairs = [np.array([2 * place + 1, 2 * place + 2]) for place in range(20)] * 6
@@ -72,7 +72,7 @@ def test_held_out_sessions_choose_model_and_weight(tmp_path):
     others = [np.array([item, 41 - item]) for item in range(1, 21)]
 
     def score(queries):
-        """A model so wrong about the neighbour that only 8 * log(21) = 24 makes up for it."""
+        """Scores the neighbour so low that only the weight 8 corrects it: 8 * log(21) = 24."""
         return np.array([np.where(np.arange(41) == ids[0] + 1, -20.0, 0.0) for ids in queries])
 
     curves = {"bad": {"curve": [{"recall@20": 0.3}]}, "good": {"curve": [{"recall@20": 0.6}]}}

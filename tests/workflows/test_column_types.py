@@ -1,4 +1,4 @@
-"""Columns of every type, spread over files of different types, against plain Python.
+"""Compares columns of all types, in files of different types, with plain Python.
 
 Regression. The cases are each pair of a role (users, items, times, keys of
 `--items`) and a type that Arrow writes, each pair of two types in two files, and the values that
@@ -74,13 +74,13 @@ KINDS = {
 }
 TOGETHER = [{"integer", "large integer"}, {"integer", "float"}, {"date", "timestamp"}]
 TOGETHER += [{"unsigned", "integer"}, {"unsigned", "large integer"}]
-"""Kinds of which two files may have one each."""
+"""Pairs of types that two files of one column may have."""
 TIMES = ("integer", "large integer", "float", "decimal", "date", "timestamp", "zoned", "duration")
 COLUMNS = ("user", "item", "time")
 
 
 def column(values, kind, rng):
-    """An Arrow column; of floats, half of the nulls are NaN."""
+    """Returns an Arrow column; half of the nulls of floats are NaN."""
     if pa.types.is_floating(kind):
         values = [np.nan if v is None and rng.random() < 0.5 else v for v in values]
     if pa.types.is_dictionary(kind):
@@ -90,7 +90,7 @@ def column(values, kind, rng):
 
 
 def drawn(kinds, rng, rows=60):
-    """Rows of Python values of these kinds, one in twenty null."""
+    """Draws rows of Python values of these types, one in twenty null."""
     pools = [KINDS[kind][0] for kind in kinds]
     return [
         tuple(None if rng.random() < 0.05 else pool[rng.integers(len(pool))] for pool in pools)
@@ -99,7 +99,7 @@ def drawn(kinds, rng, rows=60):
 
 
 def written(folder, rows, kinds, rng, names=COLUMNS, files=3):
-    """The rows in files, each with types of its own among those of the kinds."""
+    """Writes the rows to files, each with other Arrow types."""
     folder.mkdir()
     for number, part in enumerate(np.array_split(np.arange(len(rows)), files)):
         arrays = []
@@ -112,7 +112,7 @@ def written(folder, rows, kinds, rng, names=COLUMNS, files=3):
 
 
 def ranks(values):
-    """Places of values among the distinct ones, in their order."""
+    """Returns the rank of each value among the distinct ones."""
     order = {value: place for place, value in enumerate(sorted(set(values)))}
     return [order[value] for value in values]
 
@@ -120,7 +120,7 @@ def ranks(values):
 @pytest.mark.parametrize("seed", range(12))
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_type_says_what_its_values_say(kind, seed, tmp_path):
-    """Users, items, order of times and the pairs of a part, as plain Python has them."""
+    """Compares users, items, order of times, and pairs in a partition with plain Python."""
     rng = np.random.default_rng([seed, list(KINDS).index(kind)])
     others = rng.choice(list(KINDS), 2)
     kinds = [kind, others[0], rng.choice(TIMES)] if seed % 2 else [others[0], kind, TIMES[seed % 8]]
@@ -145,7 +145,7 @@ def test_each_type_says_what_its_values_say(kind, seed, tmp_path):
 
 APART = [pair for pair in combinations(KINDS, 2) if set(pair) not in TOGETHER]
 ROUNDED = [("large integer", "float"), ("unsigned", "float")]
-"""Keys would become others; times may be rounded, since they are only sorted."""
+"""Pairs that are refused as keys; times may be rounded, since they are only sorted."""
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_kinds_that_cannot_be_compared_are_refused(kinds, place, tmp_path):
 @pytest.mark.parametrize("kinds", map(sorted, TOGETHER), ids="+".join)
 @pytest.mark.parametrize("place", [0, 1, 2])
 def test_kinds_that_can_be_compared_are_read(kinds, place, tmp_path):
-    """Each file by its own schema: no hours are lost where dates come first."""
+    """Each file is read by its own schema: no hours are lost if the first file has dates."""
     rng = np.random.default_rng(17)
     rows = []
     for number, kind in enumerate(kinds):
@@ -199,7 +199,7 @@ def as_time(value):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_items_are_matched_as_values(kind, tmp_path):
-    """Regression: between any two types of one kind, never as text; nulls match nothing."""
+    """Regression: keys match by value between related types, never as text; nulls never match."""
     rng = np.random.default_rng(17)
     values, types = KINDS[kind]
     for ours in types:
@@ -234,7 +234,7 @@ def test_items_of_another_kind_are_refused(kinds, tmp_path):
 
 
 def test_nothing_is_lost_between_files_of_floats_and_integers(tmp_path):
-    """Regression: a null among integers makes floats, which beyond 2**53 are rounded."""
+    """Regression: a null turns integers into floats, which are rounded beyond 2**53."""
     for number, (value, kind) in enumerate([(2**60 + 1, pa.int64()), (7.0, pa.float64())]):
         table = pa.table([["u"], pa.array([value], kind), [1]], COLUMNS)
         pq.write_table(table, tmp_path / f"{number}.parquet")
@@ -268,7 +268,7 @@ class Named(pa.ExtensionType):
 
 
 def test_extension_and_run_length_types_are_read(tmp_path):
-    """Regression: UUIDs in the events are bytes of 16 in --items."""
+    """Regression: UUIDs in the events are 16 bytes in --items."""
     codes = [bytes([i] * 16) for i in range(4)]
     named = pa.ExtensionArray.from_storage(Named(pa.binary(16)), pa.array(codes, pa.binary(16)))
     users = pa.RunEndEncodedArray.from_arrays([2, 4], ["ann", "bob"])
@@ -300,7 +300,7 @@ def test_extensions_of_any_storage_become_their_values(storage, values):
 
 @pytest.mark.parametrize("missing", [pa.nulls(3), pa.nulls(3, pa.string())], ids=str)
 def test_a_file_without_values_has_any_type(missing, tmp_path):
-    """Regression: pandas and polars write null columns of a type of its own."""
+    """Regression: pandas and polars write columns of nulls with the type null."""
     pq.write_table(pa.table([["u"] * 3, missing, [1, 2, 3]], COLUMNS), tmp_path / "0.parquet")
     pq.write_table(pa.table([["u"] * 2, ["a", "b"], [1, 2]], COLUMNS), tmp_path / "1.parquet")
     frame, _ = read_files.read_interactions(tmp_path, COLUMNS)
@@ -319,7 +319,7 @@ LISTS = [
 @pytest.mark.parametrize(("values", "says"), LISTS, ids=[says for _, says in LISTS])
 @pytest.mark.parametrize("place", [0, 1, 2])
 def test_lists_and_structs_are_not_keys(values, says, place, tmp_path):
-    """Regression: sessions that are grouped already; and so for users and times."""
+    """Regression: sessions that are already grouped are refused; also lists as users or times."""
     arrays = [pa.array(["u", "v", "w"]), pa.array([1, 2, 3]), pa.array([1, 2, 3])]
     arrays[place] = values
     pq.write_table(pa.table(arrays, COLUMNS), tmp_path / "d.parquet")
@@ -351,7 +351,7 @@ def test_vectors_and_structs_are_not_features(values, tmp_path):
 
 
 def test_features_are_numbers_or_text(tmp_path):
-    """Decimals with digits after the point are numbers: so do DuckDB and Spark write prices."""
+    """Decimals with digits after the point are numbers, as DuckDB and Spark write amounts."""
     prices = [decimal.Decimal("1.50"), None, decimal.Decimal("2.25")]
     assert str(features(tmp_path, pa.array(prices))) == str(([1.5, np.nan, 2.25], ["x"]))
     half = pa.array([np.float16(0.5), None, np.float16(2)], pa.float16())
@@ -371,7 +371,7 @@ def test_features_are_numbers_or_text(tmp_path):
 
 
 def test_infinite_numbers_count_as_missing(tmp_path, capsys):
-    """Regression: and so does what float32 cannot hold; NaN is missing without a message."""
+    """Regression: so do values beyond float32, with a message; NaN is missing without one."""
     values = pa.array([1.0, np.inf, -np.inf, 1e39, np.nan, None, -2.0])
     found, numbers = features(tmp_path, values)
     assert numbers == ["x"]
@@ -382,7 +382,7 @@ def test_infinite_numbers_count_as_missing(tmp_path, capsys):
 
 
 def test_rows_that_are_not_numbers_are_counted_as_missing(tmp_path, capsys):
-    """Regression: NaN among users, items and times, as null."""
+    """Regression: NaN in users, items and times counts as null."""
     table = pa.table(
         [[1.0, np.nan, 2.0, 3.0], [1.5, 2.5, np.nan, None], [1.0, 2.0, 3.0, np.nan]], COLUMNS
     )
@@ -393,7 +393,7 @@ def test_rows_that_are_not_numbers_are_counted_as_missing(tmp_path, capsys):
 
 
 def test_strings_that_differ_behind_a_nul_are_two(tmp_path):
-    """Regression: pandas' hash tables end a string there; of users, too, of pandas' groups."""
+    """Regression: pandas' hash tables and groups end strings at a NUL."""
     rows = [(f"u\0{i % 5}", f"i\0{i % 75}", i) for i in range(750)]
     pq.write_table(pa.table([*zip(*rows)], COLUMNS), tmp_path / "d.parquet")
     frame, _ = read_files.read_interactions(tmp_path / "d.parquet", COLUMNS)
@@ -416,7 +416,7 @@ def test_strings_that_differ_behind_a_nul_are_two(tmp_path):
     ],
 )
 def test_each_kind_becomes_sessions_and_ids(user, item, tmp_path):
-    """Regression: the whole program, with features of the items, by plain Python."""
+    """Regression: compares the whole program, with item features, with plain Python."""
     rng = np.random.default_rng(17)
     kinds = [user, item, "timestamp"]
     start = dt.datetime.fromisoformat("2024-01-01")

@@ -1,4 +1,4 @@
-"""The experiment tells a right correction from a wrong one, and reports what it found."""
+"""Tests that the experiment detects a wrong correction, and reports its results."""
 
 import json
 import sys
@@ -68,18 +68,18 @@ RESULT = {
 
 
 def points(artist):
-    """What is under a line, or under an error bar's marks."""
+    """Returns the points of a line or of error bars."""
     line = artist if hasattr(artist, "get_xdata") else artist[0]
     return list(line.get_xdata()), pytest.approx(list(line.get_ydata()))
 
 
 def bars(container):
-    """The ends of each error bar."""
+    """Returns the ends of each error bar."""
     return [segment[:, 1].tolist() for segment in container[2][0].get_segments()]
 
 
 def test_the_picture_shows_the_numbers_that_its_legend_names():
-    """Means and standard errors by number of samples; every seed by distribution."""
+    """It shows means and standard errors by number of samples, and every seed by distribution."""
     pytest.importorskip("matplotlib")
     learning, demo = compare_distributions.drawn(RESULT).axes
     handles, labels = learning.get_legend_handles_labels()

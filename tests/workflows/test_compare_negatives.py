@@ -1,4 +1,4 @@
-"""The comparison of negatives: data, model, rows, arithmetic, and runs that were interrupted."""
+"""Tests the comparison of negatives: data, model, rows, arithmetic, interrupted runs."""
 
 import json
 import os
@@ -28,7 +28,7 @@ from merlin_popsampler import PopSamplerError
 from merlin_popsampler.core.domain import IdDomain
 
 LINES = ["1 7 5 7 9 4", "2 5 7 5 8", "3 5 5 9 7", "4 1 2 3", ""]
-"""In training: 7 5 7, 5 7 and 5 5; so item 5 gets id 1 and item 7 id 2. User 4 is too short."""
+"""Training has 7 5 7, 5 7 and 5 5, so item 5 gets id 1 and item 7 id 2. User 4 is left out."""
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_the_last_two_items_of_a_user_are_held_out(tmp_path):
     (tmp_path / "d.txt").write_text("\n".join(LINES))
     data = read_sequences(tmp_path / "d.txt")
     assert plain(data.train) == [[2, 1, 2], [1, 2], [1, 1]]
-    assert plain(data.test[0]) == [[2, 1, 2], [1, 2, 1], [1, 1]]  # 9 is left out of queries
+    assert plain(data.test[0]) == [[2, 1, 2], [1, 2, 1], [1, 1]]  # item 9 is removed from queries
     assert data.test[1].tolist() == [0, 0, 2]
     valid = sorted(zip(plain(data.valid[0]), data.valid[1].tolist()))
     assert valid == [([1, 1], 0), ([1, 2], 1), ([2, 1, 2], 0)]
@@ -128,7 +128,7 @@ def test_all_items_as_samples_are_the_full_softmax(data, kind):
 
 
 def test_gbce_by_hand(data):
-    """With every item but the positive as a negative, the share of samples is n / (n - 1)."""
+    """With all items but the positive as negatives, the share of samples is n / (n - 1)."""
     size = data.popularity.domain.size
     _, rows, loss = first_step(data, size, "gBCE")
     share = size / (size - 1)
@@ -144,7 +144,7 @@ def test_gbce_by_hand(data):
 
 
 def test_nearest_items_by_hand():
-    """3 is in three sessions, 4 and 6 in two, 5 in one; 4 shares two of them with 3."""
+    """Item 3 is in three sessions, 4 and 6 in two, 5 in one; 3 and 4 share two sessions."""
     sessions = [np.array(ids) for ids in ([3, 4], [4, 3, 5], [6], [3, 6])]
     near = nearest_items(sessions, IdDomain(3, 7), 3)
     assert near.tolist() == [[0] * 3] * 3 + [[4, 5, 6], [3, 5, 0], [4, 3, 0], [3, 0, 0], [0] * 3]
@@ -192,7 +192,7 @@ def test_differences_are_paired_by_seed_and_query():
         run("full softmax", 1, [1.0, 0.0, 0.5, 0.0], epochs=3),
         run("full softmax", 2, [1.0, 0.0, 0.0, 0.0], epochs=5),
         run("other", 1, [0.0, 0.0, 0.5, 0.0], epochs=1),
-        run("other", 3, [1.0, 1.0, 1.0, 1.0], epochs=1),  # no full softmax of this seed
+        run("other", 3, [1.0, 1.0, 1.0, 1.0], epochs=1),  # the full softmax lacks this seed
         run("untrained", None, [1.0, 1.0, 0.0, 0.0]),
     ]
     full, other, untrained = comparison_report.summary(runs)
@@ -210,7 +210,7 @@ def test_the_correction_is_paired_with_the_same_samples():
         run("measured, corrected", 1, [1.0, 1.0, 0.0, 0.0]),
         run("measured, uncorrected", 1, [1.0, 0.0, 0.0, 0.0]),
         {**run("measured, corrected", 1, [0.0, 0.0, 0.0, 0.0]), "samples": 9},
-        run("uniform, uncorrected", 1, [1.0, 0.0, 0.0, 0.0]),  # its corrected row is not there
+        run("uniform, uncorrected", 1, [1.0, 0.0, 0.0, 0.0]),  # its corrected row is missing
     ]
     _, uncorrected, _, uniform = comparison_report.summary(runs)
     expected = -0.25, np.std([0, 1, 0, 0], ddof=1) / 2
@@ -219,7 +219,7 @@ def test_the_correction_is_paired_with_the_same_samples():
 
 
 def test_an_interrupted_comparison_continues(tmp_path):
-    """A file that is there is not made again, one that is missing is, and the table says so."""
+    """Runs with a file are not repeated, missing ones are run, and the table lists those."""
     rng = np.random.default_rng(5)
     lines = (" ".join(map(str, [user, *rng.integers(1, 30, 6)])) for user in range(40))
     (tmp_path / "toy.txt").write_text("\n".join(lines))

@@ -1,4 +1,4 @@
-"""Early stopping and a fixed number of epochs: arithmetic, and one comparison as a whole."""
+"""Tests the comparison of early stopping with fixed epochs: arithmetic, and one full run."""
 
 import json
 import sys
@@ -42,7 +42,7 @@ def test_the_comparison_by_hand():
 
 @pytest.mark.parametrize("batches", [7, 4, 3, 30])
 def test_it_measures_what_early_stopping_does(batches, tmp_path, monkeypatch):
-    """The last epoch, and the recall, of the training that stops by itself."""
+    """Compares last epoch and recall with those of a training that stops by itself."""
     for module in (compare_stopping, early_stopping_torch):
         monkeypatch.setattr(module, "STEPS", batches)
     rng = np.random.default_rng(5)

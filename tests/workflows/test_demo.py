@@ -1,4 +1,4 @@
-"""Preprocessing and training, each as a user runs it, on data small enough for a test."""
+"""Runs preprocessing and training as a user does, on small data."""
 
 import json
 import os
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def run(script, *arguments):
-    """Output of a script of workflows/, in a process of its own."""
+    """Runs a script of workflows/ in a new process, and returns its output."""
     done = subprocess.run(
         [sys.executable, str(ROOT / "workflows" / script), *map(str, arguments)],
         capture_output=True,
@@ -31,7 +31,7 @@ def run(script, *arguments):
 
 
 def baskets(rng, sessions=2500, groups=30, items=20):
-    """Each basket holds items of one group: what a model can learn and popularity cannot."""
+    """Returns baskets of items of one group each, which a model can learn, unlike popularity."""
     rows = []
     for session in range(sessions):
         group = rng.integers(groups)
@@ -110,7 +110,7 @@ def test_two_towers_want_a_table_of_items(preprocessed, tmp_path):
 
 
 def check_curve(row):
-    """Recall of the held-out sessions, from before training to the last epoch."""
+    """Checks recalls of the held-out sessions, from before training to the last epoch."""
     recalls = {found["epoch"]: found["recall@20"] for found in row["curve"]}
     assert list(recalls) == sorted(recalls)
     assert min(recalls) == 0 < max(recalls) == row["epochs"] <= 4
@@ -167,7 +167,7 @@ def test_a_file_that_cannot_be_read_is_refused(name, text, tmp_path):
 
 
 def read_csv(rows, folder, encoding="utf-8", **options):
-    """What becomes of lines of `basket,item,when`."""
+    """Reads lines of `basket,item,when`."""
     path = folder / "raw.csv"
     path.write_text("\n".join(["basket,item,when", *rows]), encoding=encoding)
     read, _ = readers().read_interactions(path, COLUMNS, **options)
@@ -175,7 +175,7 @@ def read_csv(rows, folder, encoding="utf-8", **options):
 
 
 def test_keys_of_a_csv_file_are_taken_as_they_are_written(tmp_path):
-    """Leading zeros, signs and spaces make other keys, in users as in items."""
+    """Keys with leading zeros, signs or spaces are different keys, in users and items."""
     rows = ["007,0108775015,1", "7,108775015,2", " 7,+1,3", "-0,1.0,4", "NA,NULL,5", "8,NaN,6"]
     read = read_csv(rows, tmp_path)
     assert read["session"].tolist() == ["007", "7", " 7", "-0", "NA", "8"]
@@ -184,7 +184,7 @@ def test_keys_of_a_csv_file_are_taken_as_they_are_written(tmp_path):
 
 
 def test_numbers_are_numbers_where_nothing_is_lost(tmp_path):
-    """Words for a missing number leave a column of numbers one; an empty cell is missing in any."""
+    """A column with markers such as NA stays numeric; an empty cell is always missing."""
     big = 10**18 - 1
     read = read_csv([f"-1,{big},1", "0,7,2", "NA,7,3", "5,NULL,4", ",8,5", "5,,6"], tmp_path)
     assert read["session"].tolist() == [-1, 0]
@@ -197,7 +197,7 @@ def test_numbers_are_numbers_where_nothing_is_lost(tmp_path):
 
 @pytest.mark.parametrize("text", ["03/04/2021", "13/04/2021", "3 April 2021", "half past nine"])
 def test_days_that_can_be_read_in_two_ways_are_refused(text, tmp_path):
-    """A guess moves them silently: 03/04 may be in March or in April."""
+    """A guess would change dates silently: 03/04 may be in March or in April."""
     with pytest.raises(PopSamplerError, match=r"Column 'when': .*--time-format '%d/%m/%Y'"):
         read_csv([f"1,2,{text}", "1,3,04/04/2021"], tmp_path)
 
@@ -225,11 +225,11 @@ ISO_TIMES = [
     ("kind", "times"),
     [
         *((kind, times) for kind in ("csv", "parquet") for times in ISO_TIMES),
-        ("csv", ["1.5e9", "1.25e9"]),  # parquet has numbers that are no text
+        ("csv", ["1.5e9", "1.25e9"]),  # Parquet has types
     ],
 )
 def test_times_that_need_no_format(kind, times, tmp_path):
-    """ISO 8601 as text and numbers sort as they mean, from either kind of file."""
+    """ISO 8601 strings and numbers are sorted by time, from files with and without types."""
     if kind == "csv":
         read = read_csv([f"1,2,{times[0]}", f"1,3,{times[1]}"], tmp_path)
     else:
@@ -252,7 +252,7 @@ def test_other_encodings_are_asked_for(tmp_path):
 
 
 def preprocess_here(rows, folder, *options):
-    """The whole script on lines of a csv file, in this process; the folder that it wrote."""
+    """Runs the script on lines of a csv file, in this process, and returns its folder."""
     (folder / "raw.csv").write_text("\n".join(["basket,item,when", *rows]), encoding="utf-8")
     arguments = ["--data", folder / "raw.csv", "--output", folder / "out", "--min-count", 1]
     arguments += ["--user-col", "basket", "--item-col", "item", "--time-col", "when", *options]
@@ -268,7 +268,7 @@ OPTIONS = ("--time-format", "%d/%m/%Y", "--valid-share", 0.3)
 
 @pytest.mark.filterwarnings("ignore")
 def test_from_lines_to_sessions(tmp_path):
-    """Users and items apart as they are written; a session of one item is counted, not kept."""
+    """Users and items differ as written; sessions of one item are counted, but not kept."""
     out = preprocess_here([*ROWS, *ALONE, *LATER], tmp_path, *OPTIONS)
     keys = pd.read_parquet(out / "vocabulary/categories/unique.item_id.parquet")["item_id"]
     assert keys.tolist() == ["1", "01", "2"]
@@ -301,7 +301,7 @@ def test_large_ids_survive_missing_values(tmp_path):
 
 
 def test_a_session_is_ordered_by_time_and_its_ties_at_random():
-    """The file's order within one time (here, as in the grocery data, by item) is no order."""
+    """The order of rows at one time, here by item as in the grocery data, must not matter."""
     size, rng = 4000, np.random.default_rng(17)
     tied = pd.DataFrame({"session": np.arange(size).repeat(3), "item_id": [1, 2, 3] * size})
     tied["time"] = tied["session"]
@@ -320,7 +320,7 @@ def test_a_session_is_ordered_by_time_and_its_ties_at_random():
 
 @pytest.mark.merlin_models
 def test_what_is_held_out_is_neither_trained_on_nor_reported(preprocessed, tmp_path, monkeypatch):
-    """And in an epoch every item of the other sessions is a positive.
+    """In an epoch, every item of the remaining sessions is a positive.
 
     The baskets are numbered as they come, so the last tenth are those of the highest numbers.
     """
@@ -354,9 +354,9 @@ def test_what_is_held_out_is_neither_trained_on_nor_reported(preprocessed, tmp_p
     reported = pd.concat(map(pd.read_parquet, (folder / "valid").glob("*.parquet")))["item_id"]
     cut = len(sessions) - len(sessions) // 10
     held_out = sorted(sessions[cut:])
-    # Before training, and after it the weights and their averages.
+    # Once before training, then for the weights and their averages.
     assert measured == [held_out] * 3 + [sorted(map(list, reported))]
-    fed_to_it = np.concatenate(trained[1:])  # before it trains, Merlin looks at a batch
+    fed_to_it = np.concatenate(trained[1:])  # Merlin reads a batch before it trains
     assert sorted(fed_to_it) == sorted(np.concatenate(sessions[:cut]))
 
 

@@ -1,4 +1,4 @@
-"""When training stops, and with which weights, on a model whose measure is told beforehand."""
+"""Tests when training stops, and with which weights, on given measurements."""
 
 import sys
 from pathlib import Path
@@ -23,10 +23,10 @@ def fewer_batches(monkeypatch):
 
 
 RATE = 1e-5
-"""So small that every batch moves the weight by nearly as much."""
+"""A rate so small that every batch moves the weight by almost the same amount."""
 
 
-# The demo's models need Keras 2; how training stops is tested with both.
+# The demo's models need Keras 2, but early stopping is tested with Keras 2 and 3.
 @pytest.mark.keras2
 def test_adam_takes_the_steps_of_kerass_own_on_few_rows_of_a_table():
     rng = np.random.default_rng(3)
@@ -43,7 +43,7 @@ def test_adam_takes_the_steps_of_kerass_own_on_few_rows_of_a_table():
 
 
 class Counter(tf.keras.layers.Layer):
-    """Counts the batches, as a sampler's stream does: in a weight that is not trained."""
+    """Counts batches in a weight that is not trained, like a sampler's position."""
 
     def build(self, input_shape):
         self.count = self.add_weight(
@@ -60,9 +60,9 @@ KINDS = ("seen", "averages")
 
 
 class Trained:
-    """A weight that every batch changes, fitted with these recalls as the measurements.
+    """Trains a weight that every batch changes, with given recalls as measurements.
 
-    A recall is that of the weights, with averages that recall nothing, or a pair for both.
+    A recall is that of the weights, with averages of recall 0, or a pair for both.
     """
 
     def __init__(self, recalls, batches=STEPS, seconds=1e6, epochs=100):
@@ -126,7 +126,7 @@ def test_the_averages_are_those_of_the_weights_that_were_passed():
     batches = STEPS + 3
     trained = Trained([0.1, 0.2, 0.3], batches=batches, epochs=2)
     assert trained.averages == pytest.approx(averages_after(trained.passed, batches), rel=1e-5)
-    assert trained.averages[1] < trained.seen[2] - 1e-3  # the weights themselves are further on
+    assert trained.averages[1] < trained.seen[2] - 1e-3  # the current weights have changed since
 
 
 def test_epochs_of_few_batches_are_measured_together():

@@ -1,4 +1,4 @@
-"""When training in PyTorch stops, and with which weights, on measurements told beforehand."""
+"""Tests when training in PyTorch stops, and with which weights, on given measurements."""
 
 import sys
 from pathlib import Path
@@ -23,9 +23,9 @@ def fewer_batches(monkeypatch):
 
 
 class Trained:
-    """A weight that every batch moves by the learning rate, with these recalls as measurements.
+    """Trains a weight that every batch moves by the learning rate, with given recalls.
 
-    A recall is that of the weights, with averages that recall nothing, or a pair for both.
+    A recall is that of the weights, with averages of recall 0, or a pair for both.
     """
 
     def __init__(self, recalls, batches=STEPS, minutes=1e6, epochs=100):
@@ -81,7 +81,7 @@ def test_the_averages_are_those_of_the_weights_that_were_passed():
     batches = STEPS + 3
     trained = Trained([0.1, 0.2, 0.3], batches=batches, epochs=2)
     assert trained.averages == pytest.approx(averages_after(trained.passed, batches), rel=1e-5)
-    assert trained.averages[1] < trained.seen[2] - 1e-3  # the weights themselves are further on
+    assert trained.averages[1] < trained.seen[2] - 1e-3  # the current weights have changed since
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The evaluator, against hand-made rankings."""
+"""Compares the evaluation with rankings by hand."""
 
 import sys
 from pathlib import Path
@@ -30,7 +30,7 @@ def test_the_last_item_is_left_out():
 
 @pytest.mark.parametrize(("positive", "place"), [(4, 1), (5, 2), (9, 6)])
 def test_places_of_the_popularity_baseline(positive, place):
-    """The query's own item 3 is not recommended, so 4 comes first."""
+    """Item 3 of the query is not recommended, so 4 comes first."""
     found = evaluate(popularity_scorer(DOMAIN), [np.array([3])], np.array([positive]), DOMAIN, k=6)
     assert found["recall@6"] == 1.0
     assert found["ndcg@6"] == pytest.approx(1 / np.log2(place + 1))
@@ -49,7 +49,7 @@ def test_reserved_ids_are_never_recommended():
 
 @pytest.mark.parametrize("positive", [1, 2, 3])
 def test_positives_that_cannot_be_recommended_are_misses(positive):
-    """Null, unknown, or an item of the query itself."""
+    """Cases: null, unknown keys, and items of the query."""
     scores = np.full(10, -1.0)
     scores[positive] = 5.0
     found = evaluate(scorer_of(scores), [np.array([3])], np.array([positive]), DOMAIN, k=7)
@@ -65,7 +65,7 @@ def test_equal_scores_recommend_nothing():
 
 @pytest.mark.parametrize("name", ranking_cases.MODELS)
 def test_recalls_of_small_models_by_hand(name):
-    """Regression: with no item of the query left out."""
+    """Regression: no item of the query is excluded here."""
     vectors, _, recall = ranking_cases.MODELS[name]
     with np.errstate(invalid="ignore"):
         scores = ranking_cases.QUERIES @ vectors.T
@@ -97,7 +97,7 @@ def test_batches_change_nothing(rng):
 
 
 def test_queries_of_all_lengths_keep_their_positives():
-    """Each query's scores prefer what is one greater than its last id."""
+    """Scores of a query prefer the id after its last one."""
     queries = [np.array(ids) for ids in ([4, 5, 6], [3], [8, 7], [9, 8, 7, 3], [5])]
     positives = np.array([7, 4, 8, 5, 6])
 
@@ -106,19 +106,19 @@ def test_queries_of_all_lengths_keep_their_positives():
 
     for batch_size in (1, 2, 5):
         found = evaluate(score, queries, positives, DOMAIN, k=1, batch_size=batch_size)
-        # 8 is an item of its query, and 5 is not what the fourth asks for.
+        # 8 is an item of its query, and 5 is not the best item of the fourth query.
         assert found["recall@1"] == 3 / 5
 
 
 # ------------------------------------------------------------------ bands and coverage
 
 SESSIONS = [np.array(ids) for ids in ([3, 3, 4], [3, 4, 5], [3, 5, 1], [4, 6], [0, 7])]
-"""Interactions: 3 four times, 4 thrice, 5 twice, 6 and 7 once, 8 and 9 never."""
+"""Item 3 occurs four times, 4 three times, 5 twice, 6 and 7 once, 8 and 9 never."""
 BANDS_OF_IDS = [-1, -1, -1, 0, 1, 1, 2, 2, -1, -1]
 
 
 def test_bands_by_hand():
-    """Of 11 interactions 2.2 are a fifth: 3 alone has them, and so have 6, 7 and a part of 5."""
+    """A fifth of 11 interactions is 2.2: item 3 has more, and so have 5, 6 and 7 together."""
     found = bands_of(SESSIONS, DOMAIN)
     assert found.tolist() == [-1, -1, -1, 0, 1, 2, 2, 2, -1, -1]
     even = bands_of([np.arange(3, 8)], DOMAIN)
@@ -126,7 +126,7 @@ def test_bands_by_hand():
 
 
 def test_a_report_by_hand():
-    """The lists: 4, 5 for the queries that hold 3; 3, 4 for the others."""
+    """Queries with item 3 get the list 4, 5, the rest gets 3, 4."""
     queries = [np.array(ids) for ids in ([3], [3, 9], [8], [9])]
     positives = np.array([4, 7, 3, 1])
     found = report(
@@ -147,7 +147,7 @@ def test_a_report_by_hand():
 
 
 def test_a_list_holds_no_more_than_may_be_recommended():
-    """Three items are left for the query, one of which has NaN for a score."""
+    """Only three items may be recommended, and one of them has the score NaN."""
     scores = [9, 9, 9, 1, 2, 3, 4, 5, np.nan, 7]
     bands = np.full(10, 1)
     found = report(scorer_of(scores), [np.array([3, 4, 5, 6])], np.array([9]), DOMAIN, bands, k=20)
@@ -157,7 +157,7 @@ def test_a_list_holds_no_more_than_may_be_recommended():
 
 @pytest.mark.parametrize("items", [3, 63, 64, 65, 500, 3000])
 def test_coverage_of_scores_with_ties_nan_and_infinities(items, rng):
-    """Against lists that are sorted id by id; of equal scores, lower ids are listed."""
+    """Compares with sorted lists; of equal scores, lower ids are listed."""
     domain, k = IdDomain(3, 2 + items), 20
     scores = rng.integers(0, 9, (3, items + 3)).astype(np.float32)
     scores[1] = rng.random(items + 3)

@@ -1,4 +1,4 @@
-"""The files that today's tools write, as tests/workflows/write_files.py had them write the same."""
+"""Tests files of many tools, which tests/workflows/write_files.py wrote with equal content."""
 
 import gzip
 import json
@@ -50,7 +50,7 @@ def test_every_tool_is_there():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_files_of_each_tool_say_the_same(name):
-    """Regression: users, items and times of all of them."""
+    """Regression: files of all tools give the same users, items and times."""
     frame, _ = read(FILES / name, SEPARATORS.get(name))
     assert rows_of(frame) == EVENTS
     assert frame["time"].dtype != object
@@ -59,7 +59,7 @@ def test_files_of_each_tool_say_the_same(name):
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("column", ["code", "big", "tags", "none"])
 def test_their_other_columns_are_items_or_refused(name, column):
-    """Four decimals, four integers beyond int64; lists and nulls in our words, or the column."""
+    """Decimals and large integers are read; lists and nulls raise an error with the column."""
     options = CsvOptions(SEPARATORS.get(name))
     columns = ("user", column, "time")
     if column == "none" or (column == "tags" and "csv" not in name and name != "polars.tsv"):
@@ -76,7 +76,7 @@ def test_their_other_columns_are_items_or_refused(name, column):
 
 @pytest.mark.parametrize("name", VIEWS)
 def test_what_this_pyarrow_cannot_read_is_refused_with_its_version(name):
-    """Arrow files of string views, which older versions know by name alone."""
+    """Arrow files of string views, which older versions of pyarrow cannot read."""
     if VERSION >= (20, 0):
         assert rows_of(read(FILES / name)[0]) == EVENTS
         return
@@ -85,7 +85,7 @@ def test_what_this_pyarrow_cannot_read_is_refused_with_its_version(name):
 
 
 def test_folders_of_partitions_give_a_column():
-    """Regression: `day=2024-05-01` as items, and as times; a missing value's folder is null."""
+    """Regression: `day=2024-05-01` gives items or times; the folder of missing values is null."""
     _, keys = read_files.read_interactions(FILES / "duckdb_days", ("user", "day", "time"))
     assert keys.values.to_pylist() == ["2024-05-01", "2024-05-02"]
     frame, _ = read_files.read_interactions(FILES / "duckdb_days", ("user", "item", "day"))
@@ -95,7 +95,7 @@ def test_folders_of_partitions_give_a_column():
 
 
 def test_names_of_partitions_are_decoded(tmp_path):
-    """One decision for all of them: numbers only where each name spells one."""
+    """They become numbers only if all names are numbers."""
     table = pa.table({"item": ["a", "b"], "time": [1, 2]})
     for user in ("x%3D%2F1", "7", "__HIVE_DEFAULT_PARTITION__"):
         (tmp_path / "d" / f"user={user}").mkdir(parents=True)
@@ -126,7 +126,7 @@ def write_text(table, name):
     + [".parquet", ".pq", ".arrow", ".arrows", ".feather", ".ipc"],
 )
 def test_each_ending_and_compression(ending, codec, table, tmp_path):
-    """Regression: those that the message names, and each of them compressed."""
+    """Regression: each format of the error message, with each compression."""
     sink = pa.BufferOutputStream()
     if ending in (".parquet", ".pq"):
         pq.write_table(table, sink)
@@ -146,7 +146,7 @@ def test_each_ending_and_compression(ending, codec, table, tmp_path):
     if codec or ending[1:4] in ("csv", "CSV", "tsv", "jso", "ndj"):
         with pytest.raises(PopSamplerError, match=r"none of these endings"):
             read(again)
-    elif ending != ".arrows":  # a stream begins with nothing of its own
+    elif ending != ".arrows":  # a stream has no magic bytes at its beginning
         assert rows_of(read(again)[0]) == EVENTS
 
 
@@ -162,7 +162,7 @@ def test_other_formats_are_refused(name, tmp_path):
 
 @pytest.mark.parametrize("sep", [";", "\t", "|"])
 def test_separators_are_asked_for(sep, table, tmp_path):
-    """Regression: semicolons and tabs; a file of one column that looks like several says so."""
+    """Regression: semicolons and tabs. One column that looks like several raises an error."""
     table.to_pandas().to_csv(tmp_path / "events.csv", index=False, sep=sep)
     with pytest.raises(PopSamplerError, match="--sep"):
         read(tmp_path / "events.csv")
@@ -179,7 +179,7 @@ def test_the_flag_takes_one_character(capsys):
 
 
 def test_line_breaks_inside_quotes(tmp_path):
-    """Regression: in a file of several blocks, compressed or not; and other quoting as before."""
+    """Regression: in files of several blocks, compressed or not; other quoting is unchanged."""
     lines = [f'u{i % 100},"a ""{i % 7}""\nb,{"x" * 40}",{i}' for i in range(200_000)]
     text = "\n".join(["user,item,time", *lines])
     (tmp_path / "events.csv").write_text(text)
@@ -192,7 +192,7 @@ def test_line_breaks_inside_quotes(tmp_path):
 
 
 def test_a_folder_of_several_formats_is_refused(table, tmp_path):
-    """Its rows would count twice; hidden files and what holds no rows do not matter."""
+    """Its rows would count twice; hidden files and files without rows are ignored."""
     pq.write_table(table, tmp_path / "a.parquet")
     for name in ("_SUCCESS", ".a.parquet.crc", "_metadata"):
         (tmp_path / name).write_bytes(b"x")
@@ -201,7 +201,7 @@ def test_a_folder_of_several_formats_is_refused(table, tmp_path):
     with pytest.raises(PopSamplerError, match=r"one format.*csv \(.*a.csv\) and parquet"):
         read(tmp_path)
     (tmp_path / "a.parquet").unlink()
-    (tmp_path / "part.csv").write_bytes(b"")  # Spark's of a partition without rows
+    (tmp_path / "part.csv").write_bytes(b"")  # Spark writes it for a partition without rows
     assert rows_of(read(tmp_path)[0]) == EVENTS
     (tmp_path / "README.txt").write_text("not data")
     with pytest.raises(PopSamplerError, match=r"README.txt, which has none of these endings"):
@@ -210,7 +210,7 @@ def test_a_folder_of_several_formats_is_refused(table, tmp_path):
 
 @pytest.mark.parametrize("log", ["_delta_log", ".hoodie"])
 def test_tables_of_versions_are_refused(log, table, tmp_path):
-    """Their folders keep the files of deleted and replaced rows."""
+    """Their folders also hold files of deleted and replaced rows."""
     pq.write_table(table, tmp_path / "a.parquet")
     (tmp_path / log).mkdir()
     (tmp_path / log / "0.json").write_text("{}")
@@ -282,7 +282,7 @@ def test_json_values_keep_their_types(tmp_path, monkeypatch):
 
 
 def test_urls_are_read(table, tmp_path):
-    """Any that fsspec knows, a file or a folder; what it lacks is our error."""
+    """Any URL of fsspec, file or folder; missing files raise an error of this package."""
     import fsspec
 
     memory = fsspec.filesystem("memory")
@@ -319,7 +319,7 @@ def test_times_that_nanoseconds_do_not_reach(tmp_path):
 
 
 def test_times_of_other_orders_are_refused(tmp_path):
-    """Regression: large strings and dictionaries as strings; --time-format as it asks."""
+    """Regression: large strings and dictionaries count as strings; --time-format is used."""
     text = pa.array(["28/10/2023", "03/01/2024"])
     for column in (text, text.cast(pa.large_string()), text.dictionary_encode()):
         pq.write_table(pa.table([["u"] * 2, [*"ab"], column], COLUMNS), tmp_path / "d.parquet")
@@ -342,7 +342,7 @@ def test_times_of_other_orders_are_refused(tmp_path):
     ],
 )
 def test_from_a_tools_files_to_sessions(events_name, items_name, tmp_path):
-    """Regression: a dictionary of users made Dask loop, or fail."""
+    """Regression: a dictionary column of users made Dask loop or fail."""
     arguments = ["--data", FILES / events_name, "--output", tmp_path, "--min-count", 1]
     arguments += ["--user-col", "user", "--item-col", "item", "--time-col", "time"]
     arguments += ["--items", FILES / items_name, "--item-features", "price", "tags"]

@@ -1,4 +1,4 @@
-"""Flags of the programs: paths of this machine, folders to write to, numbers that can be."""
+"""Tests flags of the programs: local paths, output folders, valid numbers."""
 
 import argparse
 import io
@@ -25,7 +25,7 @@ NEEDS = {
     "compare_distributions": ("tensorflow", ()),
     "train_torch": ("torch", DATA),
 }
-"""Each program with the package that it imports, and the flags that it must have."""
+"""Each program, the package that it imports, and its required flags."""
 
 
 def found(package):
@@ -37,11 +37,11 @@ def found(package):
 
 PROGRAMS = {name: required for name, (package, required) in NEEDS.items() if found(package)}
 PATHS = [(name, "--output") for name in PROGRAMS]
-PATHS += [(name, "--data") for name in PROGRAMS if name != "preprocess"]  # which reads URLs
+PATHS += [(name, "--data") for name in PROGRAMS if name != "preprocess"]  # it reads URLs
 
 
 def refused(program, arguments, capsys):
-    """What a program says of flags that it refuses before it does anything."""
+    """Returns the error of a program that refuses its flags before it does anything."""
     module = import_module(program)
     required = ("--output", "out", *PROGRAMS[program])
     with pytest.raises(SystemExit) as end:
@@ -93,7 +93,7 @@ NONSENSE["train_torch"] = NONSENSE["train"]
     [(name, flag, value) for name in PROGRAMS for flag, value in NONSENSE[name].items()],
 )
 def test_numbers_that_cannot_be_are_refused(program, flag, value, tmp_path, monkeypatch, capsys):
-    """A learning rate of NaN, no seed at all: hours, and then a traceback or zeros."""
+    """A learning rate of NaN, for example, would waste hours, and end in zeros."""
     monkeypatch.chdir(tmp_path)
     said = refused(program, [f"{flag}={value}"], capsys)
     assert flag in said.splitlines()[-1]

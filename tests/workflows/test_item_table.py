@@ -1,4 +1,4 @@
-"""The item table that preprocessing writes: each item's features, under the training's ids."""
+"""Tests the item table of preprocessing: features of each item, by the ids of training."""
 
 import sys
 from pathlib import Path
@@ -30,7 +30,7 @@ ITEMS = pd.DataFrame(
 
 
 def written(folder, items=ITEMS, *arguments):
-    """The folder that preprocessing wrote: a, b, c, d are known, in this order; rare is not."""
+    """Runs preprocessing; a, b, c, d are known, in this order, and "rare" is unknown."""
     rng = np.random.default_rng(17)
     names = [*"aaaaaaaabbbbbbccccdd"] * 20
     frame = pd.DataFrame({"basket": np.arange(400) // 4, "item": rng.permutation(names)})
@@ -48,12 +48,12 @@ def with_items(folder, items=ITEMS, features=FEATURES):
 
 
 def keys_of(out, column):
-    """Keys of a vocabulary by id, as its encoder wrote it down."""
+    """Returns the keys of a vocabulary by id."""
     return pd.read_parquet(out / f"vocabulary/categories/unique.{column}.parquet")[column]
 
 
 def test_each_item_of_the_vocabulary_has_a_row(tmp_path):
-    """Under the ids of the training data, whatever the order of the file of items."""
+    """Ids are those of the training data, in any order of the file of items."""
     out = with_items(tmp_path, ITEMS.iloc[[4, 2, 0, 3, 1]].reset_index(drop=True))
     table = pd.concat(map(pd.read_parquet, (out / "items").glob("*.parquet")))
     assert table["item_id"].tolist() == [3, 4, 5, 6]
@@ -61,7 +61,10 @@ def test_each_item_of_the_vocabulary_has_a_row(tmp_path):
     assert items.tolist() == [*"abcd"]
     colors = dict(keys_of(out, "color"))
     assert [colors.get(i) for i in table["color"]] == ["red", "blue", None, None]
-    assert table["color"].tolist()[2:] == [1, 1]  # null's id, with a row in the file or without
+    assert table["color"].tolist()[2:] == [
+        1,
+        1,
+    ]  # the id of null, with or without a row
     makers = dict(keys_of(out, "maker"))
     assert [makers.get(i) for i in table["maker"]] == ["7", None, str(2**53 + 1), None]
     tags = dict(keys_of(out, "tags"))
@@ -69,7 +72,7 @@ def test_each_item_of_the_vocabulary_has_a_row(tmp_path):
     light, heavy, *unknown = table["weight"]
     assert unknown[0] == unknown[1]  # the median
     assert light <= unknown[0] <= heavy
-    assert light < 0 < heavy  # others, such as the rare item's, move neither mean nor median
+    assert light < 0 < heavy  # items outside the vocabulary change neither mean nor median
     assert table["weight"].abs().max() < 3
     assert table["weight"].dtype == np.float32
 
@@ -108,7 +111,7 @@ def item_keys(values, written=False):
 
 
 def test_keys_of_csv_files_are_compared_as_they_are_written(tmp_path):
-    """Numbers in one file and text in the other: 7 is "7", and "07" another item."""
+    """With numbers in one file and text in the other, 7 is "7", but not "07"."""
     rows = [("07", "text"), ("7", "number"), ("8", "other")]
     (tmp_path / "items.csv").write_text("\n".join(["item,color", *map(",".join, rows)]))
     items = item_keys([9, 8, 7])
@@ -124,7 +127,7 @@ def test_keys_of_csv_files_are_compared_as_they_are_written(tmp_path):
 
 
 def test_nothing_is_written_without_items(tmp_path):
-    """Nor does the table of an earlier run stay."""
+    """The table of an earlier run is removed."""
     assert (with_items(tmp_path) / "items").exists()
     assert not (written(tmp_path) / "items").exists()
 

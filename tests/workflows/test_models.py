@@ -1,4 +1,4 @@
-"""Query layers ask in training as they do later, and a new model recommends the popular items."""
+"""Tests that query layers agree in training and serving, and that models start popular."""
 
 import sys
 from pathlib import Path
@@ -24,7 +24,7 @@ LENGTHS = (2, 5, 3)
 
 
 def vectors_of(rng):
-    """Item vectors of three sessions, in `[items, 4]`, and ragged by session."""
+    """Returns item vectors of three sessions, `[items, 4]`, and ragged by session."""
     items = rng.normal(size=(sum(LENGTHS), 4)).astype(np.float32)
     return np.split(items, np.cumsum(LENGTHS)[:-1]), tf.RaggedTensor.from_row_lengths(
         items, LENGTHS
@@ -32,7 +32,7 @@ def vectors_of(rng):
 
 
 def asked(layer, *queries):
-    """What the layer makes of sessions when it recommends."""
+    """Computes the queries of sessions outside of training."""
     rows = tf.RaggedTensor.from_row_lengths(np.concatenate(queries), [len(q) for q in queries])
     return layer(rows, training=False).numpy()
 
@@ -80,7 +80,7 @@ def popular_items():
 
 
 def test_a_new_model_recommends_the_popular():
-    """The 1 that every query ends with meets the logarithm of each item's share."""
+    """The last component of a query, 1, is multiplied by the log popularity of the item."""
     items = popular_items()
     query = models.WithOne()(tf.zeros([1, 4]))
     scores = tf.matmul(query, items.table.embeddings, transpose_b=True).numpy()[0]

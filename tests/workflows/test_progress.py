@@ -1,4 +1,4 @@
-"""Progress bars are for terminals: a log gets none."""
+"""Tests that progress bars appear only in terminals, not in logs."""
 
 import ast
 from pathlib import Path
@@ -10,7 +10,7 @@ FOLDERS = (ROOT / "workflows", ROOT / "benchmarks", Path(merlin_popsampler.__fil
 
 
 def bars_of(path):
-    """The calls of tqdm in a script."""
+    """Returns the calls of tqdm in a script."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "tqdm":
             yield path.name, {word.arg: word.value for word in node.keywords}

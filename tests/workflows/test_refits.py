@@ -1,4 +1,4 @@
-"""A warm start with Merlin Models, killed in the middle of its save and run again."""
+"""Tests a warm start with Merlin Models that is killed during its save, and run again."""
 
 import json
 import sys
@@ -22,7 +22,7 @@ MIDDLE_OF_A_SAVE = "tensorflow.python.lib.io.file_io.atomic_write_string_to_file
 
 @pytest.fixture(scope="module")
 def earlier(tmp_path_factory):
-    """A folder with two fits, `old` and `new`, and a model of the first in `old-models`."""
+    """Returns a folder with fits `old` and `new`, and a model of the first in `old-models`."""
     folder = tmp_path_factory.mktemp("refits")
     write_interactions(folder / "raw.csv")
     for name, *flags in (("old", "--train-share", 0.667), ("new", "--refit-of", folder / "old")):
@@ -60,4 +60,4 @@ def test_a_warm_start_takes_rows_and_moments_and_can_be_killed(earlier, capsys):
         line.split(": ", 1)[1] for line in capsys.readouterr().out.splitlines() if "kept" in line
     ]
     expected = f"{kept} rows kept, {added} added, 0 gone; state of the optimizer: m, v"
-    assert moved == [expected] * 2  # the items that are read, and those that are recommended
+    assert moved == [expected] * 2  # the tables of items in input and output

@@ -1,4 +1,4 @@
-"""The loop of refits in PyTorch: fit, train, refit, warm start, train; each step is killed."""
+"""Tests refits in PyTorch: fit, train, refit, warm start, train; each step is killed once."""
 
 import json
 import sys
@@ -29,7 +29,7 @@ KILLS = {
 }
 
 
-# Each step is killed, leaves the steps before it as they were, and is run again.
+# Each step is killed, must leave earlier steps unchanged, and is run again.
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def programs(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def trained(programs, tmp_path_factory):
-    """A folder with interactions, a first fit in `old` and models in `old-models`."""
+    """Returns a folder with interactions, a fit in `old` and models in `old-models`."""
     folder = tmp_path_factory.mktemp("refits")
     write_interactions(folder / "raw.csv")
     flags = (*interactions(folder / "raw.csv"), "--train-share", 0.667)
@@ -54,7 +54,7 @@ def trained(programs, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def refit(programs, trained):
-    """The same with a refit in `new`."""
+    """Returns the same folder with a refit in `new`."""
     flags = (*interactions(trained / "raw.csv"), "--refit-of", trained / "old")
     kills = {"preprocess.in_partitions": (), "preprocess.write_refit": ("train", "workflow")}
     kept = [trained / "old", trained / "old-models"]
@@ -64,7 +64,7 @@ def refit(programs, trained):
 
 @pytest.fixture(scope="module")
 def loop(programs, refit):
-    """The same with models in `new-models` that begin with the old ones."""
+    """Returns the same folder with warm-started models in `new-models`."""
     flags = ("--data", refit / "new", "--warm-start", refit / "old-models", *SMALL)
     kept = [refit / name for name in ("old", "old-models", "new")]
     kills = {"train_torch.warm_start": (), **KILLS}
@@ -111,7 +111,7 @@ def test_the_new_models_begin_with_the_old_rows_and_moments(loop, tmp_path, monk
 
 
 def test_a_warm_start_is_compared_with_training_from_scratch(loop, tmp_path):
-    """Equal seeds, so that the pairs differ by the way alone; the earlier run is only read."""
+    """Pairs share a seed, so they differ only in the method; the earlier run is only read."""
     before = bytes_below(loop)
     flags = ["--old", loop / "old", "--data", loop / "new", "--output", tmp_path, "--epochs", "2"]
     compare_refits.main([*map(str, flags), "--seeds", "17", "18"])

@@ -1,4 +1,4 @@
-"""Which sessions train, which are held out, and which of their items serve as positives."""
+"""Tests which sessions train, which are held out, and which items are positives."""
 
 import sys
 from pathlib import Path
@@ -18,7 +18,7 @@ import splits
 
 
 def written(folder, number, rng):
-    """Sessions in two files, in an order that says nothing of time; and when each ended."""
+    """Writes sessions to two files, not ordered by time, and returns when each ended."""
     ended = rng.permutation(number) * 7
     lists = [[3 + i, 4 + i] for i in range(number)]
     frame = pd.DataFrame({"item_id": lists, "session": range(number), "ended": ended})
@@ -50,7 +50,7 @@ def test_one_session_cannot_train_and_be_held_out(tmp_path, rng):
 
 @pytest.mark.parametrize("columns", [None, ["item_id", "session"]])
 def test_what_preprocess_did_not_write_is_refused(columns, tmp_path, rng):
-    """Nothing, or data of a version that did not say when a session ended."""
+    """Cases: no data, and data of an older version without the end times of sessions."""
     if columns:
         written(tmp_path, 4, rng)[columns].to_parquet(tmp_path / "part_0.parquet")
     with pytest.raises(PopSamplerError, match=r"preprocess\.py first"):
@@ -70,7 +70,7 @@ def batch(lists, ended):
     ("first", "positives"), [(0, [3, 9, 4, 4, 7]), (1, [9, 4, 7])], ids=["others", "next"]
 )
 def test_every_item_of_a_session_that_trains_is_a_positive(first, positives):
-    """Not of one held out (ended after 5), nor ids that are no item, nor an item left alone."""
+    """Not in held-out sessions (after 5), not reserved ids, not the only item of a session."""
     lists = [[3, 1, 9, 4], [5, 6, 8], [2, 8], [4, 7]]
     examples = sessions.Examples(until=5, min_id=3, first=first)
     features, targets = examples(batch(lists, [5, 6, 1, 2]))

@@ -1,4 +1,4 @@
-"""The rule by which training stops, on measurements that are told beforehand."""
+"""Tests the rule of early stopping on given measurements."""
 
 import sys
 from pathlib import Path
@@ -51,7 +51,7 @@ def test_a_recall_of_zero_is_not_a_gain():
 
 @pytest.mark.parametrize("updates", [1, 2, 30, 1000])
 def test_the_averages_weigh_by_a_power_of_the_place(updates):
-    """The update at place t has a weight in proportion to (t + 1) (t + 2) ... (t + 8)."""
+    """Update t has a weight proportional to (t + 1) (t + 2) ... (t + 8)."""
     shares = []
     for earlier in range(updates):
         newest = stopping.newest_share(earlier)

@@ -1,4 +1,4 @@
-"""The workflow in PyTorch: its models ask for what they should, and learn."""
+"""Tests the workflow in PyTorch: queries and positives of its models, and training."""
 
 import json
 import os
@@ -82,7 +82,7 @@ def test_batches_leave_out_what_is_held_out_unknown_or_alone():
 
 @pytest.fixture(scope="module")
 def preprocessed(tmp_path_factory):
-    """Baskets of one group each: what a model can learn and popularity cannot."""
+    """Returns baskets of one group each, which a model can learn, unlike popularity."""
     folder = tmp_path_factory.mktemp("demo")
     rng, rows = np.random.default_rng(17), []
     for session in range(1500):

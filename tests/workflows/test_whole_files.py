@@ -1,4 +1,4 @@
-"""Files and folders that are written whole, or not at all."""
+"""Tests that files and folders are written whole, or not at all."""
 
 import sys
 from pathlib import Path
@@ -11,7 +11,7 @@ from whole_files import written_whole
 
 
 class Killed(BaseException):
-    """Ends a program in the middle of a write; nothing catches it."""
+    """Simulates a kill in the middle of a write; nothing catches it."""
 
 
 def write(path, text, folder):
@@ -45,7 +45,7 @@ def test_a_write_that_dies_leaves_what_was_there(folder, earlier, tmp_path):
 
 
 def test_a_folder_is_never_there_in_part(tmp_path, monkeypatch):
-    """Removing the old one takes many steps: it has another name by then."""
+    """Removing the old folder takes many steps, so it is renamed first."""
     path = tmp_path / "model"
     write(path, "old", True)
 

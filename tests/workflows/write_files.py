@@ -1,4 +1,4 @@
-"""Writes tests/workflows/files: the same events and items as today's tools write them.
+"""Writes tests/workflows/files: the same events and items by many tools.
 
 Run it in an environment of its own. The files were written by Python 3.11 with pandas 3.1.1, polars
 2.1.0, DuckDB 2.0.1, PySpark 4.3.0 (Java 17) and pyarrow 26.0.1:
@@ -19,7 +19,7 @@ START = dt.datetime.fromisoformat("2024-05-01")
 
 
 def events():
-    """Rows; `code` is a decimal, `big` beyond int64, `tags` nested, `none` always null."""
+    """Returns rows; `code` is a decimal, `big` beyond int64, `tags` nested, `none` null."""
     return [
         {
             "user": USERS[number // 4 % 5],

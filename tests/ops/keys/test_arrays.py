@@ -1,4 +1,4 @@
-"""Buckets of keys."""
+"""Tests the hash buckets of unknown keys."""
 
 from datetime import date, timedelta
 from decimal import Decimal

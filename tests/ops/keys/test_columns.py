@@ -1,4 +1,4 @@
-"""Rows as keys, and what parts of a column show together."""
+"""Tests how rows become keys, and how partitions of a column are combined."""
 
 import numpy as np
 import pandas as pd
@@ -61,7 +61,7 @@ def test_elements_of_lists():
 
 
 def test_elements_keep_what_they_are():
-    """One array for rows of two types would make 1 of True, and a float of an integer."""
+    """A joint array of two types would convert True to 1, and integers to floats."""
     mixed = pd.Series([np.array([2**53 + 1]), np.array([0.5]), np.array([True])])
     assert [type(key) for key in elements(mixed, True)] == [np.int64, np.float64, np.bool_]
     alike = pd.Series([np.array([1, 2], "int32"), np.array([3], "int32")])
@@ -102,7 +102,7 @@ def test_large_integers_and_nulls_are_refused_where_they_are_one_column():
 
 @pytest.mark.parametrize("step", [1, 2, -1])
 def test_objects_stand_for_the_rows_that_hold_them(rng, step):
-    """Equal words may be several objects, and numbers or nulls are objects as others are."""
+    """Equal strings may be several objects; numbers and nulls are objects too."""
     words = [f"word {number}" for number in range(40)] + [2**80, None, np.nan, 2.5]
     held = np.array(words + [f"word {number}" for number in range(3)], object)
     keys = pd.Series(held[rng.integers(0, len(held), 6000)], rng.permutation(6000), name="a")
@@ -114,7 +114,7 @@ def test_objects_stand_for_the_rows_that_hold_them(rng, step):
 
 
 def test_objects_come_in_the_order_of_their_rows():
-    """Whatever their addresses, which differ between processes."""
+    """The order must not depend on addresses, which differ between processes."""
     rows = ["b", "a", "b", "c", "a"] * 300
     assert distinct_objects([pd.Series(rows, dtype=object)])[0][0].tolist() == ["b", "a", "c"]
 

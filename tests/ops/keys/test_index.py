@@ -1,4 +1,4 @@
-"""Places of keys in a list, against dictionaries of Python's own values."""
+"""Compares the positions of keys in an index with dictionaries of Python values."""
 
 import datetime as dt
 from decimal import Decimal
@@ -52,12 +52,12 @@ def test_keys_of_every_kind(kind, rng):
 @pytest.mark.parametrize("first", ["int64", "words", "decimals", "dates", "uint64"])
 @pytest.mark.parametrize("second", ["words", "float64", "bytes", "zoned"])
 def test_combinations_of_every_kind(first, second, rng):
-    """Nulls are keys beside others, and an unknown key is unknown in any company."""
+    """In a combination a null is a key; a row with one unknown key is unknown."""
     parts, types = [], []
     kinds = (first, second, "short words")
     for kind in kinds:
         known, unknown, arrow = KINDS[kind]
-        nulls = [] if kind.endswith("int64") else [None]  # of integers, pandas makes floats
+        nulls = [] if kind.endswith("int64") else [None]  # pandas converts integers to floats
         parts.append([*nulls, *known, *unknown])
         types.append(arrow)
     pairs = [(a, b, c) for a in parts[0] for b in parts[1] for c in parts[2]]
@@ -75,8 +75,8 @@ def test_combinations_of_every_kind(first, second, rng):
 
 
 def test_strings_with_equal_hashes(monkeypatch):
-    """A hash only says where to look."""
-    monkeypatch.setattr(index_module, "_MASKS", np.zeros(9, np.uint64))  # the length alone is left
+    """Equal hashes must not make strings equal."""
+    monkeypatch.setattr(index_module, "_MASKS", np.zeros(9, np.uint64))  # hash only the length
     apart = KeyIndex(pa.table({"a": pa.array(["a", "bb", "ccc"], pa.large_string())}))
     asked = ["b", "bb", "ddd", "a", "four"]
     assert apart.positions([pd.Series(asked)]).tolist() == [-1, 1, -1, 0, -1]
@@ -93,7 +93,7 @@ def test_strings_with_equal_hashes(monkeypatch):
 @pytest.mark.parametrize("size", [0, 1, 90_000, 700_000])
 @pytest.mark.parametrize("kind", ["int64", "words", "dates", "pairs"])
 def test_the_memory_of_an_index(kind, size):
-    """Never more than what is said, and no small part of it."""
+    """The memory is at most the stated bound, and not far below it."""
     numbers = np.arange(size)
     columns = {
         "int64": [pa.array(numbers)],

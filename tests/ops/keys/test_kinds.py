@@ -1,4 +1,4 @@
-"""One key, one value, wherever it comes from."""
+"""Tests that equal keys of any source become one value."""
 
 import datetime
 
@@ -58,7 +58,7 @@ def test_canonical_keys(keys, family, dtype):
 
 @pytest.mark.parametrize("storage", ["string[pyarrow]", "large_string[pyarrow]"])
 def test_strings_in_arrow_make_no_python_objects(storage):
-    """Of no key: neither where it is counted nor where it is looked up."""
+    """Neither counting nor lookups create Python objects."""
     keys = pd.Series(pd.array(["b", "a\0", None, "b"], storage))
     known = keys[keys.notna()]
     values, kind = canonical(known, "item_id")

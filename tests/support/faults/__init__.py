@@ -1,4 +1,4 @@
-"""Deliberate faults of the package: each is a patch, with the tests that notice it."""
+"""Reads and applies deliberate faults: each is a patch, with the tests that notice it."""
 
 import os
 import shutil

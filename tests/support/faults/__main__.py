@@ -52,14 +52,14 @@ def main() -> int:
 
 
 def _is_chosen(fault: Fault, names: Sequence[str]) -> bool:
-    """Whether a fault is asked for, and this is the environment of its tests."""
+    """Tests whether a fault is selected, and whether this environment can run its tests."""
     in_torch = any(test.startswith("tests/torch_") for test in fault.tests)
     here = in_torch == (find_spec("torch") is not None)
     return here and (not names or fault.name.startswith(tuple(names)))
 
 
 def _failing_tests(fault: Fault, folder: Path) -> List[str]:
-    """The first test that fails with the fault; none if it is not noticed."""
+    """Returns the first test that fails with the fault; nothing if none does."""
     _copy(folder)
     apply(fault, folder)
     done = _run(folder, fault.tests)
