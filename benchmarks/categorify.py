@@ -1,6 +1,6 @@
 """Times a fit of FrequencyCategorify and of NVTabular's Categorify, in turns in one process.
 
-Integer and string keys, drawn from a Zipf law over a catalog, read from parquet. Each round fits
+Integer and string keys follow Zipf's law over a catalog, in Parquet files. Each round fits
 both, in alternating order; the ratio is taken within the round, so that other load on the machine
 affects both. Every fit of FrequencyCategorify writes into the schema how well each distribution
 fits. This report is timed separately, on the same counts.

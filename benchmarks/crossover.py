@@ -1,11 +1,12 @@
 """Measures from which catalog size a sampled loss trains faster than the full softmax.
 
-For each size of the catalog and number of samples K: seconds of a training step, and seconds until
-the full loss of held-out rows is as low as the full softmax brings it in `--steps` steps. Data are
-made: half of the rows of a context follow a popularity that all contexts share, half one of its
-own. Both losses train the same tables by Adagrad, whose step on a sparse gradient is that on the
-dense one. Run it by the environment of PyTorch, `.venv-torch/bin/python benchmarks/crossover.py`.
-Writes crossover.md and crossover.json under `--output`.
+For each size of the catalog and number of samples K it measures the seconds of a training step. It
+also measures the seconds until the full softmax loss of held-out rows reaches a target, which is
+the loss of the full softmax after `--steps` steps. Data are generated: half of the rows of a
+context follow a popularity that all contexts share, half one of its own. Both losses train the same
+tables by Adagrad, whose step on a sparse gradient equals that on the dense one. Run it in the
+environment of PyTorch: `.venv-torch/bin/python benchmarks/crossover.py`. Writes crossover.md and
+crossover.json under `--output`.
 """
 
 import argparse

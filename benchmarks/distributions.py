@@ -1,9 +1,9 @@
 """Times the draws of each distribution, TensorFlow's unigram op and NumPy's choice.
 
-Sizes 1e4, 1e6 and 1e8, with replacement and unique; the counts are a Zipf law of exponent 1.1, of
-which the empirical distribution carries 256 steps and the others a table of the catalog's length
-(left out at 1e8). It also reports construction time and size of state. Writes distributions.md and
-distributions.json under `--output`.
+Catalogs have 1e4, 1e6 and 1e8 items, and draws are with replacement and unique. Counts follow
+Zipf's law with exponent 1.1. The empirical distribution has 256 steps of them. The alternatives
+have a table of the catalog's length, and are left out at 1e8. Also reports construction time and
+size of state. Writes distributions.md and distributions.json under `--output`.
 """
 
 import argparse

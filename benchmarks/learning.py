@@ -1,10 +1,10 @@
 """Measures how far each sampled softmax ends from 2,000 known probabilities.
 
-Losses at temperature 0.2 and 100 samples, each with the same draws and the same batches: that of
-this package, TensorFlow's `sampled_softmax_loss` on queries divided by the temperature, and two
-wrong ones, which correct before the temperature, or take `1 - (1 - p)^K` as expected count. The
-measure is the KL divergence from the truth in nats at the end, over paired seeds. Writes
-learning.md and learning.json under `--output`.
+All losses have temperature 0.2, 100 samples, and the same draws and batches. Compared are the loss
+of this package, and TensorFlow's `sampled_softmax_loss` on queries divided by the temperature. Two
+wrong losses correct before the temperature, or take `1 - (1 - p)^K` as expected count. The measure
+is the final KL divergence from the truth in nats, over paired seeds. Writes learning.md and
+learning.json under `--output`.
 """
 
 import argparse

@@ -1,9 +1,9 @@
 """Times draws with expected counts, against TensorFlow's op and Merlin's samplers.
 
-Sections: drawing with correction at several sizes (plain graph and XLA); a batch
-of 4,096 positives too, against both of Merlin's samplers; construction time, memory and
-size of a SavedModel; a whole training step. Writes sampling.md, sampling.json and sampling.png
-under `--output`. Where there is a GPU, all of ours runs on it; TensorFlow's op stays on the CPU.
+Sections: draws with expected counts at several sizes, in a plain graph and under XLA; the same with
+4,096 positives, against both samplers of Merlin; construction time, memory and size of a
+SavedModel; a whole training step. Writes sampling.md, sampling.json and sampling.png under
+`--output`. On a machine with a GPU this package runs there, and TensorFlow's op on the CPU.
 """
 
 import argparse

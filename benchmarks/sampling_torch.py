@@ -1,15 +1,14 @@
 """Times draws with expected counts in PyTorch, and the draws of two alternatives.
 
-The alternatives are torch.multinomial and Transformers4Rec's algorithm.
+The alternatives are torch.multinomial and Transformers4Rec's algorithm. All draw K of n items, with
+the expected counts of the draws and of 256 positives, in turns in one process. They run eagerly,
+compiled, and on a GPU as a captured CUDA graph. A second section has construction time, memory and
+state. Run it in the environment of PyTorch: `.venv-torch/bin/python benchmarks/sampling_torch.py`.
+Writes sampling_torch.md and sampling_torch.json under `--output`.
 
-Sections: K draws of n items with their expected counts and those of 256 positives, all alternatives
-in turns in one process, eager, compiled, and on a GPU captured as a CUDA graph; construction time,
-memory and state. Run it by the environment of PyTorch, `.venv-torch/bin/python
-benchmarks/sampling_torch.py`. Writes sampling_torch.md and sampling_torch.json under `--output`.
-
-Transformers4Rec's sampler is written anew from its description: 2 K draws with replacement from a
-table of the catalog's length, made unique (so sorted), of which the first K are kept, weighed by a
-second such table of 1 - (1 - p)^(2 K).
+Transformers4Rec's algorithm is implemented here from its description. It makes 2 K draws with
+replacement from a table of the catalog's length. It makes them unique, which sorts them, and keeps
+the first K. Their weights are from a second such table of 1 - (1 - p)^(2 K).
 """
 
 import argparse

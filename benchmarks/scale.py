@@ -1,11 +1,11 @@
 """Measures fit and transform of FrequencyCategorify and Categorify, from a million rows up.
 
-Keys follow a Zipf law over a catalog, each kind of key in files of its own. Every measurement is a
-process of its own, which says its peak of memory; ours and the other's come in turns, and a ratio
-is taken within such a turn. In a process a workflow is fitted, transforms all of its data partition
-by partition, then half a million rows, and, warm, one row, 64 rows, and one row for each of eight
-threads at once, beside an operator that does nothing. `--cluster` compares the peaks of the workers
-of a LocalCluster with the vocabulary in one part and in eight.
+Keys follow Zipf's law over a catalog, with separate files for each type of key. Every measurement
+runs in a process of its own, which reports its peak memory. The encoders take turns, and ratios are
+within a turn. A process fits a workflow and transforms all data by partition, then half a million
+rows. After a first request it transforms one row, 64 rows, and one row in each of eight threads. An
+operator that does nothing is measured in the same way. `--cluster` compares the peaks of the
+workers of a LocalCluster with the vocabulary in one part and in eight.
 """
 
 import argparse

@@ -45,7 +45,7 @@ def distribution(kind: str) -> Any:
 
 
 def sampler(cls: Any, kind: str = "log_uniform", num_sampled: int = SAMPLES) -> Any:
-    """Builds a sampler; its argument is `distribution` or, in older checkouts, `law`."""
+    """Builds a sampler; its argument `distribution` has another name in older checkouts."""
     known = inspect.signature(cls.__init__).parameters
     name = "distribution" if "distribution" in known else "law"
     chosen = {name: distribution(kind)}

@@ -3,16 +3,16 @@
   python benchmarks/versions.py --before ../the-checkout-before \
       --python .venv/bin/python --python .venv-torch/bin/python
 
-Each checkout runs in a process of its own, found by its folder (`--after` is this one unless it is
-given), and the earlier one in a second process as well. The three are asked in turn, in an order
-that changes from round to round, so that the machine's other work falls on all. The cases stand in
+Each checkout runs in a process of its own, and the earlier one in a second process as well, as
+control. `--after` is the checkout of this file by default. The three take turns, in an order that
+changes from round to round, so that other load on the machine affects all of them. The cases are in
 `version_cases.py`: training steps and draws of both frameworks, fits of a million rows, requests of
-one row. Each is run by the first interpreter that has what it needs.
+one row. Each case runs in the first interpreter that has its dependencies.
 
-Prints for each case the median ratio of after to before with its 95 % interval (bootstrap over
-rounds), the interval of the checkout against itself, and whether the ratio is at most 1.05 beyond
-the spread of the latter. Writes versions.md and versions.json under `--output`, and exits with 1
-where a case has become slower.
+Prints for each case the median ratio of after to before, with its 95 % interval by the bootstrap
+over rounds, and the interval of the control. A case is slower if its ratio exceeds 1.05 by more
+than the spread of the control. Writes versions.md and versions.json under `--output`, and exits
+with 1 if a case has become slower.
 """
 
 import argparse

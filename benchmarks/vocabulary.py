@@ -1,10 +1,10 @@
 """Times FrequencyCategorify, polars, and an operator that does nothing, in turns.
 
 Keys are integers, or strings of ten digits, drawn from a Zipf distribution, in Parquet files of a
-million rows. Each measurement is a process of its own, which fits, then encodes and writes all
-rows. polars does the same with `group_by`, `sort` and `join`; it takes part where it is installed,
-by `pip install polars`. The operator that does nothing shows what Merlin takes to read, copy and
-write, which no operator can avoid. `--before` names a checkout of an earlier version.
+million rows. Each measurement runs in a process of its own, which fits, then encodes and writes all
+rows. polars does the same with `group_by`, `sort` and `join`, if it is installed (`pip install
+polars`). The operator that does nothing shows the time that Merlin takes to read, copy and write.
+`--before` names a checkout of an earlier version.
 
 Processor time counts all threads. It is the figure to use on a machine that does other work.
 """

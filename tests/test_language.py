@@ -39,6 +39,14 @@ PAGES = [
     *sorted((ROOT / "docs").glob("*.md")),
 ]
 PROGRAMS = [*sorted(PACKAGE.rglob("*.py")), *sorted((ROOT / "workflows").glob("*.py"))]
+SCRIPTS = [
+    path
+    for folder in ("tools", "benchmarks", "tests")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+    if "tf_" not in path.parts  # not rewritten yet
+    if path != Path(__file__)  # names the terms
+]
+"""Programs whose strings are often data, so that only docstrings and comments are checked."""
 
 
 def name_of(path):
@@ -58,6 +66,16 @@ def texts_of_program(source):
             yield node.value
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
     yield " ".join(token.string.lstrip("# ") for token in tokens if token.type == tokenize.COMMENT)
+
+
+def docstrings_and_comments(source):
+    """Yields docstrings, also those below constants, and all comments as one text."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            yield str(node.value.value)
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    comments = (token.string for token in tokens if token.type == tokenize.COMMENT)
+    yield " ".join(text.lstrip("# ") for text in comments if "noqa" not in text)
 
 
 def forbidden_in(text):
@@ -91,6 +109,12 @@ def test_programs_use_the_terms_of_the_field(program):
     assert sum(found, []) == []
 
 
+@pytest.mark.parametrize("script", SCRIPTS, ids=name_of)
+def test_docstrings_and_comments_use_the_terms_of_the_field(script):
+    found = map(forbidden_in, docstrings_and_comments(script.read_text(encoding="utf-8")))
+    assert sum(found, []) == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_sentences_are_short(page):
     sentences = sentences_of(page.read_text(encoding="utf-8"))
@@ -101,6 +125,9 @@ def test_the_checks_find_what_they_look_for():
     source = 'raise ValueError(f"{0} is "\n  "no number")  # whoever\n# reads\n# beside'
     found = [hit for text in texts_of_program(source) for hit in forbidden_in(text)]
     assert len(found) == 3
+    source = 'def f():\n    """For whoever."""\n    return "words"  # of nobody'
+    found = [hit for text in docstrings_and_comments(source) for hit in forbidden_in(text)]
+    assert len(found) == 2
     assert forbidden_in("a power law, Zipf's law, 64-bit words; there is no table") == []
     long = " ".join(["one"] * LONGEST)
     sentences = sentences_of(f"{long}.\n\n- {long} two. `a b` c.\n\n| {long} |\n```\n{long}\n```")

@@ -170,8 +170,8 @@ def test_pictures_are_written_to_any_file_system(old, tmp_path, monkeypatch):
 def test_names_are_drawn_as_text(tmp_path, name):
     """Regression: matplotlib read the dollars of a column's name as a formula, and failed.
 
-    Cases: every text handed to matplotlib (all others are constants and numbers);
-    control characters, which no SVG file may hold.
+    Cases: every text from data that matplotlib gets; control characters, which no SVG file may
+    hold.
     """
     from merlin_popsampler.cli.pictures import plot
 

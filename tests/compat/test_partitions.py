@@ -1,8 +1,8 @@
 """Tests that data sets keep their partitions and options with each generation of dask.
 
-With dask 2025 and later each test needs one of the adaptations of `compat.expressions`. Cases:
-files of which few columns are read, several row groups in a partition, options that a file system
-needs, data frames that users made and repartitioned, graphs of NVTabular's own.
+With dask 2025 and later each test needs one of the adaptations of `compat.expressions`. Cases: few
+columns of a file, several row groups in a partition, options of a file system, data frames that
+users made and repartitioned, and NVTabular's own task graphs.
 """
 
 import dask.dataframe as dd

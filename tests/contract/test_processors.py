@@ -1,9 +1,9 @@
 """Regression: the same data give the same contract, as text, on every processor.
 
-Cases: the distances in `fit` (log, sums), the steps (merged by
-factors that log and exp once chose), `total` and `digest` (integers), bounds of the parts of a
-counts file (once from a linspace), the comparison of joint columns' properties, what the notebook
-keeps, golden losses (compared with tolerances) and golden draws (`tests/core/test_processors.py`).
+Compared are the distances in `fit` (log, sums), the steps (whose merging once used log and exp),
+`total` and `digest` (integers), and the bounds of the parts of a counts file (once a linspace). So
+are the properties of joint columns, the outputs of the notebook, golden losses (with tolerances)
+and golden draws (`tests/core/test_processors.py`).
 """
 
 import json

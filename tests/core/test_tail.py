@@ -5,8 +5,8 @@ ten million items. Draws of this package must follow their distribution in each 
 equal probability, up to a billion items. The test states its errors: it refuses right draws with a
 probability of 1e-6, and a running sum in float32 with a probability of .999 or more.
 
-Other ways of drawing are held to these very draws, number by number: tests/tf_/test_tail.py and
-tests/torch_/test_tail.py.
+tests/tf_/test_tail.py and tests/torch_/test_tail.py compare all other algorithms with these draws,
+id by id.
 """
 
 import numpy as np

@@ -435,7 +435,7 @@ def test_both_reload_and_train_on_in_a_fresh_process(dataset, trained, tmp_path)
 
 
 def test_a_usual_run_raises_no_warning_of_this_package(dataset, monkeypatch):
-    """A warning belongs to the module that calls `warnings.warn`, whatever line it names."""
+    """A warning belongs to the module that calls `warnings.warn`, at any stacklevel."""
     ours, warn = [], warnings.warn
 
     def noted(message, *args, **settings):

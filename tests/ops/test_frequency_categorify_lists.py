@@ -68,9 +68,9 @@ def made_by(workflow, data):
 def test_files_of_lists_and_nulls(tmp_path, columns, order):
     """Regression: also before FrequencyOrder, whose fit encodes each file by itself.
 
-    Cases: null lists, with and without a type, in each place; null elements; empty lists beside
-    null ones; large lists and lists of fixed size. Merlin itself cannot fit a file of empty lists
-    alone, nor write a partition without rows to parquet beside others.
+    Cases: null lists, with and without a type, in each place; null elements; empty and null lists;
+    large lists and lists of fixed size. Merlin itself cannot fit a file of empty lists alone, nor
+    write an empty partition to Parquet next to other ones.
     """
     data = files(tmp_path, columns)
     node = ["item_id"] >> FrequencyCategorify(out_path=str(tmp_path / "out"))

@@ -1,8 +1,8 @@
 """Tests FrequencyOrder after a joint vocabulary: all of its columns get one map, or none.
 
-Regression: Cases: both encoders; one column, two of three, all; a node for each; a rename, a
-Groupby, a ListSlice and a LambdaOp between; a subgraph; other columns in the node; encoded in one
-workflow and ordered in another; a second fit; saved and loaded; combinations of columns.
+Cases: both encoders; one of three columns, two, all; a node for each; a Rename, a Groupby, a
+ListSlice and a LambdaOp between; a subgraph; other columns in the node. Also: encoding in one
+workflow and ordering in another; a second fit; saved and loaded workflows; combinations of columns.
 """
 
 import numpy as np

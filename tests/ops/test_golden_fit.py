@@ -1,9 +1,9 @@
 """Tests that a fit gives the same ids, digests and contracts with all library versions.
 
-Cases: strings that are nearly equal, of several scripts and empty; negative and large
-integers; integers with nulls; lists and empty lists; dates; instants of a time zone; buckets of
-rare and of unseen keys; columns of a frame, and of a file, which each version of pandas reads in
-dtypes of its own.
+Strings are nearly equal, empty, or of several scripts. Integers are negative, large, or next to
+nulls. Other columns hold lists and empty lists, dates, and instants of a time zone. Buckets hold
+rare and unseen keys. Columns come from a frame, and from a file, which versions of pandas read in
+different dtypes.
 """
 
 import json

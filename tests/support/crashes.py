@@ -1,9 +1,9 @@
 """Interrupts operators at each call to the file system, and checks the files (`make crashes`).
 
-A process that has imported all and fitted a workflow forks for each case. The child does one thing,
-and at the n-th call to the file system below its folder something happens to it. Then it, or where
-it is dead another child, looks at what is left: the earlier fit or the new one encodes, fits that
-count as complete are whole, and the next fit leaves nothing behind.
+A process that has imported everything and fitted a workflow forks for each case. The child does one
+action, and its n-th call to the file system below its folder is disturbed. Then the child checks
+the files, or another child does if it has died. The earlier fit or the new one must encode,
+complete fits must be intact, and the next fit must remove all leftovers.
 """
 
 import sys

@@ -74,7 +74,7 @@ def by_hand(frame: pd.DataFrame, ids: List[int]) -> Dict[str, np.ndarray]:
 
 @tf.keras.utils.register_keras_serializable(package="popsampler_tests")
 class Tower(tf.keras.layers.Layer):
-    """Computes the vector of an item from its id, color and price."""
+    """Computes the vector of an item from its id and two features."""
 
     def __init__(self, cardinality: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)

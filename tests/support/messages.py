@@ -24,9 +24,9 @@ class Entry:
 
     Args:
       says: part of the message that is unique in its module.
-      provoke: raises it or warns of it; takes an empty folder. None where another test does.
-      cures: for advice that names an API, one for each way out that the message names; each gets
-        on in a folder of its own.
+      provoke: raises it or warns of it; takes an empty folder. None if another test does so.
+      cures: functions that follow the advice, one for each API that the message names; each must
+        succeed in a folder of its own.
       excepted: why it is not provoked here.
     """
 
@@ -37,10 +37,10 @@ class Entry:
 
 
 def messages_of(source: str) -> List[str]:
-    """The constant text of each message that a module raises or warns with, gaps as `{}`.
+    """Returns the constant text of each message of a module, with gaps as `{}`.
 
-    A message that only names a column before another's words has none of its own. The advice that
-    is handed to `whole_number` and the like is a message of who hands it over.
+    A message that only puts the name of a column before another message has no text of its own.
+    Advice that is passed to `whole_number` and similar functions counts as a message of the caller.
     """
     tree = ast.parse(source)
     found = []

@@ -63,10 +63,10 @@ def enumerate_sequences(
 def inclusion_by_groups(probs: Any, sizes: Any, num_sampled: int) -> Any:
     """Computes inclusion probabilities by group, whose ids are equally likely.
 
-    Draw by draw, the distribution of how many of each group have been drawn: `sizes[g]` ids of
-    probability `probs[g]`, in any scale. Nothing but sums, products and quotients of positive
-    numbers, so that every digit holds, however rare a group is. The last group's count follows from
-    the others'; the work is `num_sampled` times the product of their sizes.
+    Group g has `sizes[g]` ids of probability `probs[g]`, in any scale. Draw by draw, it computes
+    the distribution of the number of ids drawn from each group. It uses only sums, products and
+    quotients of positive numbers, so it is exact for rare groups too. The number for the last group
+    follows from the rest. The work is `num_sampled` times the product of the sizes but the last.
     """
     *firsts, last = [int(size) for size in sizes]
     shape = [size + 1 for size in firsts]
@@ -89,12 +89,12 @@ def inclusion_by_groups(probs: Any, sizes: Any, num_sampled: int) -> Any:
 
 
 def integral_inclusion(probs: Any, step: float = 0.02) -> Any:
-    """Inclusion probabilities of every id for every K from 1 to n, `[n, n]` (row K - 1).
+    """Computes inclusion probabilities of every id for every K from 1 to n, `[n, n]` (row K - 1).
 
-    pi_i(K) = integral over x of p_i exp(-p_i x) P(fewer than K others by x), by the trapezoid rule
-    in log x (which converges exponentially for such an integrand) with the distribution of the
-    number of others by dynamic programming over the ids. `step` must be well below the relative
-    width of the time of the K-th arrival, 1 / sqrt(K) or so.
+    pi_i(K) = integral over x of p_i exp(-p_i x) P(fewer than K ids other than i by x). The rule is
+    the trapezoid rule in log x, which converges exponentially for such an integrand. P comes from
+    dynamic programming over the ids. `step` must be well below the relative width of the time of
+    the K-th arrival, about 1 / sqrt(K).
     """
     probs = np.asarray(probs, np.float64)
     end = np.log((45.0 + np.log(len(probs))) / probs.min())
@@ -158,10 +158,10 @@ def _poisson_binomial(arrived: Any, missing: Any, counts: int = 0) -> Any:
 
 
 def _without_one(all_ids: Any, arrived: Any, missing: Any) -> Any:
-    """Distribution of the count of the others, `[n counts, x, n ids]`, by undoing a convolution.
+    """Removes each id from the distribution of the count, `[n counts, x, n ids]`.
 
-    From below where the id has more likely not arrived, from above where it has: then errors
-    shrink on the way.
+    It undoes a convolution: upwards if the id has probably not arrived, otherwise downwards, since
+    errors then shrink.
     """
     size = arrived.shape[1]
     result = np.zeros((size, *arrived.shape))

@@ -1,8 +1,7 @@
 """Tests that concurrent draws differ: workers, lanes of `vmap`, threads, ranks.
 
-Cases: workers that are forked and spawned, persistent or not, with a seed or not; lanes that
-are nested, compiled, or shared; threads in eager mode and in compiled code; ranks that begin after
-the compilation, and ranks with workers.
+Workers are forked or spawned, persistent or not, with a seed or not. Lanes are nested, compiled or
+shared. Threads run eager or compiled code. Ranks begin after the compilation, or have workers.
 """
 
 import json
@@ -103,7 +102,7 @@ if __name__ == "__main__":
 
 
 def test_workers_that_are_spawned():
-    """They share memory with the trainer, whose draws must not depend on theirs."""
+    """They share memory with the trainer, whose draws must not depend on those of workers."""
     drawn = json.loads(run_python(SPAWNED).splitlines()[-1])
     assert len({tuple(ids) for ids in drawn}) == 32
     assert drawn[1::2] == following(16)
@@ -332,8 +331,8 @@ def test_a_model_that_is_sharded_while_empty(of_ranks):
 def test_the_mean_over_the_rows_of_all_ranks(of_ranks):
     """Regression: 16 rows on one rank and 1 on the other were averaged as two means.
 
-    Cases: a rank and all ranks without a row, compiled code, and a rank that evaluates or runs
-    without a gradient alone, which would wait forever if it asked the other.
+    Cases: one rank or all ranks without rows, compiled code, and a rank that alone evaluates or
+    runs without gradients. It would wait forever if it communicated.
     """
     torch.manual_seed(5)
     queries, ids = torch.randn(17, 4), torch.randint(3, 15, (17,))

@@ -1,10 +1,9 @@
 """Tests the sampler in the interfaces of other libraries.
 
-Transformers4Rec and Merlin's torch models were not installed beside this version of PyTorch, so
-what they do with a sampler is written down here, step by step as their sources have it
-(Transformers4Rec 23.08 and 23.12, `_NextItemPredictionTask.sampled`; Merlin Models 23.06,
-`LogUniformSampler` and `PopularityBasedSampler` of `torch.outputs.sampling.popularity`; HSTU's
-`NegativesSampler`).
+Transformers4Rec and Merlin's torch models were not installed together with this version of PyTorch.
+So their calls of a sampler are imitated here, step by step from their sources: Transformers4Rec
+23.08 and 23.12 (`_NextItemPredictionTask.sampled`), Merlin Models 23.06 (`LogUniformSampler` and
+`PopularityBasedSampler` of `torch.outputs.sampling.popularity`), and HSTU (`NegativesSampler`).
 """
 
 import torch

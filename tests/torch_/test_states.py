@@ -1,8 +1,7 @@
 """Tests that a sampler survives what PyTorch does to the tensors of a model.
 
-The kind: tensors that PyTorch treats alike, whatever they hold. Cases: the ways to begin on the
-meta device, averages of weights, checkpoints of each format, functional calls, memory that
-processes share, moves without `Module.to`.
+Cases: the ways to begin on the meta device, averages of weights, checkpoints of each format,
+functional calls, memory that processes share, moves without `Module.to`.
 """
 
 import contextlib

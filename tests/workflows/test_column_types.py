@@ -1,9 +1,9 @@
 """Compares columns of all types, in files of different types, with plain Python.
 
-Regression. The cases are each pair of a role (users, items, times, keys of
-`--items`) and a type that Arrow writes, each pair of two types in two files, and the values that
-readers take for each other: floats and integers, NaN and null, strings up to a NUL, one instant in
-two zones, equal decimals of two scales.
+Regression: cases are each pair of a role (users, items, times, keys of `--items`) and a type of
+Arrow, and each pair of two types in two files. Values include pairs that readers confuse: floats
+and integers, NaN and null, strings up to a NUL, one instant in two zones, equal decimals of two
+scales.
 """
 
 import datetime as dt

@@ -80,7 +80,7 @@ def test_recalls_of_small_models_by_hand(name):
 
 
 def test_nan_scores_of_other_items_count_against_the_positive():
-    """Regression: An item of the query is not ranked, whatever its score is."""
+    """Regression: items of the query are not ranked, at any score."""
     scores = [0, 0, 0, np.nan, np.nan, 5, 9, 1, 2, 3]
     for positive, place in ((6, 2), (5, 3), (4, None)):
         queries, positives = [np.array([3])], np.array([positive])

@@ -17,12 +17,12 @@ _NOTICED = "Noticed by: "
 
 @dataclass(frozen=True)
 class Fault:
-    """One patch.
+    """Describes one patch.
 
     Args:
       name: name of its file, which begins with the area.
-      says: what is wrong, in words.
-      tests: files of tests, or tests, of which at least one fails.
+      says: description of the fault.
+      tests: test files or tests, of which at least one must fail.
     """
 
     name: str

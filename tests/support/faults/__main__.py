@@ -21,7 +21,7 @@ from typing import List, Sequence
 from tests.support.faults import FOLDER, TESTS, Fault, all_faults, apply, copy_package
 
 _FAILED = 1
-"""Exit status of pytest if tests have failed; others mean that none has run."""
+"""Exit status of pytest if tests have failed; another status means that none has run."""
 _ONE_CORE = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 
 
