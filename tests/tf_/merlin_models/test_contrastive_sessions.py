@@ -55,10 +55,11 @@ def session_model(own_table):
 @pytest.mark.parametrize("own_table", [True, False], ids=["own table", "shared table"])
 def test_every_position_asks_for_the_next_item(own_table, tmp_path):
     model, output = session_model(own_table)
-    compiled(model, run_eagerly=not own_table)
+    compiled(model, run_eagerly=not own_table)  # one of them trains in a graph
     following = mm.SequencePredictNext(schema=SCHEMA, target="item")
     model.fit(loader(), pre=following, verbose=0)
     assert batches_drawn(output.negative_samplers.sources[0]) == 4
+    compiled(model, run_eagerly=True)
     found = model.evaluate(loader(), pre=following, return_dict=True, verbose=0)
     pairs = np.concatenate([np.stack([ids[:-1], ids[1:]], 1) for ids in SESSIONS])
     # Each position is encoded by itself, so a session of one item asks as its last one does.
@@ -71,7 +72,7 @@ def test_every_position_asks_for_the_next_item(own_table, tmp_path):
     if own_table:
         return
     model.save(str(tmp_path / "model"))
-    reloaded = tf.keras.models.load_model(str(tmp_path / "model"))
+    reloaded = compiled(tf.keras.models.load_model(str(tmp_path / "model")))  # in a graph
     again = reloaded.evaluate(loader(), pre=following, return_dict=True, verbose=0)
     assert again["cross_entropy"] == pytest.approx(found["cross_entropy"], rel=1e-5)
 
