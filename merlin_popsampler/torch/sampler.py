@@ -252,9 +252,8 @@ class PopularityBasedSampler(CatalogSampler, torch.nn.Module):  # type: ignore[m
 
     def _counts_of_all(self, sampled: torch.Tensor, true_ids: torch.Tensor) -> torch.Tensor:
         """Looks all ids up at once; for few ids the number of operations determines the time."""
-        counts: torch.Tensor = self._expected_counts(
-            self.domain.rank(torch.cat([sampled, true_ids]))
-        )
+        ids = torch.cat([sampled, true_ids])
+        counts: torch.Tensor = self._expected_counts(self.domain.rank(ids))
         return counts
 
     def _counts_of_ids(self, expected_counts: ExpectedCountsOnDevice, ids: Any) -> torch.Tensor:
@@ -272,13 +271,11 @@ class PopularityBasedSampler(CatalogSampler, torch.nn.Module):  # type: ignore[m
         stream = self.stream
         device = stream.device
         if stream.state.device != device or self._edges.device != device:
-            mapped = [self.domain] if isinstance(self.domain, torch.nn.Module) else []
-            own = (stream, self._edges, self._one_draw, self._draws, self._expected_counts)
-            for part in (
-                *own,
-                self._kernel,
-                *mapped,
-            ):  # only these, since to_empty would erase parameters of a subclass
+            parts = [stream, self._edges, self._one_draw, self._draws, self._expected_counts]
+            parts.append(self._kernel)
+            if isinstance(self.domain, torch.nn.Module):
+                parts.append(self.domain)
+            for part in parts:  # no others, since to_empty would erase parameters of a subclass
                 part.to_empty(device=device)  # these parts rebuild or move their tensors
 
     # Compilers cannot trace a move, so they run this once before they see the tensors. This is what
