@@ -1,10 +1,10 @@
-"""`python -m merlin_popsampler`: the door to `cli`."""
+"""Runs the command line, `python -m merlin_popsampler`; see `cli`."""
 
 import signal
 import sys
 
 if __name__ == "__main__":
-    # Ctrl-C ends the process as a shell expects it, without a traceback, while imports run, too.
+    # Ctrl-C ends the process by the signal, without a traceback, even during imports.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     from .cli.commands import main
 

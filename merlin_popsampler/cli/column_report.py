@@ -134,8 +134,8 @@ def _schema_of_workflow(path: str, names: List[str]) -> Any:
             "to_parquet or Workflow.save wrote."
         )
     warnings.warn(
-        f"Loading NVTabular, and TensorFlow where it is installed, to read the schema in {path}/"
-        f"{_WORKFLOW}: its vocabularies {names} alone do not tell which is meant, or not enough.",
+        f"Loading NVTabular, and TensorFlow if it is installed, to read the schema in {path}/"
+        f"{_WORKFLOW}: its vocabularies {names} do not suffice to identify the item column.",
         stacklevel=2,
     )
     import nvtabular

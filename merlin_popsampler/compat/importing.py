@@ -102,7 +102,7 @@ class _Changed(Loader):
         for change in self.changes:
             change(module)
 
-    def __getattr__(self, name: str) -> Any:  # such as resources and sources
+    def __getattr__(self, name: str) -> Any:  # for readers of resources and sources
         return getattr(self.loader, name)
 
 

@@ -98,8 +98,8 @@ class PopularityMetadata:
         object.__setattr__(self, "max_id", domain.max_id)
         if self.steps is not None and self.curve.total > LARGEST_TOTAL:
             raise SchemaError(
-                f"Expected counts that sum to {LARGEST_TOTAL} at most, since schema files make "
-                f"floats of integers. Received: {self.curve.total}. "
+                f"Expected counts that sum to {LARGEST_TOTAL} at most, since schema files store "
+                f"integers as floats. Received: {self.curve.total}. "
                 "Divide all of them by the same number."
             )
 
