@@ -239,7 +239,12 @@ class Mixture(torch.nn.Module):  # type: ignore[misc]
           sampled_values: None, or the result of `checked_values`, which replaces new draws.
           joined: the rows of all ranks if they are gathered to one batch, or None.
         """
-        own = slice(0, len(true_ids))
+        source, own = self.sources[0], slice(0, len(true_ids))
+        is_alone = len(self.sources) == 1 and type(source) is PopularityBasedSampler
+        if is_alone and sampled_values is None and joined is None:
+            # One kernel on a GPU. A subclass may have replaced the parts of this.
+            sampled_ids, true_counts, counts = source.sampled_values(true_ids)
+            return Draw(sampled_ids, sampled_ids, counts, true_counts)
         if joined is not None:
             true_ids, own = joined.join(true_ids), joined.own
         rows, here = self.domain.contains(true_ids).sum(), len(true_ids)

@@ -16,7 +16,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from merlin_popsampler.distributions import LogUniform, Uniform
-from merlin_popsampler.torch import PopularityBasedSampler, kernel_draws
+from merlin_popsampler.torch import PopularityBasedSampler, SampledSoftmaxLoss, kernel_draws
 from tests.support.golden_samplers import sampler_of
 from tests.support.torch_draws import TRUE_IDS, drawn_by
 
@@ -258,6 +258,31 @@ def test_a_subclass_may_draw_by_itself(as_on_a_gpu):
     sampler = Fixed(402, 3, 2, 17)
     sampler._kernel.forward = Kernel(sampler)
     assert sampler(TRUE_IDS).sampled_ids.tolist() == [3, 4]
+
+
+class Root(PopularityBasedSampler):
+    def expected_count(self, ids):
+        return super().expected_count(ids).sqrt()
+
+
+def loss_with(sampler):
+    torch.manual_seed(17)
+    items, queries = torch.nn.Embedding(403, 8), torch.randn(len(TRUE_IDS.reshape(-1)), 8)
+    return SampledSoftmaxLoss(sampler)(queries, TRUE_IDS.reshape(-1), items)
+
+
+def test_a_loss_draws_and_corrects_by_one_kernel(as_on_a_gpu):
+    sampler, kernel = with_kernel()
+    by_kernel = loss_with(sampler)
+    assert kernel.calls == kernel_draws.BATCHES + 1
+    sampler, _ = with_kernel()
+    sampler._kernel.is_possible = False
+    assert torch.equal(by_kernel, loss_with(sampler))
+
+
+def test_a_loss_uses_the_expected_counts_of_a_subclass():
+    losses = [loss_with(kind(402, 3, 20, 17)) for kind in (PopularityBasedSampler, Root)]
+    assert abs(losses[1] - losses[0]) > 0.1
 
 
 class Subclass(torch.Tensor):
