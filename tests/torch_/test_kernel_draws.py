@@ -272,9 +272,15 @@ def loss_with(sampler):
 
 
 def test_a_loss_draws_and_corrects_by_one_kernel(as_on_a_gpu):
-    sampler, kernel = with_kernel()
-    by_kernel = loss_with(sampler)
-    assert kernel.calls == kernel_draws.BATCHES + 1
+    lengths = []
+
+    def noted(ids, counts):
+        lengths.append(len(counts))
+        return ids, counts
+
+    by_kernel = loss_with(with_kernel(noted)[0])
+    assert len(lengths) == kernel_draws.BATCHES + 1
+    assert lengths[-1] == 20 + TRUE_IDS.numel()
     sampler, _ = with_kernel()
     sampler._kernel.is_possible = False
     assert torch.equal(by_kernel, loss_with(sampler))
