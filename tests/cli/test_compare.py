@@ -69,7 +69,7 @@ def test_items_whose_expected_count_is_off(tmp_path):
     assert same["rank_correlation"] == pytest.approx(1.0)
 
 
-def test_by_default_a_batch_is_small_enough_to_tell_expected_counts_apart(tmp_path):
+def test_the_default_batch_is_small_enough_for_expected_counts_to_differ(tmp_path):
     """If a batch holds every item, each expected count is 1, under any distribution."""
     rest = [f"i{n}" for n in range(39)] * 10
     old = saved(["star"] * 200 + rest, tmp_path / "a")

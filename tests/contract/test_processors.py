@@ -94,7 +94,7 @@ def ties():
         ),
     ],
 )
-def test_orders_of_summing_and_last_bits_leave_no_trace(counts, rng):
+def test_the_contract_does_not_depend_on_the_order_of_sums_or_last_bits(counts, rng):
     """Reversed and blocked sums stand for other BLAS libraries."""
     metadata = PopularityMetadata.from_counts(counts, 3, "counted", max_steps=2)
     for name, distribution in (

@@ -136,7 +136,7 @@ def test_columns_of_one_joint_vocabulary_are_one_choice(names, joint):
         find_item_column(apart)
 
 
-def test_columns_of_different_popularity_share_no_vocabulary():
+def test_columns_of_different_popularity_do_not_share_a_vocabulary():
     domain = {"min": 0, "max": 6, "name": "a_b"}
     other = PopularityMetadata.from_counts(np.array([7, 5, 5, 1]), 3, "counted", max_steps=256)
     schema = Schema([column("a", domain=domain), column("b", popularity=other, domain=domain)])

@@ -53,7 +53,7 @@ def test_neither_array_can_be_changed():
         ("items", "Expected new_ids to be whole numbers"),
     ],
 )
-def test_what_maps_no_ids_is_refused(new_ids, says):
+def test_values_that_are_not_an_id_map_are_refused(new_ids, says):
     with pytest.raises(PopSamplerError, match=says):
         IdMap(new_ids, OLD, NEW)
 

@@ -121,7 +121,7 @@ def test_integers_that_only_meet_as_floats_are_refused():
 
 
 @pytest.mark.parametrize("split_out", [2, 7])
-def test_a_key_is_in_one_bucket_whatever_its_dtype(split_out, rng):
+def test_a_key_is_in_one_bucket_in_every_dtype(split_out, rng):
     """Partitions of integers, of floats and of nulls alone, which are keys in a combination."""
     left = [pd.Series(rng.integers(0, 50, 200)), pd.Series([*range(50), 2.5] * 2)]
     left.append(pd.Series([None] * 30))

@@ -84,7 +84,7 @@ def test_known_unknown_and_null_keys(tmp_path, given, expected, dtype):
     assert list(found) == expected
 
 
-def test_rows_keep_their_places_whatever_the_index(tmp_path, rng):
+def test_rows_keep_their_order_under_any_index(tmp_path, rng):
     """Index labels may be shuffled, repeated or strings, and say nothing about positions."""
     vocabulary = vocabulary_of(WORDS, tmp_path)
     keys = rng.choice(np.array(["a", "b", "c", "new", None], object), 60)

@@ -319,7 +319,7 @@ def test_columns_of_any_name(tmp_path, selection):
 
 @pytest.mark.parametrize("name", ["a\0b", "\0", "a\ud800"], ids=ascii)
 @pytest.mark.parametrize("joint", [False, True])
-def test_names_that_no_file_holds(tmp_path, name, joint):
+def test_names_that_parquet_cannot_store_are_refused(tmp_path, name, joint):
     """Regression: pyarrow cuts a name at its NUL, and cannot encode half of a surrogate pair."""
     frame = pd.DataFrame({name: ["x", "y"], "b": ["x", "y"]})
     selection = [[name, "b"]] if joint else [name]

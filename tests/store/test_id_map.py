@@ -118,7 +118,7 @@ def test_wherever_the_fit_is(name, tmp_path):
     assert reference.new_ids.tolist() == [0, 1, 2, 7, 5, 3, -1, 6]
 
 
-def test_a_data_set_tells_by_its_schema(tmp_path):
+def test_a_data_set_is_mapped_by_its_schema(tmp_path):
     old, new = workflow(OLD, tmp_path / "old"), workflow(NEW, tmp_path / "new")
     for flow, name in ((old, "monday"), (new, "tuesday")):
         frame = pd.DataFrame({COLUMN: ["a"]})

@@ -43,7 +43,7 @@ def row(size, full, sampled):
         ([{"size": 5, "full": {"seconds": 1}}, row(10, 2, 1)], 10),
     ],
 )
-def test_it_pays_from_where_no_larger_size_is_slower(rows, expected):
+def test_the_crossover_is_the_size_above_which_sampling_is_always_faster(rows, expected):
     assert crossover.crossover(rows, "K = 5", "seconds") == expected
 
 

@@ -116,7 +116,7 @@ def test_half_precision_inputs_are_widened_first():
     np.testing.assert_allclose(found, losses(*rounded, count_of), rtol=1e-6)
 
 
-def test_large_scores_are_finite_and_no_number_stays_none():
+def test_large_scores_are_finite_and_nan_stays_nan():
     query, vectors = numbers()
     count_of = np.ones(15)
     found = losses(1e30 * query, 1e30 * vectors, count_of, temperature=1e-6)

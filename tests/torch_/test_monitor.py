@@ -214,7 +214,7 @@ def test_it_is_compiled_with_the_loss(sources):
     assert len(results[0][2]) == 5
 
 
-def test_it_is_no_part_of_the_state():
+def test_the_monitor_is_not_in_the_state_dict():
     loss = SampledSoftmaxLoss(sampler())
     names_before = list(loss.state_dict())
     SamplingMonitor(loss)

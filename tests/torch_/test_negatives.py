@@ -137,7 +137,7 @@ def test_gradients_reach_the_vectors_of_positives_as_negatives():
     torch.testing.assert_close(table.weight.grad, weight.grad)
 
 
-def test_a_vector_of_nan_that_no_row_and_no_sample_has_is_not_seen():
+def test_a_nan_in_a_vector_that_is_not_used_has_no_effect():
     """Rows without an item look the vector of the first item up."""
     query, ids, table = numbers()
     weight = table.weight.detach().clone()
@@ -146,7 +146,7 @@ def test_a_vector_of_nan_that_no_row_and_no_sample_has_is_not_seen():
     assert found.isfinite().all()
 
 
-def test_an_id_costs_the_same_whatever_it_came_by():
+def test_an_id_has_one_expected_count_from_every_source():
     both = Mixture(SOURCES["both"]())
     ids = torch.arange(16)
     expected = both.samplers[0].expected_count(ids).numpy()

@@ -28,7 +28,7 @@ def test_uniforms_are_the_reference_s():
     np.testing.assert_array_equal(found.numpy(), reference.random_uniforms(17, 3, 999))
 
 
-def test_other_arithmetic_is_told_apart():
+def test_wrong_arithmetic_is_detected():
     """Negative control: 32-bit arithmetic ignores the high half of a position."""
     draws = {
         tuple(random_bits(torch.tensor(key), torch.tensor(position), 4).tolist())

@@ -253,7 +253,7 @@ def test_what_is_not_finite_in_the_vectors_is_seen(value, where):
     assert losses[2].isnan() and (ranks[2] == 11) == (where != "sample")
 
 
-def test_a_padded_row_of_nan_reaches_no_other():
+def test_nan_in_a_padded_row_does_not_reach_other_rows():
     """Attention over no positions gives NaN in padded rows."""
     query, ids, table = numbers()
     query[[1, 4]], ids[[1, 4]] = torch.nan, 0

@@ -23,7 +23,7 @@ def folder(tmp_path):
     return data_set(tmp_path)
 
 
-def test_counts_are_exact_and_those_that_are_gone_get_no_correction(folder):
+def test_counts_are_exact_and_vanished_items_get_no_correction(folder):
     sampler = PopularityBasedSampler.from_schema(folder, max_num_samples=4, unique=False)
     expected = np.where(P > 0, 4 * P, 1.0)
     np.testing.assert_allclose(sampler.expected_count(range(16)).numpy(), expected, rtol=1e-6)

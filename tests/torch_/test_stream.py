@@ -23,7 +23,7 @@ def draws(layer, batches=3):
     return [layer.sample_ids().tolist() for _ in range(batches)]
 
 
-def test_the_stream_is_extra_state_and_no_parameter():
+def test_the_stream_is_extra_state_and_not_a_parameter():
     layer = sampler()
     assert list(layer.parameters()) == []
     assert list(layer.state_dict()) == ["stream._extra_state"]
@@ -130,7 +130,7 @@ def test_a_restored_sampler_draws_on(restore, seed):
 
 
 @pytest.mark.parametrize("restore", RESTORES[:-2], ids=NAMES[:-2])
-def test_what_was_saved_before_the_first_draw_has_no_key_yet(restore):
+def test_a_state_from_before_the_first_draw_has_no_key(restore):
     """A restored sampler then chooses a key of its own, like a new one."""
     fresh = restore(sampler(None))
     assert draws(fresh) == draws(sampler(fresh.seed))

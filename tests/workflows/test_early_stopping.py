@@ -135,7 +135,7 @@ def test_epochs_of_few_batches_are_measured_together():
     assert trained.weight() == trained.seen[0]
 
 
-def test_the_last_epochs_are_measured_whatever_their_number():
+def test_the_last_epochs_are_measured_even_if_they_are_few():
     trained = Trained([0.1, 0.2, 0.3], batches=STEPS // 2, epochs=3)
     assert [row["epoch"] for row in trained.fitting.stopping.curve] == [0, 2, 3]
     assert trained.weight() == trained.seen[2]

@@ -146,7 +146,7 @@ def test_a_report_by_hand():
     }
 
 
-def test_a_list_holds_no_more_than_may_be_recommended():
+def test_a_list_holds_only_items_that_may_be_recommended():
     """Only three items may be recommended, and one of them has the score NaN."""
     scores = [9, 9, 9, 1, 2, 3, 4, 5, np.nan, 7]
     bands = np.full(10, 1)

@@ -38,7 +38,7 @@ def test_groups_name_their_keys():
         ([], None),
     ],
 )
-def test_lists_are_told_from_keys_and_from_nothing(rows, expected):
+def test_lists_are_distinguished_from_keys_and_from_nulls(rows, expected):
     series = pd.Series(rows, dtype=object if not rows or rows[0] is None else None)
     assert is_list(series) is expected
     known = True if expected is None else expected

@@ -69,7 +69,7 @@ def test_strings_in_arrow_make_no_python_objects(storage):
     assert found.equals(pa.array(["b", "a\0", "b", "a\0", "b"], pa.large_string()))
 
 
-def test_no_keys_are_of_no_kind():
+def test_an_empty_column_has_no_type():
     assert canonical(pd.Series([], dtype=float), "item_id")[1] is None
     assert merged([None, None], "item_id") is None
     assert merged([None, number("int64")], "item_id") == number("int64")
