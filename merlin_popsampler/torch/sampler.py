@@ -275,7 +275,7 @@ class PopularityBasedSampler(CatalogSampler, torch.nn.Module):  # type: ignore[m
             parts.append(self._kernel)
             if isinstance(self.domain, torch.nn.Module):
                 parts.append(self.domain)
-            for part in parts:  # no others, since to_empty would erase parameters of a subclass
+            for part in parts:  # only these, since to_empty would erase parameters of a subclass
                 part.to_empty(device=device)  # these parts rebuild or move their tensors
 
     # Compilers cannot trace a move, so they run this once before they see the tensors. This is what
