@@ -12,6 +12,8 @@ from typing import Any, List, Mapping, Optional, Sequence, Tuple
 import dask
 import numpy as np
 
+from merlin_popsampler.core.segments import Ints
+
 from .counting import Counts, all_rows, joined, merged_kinds
 from .keys.arrays import ascending
 from .keys.columns import ColumnSummary, KeyGroup
@@ -19,6 +21,9 @@ from .keys.kinds import KeyType
 
 _SAMPLE = 256
 """Keys of each bucket in the sample."""
+
+_SHORT = 2**16 - 1
+"""Largest 16-bit number. NumPy sorts 16-bit numbers by radix, ten times as fast as 64-bit ones."""
 
 SortKey = Tuple[Any, ...]
 """A key and its size as values that Python orders as Arrow does."""
@@ -67,7 +72,16 @@ def by_frequency(counts: Counts) -> Counts:
     ties, and the order is the same on any processor.
     """
     order = ascending(counts.keys)
-    return counts.take(order[np.argsort(-counts.sizes[order], kind="stable")])
+    return counts.take(order[_descending(counts.sizes[order])])
+
+
+def _descending(sizes: Ints) -> Ints:
+    """Returns the positions of sizes in descending order, equal ones in their own order."""
+    short = np.minimum(sizes, _SHORT)
+    order = np.argsort((_SHORT - short).astype(np.uint16), kind="stable")
+    many = order[: np.count_nonzero(short == _SHORT)]
+    many[:] = many[np.argsort(-sizes[many], kind="stable")]
+    return order
 
 
 def _sampled(counts: Counts) -> Counts:

@@ -53,6 +53,14 @@ def test_strings_are_ordered_by_all_of_their_code_points():
     assert rows_of(found) == [(word, 1) for word in sorted(words)]
 
 
+def test_sizes_descend_beyond_16_bits(rng):
+    few = [0, 1, 2, 2**16 - 2, 2**16 - 1, 2**16, 2**16 + 1, 2**40]
+    sizes = np.array(few)[rng.integers(0, len(few), 5000)]
+    found = by_frequency(Counts([pa.array(np.arange(5000))], sizes, (None,), {}))
+    expected = sorted(enumerate(sizes.tolist()), key=lambda row: (-row[1], row[0]))
+    assert rows_of(found) == expected
+
+
 KEYS = {
     "numbers": lambda number: number * 7 - 50,
     "halves": lambda number: number / 2,

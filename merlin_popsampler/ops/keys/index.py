@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from merlin_popsampler.core.segments import Ints
 
-from .arrays import one_chunk
+from .arrays import offsets, one_chunk, words
 
 _TABLE_BYTES = 8 + 43
 """Largest memory of an integer in a pandas index: half of its hash table may be empty."""
@@ -17,8 +17,6 @@ _OBJECT_BYTES = 8 + 64
 """Additional memory of a date or a decimal, in Python and in pandas."""
 _SHORT = 64
 """Length of a string in bytes up to which NumPy hashes it faster than Python does."""
-_MASKS = np.array([256**size - 1 for size in range(9)], np.uint64)
-"""Masks of the first 0, 1, ..., 8 bytes of a 64-bit word."""
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 """An odd factor, 2**64 divided by the golden ratio, which mixes the bits of a 64-bit word."""
 
@@ -112,7 +110,9 @@ class _StringIndex:
         if len(found) < len(asked):
             asked = asked.take(pa.array(found))
         same = pc.equal(self._strings.take(pa.array(positions[found])), asked)
-        positions[found[~same.fill_null(False).to_numpy(zero_copy_only=False)]] = -1
+        if same.null_count:
+            same = same.fill_null(False)
+        positions[found[~same.to_numpy(zero_copy_only=False)]] = -1
         return positions
 
 
@@ -149,17 +149,10 @@ def _hashes(strings: pa.Array, most: int) -> Ints:
     """
     if most > _SHORT:
         return np.fromiter(map(hash, strings.to_pandas()), np.int64, len(strings))
-    bounds = np.frombuffer(strings.buffers()[1], np.int64)[strings.offset :][: len(strings) + 1]
-    data = np.frombuffer(strings.buffers()[2] or b"", np.uint8)[bounds[0] : bounds[-1]]
-    data = np.append(data, np.zeros(8, np.uint8))
-    words: Any = np.ndarray(len(data) - 7, "<u8", data, strides=(1,))  # one begins at each byte
-    starts, left = bounds[:-1] - bounds[0], np.diff(bounds)
-    hashes = left.astype(np.uint64)
-    for _ in range(0, most, 8):
-        word = words[np.minimum(starts, len(words) - 1)] & _MASKS[np.clip(left, 0, 8)]
+    hashes = np.diff(offsets(strings)).astype(np.uint64)
+    for word in words(strings, 0, most):
         hashes = (hashes ^ word) * _FACTOR
         hashes ^= hashes >> np.uint64(32)
-        starts, left = starts + 8, left - 8
     return hashes.view(np.int64)
 
 
