@@ -22,7 +22,7 @@ from .keys.columns import (
     key_columns,
     merged_rows,
     missing,
-    plain_frame,
+    plain_columns,
     without,
 )
 from .keys.kinds import EXACT, KeyType, canonical, merged, widened
@@ -185,9 +185,9 @@ def _count_rows(df: Any, columns: Tuple[str, ...], group: KeyGroup) -> Counts:
 
     Nulls are removed first, since they turn integers into floats.
     """
-    df = plain_frame(df, columns)
-    lists = [is_list(df[column]) for column in columns]
-    keys = key_columns(df, columns, any(lists))
+    plain_rows = plain_columns(df, columns)
+    lists = [is_list(column) for column in plain_rows]
+    keys = key_columns(plain_rows, any(lists))
     keys, index = distinct_objects(keys)
     sizes = None if index is None else np.bincount(index)
     absent = [missing(part, column) for part, column in zip(keys, columns)]

@@ -1,6 +1,6 @@
 """Encodes the keys of one partition as the ids of a vocabulary."""
 
-from typing import Any, Iterator, Optional, Sequence, Tuple
+from typing import Any, List, Optional, Sequence, Tuple
 
 from merlin.core import dispatch
 
@@ -11,12 +11,13 @@ from .keys.columns import (
     KeyGroup,
     all_null,
     as_lists,
+    can_be_null,
     distinct_objects,
     elements,
     filled,
     is_list,
     missing,
-    plain_frame,
+    plain_columns,
     without,
 )
 from .keys.kinds import KeyType, cast
@@ -43,30 +44,32 @@ def encode(df: Any, group: KeyGroup, columns: Any, vocabulary: Vocabulary, dtype
       PopSamplerError: a column holds lists of several keys, but held single keys in the fit; or its
         keys have another type than in the fit.
     """
-    df = plain_frame(df, columns)
-    lists = [bool(is_list(df[column], of)) for column, of in _fitted_lists(columns, vocabulary)]
-    keys, index = distinct_objects([elements(df[column], all(lists)) for column in columns])
+    rows = plain_columns(df, columns)
+    fitted = _fitted_lists(columns, vocabulary)
+    lists = all(bool(is_list(column, of)) for column, of in zip(rows, fitted))
+    keys, index = distinct_objects([elements(column, lists) for column in rows])
     ids = _ids(keys, group, vocabulary, dtype)
     ids = ids if index is None else ids[index]
-    return as_lists(df[columns[0]], ids, dtype) if all(lists) else ids
+    return as_lists(rows[0], ids, dtype) if lists else ids
 
 
-def _fitted_lists(
-    columns: Sequence[str], vocabulary: Vocabulary
-) -> Iterator[Tuple[str, Optional[bool]]]:
-    """Yields each column, and whether it held lists in the fit; combined columns never do."""
+def _fitted_lists(columns: Sequence[str], vocabulary: Vocabulary) -> List[Optional[bool]]:
+    """Returns whether each column held lists in the fit; combined columns never do."""
     combined = len(columns) > 1
-    return ((column, False if combined else vocabulary.is_list.get(column)) for column in columns)
+    return [False if combined else vocabulary.is_list.get(column) for column in columns]
 
 
 def _ids(keys: Sequence[Any], group: KeyGroup, vocabulary: Vocabulary, dtype: Any) -> Any:
     """Encodes keys, one series for each key column; a row of nulls gets the id of nulls."""
+    if len(keys[0]) and not all(can_be_null(part) for part in keys):
+        return _lookup(keys, group, vocabulary).astype(dtype, copy=False)
     null = all_null([missing(part, key) for part, key in zip(keys, group.keys)])
     known = ~null.values
+    if len(null) and bool(known.all()):
+        return _lookup(keys, group, vocabulary).astype(dtype, copy=False)
     ids = _full(len(null), NULL_ID, keys[0]).astype(dtype)
     if bool(known.any()):
-        valid = keys if bool(known.all()) else [part[~null] for part in keys]
-        ids[known] = _lookup(valid, group, vocabulary).astype(dtype)
+        ids[known] = _lookup([part[~null] for part in keys], group, vocabulary)
     return ids
 
 

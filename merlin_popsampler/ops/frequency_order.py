@@ -27,7 +27,7 @@ from .id_order import (
     remapped,
     violation_of,
 )
-from .keys.columns import plain_frame
+from .keys.columns import plain_columns
 from .nvtabular_compat import StatOperator
 from .stable_ids import STABLE
 from .stored_operator import StoredOperator
@@ -161,7 +161,7 @@ class FrequencyOrder(StoredOperator, StatOperator):  # type: ignore[misc]
                 )
             order = self.fits.get(name)
             possible = self._possible.get(column, PossibleIds())
-            ids = plain_frame(df, [column])[column]
+            (ids,) = plain_columns(df, [column])
             if order is not None and order.remaps:
                 frame[column] = remapped(ids, order, possible)
             else:

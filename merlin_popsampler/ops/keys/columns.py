@@ -112,7 +112,7 @@ def is_list(series: Any, of_column: Optional[bool] = None) -> Optional[bool]:
     Raises:
       PopSamplerError: the rows contradict `of_column`.
     """
-    if of_column is False and series.dtype != object and not hasattr(series, "list"):
+    if of_column is False and not _may_hold_lists(series):
         return False  # without reading rows, which would take longer than encoding a single one
     lists_here = _shown_lists(series)
     if lists_here is None or of_column is None:
@@ -122,25 +122,16 @@ def is_list(series: Any, of_column: Optional[bool] = None) -> Optional[bool]:
     return lists_here
 
 
-def plain_frame(df: Any, columns: Sequence[str]) -> Any:
-    """Returns the frame with sparse columns as dense ones, and Arrow's lists as Python objects."""
-    changed = {}
-    for column in columns:
-        series = df[column]
-        in_arrow = getattr(series.dtype, "pyarrow_dtype", pa.null())
-        if isinstance(series.dtype, pd.SparseDtype):
-            changed[column] = series.sparse.to_dense()
-        elif pa.types.is_nested(in_arrow) or pa.types.is_fixed_size_list(in_arrow):
-            changed[column] = pd.Series(series.tolist(), series.index, object)
-    return df.assign(**changed) if changed else df
+def plain_columns(df: Any, columns: Sequence[str]) -> List[Any]:
+    """Returns columns; sparse ones become dense, and Arrow's lists become Python objects."""
+    return [_plain(df[column]) for column in columns]
 
 
-def key_columns(df: Any, columns: Sequence[str], lists: bool) -> List[Any]:
+def key_columns(columns: Sequence[Any], lists: bool) -> List[Any]:
     """Returns the keys of columns as series of one index, one key for each row or list element.
 
     Args:
-      df: the data frame.
-      columns: one column, or several that are combined.
+      columns: a series for one column, or for each of several that are combined.
       lists: whether a column holds lists.
 
     Raises:
@@ -148,10 +139,10 @@ def key_columns(df: Any, columns: Sequence[str], lists: bool) -> List[Any]:
     """
     if lists and len(columns) > 1:
         raise PopSamplerError(
-            f"Columns {list(columns)}: expected single keys in columns that are combined. "
-            "Received: lists. Explode the lists, or encode each column by itself."
+            f"Columns {[column.name for column in columns]}: expected single keys in columns that "
+            "are combined. Received: lists. Explode the lists, or encode each column by itself."
         )
-    return [elements(df[column], lists) for column in columns]
+    return [elements(column, lists) for column in columns]
 
 
 def elements(series: Any, lists: bool) -> Any:
@@ -224,6 +215,12 @@ def missing(keys: Any, column: str) -> Any:
         raise unusable(column, "Decimal('sNaN')") from None
 
 
+def can_be_null(keys: Any) -> bool:
+    """Tests whether keys of this dtype may be missing."""
+    plain = dispatch.is_cpu_object(keys) and isinstance(keys.dtype, np.dtype)
+    return not plain or keys.dtype.kind not in "biu"
+
+
 def all_null(missing: Sequence[Any]) -> Any:
     """Tests whether all keys of a row are missing, given a bool series for each key column."""
     return reduce(operator.and_, missing)
@@ -261,6 +258,18 @@ def as_lists(original: Any, ids: Any, dtype: Any) -> Any:
     encoded = dispatch.encode_list_column(original, ids, dtype=dtype)
     encoded.index = original.index
     return encoded
+
+
+def _plain(column: Any) -> Any:
+    dtype = column.dtype
+    if isinstance(dtype, np.dtype):
+        return column
+    in_arrow = getattr(dtype, "pyarrow_dtype", pa.null())
+    if isinstance(dtype, pd.SparseDtype):
+        return column.sparse.to_dense()
+    if pa.types.is_nested(in_arrow) or pa.types.is_fixed_size_list(in_arrow):
+        return pd.Series(column.tolist(), column.index, object, column.name)
+    return column
 
 
 def _are_shared(values: Any) -> bool:
@@ -308,6 +317,13 @@ def _hold_one_each(series: Any) -> bool:
         return bool((series.list.len() == 1).all())
     rows = series.values
     return set(map(type, rows)) <= {list, np.ndarray} and all(len(row) == 1 for row in rows)
+
+
+def _may_hold_lists(column: Any) -> bool:
+    """Tests whether this dtype can hold lists."""
+    # A column of pandas looks for its accessors only to say that it has none.
+    on_device = not dispatch.is_cpu_object(column)
+    return bool(column.dtype == object) or (on_device and hasattr(column, "list"))
 
 
 def _shown_lists(series: Any) -> Optional[bool]:

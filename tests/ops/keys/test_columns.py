@@ -9,6 +9,7 @@ from merlin_popsampler.ops.keys.columns import (
     ColumnSummary,
     KeyGroup,
     all_null,
+    can_be_null,
     distinct_objects,
     elements,
     is_list,
@@ -70,9 +71,26 @@ def test_elements_keep_what_they_are():
 
 def test_keys_of_several_columns():
     frame = pd.DataFrame({"a": [1, 2], "b": ["x", "y"], "c": [[1], []]}, index=[7, 7])
-    keys = key_columns(frame, ["a", "b"], False)
+    keys = key_columns([frame["a"], frame["b"]], False)
     assert [part.tolist() for part in keys] == [[1, 2], ["x", "y"]]
-    assert key_columns(frame, ["c"], True)[0].tolist() == [1]
+    assert key_columns([frame["c"]], True)[0].tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        (pd.Series([1, 2]), False),
+        (pd.Series([1, 2], dtype="uint8"), False),
+        (pd.Series([True]), False),
+        (pd.Series([1.0]), True),
+        (pd.Series([1], dtype="Int64"), True),
+        (pd.Series(["a"]), True),
+        (pd.Series(["a"], dtype="category"), True),
+        (pd.Series([1], dtype="datetime64[ns]"), True),
+    ],
+)
+def test_what_can_be_null(rows, expected):
+    assert can_be_null(rows) is expected
 
 
 def test_a_row_is_null_where_all_its_keys_are():
