@@ -86,8 +86,9 @@ class KernelDraws(Constants):
             if problem:
                 warnings.warn(
                     "Expected the Triton kernel for a batch of draws to agree with PyTorch's "
-                    f"operations on {state.device}. Received: {problem}. The operations draw, "
-                    "which is right, but slower. Compile the training step, or report this.",
+                    f"operations on {state.device}. Received: {problem}. The operations draw "
+                    "instead, with the same results in more time. Compile the training step, or "
+                    "report this.",
                     stacklevel=2,
                 )
         return _usable[variant]
