@@ -43,7 +43,6 @@ SCRIPTS = [
     path
     for folder in ("tools", "benchmarks", "tests")
     for path in sorted((ROOT / folder).rglob("*.py"))
-    if "tf_" not in path.parts  # not rewritten yet
     if path != Path(__file__)  # names the terms
 ]
 """Programs whose strings are often data, so that only docstrings and comments are checked."""

@@ -82,7 +82,7 @@ def unfit_for_a_gpu(graph):
 
 
 def kept_by_the_host(op):
-    """Whether data, more than a shape's worth, would be held by the host beside a GPU.
+    """Whether an op with a GPU keeps more data than a shape in host memory.
 
     TensorFlow registers arithmetic on int32 for GPUs with arguments in host memory, since int32 is
     what shapes are made of.

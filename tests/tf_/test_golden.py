@@ -76,5 +76,5 @@ for case in CASES:
 
 
 def test_golden_samplers_on_another_processor():
-    """FAULTS 1: NumPy's last bits change in the constants from which TensorFlow draws."""
+    """Regression: NumPy's last bits change in the constants from which TensorFlow draws."""
     run_on(levels()["oldest"], SAMPLERS)

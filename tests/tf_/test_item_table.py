@@ -1,4 +1,4 @@
-"""Tables of items: training and evaluation look the same vectors up, whatever the layer does."""
+"""Tables of items: training and evaluation look up the same vectors, for every kind of table."""
 
 import numpy as np
 import pytest
@@ -77,7 +77,7 @@ if KERAS3:
 @pytest.mark.parametrize("traced", [False, True])
 @pytest.mark.parametrize("kind", TABLES)
 def test_training_and_evaluation_look_the_same_vectors_up(monkeypatch, kind, traced):
-    """FAULTS 2. Members: the keys of TABLES."""
+    """Regression, for each kind of table in TABLES."""
     monkeypatch.setattr(whole_catalog, "BLOCK_BYTES", 5 * 4 * 6)  # several blocks
     query = np.random.default_rng(SEED).normal(size=(6, 4)).astype(np.float32)
     table, layer = TABLES[kind](), SampledSoftmax(sampler(max_num_samples=12))
@@ -94,7 +94,7 @@ def test_training_and_evaluation_look_the_same_vectors_up(monkeypatch, kind, tra
 
 @pytest.mark.parametrize("kind", ["own call", "own weight and loss", "regularized"])
 def test_a_model_with_such_a_table_trains_evaluates_and_is_saved(tmp_path, kind):
-    """FAULTS 2. What a table adds to the losses in a block of an evaluation is left out."""
+    """Regression: losses that a table adds in a block of an evaluation are left out."""
     tf.keras.utils.set_random_seed(SEED)
     users, items = (tf.keras.Input([], dtype="int64") for _ in range(2))
     layer = SampledSoftmax(sampler(), temperature=0.5)
@@ -140,7 +140,7 @@ HISTORIES = [[4, 5], [14, 0], [3, 9], [7, 7], [8, 1], [6, 6]]
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("form", ["dense", "ragged", "list", "array", "int32", "one", "ragged one"])
 def test_excluded_ids_of_each_row_or_of_all(form, training):
-    """FAULTS 3. Members: dense, ragged, lists, arrays, other integers; one list for all rows."""
+    """Regression: ids may be dense, ragged, lists or arrays, or one list for all rows."""
     query = np.random.default_rng(SEED).normal(size=(6, 4)).astype(np.float32)
     table = tf.Variable(np.random.default_rng(SEED + 1).normal(size=(15, 4)).astype(np.float32))
     excluded = {
@@ -179,7 +179,7 @@ def test_excluded_ids_of_each_row_or_of_all(form, training):
     ids=str,
 )
 def test_excluded_ids_of_another_shape_or_kind_are_refused(excluded, training):
-    """FAULTS 3. Members: too few rows, no rows, floats, masks; dense, ragged, sparse."""
+    """Regression: too few rows, no rows, floats and masks, dense, ragged and sparse."""
     layer = SampledSoftmax(sampler())
     layer(tf.ones([6, 4]), TRUE_IDS, tf.ones([15, 4]), training=training)
     with pytest.raises(PopSamplerError, match="excluded_ids|integer ids|dense or a ragged"):
@@ -188,7 +188,7 @@ def test_excluded_ids_of_another_shape_or_kind_are_refused(excluded, training):
 
 @pytest.mark.parametrize("form", ["dense", "ragged"])
 def test_too_few_rows_of_excluded_ids_are_refused_in_graphs_of_unknown_shapes(form):
-    """FAULTS 3. By TensorFlow's own error, since no shape is known before."""
+    """Regression. TensorFlow raises the error, since no shape is known before."""
     layer, dense = SampledSoftmax(sampler()), form == "dense"
     kind = tf.TensorSpec if dense else tf.RaggedTensorSpec
     ids = tf.TensorSpec([None], tf.int64)

@@ -51,7 +51,7 @@ class CorrectedApart(Mixture):
 
 
 class EveryRowCounts(Mixture):
-    """Another wrong expected count: the row itself and those that do not count among the others."""
+    """A wrong expected count: it also counts the row itself, and rows that are padding."""
 
     def expected_count(self, ids, rows):
         return super().expected_count(ids, ROWS + 1)

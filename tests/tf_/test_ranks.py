@@ -36,7 +36,7 @@ def test_batches_are_the_reference(name, num_sampled, unique):
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("name", ["log_uniform", "empirical"])
 def test_each_algorithm_is_the_reference(algorithm, name):
-    """Each is asked for by itself, whatever the plan prefers."""
+    """Each algorithm is selected by name, also where the plan would select another."""
     distribution = DISTRIBUTIONS[name]
     found = batches_of(distribution, 40, 30, algorithm).tolist()
     assert found == expected(distribution, 40, 30, by_arrival_times=algorithm == ARRIVALS)

@@ -139,7 +139,7 @@ def test_recall_counts_the_rows_with_fewer_better_items():
 @pytest.mark.parametrize("name", ranking_cases.MODELS)
 @pytest.mark.parametrize("compiled", [False, True])
 def test_recalls_of_small_models_by_hand(name, compiled):
-    """FAULTS 4 and 5, as the layer's metric."""
+    """Regression: NaN and ties, in the metric of the layer."""
     table, _, recall = ranking_cases.MODELS[name]
     source = PopularityBasedSampler(ranking_cases.MAX_ID, ranking_cases.MIN_ID, 3, seed=1)
     layer = SampledSoftmax(source, top_k=ranking_cases.TOP_K)
@@ -157,7 +157,7 @@ def test_recalls_of_small_models_by_hand(name, compiled):
 
 @pytest.mark.parametrize("training", [True, False])
 def test_it_is_called_by_position_as_by_keyword(training):
-    """FAULTS 6."""
+    """Regression."""
     query, table = vectors()
     true_ids, excluded = np.array([3, 4, 5, 6, 7, 8]), np.array([[9, 14]] * 6)
     arguments = [tf.constant(each) for each in (query, true_ids, table, excluded)]
@@ -169,7 +169,7 @@ def test_it_is_called_by_position_as_by_keyword(training):
 
 
 def test_a_functional_model_takes_excluded_ids_by_position():
-    """FAULTS 6."""
+    """Regression."""
     users, items, history = (tf.keras.Input(s, dtype="int64") for s in ([], [], [2]))
     losses = SampledSoftmax(sampler(max_num_samples=12))(
         EMBEDDING(20, 4)(users), items, EMBEDDING(20, 4), history
@@ -308,7 +308,7 @@ def sharing(what):
     ],
 )
 def test_layers_that_share_are_saved_and_loaded(tmp_path, form, what):
-    """FAULTS 7. Members: a table, a mixture, a table and a sampler; every format of both Keras."""
+    """Regression: several layers share a part, in every format of Keras 2 and 3."""
     users, items = data()
     model, path = sharing(what), str(tmp_path / f"model.{form}")
     model.fit([users, items], items, verbose=0)

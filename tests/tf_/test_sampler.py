@@ -78,7 +78,7 @@ STEEP = Empirical(
 
 
 def test_what_no_machine_draws_is_refused_before_anything_changes():
-    """Five items have all but 1e-9 of the mass, and the others are too many to race."""
+    """Five items have all but 1e-9 of the mass, so a sixth takes too many draws."""
     with pytest.raises(PopSamplerError, match="6 distinct ids.*unique=False.*flatter"):
         PopularityBasedSampler(STEEP.size - 1, 0, 6, distribution=STEEP)
     layer = PopularityBasedSampler(STEEP.size - 1, 0, 1, distribution=STEEP)
@@ -241,7 +241,7 @@ def test_call():
     assert true_counts.dtype == sampled_counts.dtype == tf.float32
     twin = sampler()
     np.testing.assert_array_equal(twin.sample_ids(), sampled)
-    # A vector unit rounds the odd ids of an array otherwise than the others.
+    # A vector unit rounds the last ids of an array in another way.
     np.testing.assert_allclose(twin.expected_count(sampled), sampled_counts, rtol=1e-6)
 
 

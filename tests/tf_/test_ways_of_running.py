@@ -232,13 +232,13 @@ SETTINGS = {
     + [("traced", name) for name in SETTINGS if name != "distinct"],
 )
 def test_vectorized_maps_never_draw_alike(loop, setting):
-    """FAULTS 39: "Incompatible shapes during merge", or six different batches, by chance.
+    """Regression: "Incompatible shapes during merge", or six different batches, by chance.
 
     Members looked for: eager, traced and compiled maps, a map in a map, a function in a map, a map
     in a layer; each way of drawing; streams that have no key yet (their first draw writes it, which
     TensorFlow cannot vectorize: "Index out of range using input dim 0"). Jacobians, loops, parallel
     maps and threads have tests of their own. A function that was traced before, outside of the
-    map, still fails in TensorFlow's words.
+    map, still fails with TensorFlow's own error.
 
     TensorFlow runs what it cannot vectorize once more than there are iterations, so that batches
     of the stream are left out.

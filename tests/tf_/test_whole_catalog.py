@@ -71,7 +71,7 @@ def test_batches_of_unknown_size_and_ragged_exclusions(monkeypatch):
 @pytest.mark.parametrize("block", [1, 7, 64, 100])
 @pytest.mark.parametrize("dim", [1, 3, 64, 257])
 def test_two_items_of_one_vector_tie_in_blocks_of_any_size(monkeypatch, block, dim):
-    """FAULTS 5. Kernels for other sizes add up in another order, and differ in the last bits."""
+    """Regression: kernels for other sizes add in another order, which changes the last bits."""
     monkeypatch.setattr(whole_catalog, "BLOCK_BYTES", block * 4 * max(dim, 100))
     vectors = np.concatenate([np.zeros((3, dim), np.float32), with_twins(dim, 100)])
     # Each row asks for its item, so that the twin alone is as good.
@@ -85,7 +85,7 @@ def test_two_items_of_one_vector_tie_in_blocks_of_any_size(monkeypatch, block, d
 
 
 def test_a_nan_score_counts_against_the_others_and_is_the_worst_itself():
-    """FAULTS 4: one item's vector is NaN, or one query, excluded items apart."""
+    """Regression: the vector of one item, or one query, is NaN."""
     vectors = np.linspace(1.0, 0.0, 110, dtype=np.float32)[:, None]  # id 3 is the best of all
     vectors[50] = np.nan
     query, true_ids = np.ones((4, 1), np.float32), [3, 10, 50, 3]
@@ -103,7 +103,7 @@ def test_a_nan_score_counts_against_the_others_and_is_the_worst_itself():
 @pytest.mark.parametrize("block", [1, 4, 100])
 @pytest.mark.parametrize("traced", [False, True])
 def test_ranks_of_small_models_by_hand(monkeypatch, name, block, traced):
-    """FAULTS 4 and 5."""
+    """Regression: NaN and ties."""
     monkeypatch.setattr(whole_catalog, "BLOCK_BYTES", block * 4 * ranking_cases.DIM)
     vectors, expected, _ = ranking_cases.MODELS[name]
     domain = IdDomain(ranking_cases.MIN_ID, ranking_cases.MAX_ID)
@@ -135,7 +135,7 @@ def test_no_matrix_is_larger_than_a_block():
 
 
 def test_equal_scores_count_against_the_positive_and_one_item_is_always_first():
-    """FAULTS 5."""
+    """Regression: ties."""
     losses, ranks = score_catalog(tf.ones([2, 1]), [3, 9], tf.ones([110, 1]), DOMAIN)
     np.testing.assert_allclose(losses, np.log(100), rtol=1e-6)
     np.testing.assert_array_equal(ranks, [99, 99])

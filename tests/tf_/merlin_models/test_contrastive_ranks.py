@@ -56,7 +56,7 @@ def answered(name, mode):
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", MODELS)
 def test_recalls_of_small_models_by_hand(name, mode):
-    """FAULTS 4 and 5. Members: the catalog, candidates, training; `in_top_k` favored ties."""
+    """Regression: NaN and ties, over the catalog, candidates and in training."""
     prediction, found = answered(name, mode)
     assert found[f"recall_at_{TOP_K}"] == MODELS[name][2]
     loss = CandidateCrossEntropy()(prediction.targets, prediction.outputs)
@@ -70,7 +70,7 @@ def test_recalls_of_small_models_by_hand(name, mode):
     "metric", [mm.RecallAt, mm.NDCGAt, mm.MRRAt, mm.PrecisionAt, mm.AvgPrecisionAt]
 )
 def test_merlin_models_metrics_of_small_models(metric, name, mode):
-    """FAULTS 4 and 5. Among candidates Merlin's metrics break ties by chance."""
+    """Regression: among candidates, Merlin's metrics break ties by chance."""
     prediction, _ = answered(name, mode)
     metric = metric(TOP_K)
     metric.update_state(prediction.targets, prediction.outputs)
@@ -84,7 +84,7 @@ def test_merlin_models_metrics_of_small_models(metric, name, mode):
 
 @pytest.mark.parametrize("mode", ["on the catalog", "on candidates"])
 def test_a_fitted_model_of_nan_reports_no_hits_and_its_nan(mode):
-    """FAULTS 4, through `evaluate`, where the loss passes through Keras's containers."""
+    """Regression: NaN in `evaluate`, where Keras's containers keep the loss."""
     settings = {"evaluate_on": MODES[mode][0], "top_k": 2}
     model, output = with_a_table(**settings)
     compiled(model, metrics=[mm.RecallAt(2), mm.NDCGAt(2)])
@@ -102,7 +102,7 @@ class Unit(tf.keras.layers.Embedding):
 
 @pytest.mark.parametrize("table", [tf.keras.layers.Embedding, Unit])
 def test_an_embedding_table_s_own_look_up_is_evaluated(monkeypatch, table):
-    """FAULTS 2: a table with a `call` of its own inside Merlin's `EmbeddingTable`."""
+    """Regression: Merlin's `EmbeddingTable` holds a table with its own `call`."""
     monkeypatch.setattr(whole_catalog, "BLOCK_BYTES", 5 * 4 * 4)
     inner = table(15, 4)
     items = mm.EmbeddingTable(4, ITEM.first, table=inner)
@@ -120,7 +120,7 @@ def test_an_embedding_table_s_own_look_up_is_evaluated(monkeypatch, table):
 
 @pytest.mark.parametrize("sources", [["a sampler"], ["in-batch"], ["a sampler", "in-batch"]])
 def test_nan_features_of_rows_that_do_not_count_reach_no_other(sources):
-    """Point 4: the vectors of padded rows are negatives of the others, under a mask."""
+    """The vectors of padded rows are negatives of the remaining rows, under a mask."""
     negatives = [sampler() if source == "a sampler" else source for source in sources]
     tower = items_tower()
     settings = {"item_features": features(), "schema": ITEM, "candidate": tower}

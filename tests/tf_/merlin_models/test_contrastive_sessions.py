@@ -17,7 +17,7 @@ from tests.support.contrastive_models import ITEM, MAX_ID, MIN_ID, compiled, exa
 from tests.support.draws import batches_drawn
 
 RNG = np.random.default_rng(17)
-SESSIONS = [RNG.integers(2, MAX_ID + 1, RNG.integers(2, 6)) for _ in range(60)]  # 2 is no item
+SESSIONS = [RNG.integers(2, MAX_ID + 1, RNG.integers(2, 6)) for _ in range(60)]  # 2 is reserved
 TAGS = [Tags.ITEM_ID, Tags.ITEM, Tags.CATEGORICAL, Tags.SEQUENCE]
 COLUMN = ColumnSchema("item", TAGS, ITEM["item"].properties, np.int64, dims=(None, (0, None)))
 SCHEMA = Schema([COLUMN])
@@ -25,7 +25,7 @@ SCHEMA = Schema([COLUMN])
 
 @tf.keras.utils.register_keras_serializable(package="popsampler_tests")
 class AskedFor(tf.keras.layers.Layer):
-    """The positions whose items are asked for, or the last one where nobody says."""
+    """The positions of the positives, by default the last one."""
 
     def call(self, inputs, targets=None, training=False, testing=False):
         if targets is None or not (training or testing):

@@ -139,7 +139,7 @@ def test_what_does_not_fit_is_in_files(tmp_path):
 
 
 def test_a_table_in_use_outlives_its_files(tmp_path):
-    """Whoever makes another one in the same folder changes only what is read from then on."""
+    """A new table in the same folder changes only tables that are built after it."""
     table = table_of(FRAME, folder=tmp_path, max_bytes=0)
     other = FRAME.assign(color=9, tags=[np.array([7, 7])] * len(FRAME))
     others = table_of(other, folder=tmp_path, max_bytes=0)

@@ -46,7 +46,7 @@ def table(request, tmp_path):
 
 
 def test_items_features_by_hand(table):
-    """Whatever the order of the rows, the parts they lie in, and where the table is kept."""
+    """The order of the rows, their files, and the place of the table have no effect."""
     assert_same(table.features(tf.constant(IDS)), by_hand(FRAME, IDS))
     every = list(range(MIN_ID, MIN_ID + ITEMS))
     assert_same(table.features(tf.constant(every, tf.int64)), by_hand(FRAME, every))
@@ -74,7 +74,7 @@ def test_a_batch_of_the_loader_has_the_same_form(table):
 
 
 def test_ids_without_an_item_are_padding(table):
-    """Reserved ids and whatever else has no row: zeros, empty lists, and the id itself."""
+    """Ids without a row get zeros, empty lists, and the id itself."""
     ids = [2, 5, 0, 43, -1, 2**40]
     batch, known = table.features(tf.constant(ids, tf.int64)), by_hand(FRAME, [5])
     assert batch["item"].numpy().tolist() == ids
@@ -129,7 +129,7 @@ def test_items_of_another_fit_are_refused():
 
 
 def test_a_tower_gets_what_it_asks_for(table):
-    """Names, a schema, or whatever has one; what is missing is named at once."""
+    """A tower passes names, a schema, or an object with one. Missing columns raise an error."""
     schema = schema_of(FRAME)
     tower = type("Tower", (), {"schema": schema.select_by_name(["item", "tags"])})()
     for wanted in (["item", "tags"], tower.schema, tower):
@@ -240,7 +240,7 @@ def saved_bytes(model, folder):
 @pytest.mark.keras2
 @pytest.mark.parametrize("careless", [False, True])
 def test_a_saved_model_does_not_grow_with_the_table(careless, tmp_path, monkeypatch):
-    """Not even where its training call looks the table up whatever happens."""
+    """Not even if the training call of the model always looks the table up."""
     small, _ = trained(20, careless=careless)
     large, _ = trained(1_000_000, careless=careless)
     size = saved_bytes(small, tmp_path / "small")
