@@ -57,7 +57,7 @@ def restore_names() -> None:
 
     def change(frames: Any) -> None:
         core: Any = import_module("dask.dataframe.core")
-        core.DataFrame = frames.DataFrame
+        core.DataFrame, core.Series = frames.DataFrame, frames.Series
         core.hash_object_dispatch = frames.dispatch.hash_object_dispatch
         core.new_dd_object = frame_of_graph
 

@@ -243,6 +243,15 @@ if __name__ == "__main__":
         workflow = nvt.Workflow(["item"] >> nvt.ops.Categorify(out_path=out_path))
         assert workflow.fit_transform(data).compute()["item"].tolist() == [3, 1, 4, 3]
 
+    def test_a_hash_bucket_of_whole_numbers(self):
+        """Without `restore_names` this fails with dask 2025 and later."""
+        import nvtabular as nvt
+        import pandas as pd
+
+        data = nvt.Dataset(pd.DataFrame({"item": [7, 8]}), cpu=True)
+        made = nvt.Workflow(["item"] >> nvt.ops.HashBucket(5)).fit_transform(data).compute()
+        assert made["item"].between(0, 4).all()
+
 
 @pytest.mark.newer_versions
 @pytest.mark.keras2

@@ -322,7 +322,9 @@ def cast(keys: Any, kind: Optional[KeyType], column: str) -> Tuple[Any, Any]:
     if kind is None:
         kind = KeyType(family, "int64" if family == "number" else _dtype_of(plain))
     if (family, kind.family) == ("bytes", "string"):  # a server passes strings as UTF-8 bytes
-        plain, family = plain.map(_decoded), "string"
+        # As objects, since strings of pandas 3 cannot hold bytes that are not UTF-8.
+        decoded = [_decoded(key) for key in plain]
+        plain, family = pd.Series(decoded, plain.index, object, plain.name), "string"
     if family != kind.family:
         raise PopSamplerError(
             f"Column {column!r}: expected keys of the vocabulary's type, {kind.family}. "
