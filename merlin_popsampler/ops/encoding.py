@@ -61,16 +61,24 @@ def _fitted_lists(columns: Sequence[str], vocabulary: Vocabulary) -> List[Option
 
 def _ids(keys: Sequence[Any], group: KeyGroup, vocabulary: Vocabulary, dtype: Any) -> Any:
     """Encodes keys, one series for each key column; a row of nulls gets the id of nulls."""
-    if len(keys[0]) and not all(can_be_null(part) for part in keys):
+    if not len(keys[0]):
+        return _full(0, NULL_ID, keys[0]).astype(dtype)
+    null = _null_rows(keys, group)
+    if null is None:
         return _lookup(keys, group, vocabulary).astype(dtype, copy=False)
-    null = all_null([missing(part, key) for part, key in zip(keys, group.keys)])
     known = ~null.values
-    if len(null) and bool(known.all()):
-        return _lookup(keys, group, vocabulary).astype(dtype, copy=False)
     ids = _full(len(null), NULL_ID, keys[0]).astype(dtype)
     if bool(known.any()):
         ids[known] = _lookup([part[~null] for part in keys], group, vocabulary)
     return ids
+
+
+def _null_rows(keys: Sequence[Any], group: KeyGroup) -> Any:
+    """Tests which rows are null, a bool series; None if there are none."""
+    if not all(can_be_null(part) for part in keys):
+        return None
+    null = all_null([missing(part, key) for part, key in zip(keys, group.keys)])
+    return null if bool(null.values.any()) else None
 
 
 def _lookup(keys: Sequence[Any], group: KeyGroup, vocabulary: Vocabulary) -> Any:

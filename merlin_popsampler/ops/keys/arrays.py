@@ -183,17 +183,17 @@ def _ascending_strings(strings: pa.Array) -> Ints:
     ends = pc.min_max(strings).as_py().values()
     begin = next((byte for byte, pair in enumerate(zip(*ends)) if len(set(pair)) > 1), 0)
     parts = (strings.slice(first, _PART) for first in range(0, len(strings), _PART))
-    word = np.concatenate([next(words(part, begin, begin + 8)) for part in parts])
-    order: Ints = np.argsort(word.byteswap(inplace=True))
-    word = word[order]
-    same = np.concatenate(([False], word[1:] == word[:-1], [False]))
+    leading = np.concatenate([next(byte_blocks(part, begin, begin + 8)) for part in parts])
+    order: Ints = np.argsort(leading.byteswap(inplace=True))
+    leading = leading[order]
+    same = np.concatenate(([False], leading[1:] == leading[:-1], [False]))
     tied = np.flatnonzero(same[1:] | same[:-1])
     rows = order[tied]
     order[tied] = rows[pc.sort_indices(strings.take(pa.array(rows))).to_numpy()]
     return order
 
 
-def words(strings: pa.Array, start: int, stop: int) -> Iterator[Any]:
+def byte_blocks(strings: pa.Array, start: int, stop: int) -> Iterator[Any]:
     """Yields the bytes from `start` to `stop` of all strings, eight at a time.
 
     Args:

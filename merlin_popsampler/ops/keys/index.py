@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from merlin_popsampler.core.segments import Ints
 
-from .arrays import offsets, one_chunk, words
+from .arrays import byte_blocks, offsets, one_chunk
 
 _TABLE_BYTES = 8 + 43
 """Largest memory of an integer in a pandas index: half of its hash table may be empty."""
@@ -150,8 +150,8 @@ def _hashes(strings: pa.Array, most: int) -> Ints:
     if most > _SHORT:
         return np.fromiter(map(hash, strings.to_pandas()), np.int64, len(strings))
     hashes = np.diff(offsets(strings)).astype(np.uint64)
-    for word in words(strings, 0, most):
-        hashes = (hashes ^ word) * _FACTOR
+    for block in byte_blocks(strings, 0, most):
+        hashes = (hashes ^ block) * _FACTOR
         hashes ^= hashes >> np.uint64(32)
     return hashes.view(np.int64)
 
