@@ -19,7 +19,7 @@ from .philox import uniforms_ahead
 from .segments import Floats, Ints
 from .tables import InverseTable
 
-_SLOTS = 4
+_SLOTS = 8
 """Slots for each rank of a sequence, so that few ranks share one."""
 
 
@@ -108,15 +108,15 @@ def distinct(ranks: Ints) -> Ints:
     occurrences are known. Other ranks of the slot go to the next round.
     """
     is_first = np.zeros(len(ranks), bool)
-    table = np.empty(1 << (_SLOTS * len(ranks)).bit_length(), np.int32)
-    rest, indices = ranks, np.arange(len(ranks))
-    while len(rest):
-        slots = rest & (len(table) - 1)
+    table = np.empty(1 << (_SLOTS * len(ranks)).bit_length(), np.int64)
+    indices = np.arange(len(ranks))
+    while len(indices):
+        values = ranks[indices]
+        slots = values & (len(table) - 1)
         table[slots[::-1]] = indices[::-1]  # of several indices of a slot, the last one remains
         owners = table[slots]
         is_first[owners] = True
-        unknown = np.flatnonzero(ranks[owners] != rest)
-        rest, indices = rest[unknown], indices[unknown]
+        indices = indices[ranks[owners] != values]
     first: Ints = ranks[is_first]
     return first
 

@@ -12,12 +12,13 @@ References:
 """
 
 import math
+from typing import Any, Tuple
 
 import torch
 
 from merlin_popsampler.core.draw_plan import PROPOSALS
 from merlin_popsampler.core.draws import Draws
-from merlin_popsampler.core.reference_draw import draw_ranks
+from merlin_popsampler.core.reference_draw import distinct, draw_ranks
 
 from .eager import SHORT, is_readable
 from .inverse_cdf import Edges, HeadProbs, InverseCDF
@@ -96,7 +97,11 @@ class FirstDistinct(_Ranks):
         self.rates = HeadProbs(draws.distribution.segments, self.plan.head, edges)
 
     def on_device(self, key: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
-        return first_distinct(self._sequence(key, position), self.num_sampled)
+        ranks, plan = self._sequence(key, position), self.plan
+        if ranks.device.type == "cpu":
+            few = plan.length - plan.draws + plan.few
+            return torch.ops.merlin_popsampler.first_distinct(ranks, few, self.num_sampled)
+        return first_distinct(ranks, self.num_sampled)
 
     def _sequence(self, key: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
         plan = self.plan
@@ -145,3 +150,33 @@ def gamma(shape: int, numbers: torch.Tensor) -> torch.Tensor:
     accepted = torch.log(1.0 - test) < 0.5 * normal * normal + scale * (1.0 - cube + log_cube)
     first = torch.argmax(accepted.to(torch.int8), keepdim=True)
     return scale * cube.gather(0, first)
+
+
+# ------------------------------------------------------------------ the operator
+
+# It finds the first distinct ranks on the CPU, by NumPy, since PyTorch's sort takes several times as
+# long there. Compiled code cannot call NumPy itself.
+
+
+def _first_distinct_by_numpy(draws: torch.Tensor, few: int, num_sampled: int) -> torch.Tensor:
+    """Finds the first distinct draws; the first `few` draws nearly always contain them."""
+    found = distinct(draws.numpy()[:few])
+    if len(found) < num_sampled:
+        return first_distinct(draws, num_sampled).clone()  # compiled code needs all of a tensor
+    return torch.from_numpy(found[:num_sampled])
+
+
+def _in_lanes(
+    _: Any, in_dims: Tuple[Any, ...], draws: torch.Tensor, *numbers: int
+) -> Tuple[torch.Tensor, int]:
+    """Implements the operator for `vmap`."""
+    first_distinct = torch.ops.merlin_popsampler.first_distinct
+    return torch.stack([first_distinct(lane, *numbers) for lane in draws.unbind(in_dims[0])]), 0
+
+
+_NAME = "merlin_popsampler::first_distinct"
+torch.library.define(_NAME, "(Tensor draws, int few, int num_sampled) -> Tensor")
+torch.library.impl(_NAME, "cpu", _first_distinct_by_numpy)
+torch.library.register_fake(_NAME, lambda draws, _, num_sampled: draws.new_empty(num_sampled))
+if hasattr(torch.library, "register_vmap"):  # before PyTorch 2.5, `vmap` calls it with a warning
+    torch.library.register_vmap(_NAME, _in_lanes)

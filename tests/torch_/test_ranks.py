@@ -16,6 +16,8 @@ from tests.support.distribution_examples import DISTRIBUTIONS, LARGE
 from tests.support.expected_count_checks import STEEP, steep
 from tests.support.torch_draws import batch_of, batches_of, make_draws, way
 
+OPERATOR = torch.ops.merlin_popsampler.first_distinct
+
 
 def expected(distribution, num_sampled, count, unique=True, **changes):
     """Returns `count` consecutive batches of the reference."""
@@ -67,8 +69,35 @@ def test_batches_of_steep_distributions_are_the_reference(name):
     "draws", [[5, 5, 2, 5, 9, 2, 1], [7, 7, 7, 7], [1, 1, 1, 1], [2, 1, 0]], ids=repr
 )
 def test_the_first_distinct_in_order(draws):
-    found = first_distinct(torch.tensor(draws), 3)
-    assert found.tolist() == reference_draw.first_distinct(np.array(draws), 3).tolist()
+    expected = reference_draw.first_distinct(np.array(draws), 3).tolist()
+    assert first_distinct(torch.tensor(draws), 3).tolist() == expected
+    for few in range(2, len(draws) + 1):
+        assert OPERATOR(torch.tensor(draws), few, 3).tolist() == expected
+
+
+@pytest.mark.parametrize("compiler", [None, "inductor"])
+def test_a_sort_finds_the_first_distinct_ranks(compiler):
+    """Other devices than the CPU sort."""
+    sort = torch.compile(first_distinct, backend=compiler) if compiler else first_distinct
+    module, key = way(FirstDistinct, LARGE["empirical"], 12_000), torch.tensor(11)
+    for position in torch.arange(3):
+        ranks = sort(module._sequence(key, position), 12_000)
+        assert ranks.tolist() == module(key, position).tolist()
+
+
+def test_compiled_code_that_needs_more_draws():
+    module = way(FirstDistinct, LogUniform(400), 40)
+    module.plan = replace(module.plan, few=40)
+    draw = torch.compile(module, fullgraph=True)
+    found = [batch_of(draw, 11, i).tolist() for i in range(3)]
+    assert found == expected(LogUniform(400), 40, 3)
+
+
+def test_the_operator_is_known_to_compilers_and_transforms():
+    torch.library.opcheck(OPERATOR, (torch.tensor([5, 5, 2, 7]), 3, 2))
+    in_columns = torch.tensor([[5, 5, 2, 7], [1, 2, 2, 2]]).T
+    found = torch.vmap(lambda draws: OPERATOR(draws, 3, 2), in_dims=1)(in_columns)
+    assert found.tolist() == [[5, 2], [1, 2]]
 
 
 def test_the_time_of_an_arrival(rng):
