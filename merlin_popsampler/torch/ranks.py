@@ -154,8 +154,8 @@ def gamma(shape: int, numbers: torch.Tensor) -> torch.Tensor:
 
 # ------------------------------------------------------------------ the operator
 
-# It finds the first distinct ranks on the CPU, by NumPy, since PyTorch's sort takes several times as
-# long there. Compiled code cannot call NumPy itself.
+# It finds the first distinct ranks on the CPU, by NumPy, since PyTorch's sort takes several times
+# as long there. Compiled code cannot call NumPy itself.
 
 
 def _first_distinct_by_numpy(draws: torch.Tensor, few: int, num_sampled: int) -> torch.Tensor:
