@@ -25,6 +25,7 @@ import numpy as np
 import pytest
 
 from merlin_popsampler import compat
+from tests.support.processes import Interpreter
 
 ADAPTED = compat.enable()
 """Adaptations that Merlin needs in this environment, made before any test imports it."""
@@ -177,6 +178,26 @@ def out_path(tmp_path: Path) -> str:
     folder = tmp_path / "out"
     folder.mkdir()
     return str(folder)
+
+
+MERLIN_MODELS = """
+from merlin_popsampler import compat
+compat.enable()
+import merlin.models.tf as mm
+import numpy as np
+import tensorflow as tf
+"""
+
+
+@pytest.fixture(scope="session")
+def fresh() -> Iterator[Interpreter]:
+    """Runs programs that load what was saved here; they find `mm`, `np` and `tf`.
+
+    Tests share the process, since importing Merlin Models takes seconds.
+    """
+    interpreter = Interpreter(MERLIN_MODELS)
+    yield interpreter
+    interpreter.close()
 
 
 @pytest.fixture(autouse=True)

@@ -108,7 +108,7 @@ def test_the_exact_integral_id_by_id_at_300():
 def test_where_the_tail_begins(size):
     """Sizes: one without a tail, one with the shortest tail, and larger ones."""
     distribution = LogUniform(size)
-    for num_sampled in [2, 5, 50, size // 2, *range(size - 6, size)]:
+    for num_sampled in [2, 50, size // 2, size - 6, size - 1]:
         expected_counts = build_expected_counts(
             distribution, num_sampled, unique=True
         ).expected_count(np.arange(size))
@@ -122,13 +122,12 @@ def test_where_the_tail_begins(size):
         )
 
 
-@pytest.mark.parametrize("rank", [0, 95, 96, 1999])
-def test_the_exact_integral_at_2000(rank):
-    distribution, probs = LogUniform(2000), log_uniform_probs(2000)
-    for num_sampled in [2, 11, 110, 400, 1998]:
-        table = build_expected_counts(distribution, num_sampled, unique=True)
-        expected = integral_of_one(probs, rank, num_sampled)
-        assert worst(table.expected_count([rank]), [expected]) < 1e-7, num_sampled
+def test_the_exact_integral_at_2000():
+    probs, ranks = log_uniform_probs(2000), [0, 95, 96, 1999]
+    for num_sampled in [2, 110, 1998]:
+        table = build_expected_counts(LogUniform(2000), num_sampled, unique=True)
+        expected = [integral_of_one(probs, rank, num_sampled) for rank in ranks]
+        assert worst(table.expected_count(ranks), expected) < 1e-7, num_sampled
 
 
 def solved_tries(probs, num_sampled):
@@ -144,11 +143,11 @@ def solved_tries(probs, num_sampled):
 
 
 WRONG = {
-    "1 - (1 - p)^K": lambda probs, k: -np.expm1(k * np.log1p(-probs)),
-    "solved number of tries": solved_tries,
-    "K p": lambda probs, k: k * probs,
-    "shifted by one": lambda probs, k: np.roll(integral_inclusion(probs)[k - 1], 1),
-    "K - 1": lambda probs, k: integral_inclusion(probs)[k - 2],
+    "1 - (1 - p)^K": lambda probs, k, _: -np.expm1(k * np.log1p(-probs)),
+    "solved number of tries": lambda probs, k, _: solved_tries(probs, k),
+    "K p": lambda probs, k, _: k * probs,
+    "shifted by one": lambda _, k, right: np.roll(right[k - 1], 1),
+    "K - 1": lambda _, k, right: right[k - 2],
 }
 
 
@@ -157,7 +156,7 @@ WRONG = {
 def test_wrong_formulas_are_rejected(name, formula):
     distribution, expected = exact(name)
     for num_sampled in (2, 5):
-        expected_counts = WRONG[formula](distribution.probs(), num_sampled)
+        expected_counts = WRONG[formula](distribution.probs(), num_sampled, expected)
         assert worst(expected_counts, expected[num_sampled - 1]) > 100 * TOLERANCE
 
 
@@ -278,7 +277,7 @@ def test_any_steps_sum_to_k_and_agree_with_the_integral(counts, distortion, part
 def test_expected_counts_of_the_rarest_ids_are_as_exact(name):
     distribution, exact_expected_counts = steep(name)
     ranks = np.arange(distribution.size)
-    for num_sampled in range(1, distribution.size + 1):
+    for num_sampled in thinned(distribution.size):
         expected_counts = build_expected_counts(
             distribution, num_sampled, unique=True
         ).expected_count(ranks)

@@ -158,5 +158,5 @@ class LifeOfFits(RuleBasedStateMachine):
             assert found[column].tolist() == [ids.get(key, 2) for key in probe]
 
 
-LifeOfFits.TestCase.settings = settings(max_examples=50, stateful_step_count=20)
+LifeOfFits.TestCase.settings = settings(max_examples=30, stateful_step_count=20)
 TestLifeOfFits = LifeOfFits.TestCase
