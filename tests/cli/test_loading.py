@@ -8,7 +8,7 @@ from nvtabular import ops
 
 from merlin_popsampler import FrequencyCategorify
 from tests.support.imports import FRAMES, FRAMEWORKS
-from tests.support.processes import NO_TENSORFLOW, run_python
+from tests.support.processes import OPERATORS, run_python
 from tests.support.workflow_helpers import dataset, fitted
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -62,6 +62,6 @@ def test_a_pickled_schema_is_read_only_if_needed_and_with_a_note(tmp_path):
     code, loaded = loaded_by("inspect", path, "--column", "item")
     assert code == 0
     assert loaded.isdisjoint(SLOW)
-    code, loaded = loaded_by("inspect", path, first=NO_TENSORFLOW)
+    code, loaded = loaded_by("inspect", path, first=OPERATORS)
     assert code == 0
     assert "nvtabular" in loaded

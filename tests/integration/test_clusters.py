@@ -17,7 +17,7 @@ import pytest
 from merlin.io import Dataset
 
 from merlin_popsampler import FrequencyCategorify, FrequencyOrder, PopSamplerError
-from tests.support.processes import NO_TENSORFLOW, ROOT
+from tests.support.processes import OPERATORS, ROOT
 from tests.support.workflow_helpers import bytes_below, fit_folders
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -86,7 +86,7 @@ class TestOneCallStartsAll:
     def one_machine(self, alone, tmp_path_factory):
         """Starts two workers by one call."""
         preload = tmp_path_factory.mktemp("preload") / "no_tensorflow.py"
-        preload.write_text(NO_TENSORFLOW)
+        preload.write_text(OPERATORS)
         with distributed.LocalCluster(
             n_workers=2,
             threads_per_worker=1,
@@ -128,7 +128,7 @@ class Machines:
 
     def start(self, what: str, *options: str, at: str = "scheduler") -> subprocess.Popen:
         (self.folder / at).mkdir()
-        code = f"{NO_TENSORFLOW}from distributed.cli.dask_{what} import main; main()"
+        code = f"{OPERATORS}from distributed.cli.dask_{what} import main; main()"
         env = {**os.environ, "PYTHONPATH": str(ROOT)}
         with open(self.folder / f"{at}.txt", "w") as said:
             return subprocess.Popen(

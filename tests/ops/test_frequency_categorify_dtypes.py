@@ -321,7 +321,7 @@ def test_columns_of_any_name(tmp_path, selection):
 @pytest.mark.parametrize("joint", [False, True])
 def test_names_that_parquet_cannot_store_are_refused(tmp_path, name, joint):
     """Regression: pyarrow cuts a name at its NUL, and cannot encode half of a surrogate pair."""
-    frame = pd.DataFrame({name: ["x", "y"], "b": ["x", "y"]})
+    frame = pd.DataFrame([["x", "x"], ["y", "y"]], columns=pd.Index([name, "b"], dtype=object))
     selection = [[name, "b"]] if joint else [name]
     with pytest.raises(PopSamplerError, match="name that a Parquet file can hold"):
         encode(frame, selection, str(tmp_path), 1)

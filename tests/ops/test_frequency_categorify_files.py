@@ -23,7 +23,7 @@ from merlin_popsampler import (
     FrequencyOrder,
     PopSamplerError,
 )
-from tests.support.processes import ROOT
+from tests.support.processes import OPERATORS, ROOT
 from tests.support.workflow_helpers import (
     bytes_below,
     dataset,
@@ -237,9 +237,9 @@ def test_a_refit_for_another_workflow(frame, out_path, tmp_path):
         assert transformed_anew(workflow, asked)["item_id"].tolist() == [3, 4, 2]
 
 
-FITS_AND_TRANSFORMS = """
-import sys
-sys.modules["tensorflow"] = None
+FITS_AND_TRANSFORMS = (
+    OPERATORS
+    + """
 import nvtabular, pandas
 from merlin.io import Dataset
 from merlin_popsampler import FrequencyCategorify
@@ -254,6 +254,7 @@ for _ in range(8):
         ids = workflow.transform(frame)["item_id"].tolist()
         assert ids == [3 + i // 3 for i in range(30)], ids
 """
+)
 
 
 def test_processes_that_fit_into_one_folder_at_once(out_path):

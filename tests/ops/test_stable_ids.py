@@ -25,8 +25,8 @@ from merlin_popsampler import (
 )
 from merlin_popsampler.contract.ranks_file import read_ids_by_rank
 from merlin_popsampler.contract.sampler_settings import sampler_kwargs_from_schema
+from tests.support.processes import OPERATORS, ROOT
 from tests.support.workflow_helpers import (
-    ROOT,
     bytes_below,
     dataset,
     fit_folders,
@@ -325,9 +325,9 @@ def assert_whole(before, folder):
     assert not [name for name in after.keys() - before if name.endswith("manifest.json")]
 
 
-KILLED = """
-import sys
-sys.modules["tensorflow"] = None  # saves its start: no operator needs it
+KILLED = (
+    OPERATORS
+    + """
 import os, signal
 import nvtabular, pandas
 from merlin.io import Dataset
@@ -344,6 +344,7 @@ node = ["item_id"] >> FrequencyCategorify(out_path=out_path, base=base)
 frame = pandas.DataFrame({"item_id": list("eee")})
 nvtabular.Workflow(node).fit(Dataset(frame, cpu=True))
 """
+)
 
 
 def test_a_fit_that_is_killed_leaves_the_base_and_its_folder_whole(tmp_path):

@@ -16,7 +16,7 @@ from merlin_popsampler.ops.nvtabular_compat import StatOperator
 from merlin_popsampler.ops.stored_operator import StoredOperator
 from merlin_popsampler.store import artifact
 from merlin_popsampler.store.artifact import FitArtifact
-from tests.support.processes import NO_TENSORFLOW, run_python
+from tests.support.processes import OPERATORS, run_python
 from tests.support.workflow_helpers import bytes_below, fit_folders
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -242,7 +242,7 @@ def test_a_fit_on_its_way_goes_with_its_operator(tmp_path):
 
 
 ENDS = (
-    NO_TENSORFLOW
+    OPERATORS
     + """
 import os, signal
 import pandas as pd

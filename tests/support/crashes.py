@@ -10,6 +10,10 @@ import sys
 
 sys.modules.setdefault("tensorflow", None)  # saves the time of its import
 
+from merlin_popsampler import compat
+
+compat.enable()  # before the first import of Merlin
+
 import argparse
 import errno
 import gc

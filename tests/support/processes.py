@@ -9,8 +9,13 @@ from threading import Timer
 from typing import Any, List
 
 ROOT = Path(__file__).parents[2]
-NO_TENSORFLOW = "import sys; sys.modules['tensorflow'] = None\n"
-"""Beginning of programs without TensorFlow: hides it from NVTabular, which saves time."""
+OPERATORS = """
+import sys
+sys.modules["tensorflow"] = None  # saves the time of its import: no operator needs it
+from merlin_popsampler import compat
+compat.enable()
+"""
+"""Beginning of programs that run operators."""
 
 
 def run_python(code: str) -> str:

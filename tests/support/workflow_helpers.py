@@ -19,6 +19,7 @@ from merlin.io.worker import clean_worker_cache
 
 from merlin_popsampler import FrequencyCategorify
 from merlin_popsampler.ops.lookup import INDEXES
+from tests.support.processes import OPERATORS, ROOT
 
 
 def dataset(frame: pd.DataFrame, npartitions: int = 3) -> Dataset:
@@ -58,10 +59,9 @@ def saved(keys: Iterable[Any], folder: Path, column: str = "item_id", **options:
     return folder
 
 
-ROOT = Path(__file__).parents[2]
-ELSEWHERE = """
-import sys
-sys.modules["tensorflow"] = None  # saves its start: no operator needs it
+ELSEWHERE = (
+    OPERATORS
+    + """
 import json, os, pickle, traceback
 import nvtabular, pandas
 
@@ -85,7 +85,8 @@ for line in sys.stdin:
             os._exit(1)
     print(os.waitpid(child, 0)[1], flush=True)
 """
-"""Has imported all dependencies, but not this package; forks for each transform."""
+)
+"""Has imported all dependencies, but no operator of this package; forks for each transform."""
 
 
 @lru_cache(maxsize=None)
