@@ -64,8 +64,9 @@ def checkpoint(folder: Path, name: str, output: Path) -> Path:
     path = folder / name
     if not path.exists() or folder.resolve() == output.resolve():
         raise PopSamplerError(
-            f"Expected --warm-start to name the --output of an earlier run, with {name!r} in it. "
-            f"Received: {folder}. Train on the earlier data first, into a folder of its own."
+            f"Expected --warm-start to name the folder of an earlier run that contains {name!r}, "
+            f"and --output to name another folder. Received: {folder} and {output}. Train on the "
+            "earlier data first, and pass the --output of that run."
         )
     return path
 

@@ -7,7 +7,7 @@ only to read counts or keys.
 import warnings
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, List, Optional
+from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
 import numpy as np
 
@@ -115,7 +115,7 @@ def read_column_report(
         meant = fits.get(name, [])
         if len(meant) == 1 and meant[0].last is not None:
             return _column(name, meant[0].last.placed_metadata, meant[0], counts_path)
-        schema = _schema_of_workflow(path, sorted(fits))
+        schema = _schema_of_workflow(path, [] if column else _readable(fits))
     found = find_item_column(schema, column)
     metadata = column_popularity(found)
     names = (found.name, (found.properties.get("domain") or {}).get("name", ""))
@@ -125,17 +125,29 @@ def read_column_report(
     return _column(found.name, metadata, FitHistory(), counts_path)
 
 
+def _readable(fits: Dict[str, List[FitHistory]]) -> List[str]:
+    """Returns the names of the vocabularies whose popularity needs no schema."""
+    lasts = {name: [one.last for one in found] for name, found in sorted(fits.items())}
+    return [name for name, last in lasts.items() if len(last) == 1 and last[0] is not None]
+
+
 def _schema_of_workflow(path: str, names: List[str]) -> Any:
-    """Reads the output schema of a saved workflow."""
+    """Reads the output schema of a saved workflow.
+
+    Args:
+      path: folder of the workflow.
+      names: vocabularies of which the caller can name one, so that the schema is not needed.
+    """
     if _WORKFLOW not in filesystem.names_in(path):
         raise SchemaError(
             "Expected a data set's folder, a schema.pbtxt or schema.json, a saved workflow, or an "
             f"operator's out_path. Received: {path}, which is none of these. Pass the folder that "
             "to_parquet or Workflow.save wrote."
         )
+    advice = f" Pass one of {names} as column to avoid this." if names else ""
     warnings.warn(
-        f"Loading NVTabular, and TensorFlow if it is installed, to read the schema in {path}/"
-        f"{_WORKFLOW}: its vocabularies {names} do not suffice to identify the item column.",
+        "Loading NVTabular, and TensorFlow if it is installed, to find the item column in the "
+        f"schema of {path}/{_WORKFLOW}.{advice}",
         stacklevel=2,
     )
     import nvtabular

@@ -67,7 +67,7 @@ def _checked(metadata: PopularityMetadata, column: str) -> bytes:
         raise _other_file(metadata, column, f"{type(error).__name__}, {error}") from error
     found = digest_of(content)
     if found != metadata.ranks_digest:
-        raise _other_file(metadata, column, f"one of digest {found}")
+        raise _other_file(metadata, column, f"another file (digest {found})")
     return content
 
 

@@ -246,13 +246,13 @@ def _checked(path: str, digest: str) -> bytes:
         content = filesystem.read_bytes(path)
     except PopSamplerError:
         raise PopSamplerError(
-            f"Expected the file that was fitted at {path}. Received: no file. {what_to_do}"
+            f"Expected the file that the fit wrote at {path}. Received: no file. {what_to_do}"
         ) from None
     found = digest_of(content)
     if found != digest:
         raise PopSamplerError(
-            f"Expected the file that was fitted (digest {digest}) at {path}. Received: one of "
-            f"digest {found}. {what_to_do}"
+            f"Expected the file that the fit wrote (digest {digest}) at {path}. Received: another "
+            f"file (digest {found}). {what_to_do}"
         )
     return content
 

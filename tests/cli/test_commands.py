@@ -116,7 +116,7 @@ def test_the_tag_of_a_column_is_found_by_loading_nvtabular(tmp_path, capsys):
     printed = printed_with_notes(capsys, "inspect", path)
     assert "3 to 4 (2 items)" in printed.out
     assert "note: Loading NVTabular" in printed.err
-    assert "['a', 'b']" in printed.err
+    assert "Pass one of ['a', 'b'] as column" in printed.err
     assert printed_with_notes(capsys, "inspect", path, "--column", "a").err == ""
 
 

@@ -164,7 +164,7 @@ TABLE = {
     ],
     "store.artifact": [
         Entry(
-            "Received: one of digest",
+            "Received: another file",
             lambda folder: transformed(folder, lambda file: file.write_bytes(b"other")),
         ),
         Entry(

@@ -286,9 +286,9 @@ def test_a_data_set_refuses_a_file_that_is_gone(tmp_path):
     assert sampler_kwargs_from_schema(tmp_path / "data", None, 1.0, {})["max_id"] == 7
     content = path.read_bytes()
     path.write_bytes(content[4:] + content[:4])
-    with pytest.raises(SchemaError, match="'item_id'.*file of its ids by rank.*one of digest"):
+    with pytest.raises(SchemaError, match="'item_id'.*file of its ids by rank.*another file"):
         sampler_kwargs_from_schema(tmp_path / "data", None, 1.0, {})
-    with pytest.raises(PopSamplerError, match="file that was fitted"):
+    with pytest.raises(PopSamplerError, match="file that the fit wrote"):
         flow.save(str(tmp_path / "saved"))
     path.unlink()
     with pytest.raises(SchemaError, match="'item_id'.*file of its ids by rank.*FileNotFound"):
@@ -372,7 +372,7 @@ def test_a_base_outlives_the_refits_of_its_operator(tmp_path):
 def test_a_base_whose_files_were_changed_is_refused(tmp_path):
     base = workflow(list("aabbbc"), tmp_path / "base")
     pd.DataFrame({COLUMN: ["x"]}).to_parquet(base.output_schema[COLUMN].properties["cat_path"])
-    with pytest.raises(PopSamplerError, match="file that was fitted"):
+    with pytest.raises(PopSamplerError, match="file that the fit wrote"):
         workflow(list("dda"), tmp_path / "flow", base=base)
 
 

@@ -384,7 +384,7 @@ def test_damaged_files_are_not_copied(tmp_path, damage):
     path = operator.fits["b"].path("v")
     shutil.copy(operator.fits["a"].path("v"), path) if damage == "another" else os.remove(path)
     fits = operator.fits
-    with pytest.raises(PopSamplerError, match="Expected the file that was fitted"):
+    with pytest.raises(PopSamplerError, match="Expected the file that the fit wrote"):
         operator.set_storage_path(tmp_path / "new", copy=True)
     assert not (tmp_path / "new").exists()
     assert operator.fits == fits

@@ -270,5 +270,5 @@ def test_files_that_were_changed_are_refused(tmp_path):
     old, new = workflow(OLD, tmp_path / "old"), workflow(NEW, tmp_path / "new")
     path = old.output_schema[COLUMN].properties["cat_path"]
     pd.DataFrame({COLUMN: ["x"]}).to_parquet(path)
-    with pytest.raises(PopSamplerError, match="file that was fitted"):
+    with pytest.raises(PopSamplerError, match="file that the fit wrote"):
         id_map(old, new)

@@ -130,7 +130,7 @@ def test_the_old_run_is_not_written_over(loop):
     with pytest.raises(PopSamplerError, match="another folder"):
         refits.check_earlier(models, new)
     for output, earlier in ((models, models), (loop / "new-models", new)):
-        with pytest.raises(PopSamplerError, match="output of an earlier run|--output of"):
+        with pytest.raises(PopSamplerError, match="folder of an earlier run.*--output of"):
             refits.checkpoint(earlier, "retrieval.pt", output)
     with pytest.raises(PopSamplerError, match="with --refit-of"):
         refits.read_id_maps(old)

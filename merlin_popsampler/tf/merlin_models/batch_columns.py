@@ -21,9 +21,9 @@ def check_column_name(argument: str, name: Any) -> None:
     """
     if not (name is None or isinstance(name, str)):
         raise PopSamplerError(
-            f"Expected {argument} to be the name of a column, since Merlin Models passes no other "
-            f"arguments to an output. Received: {type(name).__name__}. Put the ids into a column "
-            "of the data, and pass its name."
+            f"Expected {argument} to be the name of a column of the batch, since Merlin Models "
+            f"passes nothing but the batch to an output. Received: {type(name).__name__}. Put the "
+            "ids into a column of the data, and pass its name."
         )
 
 
