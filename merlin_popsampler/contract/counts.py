@@ -88,14 +88,15 @@ def check_order(counts: Any, *, reserved_ids: Iterable[int] = ()) -> PopularityM
     draw the lowest ids most often, however rare they are.
 
     Args:
-      counts: occurrences by integer id, in one of the forms of `popularity_from`.
+      counts: occurrences by integer id; see `popularity_from` for the forms.
       reserved_ids: ids that do not stand for an item, such as padding.
 
     Returns:
-      The metadata. Pass its `min_id` and `max_id` to the sampler.
+      The `PopularityMetadata` of the ids. Pass its `min_id` and `max_id` to the sampler.
 
     Raises:
-      FrequencyOrderError: an id occurs more often than a smaller one, or an id is missing.
+      FrequencyOrderError: an id occurs more often than a smaller one; or an id between two items
+        is missing, reserved or has a count of 0.
       PopSamplerError: see `popularity_from`.
 
     Examples:

@@ -57,18 +57,21 @@ class PopularityMetadata:
         into a schema).
       steps: the popularity curve as text, see `PopularityCurve.to_text`. It begins with `min_id`,
         or with rank 0 if ranks are in a file. None if ranks are not known, or are assumed.
-      digest: digest of the counts file, by which a report detects a file of another fit.
+      digest: digest of the counts file; the command line compares it to reject a file of another
+        fit. None if there is no counts file.
       fit: distances of distributions from the counts, `{"log_uniform": {"tv": ..., "kl": ...},
         "steps": {...}}`: total variation, and KL divergence from the data to the distribution in
         nats, both to six decimals. None if there are no steps.
       ranks_digest: digest of the file that lists ids by rank, if the ids of a refit kept their
         numbers (`FrequencyCategorify(base=...)`); None otherwise. Items that the file does not list
         no longer occur, and are never drawn.
-      ranks_path: path of that file; None during the fit, which knows the folder.
+      ranks_path: path of that file; None without a file, or in the manifest of a fit, next to which
+        the file lies.
 
     Raises:
       SchemaError: a field has the wrong type, or fields contradict each other: the range is not
-        valid, steps rise or do not fill it, or only one of measured order and steps is present.
+        valid, steps rise or do not fill the range, a measured order has no steps, or steps have no
+        measured order.
 
     Examples:
       >>> metadata = PopularityMetadata.from_counts(np.array([9, 5, 5]), 3, "counted", 256)
@@ -179,9 +182,13 @@ class PopularityMetadata:
     def from_steps(
         cls, exact: PopularityCurve, min_id: int, evidence: str, max_steps: int
     ) -> "PopularityMetadata":
-        """Builds the metadata of counts that never rise, from their exact steps.
+        """Builds the metadata of counts that never rise.
 
-        See `from_counts` for the arguments.
+        Args:
+          exact: the popularity curve in which each step has one count, without averages.
+          min_id: id of rank 0.
+          evidence: see `from_counts`.
+          max_steps: see `from_counts`.
         """
         domain = IdDomain(min_id, min_id + exact.size - 1)
         text, fit = _measured(exact, domain, max_steps)
@@ -194,7 +201,7 @@ class PopularityMetadata:
         """Builds the metadata of encoded ids whose ranks are in a file.
 
         Args:
-          exact: the exact steps over the ranks.
+          exact: the popularity curve in which each step has one count, without averages.
           domain: the ids of all items. The file lists those that still occur.
           max_steps: largest number of steps of the curve, `>= 1`.
           ranks_digest: digest of the file.

@@ -88,7 +88,7 @@ class Distribution(ABC):
 
     @abstractmethod
     def get_config(self) -> Dict[str, Any]:
-        """Returns the JSON values from which `distribution_from_config` builds an equal one."""
+        """Returns JSON values from which `distribution_from_config` rebuilds the distribution."""
 
     @classmethod
     def from_config(cls, config: Dict[str, Any]) -> "Distribution":

@@ -169,10 +169,15 @@ class Segments:
         return self.smooth(ranks), multiplicities
 
     def heads(self) -> Tuple[Ints, Floats]:
-        """Returns the possible lengths of the head of a `DrawPlan`, and the mass of each head.
+        """Returns the lengths that the head of a `DrawPlan` can have, and the mass of each head.
 
-        A head consists of whole segments. In a logarithmic segment, its length is a power of 2
-        minus 1.
+        The head is the first ranks, for each of which a plan decides separately whether a batch
+        contains it. It consists of whole segments. In a logarithmic segment, its length is a power
+        of 2 minus 1.
+
+        Returns:
+          Lengths, int64 `[num_heads]`, from 0 on, rising; and the probability that one draw is in
+          each head, float64 `[num_heads]`.
         """
         if self.shift is None:
             short = (self.starts <= _LONGEST_HEAD) & (self.cdf[:-1] < 1.0 - _FELT)

@@ -115,11 +115,14 @@ class FrequencyCategorify(StoredOperator, Categorify):  # type: ignore[misc]
                 setattr(self, option, PerColumn(getattr(self, option), default))
 
     def fit(self, col_selector: Any, ddf: Any) -> Any:
-        """Builds the delayed counting, sorting and writing of each vocabulary.
+        """Builds the task that counts the keys of each vocabulary, sorts them and writes them.
 
         Args:
           col_selector: the columns, or groups of columns, to encode.
           ddf: dask data frame of pandas or cuDF partitions.
+
+        Returns:
+          A dask `Delayed` of a dict, the argument of `fit_finalize`. `Workflow.fit` computes it.
 
         Raises:
           PopSamplerError: options or columns contradict each other, or `out_path` cannot be

@@ -108,11 +108,17 @@ class FrequencyOrder(StoredOperator, StatOperator):  # type: ignore[misc]
         self._init_files()
 
     def fit(self, col_selector: Any, ddf: Any) -> Any:
-        """Builds the delayed counting of the ids; mode "vocabulary" counts nothing.
+        """Builds the task that counts the ids; mode "vocabulary" counts nothing.
 
         Args:
           col_selector: the columns of ids.
           ddf: dask data frame of pandas or cuDF partitions.
+
+        Returns:
+          A dask `Delayed` of a dict, the argument of `fit_finalize`. `Workflow.fit` computes it.
+
+        Raises:
+          PopSamplerError: two groups have the same name, or `out_path` cannot be written.
         """
         if self.mode == "vocabulary":
             return dask.delayed({})

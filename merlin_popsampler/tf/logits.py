@@ -65,15 +65,16 @@ def contrastive_logits(
 
     The first treats the positive like a sample. Its minimum over all scores is that of the full
     softmax loss. The second estimates the full softmax loss itself, since the positive is in the
-    sum with certainty. Its gradient is that of the loss without the positive in the sum, times the
-    constant `1 - P(y)`.
+    sum with certainty. Its gradient is that of the loss without the positive in the sum, times
+    `1 - P(y)`, where P(y) is the share of `e^s_y` in the sum with it.
 
     With `logq_strength` s, `n_d ** s` replaces `n_d`: 1 is the full correction, 0 is none.
 
     Args:
       query: floats `[rows, dim]`.
-      positive: the positive of each row, `rows` items.
-      negative: the samples that all rows share, `num_sampled` items. Repeats are allowed.
+      positive: `Candidates` of this module, the positive of each row: `n` is `rows`.
+      negative: `Candidates`, the samples that all rows share: `n` is `num_sampled`. Repeats are
+        allowed.
       domain: an `IdDomain` or `MappedIdsInWeights`, the ids that stand for an item; samples of
         other ids are masked.
       temperature: positive number or scalar; scores are divided by it.

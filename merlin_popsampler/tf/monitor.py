@@ -104,7 +104,7 @@ class SamplingMonitor(tf.keras.callbacks.Callback):  # type: ignore[misc]
         self.observation.begin()
 
     def on_train_batch_end(self, batch: int, *_: Any, **__: Any) -> None:
-        """Reads the numbers after each step that computed them."""
+        """Reads the numbers from the layer, and writes them, if the step has computed them."""
         before = self.steps - self._steps_before_epoch
         self.steps = self._steps_before_epoch + batch + 1
         # With `steps_per_execution`, Keras has run several steps since the last call.

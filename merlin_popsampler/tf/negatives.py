@@ -152,6 +152,9 @@ class Mixture(tf.keras.layers.Layer):  # type: ignore[misc]
     Examples:
       >>> sampler = PopularityBasedSampler.from_counts([3, 1, 2], max_num_samples=3)
       >>> mixture = Mixture([sampler, InBatch.from_counts([3, 1, 2])])
+
+      The sampler draws each of 3 items once, and the 6 other rows of a batch add `6 p(id)`:
+
       >>> mixture.expected_count([0, 1, 2], rows=7).numpy().tolist()
       [4.0, 2.0, 3.0]
     """

@@ -56,8 +56,9 @@ def contrastive_logits(
 
     Args:
       query: floats `[rows, dim]`.
-      positive: the positive of each row, `rows` items.
-      negative: the samples that all rows share, `num_sampled` items. Repeats are allowed.
+      positive: `Candidates` of this module, the positive of each row: `n` is `rows`.
+      negative: `Candidates`, the samples that all rows share: `n` is `num_sampled`. Repeats are
+        allowed.
       domain: an `IdDomain` or `MappedIdsOnDevice`, the ids that stand for an item; samples of
         other ids are masked.
       temperature: positive number or scalar; scores are divided by it.

@@ -1,4 +1,4 @@
-"""Compares both commands, on each type of workflow, with counts in plain Python."""
+"""Checks the reports of `inspect` and `compare`, for each type of workflow, by plain Python."""
 
 import json
 import math

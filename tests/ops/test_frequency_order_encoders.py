@@ -47,7 +47,7 @@ def moved(ids):
     ],
 )
 def test_ids_that_were_changed_are_refused(frame, tmp_path, encoder, on_violation, between, proof):
-    """After the change, reserved ids of the encoder stand for items."""
+    """An operator after the encoder gives items other ids: reserved ones, or ids above the last."""
     node = ["item_id"] >> encoder(out_path=str(tmp_path)) >> between
     order = FrequencyOrder(on_violation=on_violation, out_path=str(tmp_path))
     with pytest.raises(FrequencyOrderError, match=f"'item_id'.*{proof}.*before the encoder"):

@@ -33,7 +33,7 @@ def eagerly(step):
 
 
 def in_a_graph(step):
-    """Of an unknown number of rows."""
+    """Traces the step once, for any number of rows."""
     signature = [tf.TensorSpec([None, 4]), tf.TensorSpec([None], tf.int64)]
     return tf.function(step, input_signature=signature)
 
@@ -43,7 +43,7 @@ def under_xla(step):
 
 
 def step_of(layer, table, way=eagerly, **arguments):
-    """Losses and gradients by query and table, of one step."""
+    """Returns the losses of one step, and their gradients with respect to query and table."""
 
     def step(query, ids):
         with tf.GradientTape() as tape:

@@ -58,7 +58,7 @@ class EveryRowCounts(Mixture):
 
 
 def sums_over_candidates(mixture, true_id):
-    """Sum of `exp(score) / expected count` over a row's candidates, many times."""
+    """Returns the sum of `exp(score) / expected count` over a row's candidates, for each trial."""
     rng = np.random.default_rng(SEED)
     scores = tf.constant(np.random.default_rng(3).normal(size=15), tf.float32)[:, None]
     batches = rng.choice(np.arange(3, 15), p=PROBS, size=[TRIALS, ROWS])
@@ -150,7 +150,7 @@ def test_in_batch_negatives_follow_the_counts_of_the_data(distribution):
 
 
 def given(sources):
-    """Draws of twin samplers, with their counts over all samplers."""
+    """Returns draws of equal samplers, and the expected counts over all of these samplers."""
     twin = Mixture(Mixture(sources()).samplers)
     ids = twin.sample_ids()
     return ids, twin.expected_count(ids, 0)
@@ -165,7 +165,7 @@ def test_draws_from_outside_give_the_loss_of_the_same_draws(sources, correct):
     values = given(SOURCES[sources])
     found = layers[0](query, ids, table, training=True, sampled_values=values)
     np.testing.assert_allclose(found, layers[1](query, ids, table, training=True), rtol=1e-6)
-    # The first batch is still to come: none was drawn for the loss.
+    # The loss drew no batch, so the stream of the layer begins with the batch that was passed.
     np.testing.assert_array_equal(layers[0].negatives.sample_ids(), values[0])
     evaluated = layers[0](query, ids, table, training=False, sampled_values=values)
     np.testing.assert_allclose(evaluated, layers[1](query, ids, table, training=False))

@@ -1,4 +1,4 @@
-"""The output of Merlin Models, and features of items, over the user's own ids in any order."""
+"""Checks `ContrastiveOutput` and `ItemFeatures` with the user's own ids, in any order."""
 
 import numpy as np
 import pandas as pd
