@@ -109,7 +109,7 @@ def test_one_field_less(name):
     assert metadata is None or same_expected_counts(metadata)
 
 
-@settings(max_examples=1500)
+@settings(max_examples=1000)
 @given(ONE, ONE)
 def test_two_fields_of_other_values(one, other):
     metadata = read(damaged(one, other))
@@ -131,7 +131,7 @@ def arguments(schema):
     return None
 
 
-@settings(max_examples=600)
+@settings(max_examples=400)
 @given(st.sampled_from(PROPERTIES), st.one_of(st.none(), ONE))
 @pytest.mark.filterwarnings("ignore:.*no proof that its ids are sorted")
 def test_columns_of_damaged_properties(change, in_contract):

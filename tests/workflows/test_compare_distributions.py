@@ -43,10 +43,10 @@ def test_expected_counts_of_the_head_off_by_a_twentieth_are_detected(factor, rig
 
 def test_it_writes_a_table_numbers_and_a_picture(tmp_path, capsys):
     pytest.importorskip("matplotlib")
-    arguments = ["--num-sampled", "20", "40", "--seeds", "2", "--steps", "20"]
+    arguments = ["--num-sampled", "20", "--seeds", "2", "--steps", "20"]
     compare_distributions.main(["--output", str(tmp_path), *arguments])
     rows = json.loads((tmp_path / "compare_distributions.json").read_text())["learning"]
-    assert [row["num_sampled"] for row in rows] == [20, 40]
+    assert [row["num_sampled"] for row in rows] == [20]
     assert all(len(values) == 2 for row in rows for values in row["kl"].values())
     table = (tmp_path / "compare_distributions.md").read_text()
     mean = np.mean(rows[0]["kl"]["reference"])
