@@ -39,13 +39,13 @@ def drift(
 
       - `matched_by`: "key" or "rank".
       - `tv`: total variation between the shares of interactions, over all items.
-      - `rank_correlation`: Spearman's, over the items of both.
+      - `rank_correlation`: Spearman's rank correlation of the counts, over the items of both.
       - `new_items`, `vanished_items`, `items_of_both`: numbers of items.
-      - `moved_items`: share of the items of both whose id has changed.
-      - `moved_share`: share of the new interactions of these items that are of items whose id has
-        changed.
-      - `moved_<band>`: like `moved_items`, for a band of old popularity; None if it has no items.
-      - `unknown_share`: share of the new interactions that are of new items.
+      - `moved_items`: among the items of both, the share whose id has changed.
+      - `moved_share`: among NEW's interactions with items of both, the share with items whose id
+        has changed; None if there are no items of both.
+      - `moved_<band>`: `moved_items` of one band of popularity in OLD; None if it has no items.
+      - `unknown_share`: among NEW's interactions, the share with new items.
       - `num_sampled`: number of draws of the batch.
       - `off_by_2`: number of items of both whose old and new expected counts differ by more than a
         factor of 2.

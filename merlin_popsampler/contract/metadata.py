@@ -140,7 +140,7 @@ class PopularityMetadata:
 
     @property
     def rank_domain(self) -> IdDomain:
-        """The numbers that stand in `steps`: ids, or ranks from 0 on if ranks are in a file."""
+        """The range of the numbers in `steps`: ids, or ranks from 0 on if ranks are in a file."""
         if self.ranks_digest is None:
             return self.domain
         end = str(self.steps).rpartition(",")[2]

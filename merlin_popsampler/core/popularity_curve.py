@@ -194,9 +194,9 @@ class PopularityCurve:
             return cls(domain.rank(pairs[:, 0]), pairs[:, 1], domain.size)
         except (ValueError, OverflowError) as error:
             raise SchemaError(
-                'Expected steps "first id:count of the whole step,...,first id after them" that '
-                f"fall from id {domain.min_id} to id {domain.max_id}. "
-                f"Received: {truncate_repr(text)} ({error}) "
+                f"Expected falling steps from id {domain.min_id} to id {domain.max_id}, as text "
+                '"first id:count of the whole step,...,first id after the steps". '
+                f"Received: {truncate_repr(text)} ({error}). "
                 "Run the preprocessing workflow again and do not edit its schema."
             ) from None
 

@@ -15,12 +15,12 @@ Fits = Dict[str, List[FitHistory]]
 
 
 class Source(NamedTuple):
-    """What an object or a folder tells of its fits.
+    """Holds the schema and the fits that an object or a folder names.
 
     Attributes:
       where: name of the object or folder, for messages.
-      schema: None if it has none.
-      fits: by name of the vocabulary; None if `schema` alone tells where they are.
+      schema: a `Schema` or `PlainSchema`; None if there is none.
+      fits: fits by name of the vocabulary; None if only the `cat_path` in `schema` names them.
     """
 
     where: str

@@ -47,7 +47,7 @@ def positions(asked: "pa.Table", known: "pa.Table", column: str) -> Ints:
     """
     if asked.num_columns != known.num_columns:
         raise PopSamplerError(
-            f"Column {column!r}: expected keys of as many columns in both fits. Received: "
+            f"Column {column!r}: expected two fits with the same number of key columns. Received: "
             f"{asked.column_names} and {known.column_names}. Compare two fits of the same columns."
         )
     found, wanted = (np.zeros(len(table), np.int64) for table in (asked, known))

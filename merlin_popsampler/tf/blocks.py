@@ -85,12 +85,15 @@ def add_at(tensor: tf.Tensor, index: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
 
 
 def in_order(positions: tf.Tensor, rows: tf.Tensor) -> IdLists:
-    """Sorts hits, the candidates to mask in a row, by their position, for `block_scores`.
+    """Sorts hits by position, for `block_scores`; a hit is a candidate to mask in one row.
 
     Args:
-      positions: integers `[m]`, positions among all candidates; negative for ids that are not
-        candidates.
-      rows: int32 `[m]`, the row in which each is masked.
+      positions: integers `[m]`, position of each hit among all candidates; negative for ids that
+        are not candidates.
+      rows: int32 `[m]`, the row in which each hit is masked.
+
+    Returns:
+      `IdLists` of the positions, int32, ascending, and of their rows.
     """
     order = tf.argsort(positions)
     return IdLists(tf.cast(tf.gather(positions, order), tf.int32), tf.gather(rows, order))

@@ -284,7 +284,7 @@ class Mixture(tf.keras.layers.Layer):  # type: ignore[misc]
 
 
 def as_mixture(negatives: Any) -> Mixture:
-    """Converts a source, a list of sources or a mixture to a mixture."""
+    """Converts a source, a list of sources or a `Mixture` to a `Mixture`, which checks them."""
     return negatives if isinstance(negatives, Mixture) else Mixture(negatives)
 
 

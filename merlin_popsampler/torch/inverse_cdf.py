@@ -10,7 +10,7 @@ from .constants import Constants
 
 
 class InverseCDF(Constants):
-    """Maps uniforms to ranks of the whole distribution, or to those behind a head.
+    """Maps uniforms to ranks: of the whole distribution, or behind the head of a `DrawPlan`.
 
     Args:
       table: the constants of the map, from `core.tables`.

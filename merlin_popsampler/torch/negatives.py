@@ -238,6 +238,9 @@ class Mixture(torch.nn.Module):  # type: ignore[misc]
           true_ids: int64 `[rows]`, the positive of each row.
           sampled_values: None, or the result of `checked_values`, which replaces new draws.
           joined: the rows of all ranks if they are gathered to one batch, or None.
+
+        Returns:
+          The `Draw`: ids and expected counts of the negatives, expected counts of the positives.
         """
         source, own = self.sources[0], slice(0, len(true_ids))
         is_alone = len(self.sources) == 1 and type(source) is PopularityBasedSampler
@@ -299,7 +302,7 @@ class Mixture(torch.nn.Module):  # type: ignore[misc]
 
 
 def as_mixture(negatives: Any) -> Mixture:
-    """Converts a source, a list of sources or a mixture to a mixture."""
+    """Converts a source, a list of sources or a `Mixture` to a `Mixture`, which checks them."""
     return negatives if isinstance(negatives, Mixture) else Mixture(negatives)
 
 

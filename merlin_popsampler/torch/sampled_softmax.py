@@ -93,7 +93,7 @@ class SampledSoftmaxLoss(torch.nn.Module):  # type: ignore[misc]
         if reduction not in REDUCTIONS:
             raise PopSamplerError(
                 f"Expected reduction in {REDUCTIONS}. Received: {reduction!r}. "
-                "Take 'mean' for the mean over the rows that count."
+                "Take 'mean' for the mean over the rows with an item."
             )
         if across_ranks and reduction != "mean":
             raise PopSamplerError(

@@ -145,7 +145,7 @@ def test_steps_that_were_cut_are_refused_wherever():
     fields = metadata.to_dict()
     text = fields["steps"]
     for end in range(len(text)):
-        with pytest.raises(SchemaError, match="'item_id'.* that fall from id 3 to id 3001"):
+        with pytest.raises(SchemaError, match="'item_id'.* falling steps from id 3 to id 3001"):
             PopularityMetadata.from_dict({**fields, "steps": text[:end]}, "item_id")
 
 

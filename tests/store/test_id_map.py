@@ -238,7 +238,7 @@ def test_a_combination_and_a_single_key_are_refused(tmp_path):
     one = fitted(["a"] >> FrequencyCategorify(out_path=str(tmp_path / "1")), dataset(frame, 1))
     both = FrequencyCategorify(out_path=str(tmp_path / "2"), encode_type="combo")
     two = fitted([["a", "b"]] >> both >> ops.Rename(f=lambda _: "a"), dataset(frame, 1))
-    with pytest.raises(PopSamplerError, match="keys of as many columns"):
+    with pytest.raises(PopSamplerError, match="same number of key columns"):
         id_map(one, two, column="a")
 
 

@@ -147,7 +147,7 @@ def read_ids(items: Any, id_name: str, domain: AnyDomain) -> tf.DType:
         raise PopSamplerError(
             f"Column {id_name!r}: expected a row for each id from {domain.min_id} to "
             f"{domain.max_id}, since each can be drawn. Received: none for {_some(missing)}. Add "
-            "rows for these items; unknown features may be null before the workflow."
+            "rows for these items to the raw data. Features that are not known may be null there."
         )
     several = domain.id(np.flatnonzero(counts > 1))
     if len(several):
