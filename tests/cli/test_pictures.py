@@ -152,7 +152,7 @@ def test_pictures_that_cannot_be_written(old, tmp_path, name, capsys, monkeypatc
 
 
 def test_pictures_are_written_to_any_file_system(old, tmp_path, monkeypatch):
-    """Regression: a local folder `memory:` would do, if there was one."""
+    """Regression: `memory://bucket` was taken for a local folder `memory:`, if that existed."""
     import fsspec
 
     monkeypatch.chdir(tmp_path)

@@ -299,7 +299,7 @@ def test_expected_counts_of_the_rarest_ids_are_as_exact(name):
     st.floats(0, 1),
 )
 def test_expected_counts_are_exact_or_the_distribution_is_refused(counts, distortion, part):
-    """Also if it is steep. Refused ones have probabilities below 1e-37; less distortion helps."""
+    """Steep distributions with a probability below 1e-37 are refused; less distortion helps."""
     counts = sorted(counts, reverse=True)
     num_sampled = 1 + round(part * (len(counts) - 1))
     steps = PopularityCurve.from_counts(counts)

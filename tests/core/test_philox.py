@@ -64,7 +64,7 @@ def test_uniforms_have_the_low_53_bits():
 
 @pytest.mark.parametrize("num", [1, 5, 300, 8192, 8193])
 def test_numbers_that_are_computed_ahead(num):
-    """At the ends of a block, and where the counter of positions wraps around."""
+    """Positions include the ends of a block, and those where the counter wraps around."""
     for key in (17, -5):
         for position in (0, 1, 53, 54, -1, 2**63 - 1, 2**63, 2**64 - 1):
             found = uniforms_ahead(key, position, num)

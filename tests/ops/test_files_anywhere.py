@@ -118,7 +118,7 @@ def test_an_order_that_renumbers(place, frame):
 
 @pytest.mark.parametrize("place", list(LOCAL), indirect=True)
 def test_all_files_are_in_the_named_folder(place, frame, tmp_path, monkeypatch):
-    """Also if the path is written differently, or the working directory changes."""
+    """The path may be written in several ways, and the working directory may change."""
     workflow = encoder(place)
     workflow.fit(dataset(frame))
     expected = workflow.transform(frame)

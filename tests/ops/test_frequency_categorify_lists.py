@@ -66,7 +66,7 @@ def made_by(workflow, data):
 )
 @pytest.mark.parametrize("order", [None, "raise", "remap"])
 def test_files_of_lists_and_nulls(tmp_path, columns, order):
-    """Regression: also before FrequencyOrder, whose fit encodes each file by itself.
+    """Regression: the fit of a FrequencyOrder that follows encodes each file by itself.
 
     Cases: null lists, with and without a type, in each place; null elements; empty and null lists;
     large lists and lists of fixed size. Merlin itself cannot fit a file of empty lists alone, nor

@@ -129,7 +129,7 @@ def test_an_audit_never_follows_a_stale_path(frame, tmp_path):
 
 
 def test_an_audit_knows_other_counts_of_the_same_range(tmp_path):
-    """As many items with other counts: the contract belongs to another file."""
+    """A file with as many items but other counts is not that of the contract."""
     frame = pd.DataFrame({"item_id": ["a", "a", "b"]})
     encoder = FrequencyCategorify(out_path=str(tmp_path))
     workflow = fitted(["item_id"] >> encoder, dataset(frame, 1))

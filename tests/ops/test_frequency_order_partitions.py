@@ -153,7 +153,7 @@ ENCODERS = [FrequencyCategorify, ops.Categorify]
     ],
 )
 def test_a_request_that_is_emptied_is_refused(case, order, encoder, tmp_path):
-    """Regression: also if nothing had to be renumbered.
+    """Regression: the error is raised even if the fit renumbered no id.
 
     Cases: each way of ordering, both encoders, keys of each kind, lists and nulls.
     """

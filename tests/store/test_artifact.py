@@ -54,7 +54,7 @@ MADE = artifact._safe("item/id")
 
 
 def test_every_name_has_a_file_of_its_own(tmp_path):
-    """Regression: also on file systems that ignore case.
+    """Regression: file names differ in more than case, since some file systems ignore case.
 
     Cases: paths, patterns, capitals, Unicode's normal forms, long names, control characters,
     half a surrogate pair, reserved names, and names that are the file name of another one.

@@ -12,7 +12,7 @@ from merlin_popsampler.store.artifact import FitArtifact, FitFolder
 
 @pytest.mark.parametrize("parts", [1, 2, 7])
 def test_counts_round_trip(parts, out_path):
-    """Also with more parts than ids."""
+    """There may be more parts than ids."""
     counts = np.array([0, 2, 0, 9, 5])
     folder = FitFolder(out_path, "fit")
     files = counts_file.write(folder, "a", RunLengths.of(counts), parts)

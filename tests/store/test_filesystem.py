@@ -56,7 +56,7 @@ def test_only_what_is_named_is_removed(memory, tmp_path, place, name):
 
 
 def test_a_folder_may_be_removed_while_others_are_made(tmp_path):
-    """Also if the folder is empty."""
+    """The folder may contain empty folders."""
     (tmp_path / "a" / "b").mkdir(parents=True)
     filesystem.remove(str(tmp_path / "a"))
     assert os.listdir(tmp_path) == []
@@ -64,7 +64,7 @@ def test_a_folder_may_be_removed_while_others_are_made(tmp_path):
 
 @pytest.mark.parametrize("pattern", ["part.{}.parquet", "part_{}.parquet", "4f-part-{:05}.parquet"])
 def test_parts_come_in_the_order_of_their_numbers(tmp_path, pattern):
-    """Also parts of other programs; files that are not parts are left out."""
+    """Other programs name parts differently; files that are not parts are left out."""
     for part in (0, 2, 10, 1, 100):
         frame = pd.DataFrame({"a": [part]}, index=[part + 7])
         (tmp_path / "d.parquet").mkdir(exist_ok=True)

@@ -143,7 +143,7 @@ def _text(node: ast.AST, tree: ast.AST) -> str:
 
 
 def _parts(node: ast.AST, tree: ast.AST) -> List[ast.expr]:
-    """What an expression's text is made of.
+    """Returns the expressions that an expression's text consists of.
 
     A name stands for everything that is assigned to it, a call for what the function returns.
     """

@@ -1,4 +1,4 @@
-"""What a GPU and XLA can run, what a graph holds, and the choice of the algorithm."""
+"""Checks what a GPU and XLA can run, what a graph contains, and the choice of the algorithm."""
 
 import numpy as np
 import pytest

@@ -55,7 +55,7 @@ def test_finite_vectors_and_any_ids_give_finite_losses_and_gradients(source, nam
     assert not losses.numpy()[~np.array(counting, bool)].any()
 
 
-def test_the_mean_is_over_the_rows_that_count_and_not_over_those_with_a_loss():
+def test_the_mean_is_over_rows_with_an_item_and_not_over_those_with_a_loss():
     """Point 4. A row that counts and has a loss of 0 counts."""
     query, table = tf.zeros([4, 1]), np.zeros((15, 1), np.float32)
     query = tf.constant([[1.0], [1.0], [0.0], [5.0]])

@@ -33,7 +33,7 @@ def test_every_distribution_is_there():
 
 @pytest.mark.parametrize("case", CASES)
 def test_golden_samplers(case):
-    """What PyTorch's side must draw as well."""
+    """The PyTorch sampler must draw the same ids."""
     sampler = sampler_of(PopularityBasedSampler, case)
     drawn = [summary(sampler.sample_ids().numpy()) for _ in range(BATCHES)]
     assert drawn == GOLDEN_SAMPLERS[case]

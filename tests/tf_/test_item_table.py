@@ -188,7 +188,7 @@ def test_excluded_ids_of_another_shape_or_kind_are_refused(excluded, training):
 
 @pytest.mark.parametrize("form", ["dense", "ragged"])
 def test_too_few_rows_of_excluded_ids_are_refused_in_graphs_of_unknown_shapes(form):
-    """Regression. TensorFlow raises the error, since no shape is known before."""
+    """Regression: TensorFlow raises the error when the graph runs, since shapes are unknown."""
     layer, dense = SampledSoftmax(sampler()), form == "dense"
     kind = tf.TensorSpec if dense else tf.RaggedTensorSpec
     ids = tf.TensorSpec([None], tf.int64)

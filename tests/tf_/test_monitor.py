@@ -1,4 +1,4 @@
-"""What `fit` shows of its samples, against NumPy."""
+"""Compares the numbers that a monitor adds to the logs of `fit` with NumPy."""
 
 import numpy as np
 import pytest

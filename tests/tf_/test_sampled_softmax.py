@@ -32,7 +32,7 @@ def data(rows=96):
 
 
 def functional(negatives=None, shared=False, eagerly=False, **settings):
-    """From one id to another; with a table for both, or one for each."""
+    """Builds a model that predicts an id from an id, with a shared table or one for each."""
     tf.keras.utils.set_random_seed(SEED)
     users, items = (tf.keras.Input([], dtype="int64") for _ in range(2))
     table = EMBEDDING(20, 4, name="items")
@@ -157,7 +157,7 @@ def test_recalls_of_small_models_by_hand(name, compiled):
 
 @pytest.mark.parametrize("training", [True, False])
 def test_it_is_called_by_position_as_by_keyword(training):
-    """Regression."""
+    """Regression: excluded ids and `training` may be passed by position."""
     query, table = vectors()
     true_ids, excluded = np.array([3, 4, 5, 6, 7, 8]), np.array([[9, 14]] * 6)
     arguments = [tf.constant(each) for each in (query, true_ids, table, excluded)]
@@ -169,7 +169,7 @@ def test_it_is_called_by_position_as_by_keyword(training):
 
 
 def test_a_functional_model_takes_excluded_ids_by_position():
-    """Regression."""
+    """Regression: excluded items lower the loss, so the argument has an effect."""
     users, items, history = (tf.keras.Input(s, dtype="int64") for s in ([], [], [2]))
     losses = SampledSoftmax(sampler(max_num_samples=12))(
         EMBEDDING(20, 4)(users), items, EMBEDDING(20, 4), history
@@ -422,7 +422,7 @@ with strategy.scope():
 
 def count_and_draw():
     replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-    ids = tf.where(replica == 0, [3, 4, 5], [3, 1, 1])  # three rows that count, and one
+    ids = tf.where(replica == 0, [3, 4, 5], [3, 1, 1])  # three rows with an item, and one
     positive, negative = layer.negatives.candidates(
         ids, tf.zeros([3, 4]), lambda ids: tf.gather(table, ids)
     )
@@ -480,7 +480,7 @@ for samples in (False, True):
 
 
 def test_gathered_positives_make_the_step_of_the_joined_batch(replicas):
-    """Of replicas with unequal rows, by batch alone and with samples that all replicas share."""
+    """Replicas have unequal rows; negatives are in-batch, alone or with shared samples."""
     replicas.run(GATHERED)
 
 
@@ -502,7 +502,7 @@ answer = [each.numpy().tolist() for each in found]
 """
 
 
-def test_workers_share_the_mean_over_the_rows_that_count_and_draw_their_own_ids():
+def test_workers_share_the_mean_over_rows_with_an_item_and_draw_their_own_ids():
     """Two processes under MultiWorkerMirroredStrategy, over this machine's loopback."""
     query, table = vectors()
     (losses0, own0, shared0), (losses1, own1, shared1) = run_two_workers(WORKERS)

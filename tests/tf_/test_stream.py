@@ -220,7 +220,7 @@ def place_of(monkeypatch, seed, replica=0, worker=0, shared=False):
 
 
 def test_replicas_and_workers_draw_by_the_keys_of_core(monkeypatch):
-    """Which never meet, by core's own test."""
+    """tests/core/test_stream_keys.py checks that these keys differ."""
     for place in itertools.product((-1, 0, 17), (0, 1, 5), (0, 4)):
         seed, replica, worker = place
         assert place_of(monkeypatch, *place) == seed_key(seed) ^ signed(own_bits(replica, worker))

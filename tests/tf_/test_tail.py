@@ -53,7 +53,7 @@ def test_distinct_draws_compile_to_themselves(name):
     ("name", "size"), [("log_uniform", 10**6), *(("measured", size) for size in SIZES)]
 )
 def test_distinct_draws_reach_every_band(name, size):
-    """Without replacement, against exact inclusion probabilities, summed rank by rank."""
+    """Compares counts in bands with exact inclusion probabilities, summed rank by rank."""
     tail = TAILS[name](size)
     edges, expected = bands_of_batches(tail)
     batches = [

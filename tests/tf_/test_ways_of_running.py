@@ -118,7 +118,7 @@ print({**answers, "disable_v2_behavior": draw()})
 
 @pytest.fixture(scope="module")
 def switched_off(tmp_path_factory):
-    """What a sampler draws without eager execution, then without any of the second's ways."""
+    """Returns what a sampler draws without eager execution, and without TensorFlow 2 behaviour."""
     folder = tmp_path_factory.mktemp("switched_off")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)

@@ -135,7 +135,7 @@ def test_no_matrix_is_larger_than_a_block():
 
 
 def test_equal_scores_count_against_the_positive_and_one_item_is_always_first():
-    """Regression: ties."""
+    """Regression: all scores are equal."""
     losses, ranks = score_catalog(tf.ones([2, 1]), [3, 9], tf.ones([110, 1]), DOMAIN)
     np.testing.assert_allclose(losses, np.log(100), rtol=1e-6)
     np.testing.assert_array_equal(ranks, [99, 99])

@@ -83,14 +83,14 @@ def check(found, expected):
 
 @pytest.mark.parametrize("case", CASES)
 def test_two_ranks_train_as_one_process_on_the_joined_batch(of_ranks, case):
-    """Also for the item tower, whose vectors get gradients from rows of both ranks."""
+    """Vectors of the item tower get gradients from rows of both ranks."""
     expected = loss_and_gradients(TwoTowers(case), slice(0, 6))
     check([answer["cases"][case] for answer in of_ranks], expected)
 
 
 @pytest.mark.parametrize("split", SPLITS)
 def test_ranks_with_unequal_numbers_of_rows(of_ranks, split):
-    """Also without rows, and with rows without an item, which do not count."""
+    """A rank may have no rows, or rows without an item, which do not enter the loss."""
     expected = loss_and_gradients(TwoTowers("mixture"), slice(0, sum(SPLITS[split])))
     check([answer["splits"][split] for answer in of_ranks], expected)
 

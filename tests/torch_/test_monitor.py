@@ -117,7 +117,7 @@ def test_numbers_come_every_n_steps():
 
 
 @pytest.mark.parametrize("ids", [[0, 0], []])
-def test_a_batch_without_rows_that_count(ids):
+def test_a_batch_without_rows_with_an_item(ids):
     loss = SampledSoftmaxLoss(SOURCES["both"]())
     monitor = SamplingMonitor(loss)
     loss(torch.ones(len(ids), 4), torch.tensor(ids).long(), torch.ones(15, 4))

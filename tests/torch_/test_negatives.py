@@ -100,7 +100,7 @@ def test_wrong_expected_counts_are_detected(wrong, sources):
 @pytest.mark.parametrize("correct", [True, False])
 @pytest.mark.parametrize("sources", SOURCES)
 def test_each_row_is_as_by_hand(sources, correct, given):
-    """Also with given draws, and their counts over all samplers."""
+    """Draws are the loss's own, or passed with their expected counts over all samplers."""
     query, ids, table = numbers()
     twin, settings = Mixture(SOURCES[sources]()), {"correct_positive": correct, "reduction": "none"}
     sampled = twin.sample_ids()

@@ -97,7 +97,7 @@ def per_row():
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
-def test_reductions_over_the_rows_that_count(reduction, per_row):
+def test_reductions_over_rows_with_an_item(reduction, per_row):
     """Rows with padding, null, unknown keys, or ids beyond the table do not count."""
     query, ids, table = numbers()
     others = torch.tensor([0, 1, 2, 15, 10**12, -1])
@@ -113,7 +113,7 @@ def test_reductions_over_the_rows_that_count(reduction, per_row):
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
-def test_no_row_that_counts_is_a_loss_of_zero(reduction):
+def test_a_batch_without_items_has_a_loss_of_zero(reduction):
     query, _, table = numbers()
     query.requires_grad_()
     loss = SampledSoftmaxLoss(sampler(), reduction=reduction)
@@ -153,7 +153,7 @@ def jagged(lists):
     ["a user", "a position", "a query", "rows", "nested", "narrowed", "list", "array", "int32"],
 )
 def test_excluded_ids_broadcast_as_the_queries_do(form, training):
-    """Regression: Cases: histories a user, a position, a query; dense, nested, with holes."""
+    """Passes one list for each user, position, query or row; dense, nested, or as Python lists."""
     torch.manual_seed(3)
     queries, ids, table = torch.randn(4, 5, 4), torch.arange(20).reshape(4, 5) % 12 + 3, Unit(15, 4)
     shared, rows = torch.tensor(SHARED), torch.tensor(SHARED).repeat_interleave(5, 0)
@@ -198,7 +198,7 @@ def test_excluded_ids_broadcast_as_the_queries_do(form, training):
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
 def test_excluded_ids_of_another_shape_or_kind_are_refused(excluded, training):
-    """Regression: Cases: too few rows, no rows, floats, masks, nested ones of other layouts."""
+    """Passes too few rows, no rows, floats, masks, and nested tensors of other layouts."""
     queries, ids, table = torch.randn(4, 5, 4), torch.full((4, 5), 3), torch.nn.Embedding(15, 4)
     with pytest.raises(PopSamplerError, match=r"excluded_ids|integer ids|tensor of ids"):
         SampledSoftmaxLoss(sampler()).train(training)(queries, ids, table, excluded)
@@ -220,7 +220,7 @@ FINITE = {
 @pytest.mark.parametrize("scale", [1.0, 1e30])
 @pytest.mark.parametrize("correct", [True, False])
 def test_finite_vectors_and_any_ids_give_a_finite_loss_and_gradient(name, scale, correct):
-    """Also with ids out of range, repeated or none; overflowing products are clipped."""
+    """Ids may be out of range, repeated or absent; overflowing products are clipped."""
     ids = torch.tensor(FINITE[name], dtype=torch.int64)
     rows = torch.Generator().manual_seed(3)
     query = scale * torch.randn(len(ids), 4, generator=rows)
@@ -342,7 +342,7 @@ TABLES = {
 
 @pytest.mark.parametrize("kind", TABLES)
 def test_training_and_evaluation_look_the_same_vectors_up(monkeypatch, kind):
-    """Regression: Cases: the keys of TABLES; sharded (FSDP) modules are called as these are."""
+    """The loss calls each module of TABLES, as it calls sharded (FSDP) modules."""
     monkeypatch.setattr(whole_catalog, "BLOCK_BYTES", 5 * 4 * 6)  # several blocks
     query, ids, _ = numbers()
     table, loss = TABLES[kind](), SampledSoftmaxLoss(sampler(12))
@@ -391,7 +391,7 @@ def test_ids_of_another_shape_or_kind_are_refused(ids):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"reduction": "average"}, "reduction"),
+        ({"reduction": "average"}, "Expected reduction in.*the mean over the rows with an item"),
         ({"temperature": 0.0}, "temperature"),
         ({"logq_strength": -0.1}, "from 0 to 1"),
         ({"logq_strength": True}, "from 0 to 1"),

@@ -200,7 +200,7 @@ print(*sorted({name.split(".")[0] for name in set(sys.modules) - before}))
 """
     loaded = set(run_python(program).split())
     heavy = {"tensorflow", "keras", "nvtabular", "merlin", "pandas", "dask", "pyarrow", "cudf"}
-    heavy.add("sympy")  # only PyTorch's compiler loads it, which takes as long as loading PyTorch
+    heavy.add("sympy")  # of PyTorch's compiler, which takes as long to load as PyTorch
     assert "merlin_popsampler" in loaded
     assert loaded.isdisjoint(heavy)
 

@@ -371,7 +371,7 @@ def test_features_are_numbers_or_text(tmp_path):
 
 
 def test_infinite_numbers_count_as_missing(tmp_path, capsys):
-    """Regression: so do values beyond float32, with a message; NaN is missing without one."""
+    """Regression: values beyond float32 count as missing, too, and are printed; NaN is not."""
     values = pa.array([1.0, np.inf, -np.inf, 1e39, np.nan, None, -2.0])
     found, numbers = features(tmp_path, values)
     assert numbers == ["x"]

@@ -179,7 +179,7 @@ def test_the_flag_takes_one_character(capsys):
 
 
 def test_line_breaks_inside_quotes(tmp_path):
-    """Regression: in files of several blocks, compressed or not; other quoting is unchanged."""
+    """Regression: the file has several blocks, compressed or not; other quoting is unchanged."""
     lines = [f'u{i % 100},"a ""{i % 7}""\nb,{"x" * 40}",{i}' for i in range(200_000)]
     text = "\n".join(["user,item,time", *lines])
     (tmp_path / "events.csv").write_text(text)

@@ -70,7 +70,7 @@ def batch(lists, ended):
     ("first", "positives"), [(0, [3, 9, 4, 4, 7]), (1, [9, 4, 7])], ids=["others", "next"]
 )
 def test_every_item_of_a_session_that_trains_is_a_positive(first, positives):
-    """Not in held-out sessions (after 5), not reserved ids, not the only item of a session."""
+    """Left out are held-out sessions (after 5), reserved ids, and sessions of one item."""
     lists = [[3, 1, 9, 4], [5, 6, 8], [2, 8], [4, 7]]
     examples = sessions.Examples(until=5, min_id=3, first=first)
     features, targets = examples(batch(lists, [5, 6, 1, 2]))

@@ -67,7 +67,7 @@ def in_batch_counts(ids):
 
 
 def wanted_losses(sources, temperature, correct, strength=1.0):
-    """By hand, from the draws and expected counts of twin samplers."""
+    """Computes the losses by hand, from draws and expected counts of equal samplers."""
     ids, with_counts = np.zeros(0, np.int64), []
     for source in sources:
         if source == "in-batch":
@@ -95,7 +95,7 @@ def wanted_losses(sources, temperature, correct, strength=1.0):
     ],
     ids=["a sampler", "in-batch", "several"],
 )
-def test_the_loss_is_the_formula_over_the_rows_that_count(sources, correct, strength):
+def test_the_loss_is_the_formula_over_rows_with_an_item(sources, correct, strength):
     settings = {"correct_positive": correct, "logq_strength": strength}
     output = output_on(negatives=sources(), logits_temperature=0.3, **settings)
     prediction = answer(output)
@@ -112,7 +112,7 @@ def test_the_loss_is_the_formula_over_the_rows_that_count(sources, correct, stre
 
 
 def test_a_step_of_training_differentiates_the_losses_alone():
-    """Not the matrix of log-probabilities that they are a column of."""
+    """No gradient of the matrix of log-probabilities is computed; the losses are a column."""
     seen = []
 
     class Watched(CandidateCrossEntropy):
@@ -237,14 +237,14 @@ def test_an_evaluation_is_exact():
     losses, better = exact(query, table, rows["item"].to_numpy(), temperature)
     assert found["cross_entropy"] == pytest.approx(losses.mean(), rel=1e-5)
     assert found["recall_at_3"] == pytest.approx((better < 3).mean())
-    # Merlin's count rows without an item as misses.
+    # The metrics of Merlin Models count rows without an item as misses.
     assert found["recall_at_2"] == pytest.approx((better < 2).sum() / ROWS)
     gains = np.where(better < 4, 1 / np.log2(better + 2.0), 0.0)
     assert found["ndcg_at_4"] == pytest.approx(gains.sum() / ROWS, rel=1e-5)
     assert found["loss"] == pytest.approx(losses.mean(), rel=0.05)  # a mean of the batches' means
 
 
-def test_metrics_are_among_the_candidates_of_rows_that_count():
+def test_metrics_are_among_the_candidates_of_rows_with_an_item():
     output = output_on(top_k=2, negatives=[sampler(), "in-batch"])
     outputs = answer(output).outputs.numpy()[COUNTING]
     found = {metric.name: float(metric.result()) for metric in output.metrics}

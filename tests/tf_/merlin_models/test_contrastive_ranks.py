@@ -1,4 +1,4 @@
-"""What a hit is for the output and for Merlin Models' metrics: three small models by hand."""
+"""Checks ranks and recall of the output and of Merlin Models' metrics on three small models."""
 
 import numpy as np
 import pytest

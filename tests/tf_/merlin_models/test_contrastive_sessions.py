@@ -62,7 +62,7 @@ def test_every_position_asks_for_the_next_item(own_table, tmp_path):
     compiled(model, run_eagerly=True)
     found = model.evaluate(loader(), pre=following, return_dict=True, verbose=0)
     pairs = np.concatenate([np.stack([ids[:-1], ids[1:]], 1) for ids in SESSIONS])
-    # Each position is encoded by itself, so a session of one item asks as its last one does.
+    # The query of a position depends on its item alone, so sessions of one item give equal queries.
     single = {"item__values": tf.constant(pairs[:, 0]), "item__offsets": tf.range(len(pairs) + 1)}
     query = model.query_encoder(single).numpy()
     losses, better = exact(query, output.to_call.embeddings.numpy(), pairs[:, 1], 1.0)

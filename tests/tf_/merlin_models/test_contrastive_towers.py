@@ -105,7 +105,7 @@ def test_samples_go_through_the_same_tower(trained):
 
 
 def test_samples_teach_the_tower():
-    """An item that is in no row moves because it was drawn."""
+    """Items that no row contains get a gradient, since they were drawn."""
     model, output = with_towers(sampler(max_num_samples=ITEMS))
     batch, _ = next(iter(rows()))
     batch = {name: values[:2] for name, values in batch.items()}

@@ -88,7 +88,7 @@ def test_ids_without_an_item_are_padding(table):
 
 
 def test_rows_of_unknown_items_are_passed_over():
-    """What the vocabulary does not know shares one id, and has as many rows as such items."""
+    """Unknown items share a reserved id, so that id has several rows; reserved ids are skipped."""
     unknown = pd.concat([FRAME.assign(item=reserved) for reserved in (1, 2)])
     more = pd.concat([unknown, FRAME]).sample(frac=1, random_state=1)
     domain = IdDomain(MIN_ID, MIN_ID + ITEMS - 1)
@@ -171,7 +171,7 @@ def graph_bytes():
 
 
 def test_a_table_in_memory_is_captured_and_not_copied():
-    """Also where the step is traced more than once, and by Keras."""
+    """No graph contains the table, if a step is traced several times, or by Keras."""
     size = 100_000
     colors = np.ones(size, np.int32)
     frame = pd.DataFrame({"item": np.arange(size) + MIN_ID, "color": colors})
@@ -240,7 +240,7 @@ def saved_bytes(model, folder):
 @pytest.mark.keras2
 @pytest.mark.parametrize("careless", [False, True])
 def test_a_saved_model_does_not_grow_with_the_table(careless, tmp_path, monkeypatch):
-    """Not even if the training call of the model always looks the table up."""
+    """The file has no copy of the table, even if the training call always looks the table up."""
     small, _ = trained(20, careless=careless)
     large, _ = trained(1_000_000, careless=careless)
     size = saved_bytes(small, tmp_path / "small")
