@@ -101,7 +101,7 @@ def merlin_samplers(size: int, num_sampled: int) -> Dict[str, Step]:
         with_counts = second.with_sampling_probs(Candidate(id=ids, metadata={}))
         return checksum(sampled.id, sampled.sampling_prob, with_counts.sampling_prob)
 
-    return {"Merlin, first interface": first_step, "Merlin, second interface": second_step}
+    return {"Merlin, ItemSampler": first_step, "Merlin, CandidateSampler": second_step}
 
 
 def positives(size: int) -> tf.Tensor:
@@ -121,7 +121,7 @@ def against_merlin(samples: List[int], rounds: int, overlap: bool) -> List[Dict[
         ids = positives(size)
         steps = merlin_samplers(size, num_sampled)
         steps["ours"] = partial(sampler_step, sampler, ids)
-        base = "Merlin, second interface"
+        base = "Merlin, CandidateSampler"
         found = race(steps, calls_for(num_sampled), rounds, base, overlap)
         rows.append({"size": size, "num_sampled": num_sampled, "steps": found})
         print(as_row(rows[-1]), flush=True)

@@ -112,7 +112,7 @@ def gbce(data: ComparisonData, samples: int, seed: int) -> Loss:
 def counted_by_tries(tries_per_sample: int) -> Builder:
     """Builds log-uniform samples whose expected counts are `1 - (1 - p)^tries`.
 
-    Merlin Models 23.12 takes as many tries as samples (its second interface), Transformers4Rec
+    Merlin Models 23.12 takes as many tries as samples (`CandidateSampler`), Transformers4Rec
     23.12 twice as many. The count of the positive is exact, as the loss computes it itself.
     """
 

@@ -84,7 +84,7 @@ def find_dlpack() -> None:
 def serialize_metrics() -> None:
     """Serializes metrics as metrics, since `tf.keras.layers.serialize` rejects them.
 
-    Otherwise, no model of Merlin Models' first interface can be saved.
+    Otherwise, no model of Merlin Models that takes an `ItemSampler` can be saved.
     """
 
     def change(topk: Any) -> None:

@@ -183,7 +183,16 @@ def cross_entropy(
 def loss_of_sums(
     true_logits: tf.Tensor, log_sums: tf.Tensor, hard: Optional[tf.Tensor] = None
 ) -> tf.Tensor:
-    """Computes the loss of each row from the log-sum-exp of its negatives; see `cross_entropy`."""
+    """Computes the cross-entropy of each row from the log-sum-exp of its negatives.
+
+    Args:
+      true_logits: float32 `[rows]`, logits of the positives.
+      log_sums: float32 `[rows]`, log-sum-exp of the logits of the negatives.
+      hard: float32 `[rows]`, log-sum-exp of the logits of the hard negatives, or None.
+
+    Returns:
+      float32 `[rows]`, in nats.
+    """
     if hard is not None:
         log_sums = tf.reduce_logsumexp(tf.stack([log_sums, hard], 1), 1)
     return tf.nn.softplus(log_sums - true_logits)

@@ -1,8 +1,8 @@
 """Builds the results that the two sampler interfaces of Merlin Models expect.
 
-The first interface is that of `MatrixFactorizationModel(samplers=...)`, and the second that of
-`ContrastiveOutput(negative_samplers=...)`. This module imports Merlin Models only when the first
-interface calls it. For the second one, the result has the type of the argument.
+`MatrixFactorizationModel(samplers=...)` takes an `ItemSampler`, and
+`ContrastiveOutput(negative_samplers=...)` a `CandidateSampler`. This module imports Merlin Models
+only for an `ItemSampler`. As a `CandidateSampler`, it returns the type of its argument.
 """
 
 import functools
@@ -14,7 +14,7 @@ from merlin_popsampler.errors import PopSamplerError
 
 
 def is_candidate(inputs: Any) -> bool:
-    """Tests whether inputs are a `Candidate`, the named tuple of the second interface."""
+    """Tests whether inputs are a `Candidate`, the argument of a `CandidateSampler`."""
     return {"id", "metadata", "sampling_prob"} <= set(getattr(inputs, "_fields", ()))
 
 
@@ -35,14 +35,23 @@ def candidate_with_counts(candidate: Any, expected_count: tf.Tensor) -> Any:
 
 
 def sampled_embeddings(item_weights: Any, ids: tf.Tensor, name: str) -> Any:
-    """Builds the result of the first interface: rows of the embedding table, and ids as `name`."""
+    """Builds the result of an `ItemSampler`.
+
+    Args:
+      item_weights: embedding table `[max_id + 1 or more, dim]`.
+      ids: int64 `[num_sampled]`.
+      name: key of the ids in the metadata.
+
+    Returns:
+      An `EmbeddingWithMetadata`: embeddings `[num_sampled, dim]`, and metadata `{name: ids}`.
+    """
     from merlin.models.tf.core.base import EmbeddingWithMetadata
 
     return EmbeddingWithMetadata(tf.nn.embedding_lookup(item_weights, ids), {name: ids})
 
 
 def like_batch(answer: Any, inputs: Any, name: str, max_id: int) -> Any:
-    """Casts the result of the first interface to the dtypes of the batch.
+    """Casts the result of an `ItemSampler` to the dtypes of the batch.
 
     Merlin Models concatenates both.
     """
@@ -64,7 +73,7 @@ def check_item_weights(item_weights: Any, cardinality: int) -> None:
 
 
 def check_inputs(inputs: Any, name: str) -> None:
-    """Raises an error for inputs that are not those of the first interface."""
+    """Raises an error for inputs that are not those of an `ItemSampler`."""
     if set(inputs) != {"embeddings", "metadata"} or name not in inputs["metadata"]:
         metadata = inputs.get("metadata", {})
         raise PopSamplerError(

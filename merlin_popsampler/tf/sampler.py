@@ -33,10 +33,10 @@ class PopularityBasedSampler(CatalogSampler, tf.keras.layers.Layer):  # type: ig
 
     - TensorFlow and Keras: `sample_ids`, `expected_count`, `probability`, `sampled_values`, and a
       call with the positives, which returns `sampled_values`;
-    - the first interface of Merlin Models, `MatrixFactorizationModel(samplers=[sampler])`: a call
+    - an `ItemSampler` of Merlin Models, for `MatrixFactorizationModel(samplers=[sampler])`: a call
       with `{"embeddings", "metadata"}` and `item_weights`;
-    - the second interface of Merlin Models, `ContrastiveOutput(negative_samplers=sampler)`: a call
-      with a `Candidate`, and `with_sampling_probs`.
+    - a `CandidateSampler` of Merlin Models, for `ContrastiveOutput(negative_samplers=sampler)`: a
+      call with a `Candidate`, and `with_sampling_probs`.
 
     Args:
       max_id: last id that can be drawn, inclusive.
@@ -45,7 +45,7 @@ class PopularityBasedSampler(CatalogSampler, tf.keras.layers.Layer):  # type: ig
         `unique`.
       seed: integer; equal seeds give equal streams of draws. None takes one from
         `tf.random.set_seed` at the first draw or trace, or else from the system.
-      item_id_feature_name: name of the item-id column in the metadata of the first interface.
+      item_id_feature_name: name of the item-id column in the metadata of an `ItemSampler`.
       unique: whether the ids of a batch are distinct (without replacement).
       distribution: the proposal distribution: a registered name, such as "log_uniform" or
         "uniform", an object of `distributions`, or its configuration. For the measured
@@ -106,7 +106,7 @@ class PopularityBasedSampler(CatalogSampler, tf.keras.layers.Layer):  # type: ig
 
     @property
     def required_features(self) -> List[str]:
-        """Names of the columns that the scorer of the first interface puts into the metadata."""
+        """Names of the columns that Merlin Models puts into the metadata for an `ItemSampler`."""
         return [self.item_id_feature_name]
 
     def set_max_num_samples(self, value: int) -> None:
@@ -258,7 +258,7 @@ class PopularityBasedSampler(CatalogSampler, tf.keras.layers.Layer):  # type: ig
 
         Args:
           inputs: ids, or the inputs of an interface of Merlin Models.
-          item_weights: the item embeddings, for the first interface of Merlin Models.
+          item_weights: item embeddings `[max_id + 1 or more, dim]`, for an `ItemSampler`.
           features: ignored.
           targets: ignored.
           training: ignored.
@@ -277,13 +277,13 @@ class PopularityBasedSampler(CatalogSampler, tf.keras.layers.Layer):  # type: ig
         return merlin_interfaces.like_batch(self.sample(item_weights), inputs, name, self.max_id)
 
     def sample(self, item_weights: Any) -> Any:
-        """Draws the next batch as the `EmbeddingWithMetadata` of the first interface."""
+        """Draws the next batch as an `EmbeddingWithMetadata`, the result of an `ItemSampler`."""
         merlin_interfaces.check_item_weights(item_weights, self.domain.cardinality)
         ids = self.sample_ids()
         return merlin_interfaces.sampled_embeddings(item_weights, ids, self.item_id_feature_name)
 
     def with_sampling_probs(self, candidate: Any) -> Any:
-        """Returns a copy of the `Candidate` with expected counts, for the second interface."""
+        """Returns a copy of a `Candidate` with expected counts, as a `CandidateSampler` does."""
         return merlin_interfaces.candidate_with_counts(candidate, self.expected_count(candidate.id))
 
     def add(self, *_: Any, **__: Any) -> None:
