@@ -59,13 +59,13 @@ def sampler_of(dataset, **settings):
     return PopularityBasedSampler.from_schema(dataset, **{"max_num_samples": K, **settings})
 
 
-def first_interface(dataset, samplers):
+def item_sampler_model(dataset, samplers):
     model = mm.MatrixFactorizationModel(dataset.schema, dim=8, samplers=samplers)
     model.compile(tf.keras.optimizers.Adam(0.05))
     return model
 
 
-def second_interface(dataset, sampler, **settings):
+def candidate_sampler_model(dataset, sampler, **settings):
     query = mm.Encoder(
         dataset.schema.select_by_name("user"), mm.MLPBlock([8], no_activation_last_layer=True)
     )
@@ -96,13 +96,16 @@ def same_settings(sampler, other):
 
 @pytest.fixture(scope="module")
 def trained(written, tmp_path_factory):
-    """Trains and saves models of both interfaces; returns sampler, draws, losses and folder."""
+    """Trains and saves models with both kinds of samplers; returns their results and the folder."""
     tf.keras.utils.set_random_seed(17)
     dataset, folder = written[0], tmp_path_factory.mktemp("trained")
     first, second = sampler_of(dataset, seed=5), sampler_of(dataset, seed=5)
     models = {
-        "first": (first_interface(dataset, [first, mm.InBatchSampler()]), mm.Loader(dataset, 256)),
-        "second": (second_interface(dataset, second), loader(dataset, K)),
+        "first": (
+            item_sampler_model(dataset, [first, mm.InBatchSampler()]),
+            mm.Loader(dataset, 256),
+        ),
+        "second": (candidate_sampler_model(dataset, second), loader(dataset, K)),
     }
     found = {}
     for (name, (model, source)), sampler in zip(models.items(), (first, second)):
@@ -139,7 +142,7 @@ def test_every_source_of_a_schema_gives_the_same_sampler(written):
     assert samplers[0].distribution.name == "empirical"
 
 
-# --- the first interface: MatrixFactorizationModel(samplers=[sampler]) --------------------------
+# --- as an ItemSampler: MatrixFactorizationModel(samplers=[sampler]) ----------------------------
 
 
 def embeddings(rows, dim=4):
@@ -151,7 +154,7 @@ def batch_of(ids, name="item"):
     return {"embeddings": tf.zeros([len(ids), 4]), "metadata": {name: ids}}
 
 
-def test_first_interface_answers_with_embeddings_and_ids(dataset):
+def test_an_item_sampler_answers_with_embeddings_and_ids(dataset):
     sampler, twin, table = (
         sampler_of(dataset, seed=5),
         sampler_of(dataset, seed=5),
@@ -169,7 +172,7 @@ def test_first_interface_answers_with_embeddings_and_ids(dataset):
     np.testing.assert_array_equal(sampler.sample(table).metadata["item"], twin.sample_ids())
 
 
-def test_first_interface_refuses_what_cannot_be_right(dataset):
+def test_an_item_sampler_refuses_what_cannot_be_right(dataset):
     sampler, table = sampler_of(dataset), embeddings(ITEMS + 3)
     batch = batch_of([3, 4])
     with pytest.raises(PopSamplerError, match=r"at least 43 rows.*Received: 42 rows"):
@@ -221,7 +224,7 @@ def test_scorer_finds_and_masks_accidental_hits(dataset, downscore):
         np.testing.assert_array_equal(outputs.negative_item_ids, drawn)
 
 
-def test_first_interface_trains_and_reloads(dataset, trained):
+def test_an_item_sampler_trains_and_reloads(dataset, trained):
     """With an in-batch sampler too."""
     sampler, drawn, losses, folder = trained["first"]
     assert losses[1] < losses[0]
@@ -232,17 +235,17 @@ def test_first_interface_trains_and_reloads(dataset, trained):
 def test_a_table_too_short_is_refused_when_training_starts(dataset):
     too_far = PopularityBasedSampler(ITEMS + 3, 3, K, item_id_feature_name="item")
     with pytest.raises(PopSamplerError, match=r"not the cardinality"):
-        first_interface(dataset, [too_far]).fit(dataset, batch_size=256, verbose=0)
+        item_sampler_model(dataset, [too_far]).fit(dataset, batch_size=256, verbose=0)
 
 
-# --- the second interface: ContrastiveOutput(negative_samplers=sampler) -------------------------
+# --- as a CandidateSampler: ContrastiveOutput(negative_samplers=sampler) ------------------------
 
 
 def candidate(ids, **metadata):
     return Candidate(id=tf.constant(ids, tf.int64)[:, None], metadata=metadata)
 
 
-def test_second_interface_answers_with_a_candidate_of_ids(dataset):
+def test_a_candidate_sampler_answers_with_a_candidate_of_ids(dataset):
     sampler, twin = sampler_of(dataset, seed=5), sampler_of(dataset, seed=5)
     batch = candidate([3, 4, 1], features=tf.zeros([3, 2]))
     answer = sampler(batch, training=True, testing=False)
@@ -282,7 +285,7 @@ def test_candidates_compare_by_identity_on_either_side(dataset):
         assert batch != Candidate(id=sampled.id, metadata={})
 
 
-def test_second_interface_refuses_one_row_and_one_sample(dataset):
+def test_a_candidate_sampler_refuses_one_row_and_one_sample(dataset):
     with pytest.raises(PopSamplerError, match="1 rows"):
         sampler_of(dataset)(candidate([3]))
     with pytest.raises(PopSamplerError, match="max_num_samples=1"):
@@ -292,7 +295,7 @@ def test_second_interface_refuses_one_row_and_one_sample(dataset):
 @pytest.mark.parametrize("distribution", ["empirical", "log_uniform"])
 def test_all_items_sampled_and_corrected_is_the_full_softmax(dataset, distribution):
     sampler = sampler_of(dataset, max_num_samples=ITEMS, distribution=distribution)
-    model = second_interface(dataset, sampler)
+    model = candidate_sampler_model(dataset, sampler)
     features, targets = next(iter(loader(dataset)))
     sampled = model(features, targets=targets, training=True)
     loss = tf.keras.losses.categorical_crossentropy(
@@ -305,7 +308,7 @@ def test_all_items_sampled_and_corrected_is_the_full_softmax(dataset, distributi
     np.testing.assert_allclose(loss, full, rtol=1e-4)
 
 
-def test_second_interface_trains_and_reloads(dataset, trained):
+def test_a_candidate_sampler_trains_and_reloads(dataset, trained):
     """On as many rows as samples."""
     sampler, drawn, losses, folder = trained["second"]
     assert losses[1] < losses[0]
@@ -314,12 +317,12 @@ def test_second_interface_trains_and_reloads(dataset, trained):
 
 
 @pytest.mark.parametrize("option", ["logq_sampling_correction", "downscore_false_negatives"])
-def test_second_interface_trains_eagerly_as_in_a_graph(dataset, option):
+def test_a_candidate_sampler_trains_eagerly_as_in_a_graph(dataset, option):
     losses = []
     for eagerly in (True, False):
         tf.keras.utils.set_random_seed(3)
         sampler = sampler_of(dataset, seed=5)
-        model = second_interface(dataset, sampler, **{option: False})
+        model = candidate_sampler_model(dataset, sampler, **{option: False})
         model.compile("sgd", run_eagerly=eagerly)
         first = mm.Loader(dataset, batch_size=K, shuffle=False)
         first = first.map(mm.ToTarget(dataset.schema, "item", one_hot=False))
@@ -329,11 +332,11 @@ def test_second_interface_trains_eagerly_as_in_a_graph(dataset, option):
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
-def test_second_interface_mixes_with_in_batch(dataset):
+def test_a_candidate_sampler_mixes_with_in_batch(dataset):
     settings = {"logq_sampling_correction": False}  # Merlin's own error, with two samplers
     for order in (0, 1):
         samplers = [sampler_of(dataset, seed=5), mm.InBatchSamplerV2()]
-        model = second_interface(dataset, samplers[:: 1 - 2 * order], **settings)
+        model = candidate_sampler_model(dataset, samplers[:: 1 - 2 * order], **settings)
         model.compile("adam", run_eagerly=bool(order))
         features, targets = next(iter(loader(dataset)))
         scores = model(features, targets=targets, training=True).outputs
@@ -350,7 +353,7 @@ def test_the_loss_is_another_where_the_expected_counts_are_not_used(dataset):
     def loss(correct):
         tf.keras.utils.set_random_seed(3)
         sampler = sampler_of(dataset, max_num_samples=ITEMS - 1, seed=5)
-        model = second_interface(dataset, sampler, logq_sampling_correction=correct)
+        model = candidate_sampler_model(dataset, sampler, logq_sampling_correction=correct)
         sampled = model(features, targets=targets, training=True)
         return tf.keras.losses.categorical_crossentropy(
             sampled.targets, sampled.outputs, from_logits=True
@@ -364,15 +367,15 @@ def test_the_loss_is_another_where_the_expected_counts_are_not_used(dataset):
     ("policy", "eagerly"), [("mixed_float16", False), ("mixed_bfloat16", True)]
 )
 def test_both_interfaces_train_under_mixed_precision(dataset, policy, eagerly):
-    """Merlin's second interface subtracts float32 from float16 there."""
+    """There, Merlin's ContrastiveOutput subtracts a float32 correction from float16."""
     steps = {"steps_per_epoch": 2, "verbose": 0}
     tf.keras.mixed_precision.set_global_policy(policy)
     try:
         sampler, second = sampler_of(dataset, seed=5), sampler_of(dataset, seed=5)
-        model = first_interface(dataset, [sampler])
+        model = item_sampler_model(dataset, [sampler])
         model.compile("adam", run_eagerly=eagerly)
         model.fit(mm.Loader(dataset, 256), **steps)
-        model = second_interface(dataset, second, logq_sampling_correction=False)
+        model = candidate_sampler_model(dataset, second, logq_sampling_correction=False)
         model.compile("adam", run_eagerly=eagerly)
         model.fit(loader(dataset), **steps)
         assert batches_drawn(sampler) == batches_drawn(second) == 2
@@ -434,7 +437,7 @@ def test_a_usual_run_raises_no_warning_of_this_package(dataset, monkeypatch):
     monkeypatch.setattr(warnings, "warn", noted)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        second_interface(dataset, sampler_of(dataset)).fit(loader(dataset), verbose=0)
+        candidate_sampler_model(dataset, sampler_of(dataset)).fit(loader(dataset), verbose=0)
         assert ours == []
         read_popularity(dataset, "user")  # negative control: an order without evidence
     assert ["'user'" in message for message in ours] == [True]

@@ -285,7 +285,7 @@ def test_lists_that_are_arrays_of_any_dtype(tmp_path, case):
     ids=str,
 )
 def test_dtypes_of_ids(dtype):
-    """Regression: nullable dtypes, dtypes of other types, and values that are not dtypes."""
+    """Regression: nullable dtypes, other kinds of dtypes, and other values raise the error."""
     with pytest.raises(PopSamplerError, match="NumPy integer dtype"):
         FrequencyCategorify(dtype=dtype)
 

@@ -41,7 +41,7 @@ def numbers(rows, scale=1.0):
 @pytest.mark.parametrize("scale", [1.0, 1e30])
 @pytest.mark.parametrize("correct", [True, False])
 def test_finite_vectors_and_any_ids_give_finite_losses_and_gradients(source, name, scale, correct):
-    """Point 4 of the issue. Members: ids outside, never counted, repeated, few, none; overflow."""
+    """Ids may be outside, never counted, repeated, few or none; products may overflow."""
     query, table = numbers(len(IDS[name]), scale)
     layer = SampledSoftmax(SOURCES[source](), 1e-3, correct_positive=correct)
     ids = tf.constant(IDS[name], tf.int64)
@@ -56,7 +56,7 @@ def test_finite_vectors_and_any_ids_give_finite_losses_and_gradients(source, nam
 
 
 def test_the_mean_is_over_rows_with_an_item_and_not_over_those_with_a_loss():
-    """Point 4. A row that counts and has a loss of 0 counts."""
+    """A row with an item is part of the mean even if its loss is 0."""
     query, table = tf.zeros([4, 1]), np.zeros((15, 1), np.float32)
     query = tf.constant([[1.0], [1.0], [0.0], [5.0]])
     table[3] = 200.0
@@ -67,7 +67,7 @@ def test_the_mean_is_over_rows_with_an_item_and_not_over_those_with_a_loss():
 
 @pytest.mark.parametrize("count", [0.0, 1e-37])
 def test_a_count_of_zero_gets_no_correction(count):
-    """Point 4. No logarithm of 0, and none with an epsilon."""
+    """The correction takes no logarithm of 0, and adds no epsilon."""
     query, table = numbers(1)
     ids, sampled = tf.constant([3]), tf.constant([4, 5])
     own = Candidates(tf.gather(table, ids), ids, tf.constant([count]))
@@ -82,7 +82,7 @@ def test_a_count_of_zero_gets_no_correction(count):
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("where", ["query", "item", "sample"])
 def test_what_is_not_finite_in_the_vectors_is_seen(value, where):
-    """Point 4: an infinity is not clipped into a number that looks like any other."""
+    """An infinity is not clipped to a finite number, which would hide it."""
     query, table = (each.numpy() for each in numbers(3))
     {"query": query[2], "item": table[7], "sample": table[10]}[where][1] = value
     layer, ids = SampledSoftmax(PopularityBasedSampler(14, 3, 12, 17)), tf.constant([3, 4, 7])
@@ -93,7 +93,7 @@ def test_what_is_not_finite_in_the_vectors_is_seen(value, where):
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_a_padded_row_of_nan_reaches_no_other(source):
-    """Point 4: attention over no position gives NaN where nothing counts."""
+    """Attention over no position gives a query of NaN in rows without an item."""
     query, table = numbers(4)
     query = tf.Variable(tf.concat([query[:2], [[np.nan] * 4] * 2], 0))
     ids = tf.constant([3, 4, 0, 99])

@@ -58,7 +58,7 @@ def test_ranks_of_large_catalogs_are_those_of_pytorch(name, num_sampled):
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_sampler_does_not_change_when_it_is_observed(case):
-    """Ids, expected counts, and the position in the stream."""
+    """Compares ids, expected counts, and the position in the stream."""
     sampler = sampler_of(PopularityBasedSampler, case)
     other = copy.deepcopy(sampler)
     for one, two in zip(drawn_by(sampler), observed(other)):

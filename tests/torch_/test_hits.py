@@ -16,7 +16,7 @@ DOMAIN = IdDomain(3, 102)
 @pytest.mark.parametrize("name", ranking_cases.MODELS)
 @pytest.mark.parametrize("block", [1, 4, 100])
 def test_ranks_of_small_models_by_hand(monkeypatch, name, block):
-    """Regression: `evaluate` gives them for a module and a tensor, in training mode or not."""
+    """Regression: `evaluate` takes a module or a tensor, in training mode or not."""
     monkeypatch.setattr(whole_catalog, "BLOCK_BYTES", block * 4 * ranking_cases.DIM)
     vectors, expected, recall = ranking_cases.MODELS[name]
     sampler = PopularityBasedSampler(ranking_cases.MAX_ID, ranking_cases.MIN_ID, 3, 17)

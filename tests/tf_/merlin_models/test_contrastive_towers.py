@@ -272,7 +272,7 @@ def test_in_batch_negatives_alone_need_no_table_to_train():
     assert np.isfinite(evaluated(model)["loss"])
 
 
-def test_the_first_interface_s_towers_take_it():
+def test_towers_of_a_model_with_an_item_sampler_take_it():
     towers = mm.TwoTowerBlock(SCHEMA, query_tower=mm.MLPBlock([4]))
     settings = {"candidate_name": "item", "evaluate_on": "candidates"}
     output = ContrastiveOutput(None, "in-batch", schema=ITEM, **settings)
