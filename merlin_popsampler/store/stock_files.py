@@ -80,14 +80,14 @@ def read_sizes(path: str, name: str, min_id: int) -> Ints:
     ]
     if len(columns) != 1 or frame[columns[0]].dtype.kind not in "iu":
         raise FrequencyOrderError(
-            f"Column {name!r}: expected the encoder's counts with its keys. Received: "
-            f"columns {list(frame.columns)} (as vocabs= leaves them). {what_to_do}"
+            f"Column {name!r}: expected a column of counts next to the encoder's keys. Received: "
+            f"columns {list(frame.columns)}. Categorify(vocabs=...) counts nothing. {what_to_do}"
         )
     # The encoder shifts the ids of a file that is numbered from 0.
     if len(frame) and frame.index[0] not in (0, min_id):
         raise FrequencyOrderError(
-            f"Column {name!r}: expected ids from {min_id} on. Received: a vocabulary numbered "
-            f"from {frame.index[0]}, whose ids the encoder shifts. {what_to_do}"
+            f"Column {name!r}: expected keys numbered from {min_id}, or from 0. Received: numbers "
+            f"from {frame.index[0]}, which are not the encoder's ids. {what_to_do}"
         )
     sizes: Ints = frame[columns[0]].to_numpy(np.int64)
     return sizes

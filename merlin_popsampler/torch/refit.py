@@ -203,9 +203,9 @@ def _check_shared(first: Move, other: Move) -> None:
     else:
         return
     raise PopSamplerError(
-        f"Weight {first.name!r}: expected one old weight and one id map for it and {other.name!r}, "
-        f"which are one weight of the new model. Received: {received}. Share it in both models, "
-        "and give both names one id map."
+        f"Weights {first.name!r} and {other.name!r}: expected one old weight and one id map for "
+        f"both, since they share one weight in the new model. Received: {received}. Share the "
+        "weight in both models, and give both names one id map."
     )
 
 

@@ -53,7 +53,13 @@ def check_plain(name: str, tensor: Any) -> None:
 
 
 def move_rows(target: torch.Tensor, source: torch.Tensor, id_map: IdMap) -> None:
-    """Copies the rows of all ids that both fits have from `source` to `target`."""
+    """Copies the rows of all ids that both fits have.
+
+    Args:
+      target: table of the new model, `[new.cardinality or more, ...]`, to which rows are written.
+      source: table of the old model, `[old.cardinality or more, ...]`.
+      id_map: map from the ids of the old table to those of the new one.
+    """
     kept = id_map.kept_ids
     before = id_map.old_ids[kept]
     for now, old in zip(_parts(kept), _parts(before)):

@@ -178,6 +178,12 @@ class PopularityBasedSampler(CatalogSampler, torch.nn.Module):  # type: ignore[m
 
         Args:
           true_ids: integers of any shape, the positives.
+
+        Returns:
+          `SampledValues`: the draws, and the expected counts of the positives and of the draws.
+
+        Raises:
+          PopSamplerError: the ids are not integers, or the sampler is on the meta device.
         """
         device = self._device()
         true_ids = as_dense_ids(true_ids, device)

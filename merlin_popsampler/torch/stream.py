@@ -31,7 +31,7 @@ class Stream(torch.nn.Module):  # type: ignore[misc]
 
     Attributes:
       seed: the argument.
-      state: see the docstring of the module.
+      state: int64 `[position, unseeded, key]`, see the docstring of the module.
     """
 
     def __init__(self, seed: Optional[int]) -> None:

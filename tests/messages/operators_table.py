@@ -211,11 +211,11 @@ TABLE = {
     "store.stock_files": [
         Entry("was the folder moved or removed", lambda folder: audited(folder, os.remove)),
         Entry(
-            "as vocabs= leaves them",
+            "Categorify(vocabs=...) counts nothing",
             lambda folder: audited(folder, replaced(item_id=["tea", "milk", "jam"])),
         ),
         Entry(
-            "whose ids the encoder shifts",
+            "which are not the encoder's ids",
             lambda folder: audited(
                 folder, replaced(item_id=["tea"], item_id_size=[9], index=pd.RangeIndex(5, 6))
             ),

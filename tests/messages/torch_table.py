@@ -116,7 +116,7 @@ TABLE = {
             "Make the table from the new data, and pass None for it",
             lambda _: warm(numbers(), numbers(), {"table": SAME, "category": SAME}),
         ),
-        Entry("Share it in both models", lambda _: shared(new=True, old=False)),
+        Entry("Share the weight in both models", lambda _: shared(new=True, old=False)),
     ],
     "torch.row_moves": [
         Entry(

@@ -79,7 +79,7 @@ def test_the_smallest_expected_counts_are_no_zeros(compiled):
 
 @pytest.mark.parametrize("num_sampled", [2, 11, 110, 400, 1998])
 def test_double_precision_at_2000(num_sampled):
-    """Double precision is held to the exact integral by core's test of this size."""
+    """Compares with float64, for which tests/core has a test of this size with exact values."""
     distribution, ranks = LogUniform(2000), np.arange(2000)
     expected = build_expected_counts(distribution, num_sampled, unique=True).expected_count(ranks)
     assert worst(shipped(distribution, num_sampled, ranks), expected) < 0.9 * TOLERANCE

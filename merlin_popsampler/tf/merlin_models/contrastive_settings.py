@@ -84,9 +84,9 @@ def check_negatives(negatives: Any, to_call: Any) -> None:
         )
     if isinstance(negatives, Mixture) and negatives.in_batch and negatives.in_batch.gather:
         raise PopSamplerError(
-            "Expected in-batch negatives of one device, since Merlin Models builds no model under "
-            "a strategy. Received: InBatch(gather=True). Leave gather out, or train with "
-            "SampledSoftmax."
+            "Expected in-batch negatives of one device, since Merlin Models cannot build a model "
+            "under a tf.distribute strategy. Received: InBatch(gather=True). Leave gather out, or "
+            "train with SampledSoftmax."
         )
 
 

@@ -134,7 +134,7 @@ def test_all_items_need_a_table():
 
 
 def test_nothing_is_gathered():
-    """Merlin Models builds no model under a strategy, so there is one device."""
+    """Merlin Models cannot build a model under a strategy, so there is one device."""
     counts = np.arange(20, 0, -1)[: MAX_ID - MIN_ID + 1]
     gathering = InBatch.from_counts((np.arange(MIN_ID, MAX_ID + 1), counts), gather=True)
     with pytest.raises(PopSamplerError, match="one device.*Leave gather out, or train with"):
