@@ -21,6 +21,12 @@ _FEW = 1000
 """Number of rows below which a search for shared objects takes longer than it saves."""
 _SAMPLE = 10_000
 """Number of rows in the sample that shows whether rows share objects."""
+_SHORTEST = object.__basicsize__.bit_length() - 1
+"""Binary logarithm of the bytes of the smallest object, so that two never begin in as many."""
+_PLACES = 12
+"""Binary logarithm of the number of smallest objects in a block of memory."""
+_GAPS = 8
+"""Largest number of places for each row; places take 8 bytes each."""
 
 
 @dataclass(frozen=True)
@@ -179,7 +185,7 @@ def elements(series: Any, lists: bool) -> Any:
 def distinct_objects(keys: List[Any]) -> Tuple[List[Any], Optional[Ints]]:
     """Deduplicates a column of Python objects by identity.
 
-    Readers usually share one object among equal strings. Then this takes half of the time of
+    Readers usually share one object among equal strings. Then this takes a fifth of the time of
     `pd.factorize` or Arrow, which compare values. Equal keys may still be several objects.
 
     Args:
@@ -190,17 +196,34 @@ def distinct_objects(keys: List[Any]) -> Tuple[List[Any], Optional[Ints]]:
       columns are combined, there are few rows, the dtype is not object, or rows share few objects:
       the keys unchanged, and None.
     """
-    first = keys[0]
-    if len(keys) > 1 or not dispatch.is_cpu_object(first) or first.dtype != object:
+    column = keys[0]
+    if len(keys) > 1 or not dispatch.is_cpu_object(column) or column.dtype != object:
         return keys, None
-    values = np.ascontiguousarray(first.to_numpy())
+    values = np.ascontiguousarray(column.to_numpy())
     if not _are_shared(values):
         return keys, None
-    addresses: Ints = np.ndarray(len(values), np.intp, values)
-    index, distinct = pd.factorize(addresses)
-    row = np.empty(len(distinct), np.intp)
-    row[index] = np.arange(len(values))  # one of the rows that hold the object
-    return [pd.Series(values[row], dtype=object, name=first.name)], index
+    numbers, size = _numbered(np.ndarray(len(values), np.intp, values))
+    rows = np.arange(len(values))
+    first = np.empty(size, np.intp)
+    first[numbers[::-1]] = rows[::-1]
+    first = first[numbers]  # for each row, the first one that holds its object
+    new = first == rows
+    distinct = pd.Series(values[new], dtype=object, name=column.name)
+    return [distinct], (np.cumsum(new) - 1)[first]
+
+
+def _numbered(addresses: Ints) -> Tuple[Ints, int]:
+    """Numbers the addresses of objects, with gaps, and returns the end of the numbers too.
+
+    Most objects of a column lie in a few blocks of memory. Their places in these blocks are found
+    in a third of the time that a hash table of the addresses takes.
+    """
+    blocks, found = pd.factorize(addresses >> (_SHORTEST + _PLACES))
+    if len(found) << _PLACES > _GAPS * len(addresses):
+        numbers, found = pd.factorize(addresses)
+        return numbers, len(found)
+    places = (addresses >> _SHORTEST) & (2**_PLACES - 1)
+    return (blocks << _PLACES) + places, len(found) << _PLACES
 
 
 def missing(keys: Any, column: str) -> Any:

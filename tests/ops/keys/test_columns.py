@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from merlin_popsampler import PopSamplerError
+from merlin_popsampler.ops.keys import columns
 from merlin_popsampler.ops.keys.columns import (
     ColumnSummary,
     KeyGroup,
@@ -131,10 +132,18 @@ def test_objects_stand_for_the_rows_that_hold_them(rng, step):
     assert list(map(id, objects.to_numpy()[places])) == list(map(id, keys))
 
 
-def test_objects_come_in_the_order_of_their_rows():
-    """The order must not depend on addresses, which differ between processes."""
-    rows = ["b", "a", "b", "c", "a"] * 300
-    assert distinct_objects([pd.Series(rows, dtype=object)])[0][0].tolist() == ["b", "a", "c"]
+@pytest.mark.parametrize("gaps", [0, 2**40], ids=["by a hash table", "by places in memory"])
+def test_objects_come_in_the_order_of_their_rows(rng, monkeypatch, gaps):
+    """The order must not depend on addresses, which differ between processes.
+
+    Bare objects are the smallest, and lie next to each other.
+    """
+    monkeypatch.setattr(columns, "_GAPS", gaps)
+    held = sorted([object() for _ in range(500)] + [f"{word}" * word for word in range(99)], key=id)
+    rows = held[::-1] + [held[place] for place in rng.integers(0, len(held), 3000)]
+    (objects,), places = distinct_objects([pd.Series(rows, dtype=object)])
+    assert list(map(id, objects)) == list(map(id, held[::-1]))
+    assert [id(objects[place]) for place in places] == list(map(id, rows))
 
 
 def test_only_what_many_rows_share_is_looked_at_once(rng):
