@@ -1,7 +1,7 @@
 """Counts keys in one pass over a partitioned data frame, summed on the host as a tree."""
 
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 import dask
 import numpy as np
@@ -26,6 +26,7 @@ from .keys.columns import (
     without,
 )
 from .keys.kinds import EXACT, KeyType, canonical, merged, widened
+from .keys.strings import one_chunk
 
 
 @dataclass(frozen=True)
@@ -33,15 +34,16 @@ class Counts:
     """Holds how often each key of a group occurs, in all of the data or in a part.
 
     Args:
-      keys: an Arrow array for each key column, in the form of `keys.kinds.canonical`. Each key, or
-        combination of keys, occurs once, in no particular order.
+      keys: an Arrow array or chunked array for each key column, in the form of
+        `keys.kinds.canonical`. Each key, or combination of keys, occurs once, in no particular
+        order.
       sizes: int64 `[keys]`, occurrences of each key.
       kinds: type of each key column; None for a column without keys.
       rows: summary of the rows of each column. If a part is split into buckets, only its first
         bucket has the summaries.
     """
 
-    keys: Sequence[pa.Array]
+    keys: Sequence[Any]
     sizes: Ints
     kinds: Tuple[Optional[KeyType], ...]
     rows: Mapping[str, ColumnSummary]
@@ -108,9 +110,11 @@ def add(parts: Sequence[Counts], group: KeyGroup) -> Counts:
       PopSamplerError: the keys have different types, or no dtype holds all of them exactly.
     """
     kinds = merged_kinds(parts, group.keys)
-    keys, sizes = joined(parts, kinds, group.keys)
     if len(parts) > 1:
-        keys, sizes = totals(keys, sizes)
+        columns = list(_in_one_type(parts, kinds, group.keys))
+        keys, sizes = totals(columns, [part.sizes for part in parts])
+    else:
+        keys, sizes = joined(parts, kinds, group.keys)
     return Counts(keys, sizes, kinds, all_rows(parts, group))
 
 
@@ -124,12 +128,17 @@ def joined(
       kinds: the type that holds the keys of all parts, for each key column; see `merged_kinds`.
       columns: names of the key columns, for messages.
     """
-    keys = []
+    keys = [one_chunk(*arrays) for arrays in _in_one_type(parts, kinds, columns)]
+    return keys, np.concatenate([part.sizes for part in parts])
+
+
+def _in_one_type(
+    parts: Sequence[Counts], kinds: Sequence[Optional[KeyType]], columns: Sequence[str]
+) -> Iterator[List[Any]]:
+    """Yields the keys of all parts in the type of each key column, see `joined`."""
     for number, (kind, column) in enumerate(zip(kinds, columns)):
         own = [part.kinds[number] for part in parts]
-        arrays = in_one_type([part.keys[number] for part in parts], own, kind, column)
-        keys.append(pa.concat_arrays(arrays))
-    return keys, np.concatenate([part.sizes for part in parts])
+        yield in_one_type([part.keys[number] for part in parts], own, kind, column)
 
 
 def merged_kinds(parts: Sequence[Counts], columns: Sequence[str]) -> Tuple[Optional[KeyType], ...]:
@@ -243,7 +252,8 @@ def _distinct(
       columns: names of the columns, for messages.
     """
     if dispatch.is_cpu_object(keys[0]):
-        return totals([to_arrow(*part) for part in zip(keys, kinds, columns)], sizes)
+        arrays = [[to_arrow(*part)] for part in zip(keys, kinds, columns)]
+        return totals(arrays, None if sizes is None else [sizes])
     frame, names = keys[0].to_frame("0"), [str(number) for number in range(len(keys))]
     for name, part in zip(names[1:], keys[1:]):
         frame[name] = part

@@ -6,7 +6,7 @@ holds at most three times the keys of a range.
 """
 
 from bisect import bisect_left
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, List, Mapping, Optional, Sequence, Tuple
 
 import dask
@@ -18,6 +18,7 @@ from .counting import Counts, all_rows, joined, merged_kinds
 from .keys.arrays import ascending
 from .keys.columns import ColumnSummary, KeyGroup
 from .keys.kinds import KeyType
+from .keys.strings import one_chunk
 
 _SAMPLE = 256
 """Keys of each bucket in the sample."""
@@ -71,6 +72,7 @@ def by_frequency(counts: Counts) -> Counts:
     Strings are compared by code point, and nulls come first. Keys are distinct, so there are no
     ties, and the order is the same on any processor.
     """
+    counts = replace(counts, keys=[one_chunk(part) for part in counts.keys])
     order = ascending(counts.keys)
     return counts.take(order[_descending(counts.sizes[order])])
 

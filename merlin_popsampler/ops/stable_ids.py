@@ -15,9 +15,10 @@ from merlin_popsampler.store.key_match import positions
 from merlin_popsampler.store.keyed_ids import KeyedIds
 
 from .counting import Counts, canonical_part, joined
-from .keys.arrays import one_chunk, to_arrow
+from .keys.arrays import to_arrow
 from .keys.columns import KeyGroup
 from .keys.kinds import KeyType, canonical, merged
+from .keys.strings import one_chunk
 
 STABLE = "stable_ids"
 """Property of a column whose ids keep their numbers. The schema has it even before the fit."""

@@ -159,7 +159,7 @@ def test_jointly_encoded_columns_share_one_map(rng, tmp_path):
         ([-1, 3], "from -1"),
         ([2.5, 3.0], "float64"),
         ([3.0, None], "1 nulls"),
-        (["a", "b"], "(object|str) values, such as 'a'"),
+        (["a", "b"], "(object|str) values, such as '[ab]'"),
         ([5, 10**12], "1000000000000"),
     ],
 )

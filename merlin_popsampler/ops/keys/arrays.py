@@ -1,6 +1,6 @@
 """Converts keys to Arrow arrays, and counts, sorts and hashes them there."""
 
-from typing import Any, Iterator, List, Optional, Sequence, Set, Tuple
+from typing import Any, List, Optional, Sequence, Set, Tuple
 
 import numpy as np
 import pandas as pd
@@ -13,21 +13,10 @@ from pandas.util import hash_pandas_object
 from merlin_popsampler.core.segments import Ints
 
 from .kinds import KeyType, is_arrow_string, unusable, widened
+from .strings import are_strings, ascending_strings, narrow, one_chunk, string_totals
 
 _TYPES = {"string": pa.large_string(), "bytes": pa.large_binary()}
 """Arrow's types for some families of keys; Arrow infers the types of all other families."""
-_NARROW = {pa.large_string(): pa.string(), pa.large_binary(): pa.binary()}
-"""Types of short offsets."""
-_ONE_THREAD = {"use_threads": False} if int(pa.__version__.split(".")[0]) >= 12 else {}
-"""Arguments of a grouping: dask runs several at once. Arrow before 12 always uses one thread."""
-_GROUPED = 2**29
-"""Size of strings in bytes up to which Arrow's table of their groups stays below 2 GB."""
-_PART = 2**20
-"""Number of strings of which eight bytes are read at once, since it takes the memory of six."""
-_LARGE = 2**31
-"""Size of strings in bytes from which on Arrow's 32-bit offsets do not suffice."""
-_MASKS = np.array([256**size - 1 for size in range(9)], np.uint64)
-"""Masks of the first 0, 1, ..., 8 bytes of a 64-bit word."""
 
 
 def to_arrow(keys: pd.Series, kind: Optional[KeyType], column: str) -> pa.Array:
@@ -61,13 +50,6 @@ def to_arrow(keys: pd.Series, kind: Optional[KeyType], column: str) -> pa.Array:
         raise unusable(column, f"{kind.family} keys that no file holds ({error})") from None
 
 
-def one_chunk(keys: Any) -> pa.Array:
-    """Returns keys in several chunks as one array. Their type must be able to hold all of them."""
-    if not isinstance(keys, pa.ChunkedArray):
-        return keys
-    return keys.chunk(0) if keys.num_chunks == 1 else keys.combine_chunks()
-
-
 def in_one_type(
     keys: Sequence[pa.Array],
     kinds: Sequence[Optional[KeyType]],
@@ -94,20 +76,29 @@ def in_one_type(
     return [part if part.type == common else part.cast(common) for part in keys]
 
 
-def totals(keys: Sequence[pa.Array], sizes: Optional[Ints] = None) -> Tuple[List[pa.Array], Ints]:
+def totals(
+    columns: Sequence[Sequence[Any]], sizes: Optional[Sequence[Ints]] = None
+) -> Tuple[List[Any], Ints]:
     """Returns distinct rows of keys, in no particular order, and the total count of each.
 
     Args:
-      keys: an array for each key column.
-      sizes: counts of each row, whose sum is below 2**53; None for one each.
+      columns: for each key column, the arrays or chunked arrays of its parts, of one type.
+      sizes: counts of the rows of each part, whose sum is below 2**53; None for one each.
 
     Returns:
-      The keys, and their sizes (int64).
+      An array or a chunked array of keys for each column, and the sizes (int64).
     """
+    if len(columns) == 1 and are_strings(columns[0]):
+        distinct, counts = string_totals(columns[0], sizes)
+        return [distinct], counts
+    return _array_totals(
+        [one_chunk(*parts) for parts in columns], None if sizes is None else np.concatenate(sizes)
+    )
+
+
+def _array_totals(keys: Sequence[pa.Array], sizes: Optional[Ints]) -> Tuple[List[Any], Ints]:
     if len(keys) == 1 and _is_number(keys[0]):
         return _number_totals(keys[0].to_numpy(), sizes)
-    if len(keys) == 1 and _are_strings(keys[0]) and keys[0].nbytes < _GROUPED:
-        return _string_totals(keys[0], sizes)
     codes, distinct = _coded(keys[0])
     rows = [distinct]
     for part in keys[1:]:
@@ -127,8 +118,8 @@ def ascending(keys: Sequence[pa.Array]) -> Ints:
     """
     if len(keys) == 1 and _is_number(keys[0]):
         return np.argsort(keys[0].to_numpy(), kind="stable")
-    if len(keys) == 1 and _are_strings(keys[0]):
-        return _ascending_strings(keys[0].cast(pa.large_binary()))
+    if len(keys) == 1 and are_strings(keys):
+        return ascending_strings(keys[0].cast(pa.large_binary()))
     named = {str(number): _sortable(part) for number, part in enumerate(keys)}
     order = pc.sort_indices(
         pa.table(named),
@@ -157,69 +148,6 @@ def _number_totals(keys: Any, sizes: Optional[Ints]) -> Tuple[List[pa.Array], In
     return [pa.array(keys[firsts])], counts
 
 
-def _are_strings(keys: pa.Array) -> bool:
-    """Tests whether keys are strings or bytes, at least one, and no null."""
-    return keys.type in _NARROW and len(keys) > 0 and not keys.null_count
-
-
-def _string_totals(keys: pa.Array, sizes: Optional[Ints]) -> Tuple[List[pa.Array], Ints]:
-    """Returns distinct strings or bytes, and the total count of each.
-
-    Of many strings, Arrow makes groups in three quarters of the time that a dictionary takes.
-    """
-    counts = np.ones(len(keys), np.int64) if sizes is None else sizes
-    table = pa.table({"key": _narrow(keys), "size": counts})
-    groups = pa.TableGroupBy(table, "key", **_ONE_THREAD).aggregate([("size", "sum")])
-    distinct = one_chunk(groups["key"]).cast(keys.type)
-    return [distinct], one_chunk(groups["size_sum"]).to_numpy()
-
-
-def _ascending_strings(strings: pa.Array) -> Ints:
-    """Returns the positions of distinct strings, of the type `large_binary`, in ascending order.
-
-    Eight bytes after what all strings begin with mostly tell them apart, and sort as a number.
-    Arrow, which compares whole strings, sorts only those that share these bytes.
-    """
-    ends = pc.min_max(strings).as_py().values()
-    begin = next((byte for byte, pair in enumerate(zip(*ends)) if len(set(pair)) > 1), 0)
-    parts = (strings.slice(first, _PART) for first in range(0, len(strings), _PART))
-    leading = np.concatenate([next(byte_blocks(part, begin, begin + 8)) for part in parts])
-    order: Ints = np.argsort(leading.byteswap(inplace=True))
-    leading = leading[order]
-    same = np.concatenate(([False], leading[1:] == leading[:-1], [False]))
-    tied = np.flatnonzero(same[1:] | same[:-1])
-    rows = order[tied]
-    order[tied] = rows[pc.sort_indices(strings.take(pa.array(rows))).to_numpy()]
-    return order
-
-
-def byte_blocks(strings: pa.Array, start: int, stop: int) -> Iterator[Any]:
-    """Yields the bytes from `start` to `stop` of all strings, eight at a time.
-
-    Args:
-      strings: array of the type `large_binary`.
-      start: first byte, from 0 on.
-      stop: the byte after the last one. Up to seven bytes more are read.
-
-    Returns:
-      Little-endian numbers, uint64 `[strings]`; beyond the end of a string there are zeros.
-    """
-    bounds = offsets(strings)
-    data = np.frombuffer(strings.buffers()[2] or b"", np.uint8)[bounds[0] : bounds[-1]]
-    data = np.append(data, np.zeros(8, np.uint8))
-    at: Any = np.ndarray(len(data) - 7, "<u8", data, strides=(1,))  # one begins at each byte
-    starts, left = bounds[:-1] - bounds[0] + start, np.diff(bounds) - start
-    for _ in range(start, stop, 8):
-        size = np.minimum(np.maximum(left, 0), 8)
-        yield at[np.minimum(starts, len(at) - 1)] & _MASKS[size]
-        starts, left = starts + 8, left - 8
-
-
-def offsets(strings: pa.Array) -> Ints:
-    """Returns where each string of the type `large_binary` begins, and where the last one ends."""
-    return np.frombuffer(strings.buffers()[1], np.int64)[strings.offset :][: len(strings) + 1]
-
-
 def _coded(keys: pa.Array) -> Tuple[Ints, pa.Array]:
     """Returns the index of each key in an array of distinct keys, and that array.
 
@@ -227,15 +155,9 @@ def _coded(keys: pa.Array) -> Tuple[Ints, pa.Array]:
     """
     if pa.types.is_null(keys.type):
         return np.zeros(len(keys), np.int64), keys.slice(0, 0)
-    coded = _narrow(keys).dictionary_encode()
+    coded = narrow(keys).dictionary_encode()
     codes = coded.indices.fill_null(len(coded.dictionary)).to_numpy()
     return codes.astype(np.int64), coded.dictionary.cast(keys.type)
-
-
-def _narrow(keys: pa.Array) -> pa.Array:
-    """Casts strings below 2 GB to the type of short offsets, which Arrow hashes faster."""
-    narrow = _NARROW.get(keys.type)
-    return keys if narrow is None or keys.nbytes >= _LARGE else keys.cast(narrow)
 
 
 def _sortable(keys: pa.Array) -> pa.Array:
@@ -285,7 +207,7 @@ def counting_buckets(keys: Sequence[pa.Array], num_buckets: int) -> Ints:
       num_buckets: number of buckets, `>= 1`.
     """
     hashed = np.zeros(len(keys[0]), np.uint64)
-    for part in keys:
+    for part in map(one_chunk, keys):
         series = (part.cast(pa.float64()) if pa.types.is_boolean(part.type) else part).to_pandas()
         if series.dtype.kind in "biuf":
             series = series.astype(np.float64)

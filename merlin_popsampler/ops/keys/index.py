@@ -9,16 +9,12 @@ import pyarrow.compute as pc
 
 from merlin_popsampler.core.segments import Ints
 
-from .arrays import byte_blocks, offsets, one_chunk
+from .strings import hashes, one_chunk
 
 _TABLE_BYTES = 8 + 43
 """Largest memory of an integer in a pandas index: half of its hash table may be empty."""
 _OBJECT_BYTES = 8 + 64
 """Additional memory of a date or a decimal, in Python and in pandas."""
-_SHORT = 64
-"""Length of a string in bytes up to which NumPy hashes it faster than Python does."""
-_FACTOR = np.uint64(0x9E3779B97F4A7C15)
-"""An odd factor, 2**64 divided by the golden ratio, which mixes the bits of a 64-bit word."""
 
 
 class KeyIndex:
@@ -93,7 +89,7 @@ class _StringIndex:
     def __init__(self, strings: pa.Array) -> None:
         self._strings = strings
         self._most = pc.max(pc.binary_length(strings)).as_py() or 0
-        self._hashes = pd.Index(_hashes(strings, self._most))
+        self._hashes = pd.Index(hashes(strings, self._most))
 
     def __len__(self) -> int:
         return len(self._hashes)
@@ -105,7 +101,7 @@ class _StringIndex:
 
     def get_indexer(self, strings: pd.Series) -> Ints:
         asked = _in_bytes(strings)
-        positions: Ints = self._hashes.get_indexer(_hashes(asked, self._most))
+        positions: Ints = self._hashes.get_indexer(hashes(asked, self._most))
         found = np.flatnonzero(positions >= 0)
         if len(found) < len(asked):
             asked = asked.take(pa.array(found))
@@ -138,22 +134,6 @@ def _in_bytes(strings: pd.Series) -> pa.Array:
     except UnicodeEncodeError:  # half of a surrogate pair is not in a vocabulary
         found = pa.array(strings.str.encode("utf-8", "surrogatepass"), from_pandas=True)
     return one_chunk(found.cast(pa.large_binary()))
-
-
-def _hashes(strings: pa.Array, most: int) -> Ints:
-    """Hashes strings by their length and their first bytes.
-
-    Args:
-      strings: array of the type `large_binary`.
-      most: number of first bytes that enter the hash, the length of the longest indexed string.
-    """
-    if most > _SHORT:
-        return np.fromiter(map(hash, strings.to_pandas()), np.int64, len(strings))
-    hashes = np.diff(offsets(strings)).astype(np.uint64)
-    for block in byte_blocks(strings, 0, most):
-        hashes = (hashes ^ block) * _FACTOR
-        hashes ^= hashes >> np.uint64(32)
-    return hashes.view(np.int64)
 
 
 def _distinct(keys: Any) -> Any:

@@ -8,8 +8,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from merlin_popsampler.ops.keys import arrays
 from merlin_popsampler.ops.keys import index as index_module
+from merlin_popsampler.ops.keys import strings
 from merlin_popsampler.ops.keys.index import KeyIndex, memory_of
 
 DAY, NOON, OLD, NEW = dt.date(2020, 1, 1), *map(pd.Timestamp, ["2020-01-01 12", "1970", "2021"])
@@ -77,7 +77,7 @@ def test_combinations_of_every_kind(first, second, rng):
 
 def test_strings_with_equal_hashes(monkeypatch):
     """Equal hashes must not make strings equal."""
-    monkeypatch.setattr(arrays, "_MASKS", np.zeros(9, np.uint64))  # hash only the length
+    monkeypatch.setattr(strings, "_MASKS", np.zeros(9, np.uint64))  # hash only the length
     apart = KeyIndex(pa.table({"a": pa.array(["a", "bb", "ccc"], pa.large_string())}))
     asked = ["b", "bb", "ddd", "a", "four"]
     assert apart.positions([pd.Series(asked)]).tolist() == [-1, 1, -1, 0, -1]
