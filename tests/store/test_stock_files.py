@@ -31,5 +31,5 @@ def test_ids_that_start_elsewhere(tmp_path, start, fine):
     if fine:
         assert read_sizes(path, "i", 3).tolist() == [4, 2]
     else:
-        with pytest.raises(FrequencyOrderError, match=f"numbered from {start}"):
+        with pytest.raises(FrequencyOrderError, match=f"numbers from {start}"):
             read_sizes(path, "i", 3)
