@@ -13,15 +13,14 @@ import numpy.typing as npt
 from .arrivals import ArrivalTimes
 from .checks import batch_size
 from .distributions import Distribution
-from .segments import Ints, Segments
+from .segments import Ints
 
 Floats = npt.NDArray[np.float64]
 
-_HEAD = 96
-"""Number of first ranks with a row each, since p falls too fast there for interpolation."""
-_ALL_HEAD = 240
-"""Largest catalog in which every rank has its own row."""
-_CELLS = 64
+_CELLS = 128
+"""Number of equal cells of the logarithm of the rank."""
+_ROUNDING = 1e-5
+"""Bound on what rounding adds to the logarithm of a rank, and so moves a rank between cells."""
 _FEW = 512
 """Most probabilities that are integrated one by one; larger sets are interpolated."""
 _BIN = 0.125
@@ -36,12 +35,9 @@ class ExpectedCounts:
 
     - By segment, if `starts` is given: `rows[i, 0]` for the last segment i with
       `starts[i] <= rank`.
-    - By rank, if `rows` has four columns. With `shifted = rank + offset`,
-      `t = log(shifted) * scale - origin`, `cell = max(floor(t), 0)`, `f = t - cell` and
-      `v = rows[min(rank, head) + cell]`, the expected count is
-      `min(1, exp(v[0] + f * (v[1] + f * (v[2] + f * v[3]))) / shifted)`.
-      Ranks below `head` have a row each, with a constant cubic. The last row holds the end of the
-      last cell, which rounding may reach.
+    - By rank, if `rows` has four columns. With `t = log(rank + 1) * scale`, `cell = floor(t)`,
+      `f = t - cell` and `v = rows[cell]`, the expected count is
+      `min(1, (v[0] + f * (v[1] + f * (v[2] + f * v[3]))) / (rank + 1))`.
     - By the formula of the distribution, if there are no rows:
       `factor * log1p(1 / (rank + offset))`.
 
@@ -52,7 +48,7 @@ class ExpectedCounts:
       num_sampled: number of draws of a batch.
       rows: float64 `[n, 1]`, `[n, 4]` or `[0, 0]`, see above; less than 4 KB in float32.
       starts: int64 `[n]`, see "By segment"; None otherwise.
-      offset, scale, origin, head, factor: numbers, see above.
+      scale, offset, factor: numbers, see above.
 
     Examples:
       >>> from merlin_popsampler.core.distributions import Uniform
@@ -64,10 +60,8 @@ class ExpectedCounts:
     num_sampled: int
     rows: Floats
     starts: Optional[Ints] = None
-    offset: float = 0.0
     scale: float = 0.0
-    origin: float = 0.0
-    head: int = 0
+    offset: float = 0.0
     factor: float = 0.0
 
     def expected_count(self, ranks: Any) -> Floats:
@@ -83,15 +77,13 @@ class ExpectedCounts:
     def _look_up(self, ranks: Any) -> Any:
         if self.starts is not None:
             return self.rows[np.searchsorted(self.starts[1:], ranks, side="right"), 0]
-        shifted = ranks + self.offset
         if not len(self.rows):
-            return self.factor * np.log1p(1.0 / shifted)
-        t = np.log(shifted) * self.scale - self.origin
-        cell = np.maximum(np.floor(t), 0.0)
-        f = t - cell
-        v = self.rows[(np.minimum(ranks, self.head) + cell).astype(np.int64)]
-        log = v[..., 0] + f * (v[..., 1] + f * (v[..., 2] + f * v[..., 3]))
-        return np.minimum(np.exp(log) / shifted, 1.0)
+            return self.factor * np.log1p(1.0 / (ranks + self.offset))
+        t = np.log(ranks + 1.0) * self.scale
+        cell = np.floor(t)
+        f, v = t - cell, self.rows[cell.astype(np.int64)]
+        cubic = v[..., 0] + f * (v[..., 1] + f * (v[..., 2] + f * v[..., 3]))
+        return np.minimum(cubic / (ranks + 1.0), 1.0)
 
 
 def build_expected_counts(
@@ -130,7 +122,7 @@ def build_expected_counts(
         return ExpectedCounts(
             distribution.size, num_sampled, nothing, offset=segments.shift, factor=factor
         )
-    return _by_rank(distribution, segments, num_sampled)
+    return _by_rank(distribution, num_sampled)
 
 
 def _by_segment(
@@ -139,35 +131,27 @@ def _by_segment(
     return ExpectedCounts(size, num_sampled, expected_counts[:, None], starts)
 
 
-def _by_rank(distribution: Distribution, segments: Segments, num_sampled: int) -> ExpectedCounts:
-    """Builds rows for the first ranks, then a cubic for each equal cell of `log(rank + offset)`.
+def _by_rank(distribution: Distribution, num_sampled: int) -> ExpectedCounts:
+    """Builds a cubic for each equal cell of `log(rank + 1)`.
 
-    The cubics interpolate `log(expected count * (rank + offset))`, which is nearly constant there.
+    It interpolates `expected count * (rank + 1)`, which changes slowly, at four ranks of the cell.
+    If the cell has fewer, the ranks behind it are added, so that its own are exact.
     """
-    offset = float(segments.shift or 0.0) + 0.5
-    head = distribution.size if distribution.size <= _ALL_HEAD else _HEAD
-    shifted, width, cells = np.arange(head) + offset, 1.0, 0
-    knots = 0.5 + 0.5 * np.cos(np.pi * np.array([7.0, 5.0, 3.0, 1.0]) / 8)  # Chebyshev's
-    if distribution.size > head:
-        cells = _CELLS
-        width = math.log((distribution.size - 1.0 + offset) / (head + offset)) / cells
-        tail = (head + offset) * np.exp(width * (np.arange(cells)[:, None] + knots))
-        shifted = np.concatenate((shifted, tail.ravel()))
-    probs = segments.smooth(shifted - offset)
-    logs = np.log(inclusion_probability(distribution, num_sampled, probs) * shifted)
-    rows = np.zeros((head + cells + 1, 4))
-    rows[:head, 0] = logs[:head]
-    rows[head:-1] = logs[head:].reshape(-1, 4) @ np.linalg.inv(np.vander(knots, increasing=True)).T
-    rows[-1, 0] = rows[-2].sum()
-    return ExpectedCounts(
-        distribution.size,
-        num_sampled,
-        rows,
-        offset=offset,
-        scale=1.0 / width,
-        origin=math.log(head + offset) / width,
-        head=head,
-    )
+    size, num = distribution.size, min(distribution.size, 4)
+    scale = (_CELLS - 0.5) / math.log(size)  # so that rounding does not lead behind the last cell
+    cells = np.arange(_CELLS)[:, None]
+    first = np.ceil(np.exp(cells / scale - _ROUNDING)) - 1.0
+    last = np.floor(np.exp((cells + 1.0) / scale + _ROUNDING)) - 1.0
+    first = np.minimum(first, size - num)
+    last = np.clip(last, first + num - 1.0, size - 1.0)
+    knots = 0.5 - 0.5 * np.cos(np.pi * (np.arange(num) + 0.5) / num)  # Chebyshev's
+    ranks = first + np.rint((last - first) * knots)
+    f = np.log(ranks + 1.0) * scale - cells
+    expected_counts = inclusion_probability(distribution, num_sampled, distribution.prob(ranks))
+    values = expected_counts * (ranks + 1.0)
+    rows = np.zeros((_CELLS, 4))
+    rows[:, :num] = np.linalg.solve(f[..., None] ** np.arange(num), values[..., None])[..., 0]
+    return ExpectedCounts(size, num_sampled, rows, scale=scale)
 
 
 def inclusion_probability(distribution: Distribution, num_sampled: int, probs: Any) -> Floats:

@@ -40,15 +40,13 @@ def _by_segment(starts: Ints, expected_counts: Floats, ranks: tf.Tensor) -> tf.T
 
 def _by_rank(table: ExpectedCounts, ranks: tf.Tensor) -> tf.Tensor:
     """Looks expected counts up by rank, with few ops, since a batch has few ids."""
-    rank = tf.cast(ranks, tf.float32)
-    shifted = rank + table.offset
-    t = tf.math.log(shifted) * np.float32(table.scale) - np.float32(table.origin)
-    cell = tf.maximum(tf.floor(t), 0.0)
-    row = tf.cast(tf.minimum(rank, float(table.head)) + cell, tf.int32)
+    shifted = tf.cast(ranks, tf.float32) + 1.0
+    t = tf.math.log(shifted) * np.float32(table.scale)
+    cell = tf.floor(t)
     rows = tf.constant(table.rows, tf.float32)
-    v0, v1, v2, v3 = tf.unstack(tf.gather(rows, row), axis=-1)
+    v0, v1, v2, v3 = tf.unstack(tf.gather(rows, tf.cast(cell, tf.int32)), axis=-1)
     f = t - cell
-    return tf.minimum(tf.exp(v0 + f * (v1 + f * (v2 + f * v3))) / shifted, 1.0)
+    return tf.minimum((v0 + f * (v1 + f * (v2 + f * v3))) / shifted, 1.0)
 
 
 def _by_formula(table: ExpectedCounts, ranks: tf.Tensor) -> tf.Tensor:

@@ -113,7 +113,7 @@ def _ranks(uniforms, numbers, last, inverse: tl.constexpr):
     else:
         real = uniforms * scale + offset
     if inverse == "columns":
-        num_columns, tables = tl.load(numbers + 8).to(tl.int64), numbers + 15
+        num_columns, tables = tl.load(numbers + 8).to(tl.int64), numbers + 12
         column = tl.minimum(real.to(tl.int64), num_columns - 1)
         inside = real - column.to(tl.float64)
         side = 2 * column + (inside >= tl.load(tables + column)).to(tl.int64)
@@ -133,7 +133,7 @@ def _ids(ranks, numbers, ids_by_rank, is_mapped: tl.constexpr):
 @triton.jit
 def _counts(ranks, numbers, by_segment: tl.constexpr):
     """Looks expected counts up, as `ExpectedCounts` does, in float64."""
-    rows = numbers + 15 + tl.load(numbers + 9).to(tl.int64)
+    rows = numbers + 12 + tl.load(numbers + 9).to(tl.int64)
     num_rows = tl.load(numbers + 10).to(tl.int64)
     if by_segment:
         row, step = ranks * 0, tl.full([], 1, tl.int64)
@@ -145,12 +145,9 @@ def _counts(ranks, numbers, by_segment: tl.constexpr):
             row = tl.where(tl.load(rows + num_rows + after) <= ranks.to(tl.float64), after, row)
         return tl.load(rows + row).to(tl.float32)
     else:
-        shifted = ranks.to(tl.float64) + tl.load(numbers + 11)
-        at = tl.log(shifted) * tl.load(numbers + 12) - tl.load(numbers + 13)
-        cell = tl.maximum(at.to(tl.int64), 0)
-        f = at - cell.to(tl.float64)
-        head = tl.load(numbers + 14).to(tl.int64)
-        v = rows + 4 * tl.minimum(tl.minimum(ranks, head) + cell, num_rows - 1)
-        cubic = tl.load(v + 2) + f * tl.load(v + 3)
-        log_count = tl.load(v) + f * (tl.load(v + 1) + f * cubic)
-        return tl.minimum(tl.exp(log_count) / shifted, 1.0).to(tl.float32)
+        shifted = ranks.to(tl.float64) + 1.0
+        at = tl.log(shifted) * tl.load(numbers + 11)
+        cell = tl.minimum(tl.maximum(at.to(tl.int64), 0), num_rows - 1)
+        f, v = at - cell.to(tl.float64), rows + 4 * cell
+        cubic = tl.load(v) + f * (tl.load(v + 1) + f * (tl.load(v + 2) + f * tl.load(v + 3)))
+        return tl.minimum(cubic / shifted, 1.0).to(tl.float32)

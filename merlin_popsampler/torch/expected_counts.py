@@ -47,16 +47,13 @@ class ExpectedCountsOnDevice(Constants):
         return rows.expand(ranks.shape) if len(rows) == 1 else rows[self.edges(ranks)]
 
     def _by_rank(self, ranks: torch.Tensor) -> torch.Tensor:
-        table = self.table
-        rank = ranks.to(torch.float32)
-        shifted = rank + table.offset
-        t = torch.log(shifted) * table.scale - table.origin
-        cell = t.floor().clamp(min=0.0)
-        row = (rank.clamp(max=float(table.head)) + cell).to(torch.int64)
-        v0, v1, v2, v3 = functional.embedding(row, self._rows).unbind(-1)
+        shifted = ranks.to(torch.float32) + 1.0
+        t = torch.log(shifted) * self.table.scale
+        cell = t.floor()
+        v0, v1, v2, v3 = functional.embedding(cell.to(torch.int64), self._rows).unbind(-1)
         f = t - cell
-        log_count = torch.addcmul(v0, f, torch.addcmul(v1, f, torch.addcmul(v2, f, v3)))
-        return (torch.exp(log_count) / shifted).clamp(max=1.0)
+        cubic = torch.addcmul(v0, f, torch.addcmul(v1, f, torch.addcmul(v2, f, v3)))
+        return (cubic / shifted).clamp(max=1.0)
 
     def _by_formula(self, ranks: torch.Tensor) -> torch.Tensor:
         """Computes `factor * log1p(1 / (rank + offset))`, with a relative error of 3e-7.

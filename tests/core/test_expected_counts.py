@@ -4,6 +4,8 @@ An expected count is accepted within 1e-5 (relative) of the exact one for every 
 check rejects the formulas of other libraries, and insufficient approximations.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -177,6 +179,18 @@ def test_the_table_is_short(size):
     for num_sampled in ks(size):
         table = build_expected_counts(LogUniform(size), num_sampled, unique=True)
         assert table.rows.size * 4 < 4096
+
+
+@pytest.mark.parametrize("rank", [3, 15, 63])
+def test_rounding_decides_the_cell_of_a_rank_on_an_edge(rank):
+    """The table of both cells is right."""
+    distribution = LogUniform(2**17)  # whose edges include powers of two
+    for num_sampled in (2, 1000, 2**17 - 1):
+        table = build_expected_counts(distribution, num_sampled, unique=True)
+        expected = inclusion_probability(distribution, num_sampled, distribution.prob(rank))
+        for factor in (1 - 1e-9, 1 + 1e-9):
+            moved = replace(table, scale=table.scale * factor)
+            assert worst(moved.expected_count(rank), expected) < 1e-6
 
 
 @pytest.mark.parametrize("size", [10**6, 10**9])
