@@ -9,7 +9,7 @@ Three algorithms give the same result:
 - "hash": a hash table filled in rounds, with fixed shapes. It is the fastest under XLA on a CPU.
 """
 
-from typing import Any, Callable, Optional, Tuple
+from typing import Any, Tuple
 
 import numpy as np
 import tensorflow as tf
@@ -23,27 +23,18 @@ def completed(draws: tf.Tensor, num_sampled: int) -> tf.Tensor:
     return tf.concat([draws, tf.range(num_sampled, dtype=draws.dtype)], 0)
 
 
-def first_distinct_host(
-    draws: tf.Tensor, num_sampled: int, otherwise: Optional[Callable[[], tf.Tensor]] = None
-) -> tf.Tensor:
+def first_distinct_host(draws: tf.Tensor, num_sampled: int) -> tf.Tensor:
     """Finds the first distinct values of a sequence by `tf.unique`.
 
     Args:
       draws: integers `[n]`.
-      num_sampled: K, the number of distinct values.
-      otherwise: function that computes the result if `draws` has too few distinct values. By
-        default, the first ranks of the catalog complete them.
+      num_sampled: K, the number of distinct values. If the sequence has too few, the first ranks of
+        the catalog complete them.
 
     Returns:
       Integers `[num_sampled]`.
     """
-    found = tf.unique(draws).y
-
-    def closed() -> tf.Tensor:
-        return tf.unique(completed(found, num_sampled)).y[:num_sampled]
-
-    enough = tf.cond(tf.size(found) < num_sampled, otherwise or closed, lambda: found[:num_sampled])
-    return tf.ensure_shape(enough, [num_sampled])
+    return tf.slice(tf.unique(completed(draws, num_sampled)).y, [0], [num_sampled])
 
 
 def first_distinct_sort(draws: tf.Tensor, num_sampled: int) -> tf.Tensor:
@@ -66,20 +57,18 @@ def first_distinct_sort(draws: tf.Tensor, num_sampled: int) -> tf.Tensor:
 
 
 def first_distinct_hash(draws: tf.Tensor, num_sampled: int) -> tf.Tensor:
-    """Finds the first distinct values by hashing; see `first_distinct_host`.
+    """Finds the first distinct values by hashing; see `first_distinct_host`."""
+    return _hashed(completed(draws, num_sampled), num_sampled)[0]
 
-    It runs a second time only if the sequence has too few distinct values.
-    """
-    found, count = _hashed(draws, num_sampled)
-    return tf.cond(
-        count < num_sampled,
-        lambda: _hashed(completed(draws, num_sampled), num_sampled)[0],
-        lambda: found,
-    )
+
+def _unique(draws: tf.Tensor, _: int) -> Tuple[tf.Tensor, tf.Tensor]:
+    """Returns all distinct values, and their number."""
+    found = tf.unique(draws).y
+    return found, tf.size(found)
 
 
 def _hashed(draws: tf.Tensor, num_sampled: int) -> Tuple[tf.Tensor, tf.Tensor]:
-    """Returns the first distinct values, and their number.
+    """Returns the first distinct values `[num_sampled]`, and the number of all of them.
 
     In each round, the earliest position wins each slot of the hash table. A draw is settled if an
     equal value won its slot. It is a first occurrence if it won the slot itself. The remaining
@@ -118,6 +107,8 @@ ALGORITHMS = {
     "sort": first_distinct_sort,
     "hash": first_distinct_hash,
 }
+ATTEMPTS = {"host": _unique, "hash": _hashed}
+"""Functions that return distinct values and their number, which may be too small."""
 
 
 def _running_sum(values: tf.Tensor) -> tf.Tensor:

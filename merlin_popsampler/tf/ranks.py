@@ -79,9 +79,10 @@ def _first_distinct(draws: Draws, key: Any, position: Any, algorithm: str) -> tf
     def surely() -> tf.Tensor:
         return distinct.ALGORITHMS[algorithm](ranks(plan.draws), num_sampled)
 
-    if algorithm != "host":
+    if algorithm not in distinct.ATTEMPTS:
         return surely()
-    return distinct.first_distinct_host(ranks(plan.few), num_sampled, otherwise=surely)
+    found, count = distinct.ATTEMPTS[algorithm](ranks(plan.few), num_sampled)
+    return tf.cond(count < num_sampled, surely, lambda: tf.slice(found, [0], [num_sampled]))
 
 
 def _best_algorithm() -> str:

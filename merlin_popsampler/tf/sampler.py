@@ -222,9 +222,9 @@ class PopularityBasedSampler(CatalogSampler, tf.keras.layers.Layer):  # type: ig
         # One look-up for all ids, since for few ids the number of ops determines the time.
         flat = tf.concat([sampled, tf.cast(tf.reshape(true_ids, [-1]), tf.int64)], 0)
         counts = self._counts_of_ids(flat, self._table, 1.0)
-        true_counts = tf.reshape(counts[self._max_num_samples :], tf.shape(true_ids))
-        true_counts = tf.ensure_shape(true_counts, true_ids.shape)
-        return sampled, true_counts, counts[: self._max_num_samples]
+        counts, true_counts = tf.split(counts, [self._max_num_samples, -1])
+        true_counts = tf.reshape(true_counts, tf.shape(true_ids))
+        return sampled, tf.ensure_shape(true_counts, true_ids.shape), counts
 
     def get_distribution_probs(self) -> tf.Tensor:
         """Returns the probability of every id in one draw, float32 `[max_id + 1]`.

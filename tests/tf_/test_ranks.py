@@ -10,6 +10,7 @@ from merlin_popsampler import PopSamplerError
 from merlin_popsampler.core import reference_draw
 from merlin_popsampler.core.distributions import LogUniform
 from merlin_popsampler.core.draws import make_draws
+from merlin_popsampler.tf import ranks
 from tests.support.distribution_examples import DISTRIBUTIONS, LARGE
 from tests.support.draws import ARRIVALS, batches_of, draw_ranks
 from tests.support.expected_count_checks import STEEP, steep
@@ -67,18 +68,31 @@ def test_batches_of_steep_distributions_are_the_reference(name):
 def test_the_same_ranks_in_every_algorithm_and_mode(name, num_sampled):
     distribution = DISTRIBUTIONS[name] if num_sampled < 100 else LARGE[name]
     draws = replace(make_draws(distribution, num_sampled), by_arrival_times=False)
-    ranks = reference_draw.draw_ranks(draws, 5, 9).tolist()
+    correct = reference_draw.draw_ranks(draws, 5, 9).tolist()
     position = tf.constant(9, tf.int64)
     for algorithm in DISTINCT:
 
         def traced(place, algorithm=algorithm):
             return draw_ranks(distribution, 5, place, num_sampled, algorithm=algorithm)
 
-        assert traced(9).numpy().tolist() == ranks
+        assert traced(9).numpy().tolist() == correct
         if algorithm != "hash":  # which is for XLA
-            assert tf.function(traced)(position).numpy().tolist() == ranks
+            assert tf.function(traced)(position).numpy().tolist() == correct
         if algorithm != "host":
-            assert tf.function(traced, jit_compile=True)(position).numpy().tolist() == ranks
+            assert tf.function(traced, jit_compile=True)(position).numpy().tolist() == correct
+
+
+@pytest.mark.parametrize("algorithm", ["host", "hash"])
+def test_an_attempt_with_too_few_draws_changes_nothing(algorithm):
+    draws = make_draws(DISTRIBUTIONS["log_uniform"], 40)
+    draws = replace(draws, plan=replace(draws.plan, few=40))
+
+    def traced(place):
+        return ranks.draw_ranks(draws, 11, place, algorithm)
+
+    draw = tf.function(traced, jit_compile=algorithm == "hash")
+    found = [draw(tf.constant(place, tf.int64)).numpy().tolist() for place in range(3)]
+    assert found == expected(DISTRIBUTIONS["log_uniform"], 40, 3)
 
 
 @pytest.mark.parametrize("unique, num_sampled", [(False, 50), (True, 390)])
@@ -87,9 +101,9 @@ def test_independent_draws_and_arrival_times_compile(unique, num_sampled):
         return draw_ranks(DISTRIBUTIONS["empirical"], 5, place, num_sampled, unique)
 
     position = tf.constant(2, tf.int64)
-    ranks = traced(position).numpy().tolist()
-    assert tf.function(traced)(position).numpy().tolist() == ranks
-    assert tf.function(traced, jit_compile=True)(position).numpy().tolist() == ranks
+    eager = traced(position).numpy().tolist()
+    assert tf.function(traced)(position).numpy().tolist() == eager
+    assert tf.function(traced, jit_compile=True)(position).numpy().tolist() == eager
 
 
 def test_keys_and_positions_tell_streams_apart():
