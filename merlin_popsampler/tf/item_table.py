@@ -47,6 +47,22 @@ def look_up(vectors: Any, ids: tf.Tensor) -> tf.Tensor:
     return vectors(ids) if callable(vectors) else tf.nn.embedding_lookup(vectors, ids)
 
 
+def look_up_once(vectors: Any, ids: tf.Tensor) -> tf.Tensor:
+    """Looks up the vectors of ids with one row of the gradient for each distinct id, `[n, dim]`.
+
+    Optimizers of Keras 3 need it: most of them square the rows of a sparse gradient before they sum
+    those of an id, and so take too large a step for an id that is repeated.
+
+    Args:
+      vectors: the result of `item_vectors`.
+      ids: integers `[n]`.
+    """
+    if not _KERAS_VARIABLE or callable(vectors):
+        return look_up(vectors, ids)
+    distinct, places = tf.unique(ids)
+    return tf.gather(look_up(vectors, distinct), places)
+
+
 def _only_looks_up(layer: Any) -> bool:
     """Tests whether the call of a layer only looks up rows of its `embeddings`."""
     embedding = tf.keras.layers.Embedding

@@ -14,7 +14,7 @@ from .blocked_logits import sampled_log_sums
 from .hard_negatives import hard_log_sums, hard_negatives
 from .id_lists import as_id_lists, join
 from .ids import integers, is_symbolic
-from .item_table import item_vectors, look_up, losses_kept
+from .item_table import item_vectors, look_up_once, losses_kept
 from .logits import loss_of_sums, row_weights, scale_by_temperature
 from .metrics import NanMean
 from .negatives import as_mixture
@@ -238,7 +238,10 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
     def _sampled(self, batch: Batch, sampled_values: Any) -> tf.Tensor:
         domain, table = self.negatives.domain, batch.table
         positive, negative = self.negatives.candidates(
-            batch.ids, look_up(table, batch.safe_ids), partial(look_up, table), sampled_values
+            batch.ids,
+            look_up_once(table, batch.safe_ids),
+            partial(look_up_once, table),
+            sampled_values,
         )
         left_out = join(batch.excluded, batch.hard)
         if self.observation is not None and not tf.distribute.in_cross_replica_context():
@@ -267,7 +270,7 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
         if batch.hard is None:
             return loss_of_sums(*sums)
         hard = hard_negatives(batch.hard, batch.safe_ids, domain, batch.excluded)
-        vectors = look_up(table, hard.safe_ids)
+        vectors = look_up_once(table, hard.safe_ids)
         hard_sums = hard_log_sums(batch.queries, hard, vectors, self.temperature)
         return loss_of_sums(*sums, hard=hard_sums)
 

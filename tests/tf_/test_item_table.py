@@ -123,6 +123,27 @@ def test_gradients_stay_sparse():
         assert isinstance(tape.gradient(loss, variable), tf.IndexedSlices)
 
 
+@pytest.mark.parametrize("optimizer", ["Adam", "Adagrad"])
+@pytest.mark.parametrize("hard", [False, True], ids=["a positive", "a hard negative"])
+def test_an_item_that_fills_the_batch_moves_as_by_a_dense_gradient(optimizer, hard):
+    """Regression: optimizers of Keras 3 square the rows of an item before they sum them."""
+    ids = tf.constant([8, 9, 10, 11, 12] * 20 if hard else [14] * 90 + [3] * 10)
+    more = {"hard_negative_ids": tf.fill([100, 1], 14)} if hard else {}
+    moved = []
+    for dense in (False, True):
+        tf.keras.utils.set_random_seed(SEED)
+        table, layer = EMBEDDING(15, 4), SampledSoftmax(sampler())
+        table.build((None,))
+        (weight,), before = table.trainable_variables, table.get_weights()[0]
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(layer(tf.ones([100, 4]), ids, table, training=True, **more))
+        found = tape.gradient(loss, weight.value if KERAS3 else weight)
+        step = getattr(tf.keras.optimizers, optimizer)(0.01)
+        step.apply_gradients([(tf.convert_to_tensor(found) if dense else found, weight)])
+        moved.append(np.abs(table.get_weights()[0] - before)[14])
+    np.testing.assert_allclose(*moved, rtol=0.1)
+
+
 class Stacked(EMBEDDING):
     def call(self, inputs):
         return super().call(inputs)[:, None]
