@@ -168,7 +168,7 @@ def hashes(strings: pa.Array, most: int) -> Ints:
     return hashed.view(np.int64)
 
 
-def byte_blocks(strings: pa.Array, start: int, stop: int) -> Iterator[Tuple[Ints, Any]]:
+def byte_blocks(strings: pa.Array, start: int, stop: int) -> Iterator[Tuple[Any, Any]]:
     """Yields the bytes of strings from `start` to `stop`, eight at a time.
 
     Args:
@@ -177,20 +177,23 @@ def byte_blocks(strings: pa.Array, start: int, stop: int) -> Iterator[Tuple[Ints
       stop: the byte after the last one. Up to seven bytes more are read.
 
     Returns:
-      The rows whose strings have such a byte, int64 `[rows]`, and their bytes as little-endian
-      numbers, uint64 `[rows]`; beyond the end of a string there are zeros.
+      The rows whose strings have such a byte, as an index of an array, and their bytes as
+      little-endian numbers, uint64 `[rows]`; beyond the end of a string there are zeros.
     """
     bounds = offsets(strings)
     data = np.frombuffer(strings.buffers()[2] or b"", np.uint8)[bounds[0] : bounds[-1]]
     data = np.append(data, np.zeros(8, np.uint8))
     at: Any = np.ndarray(len(data) - 7, "<u8", data, strides=(1,))  # one begins at each byte
-    rows = np.arange(len(strings))
+    rows: Any = slice(None)  # while no string has ended, so that users copy nothing
     starts, left = bounds[:-1] - bounds[0] + start, np.diff(bounds) - start
     for _ in range(start, min(stop, start + int(left.max())), 8):
-        if left.min() <= 0:
-            held = left > 0
-            rows, starts, left = rows[held], starts[held], left[held]
-        yield rows, at[starts] & _MASKS[np.minimum(left, 8)]
+        fewest = left.min()
+        if fewest <= 0:
+            held = np.flatnonzero(left > 0)
+            rows = held if isinstance(rows, slice) else rows[held]
+            starts, left = starts[held], left[held]
+        block = at[starts]
+        yield rows, block if fewest >= 8 else block & _MASKS[np.minimum(left, 8)]
         starts, left = starts + 8, left - 8
 
 
