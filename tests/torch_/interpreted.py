@@ -96,7 +96,7 @@ def test_positives_that_are_views(stride):
 
 @pytest.fixture
 def by_kernel(monkeypatch):
-    """As on a GPU: the kernel draws, once it has been compared."""
+    """Lets the kernel draw on the CPU, after its comparison with the reference."""
     monkeypatch.setattr(kernel_draws, "DEVICE", "cpu")
     monkeypatch.setattr(kernel_draws, "_usable", {})
     monkeypatch.setattr(kernel_draws, "BATCHES", 3)

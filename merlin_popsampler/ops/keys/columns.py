@@ -320,7 +320,7 @@ def _column_of(values: Any, column: Any) -> pd.Series:
         except OverflowError:  # NumPy before 2.5 returns other times
             exact = False
         if not exact:
-            raise unusable(column, f"{values.dtype} keys that {dtype} does not hold")
+            raise unusable(column, f"{values.dtype} keys that {dtype} cannot represent")
         values = times
     # Objects stay objects: pandas 3 would convert strings to another dtype.
     return pd.Series(values, dtype=object if values.dtype == object else None)

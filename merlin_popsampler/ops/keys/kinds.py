@@ -105,7 +105,9 @@ def plain_keys(keys: Any, column: str) -> Tuple[Any, str]:
             several = family.endswith("zone") and keys.dtype == object
             keys = (pd.to_datetime(keys, utc=True) if several else keys).astype(stored)
         except ValueError as error:
-            raise unusable(column, f"{family} keys outside of {stored} ({error})") from None
+            raise unusable(
+                column, f"{family} keys outside the range of {stored} ({error})"
+            ) from None
     return keys, family
 
 
@@ -347,7 +349,7 @@ def widened(keys: Any, kind: KeyType, column: str) -> Any:
     """
     values, exact = _exactly(keys, kind.dtype)
     if exact is not None and not bool(exact.all()):
-        raise unusable(column, f"{keys[~exact].iloc[0]} among {kind.dtype} numbers")
+        raise unusable(column, f"a key {keys[~exact].iloc[0]}, which {kind.dtype} cannot represent")
     return values
 
 
