@@ -90,3 +90,23 @@ def test_examples_with_nvtabular(name, tmp_path, monkeypatch):
 
 def test_the_core_shows_how_it_is_used():
     assert sum(examples(import_module(name)) for name in MODULES) > 20
+
+
+@pytest.mark.parametrize(
+    ("framework", "name"),
+    [
+        ("tensorflow", "merlin_popsampler"),
+        ("numpy", "merlin_popsampler.compat"),
+        ("numpy", "merlin_popsampler.distributions"),
+        ("tensorflow", "merlin_popsampler.tf"),
+        ("merlin.models", "merlin_popsampler.tf.merlin_models"),
+        ("torch", "merlin_popsampler.torch"),
+    ],
+)
+def test_every_public_class_and_function_has_an_example(framework, name):
+    pytest.importorskip(framework)
+    module = import_module(name)
+    for public in (getattr(module, each) for each in module.__all__):
+        is_error = isinstance(public, type) and issubclass(public, Exception)
+        if callable(public) and not is_error:
+            assert ">>> " in (public.__doc__ or ""), public

@@ -43,6 +43,11 @@ def enable() -> Tuple[str, ...]:
     Raises:
       PopSamplerError: dask's data frames or TensorFlow were imported before, in a way that Merlin
         cannot use; or no adaptation covers the installed versions.
+
+    Examples:
+      >>> from merlin_popsampler import compat
+      >>> compat.enable() == compat.enable()  # the second call changes nothing
+      True
     """
     keras2_refused = keras2.is_refused()
     needed = [
