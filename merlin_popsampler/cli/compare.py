@@ -43,7 +43,7 @@ def drift(
       - `new_items`, `vanished_items`, `items_of_both`: numbers of items.
       - `moved_items`: among the items of both, the share whose id has changed.
       - `moved_share`: among NEW's interactions with items of both, the share with items whose id
-        has changed; None if there are no items of both.
+        has changed; None if no item is in both.
       - `moved_<band>`: `moved_items` of one band of popularity in OLD; None if it has no items.
       - `unknown_share`: among NEW's interactions, the share with new items.
       - `num_sampled`: number of draws of the batch.

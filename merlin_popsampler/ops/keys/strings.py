@@ -139,10 +139,8 @@ def ascending_strings(strings: pa.Array) -> Ints:
     ends = pc.min_max(strings).as_py().values()
     begin = next((byte for byte, pair in enumerate(zip(*ends)) if len(set(pair)) > 1), 0)
     leading = np.zeros(len(strings), np.uint64)
-    for first in range(0, len(strings), _CHUNK):
-        own = leading[first : first + _CHUNK]
-        for rows, block in byte_blocks(strings.slice(first, _CHUNK), begin, begin + 8):
-            own[rows] = block.byteswap()
+    for rows, block in byte_blocks(strings, begin, begin + 8):
+        leading[rows] = block.byteswap()
     order: Ints = np.argsort(leading)
     leading = leading[order]
     same = np.concatenate(([False], leading[1:] == leading[:-1], [False]))
@@ -160,16 +158,14 @@ def hashes(strings: pa.Array, most: int) -> Ints:
       most: largest number of bytes that enter the hash. Up to seven bytes more may enter it.
     """
     hashed = np.diff(offsets(strings)).astype(np.uint64)
-    for first in range(0, len(strings), _CHUNK):
-        own = hashed[first : first + _CHUNK]
-        for rows, block in byte_blocks(strings.slice(first, _CHUNK), 0, most):
-            mixed = (own[rows] ^ block) * _FACTOR
-            own[rows] = mixed ^ (mixed >> np.uint64(32))
+    for rows, block in byte_blocks(strings, 0, most):
+        mixed = (hashed[rows] ^ block) * _FACTOR
+        hashed[rows] = mixed ^ (mixed >> np.uint64(32))
     return hashed.view(np.int64)
 
 
 def byte_blocks(strings: pa.Array, start: int, stop: int) -> Iterator[Tuple[Any, Any]]:
-    """Yields the bytes of strings from `start` to `stop`, eight at a time.
+    """Yields the bytes of strings from `start` to `stop`, eight at a time, chunk by chunk.
 
     Args:
       strings: array of the type `large_binary`.
@@ -180,17 +176,26 @@ def byte_blocks(strings: pa.Array, start: int, stop: int) -> Iterator[Tuple[Any,
       The rows whose strings have such a byte, as an index of an array, and their bytes as
       little-endian numbers, uint64 `[rows]`; beyond the end of a string there are zeros.
     """
+    for first in range(0, len(strings), _CHUNK):
+        yield from _blocks_of_chunk(strings.slice(first, _CHUNK), first, start, stop)
+
+
+def _blocks_of_chunk(
+    strings: pa.Array, first: int, start: int, stop: int
+) -> Iterator[Tuple[Any, Any]]:
+    """Yields what `byte_blocks` does, of strings whose rows begin at `first`."""
     bounds = offsets(strings)
     data = np.frombuffer(strings.buffers()[2] or b"", np.uint8)[bounds[0] : bounds[-1]]
     data = np.append(data, np.zeros(8, np.uint8))
     at: Any = np.ndarray(len(data) - 7, "<u8", data, strides=(1,))  # one begins at each byte
-    rows: Any = slice(None)  # while no string has ended, so that users copy nothing
+    # A slice while no string has ended, so that users copy nothing.
+    rows: Any = slice(first, first + len(strings))
     starts, left = bounds[:-1] - bounds[0] + start, np.diff(bounds) - start
     for _ in range(start, min(stop, start + int(left.max())), 8):
         fewest = left.min()
         if fewest <= 0:
             held = np.flatnonzero(left > 0)
-            rows = held if isinstance(rows, slice) else rows[held]
+            rows = first + held if isinstance(rows, slice) else rows[held]
             starts, left = starts[held], left[held]
         block = at[starts]
         yield rows, block if fewest >= 8 else block & _MASKS[np.minimum(left, 8)]
