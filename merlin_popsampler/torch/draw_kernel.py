@@ -8,6 +8,10 @@ numbers are wrong. So a wrong result can be compared with the right one, and can
 import triton
 import triton.language as tl
 
+from merlin_popsampler.core.expected_counts import CELL_SHIFT, FIRST_CELL
+
+_SHIFT, _FIRST = tl.constexpr(CELL_SHIFT), tl.constexpr(FIRST_CELL)  # Triton reads no other globals
+
 
 @triton.jit(do_not_specialize=["num_true"])
 def draw_batch(
@@ -41,7 +45,7 @@ def draw_batch(
       counts: float32 `[num_sampled + num_true]`, the expected counts of draws, then of positives.
       width: a power of 2, at least the number of draws.
       inverse: "exponential", "affine" or "columns", as in `InverseTable`.
-      by_segment: whether expected counts are looked up by segment, and otherwise by rank.
+      by_segment: whether expected counts are looked up by segment, and otherwise by cell.
       is_mapped: whether the ids have an order of their own.
     """
     lanes = tl.arange(0, width)
@@ -113,7 +117,7 @@ def _ranks(uniforms, numbers, last, inverse: tl.constexpr):
     else:
         real = uniforms * scale + offset
     if inverse == "columns":
-        num_columns, tables = tl.load(numbers + 8).to(tl.int64), numbers + 12
+        num_columns, tables = tl.load(numbers + 8).to(tl.int64), numbers + 11
         column = tl.minimum(real.to(tl.int64), num_columns - 1)
         inside = real - column.to(tl.float64)
         side = 2 * column + (inside >= tl.load(tables + column)).to(tl.int64)
@@ -133,7 +137,7 @@ def _ids(ranks, numbers, ids_by_rank, is_mapped: tl.constexpr):
 @triton.jit
 def _counts(ranks, numbers, by_segment: tl.constexpr):
     """Looks expected counts up, as `ExpectedCounts` does, in float64."""
-    rows = numbers + 12 + tl.load(numbers + 9).to(tl.int64)
+    rows = numbers + 11 + tl.load(numbers + 9).to(tl.int64)
     num_rows = tl.load(numbers + 10).to(tl.int64)
     if by_segment:
         row, step = ranks * 0, tl.full([], 1, tl.int64)
@@ -145,9 +149,7 @@ def _counts(ranks, numbers, by_segment: tl.constexpr):
             row = tl.where(tl.load(rows + num_rows + after) <= ranks.to(tl.float64), after, row)
         return tl.load(rows + row).to(tl.float32)
     else:
-        shifted = ranks.to(tl.float64) + 1.0
-        at = tl.log(shifted) * tl.load(numbers + 11)
-        cell = tl.minimum(tl.maximum(at.to(tl.int64), 0), num_rows - 1)
-        f, v = at - cell.to(tl.float64), rows + 4 * cell
-        cubic = tl.load(v) + f * (tl.load(v + 1) + f * (tl.load(v + 2) + f * tl.load(v + 3)))
-        return tl.minimum(cubic / shifted, 1.0).to(tl.float32)
+        x = ranks.to(tl.float64) + 1.0
+        cell = (x.to(tl.int64, bitcast=True) >> _SHIFT) - _FIRST
+        row = rows + 2 * tl.minimum(tl.maximum(cell, 0), num_rows - 1)
+        return (tl.load(row) + tl.load(row + 1) / x).to(tl.float32)

@@ -1,10 +1,8 @@
 """Compares expected counts with enumeration and an integral, id by id; they sum to K.
 
-An expected count is accepted within 1e-5 (relative) of the exact one for every id. The same
+An expected count is accepted within 6e-6 (relative) of the exact one for every id. The same
 check rejects the formulas of other libraries, and insufficient approximations.
 """
-
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -171,26 +169,32 @@ def test_a_sum_alone_would_accept_the_solved_tries():
 def test_unique_expected_counts_sum_to_k(size):
     for num_sampled in ks(size):
         table = build_expected_counts(LogUniform(size), num_sampled, unique=True)
-        assert total(table.expected_count, size) == pytest.approx(num_sampled, rel=1e-6)
+        assert total(table.expected_count, size) == pytest.approx(num_sampled, rel=4e-6)
 
 
-@pytest.mark.parametrize("size", SIZES)
-def test_the_table_is_short(size):
-    for num_sampled in ks(size):
-        table = build_expected_counts(LogUniform(size), num_sampled, unique=True)
-        assert table.rows.size * 4 < 4096
+@pytest.mark.parametrize(("size", "rows"), [(1, 1), (10, 500), (10**6, 2600), (2**53, 6800)])
+def test_the_table_is_short(size, rows):
+    for num_sampled in [k for k in (1, 2, 1000, 10**5) if k <= size]:
+        for unique in (True, False):
+            table = build_expected_counts(LogUniform(size), num_sampled, unique)
+            assert 1 <= len(table.rows) <= rows
 
 
-@pytest.mark.parametrize("rank", [3, 15, 63])
-def test_rounding_decides_the_cell_of_a_rank_on_an_edge(rank):
-    """The table of both cells is right."""
-    distribution = LogUniform(2**17)  # whose edges include powers of two
-    for num_sampled in (2, 1000, 2**17 - 1):
+@pytest.mark.parametrize("size", [2**17, 2**17 + 1, 100_003])
+def test_the_ends_of_a_cell_are_exact(size):
+    """Between them, the table is less exact."""
+    distribution = LogUniform(size)
+    edges = np.ceil(np.multiply.outer(2 ** np.arange(17), 1 + np.arange(128) / 128)).ravel()
+    first = np.unique(edges[edges <= size]).astype(np.int64) - 1
+    ends = np.unique(np.append(first, first[1:] - 1))
+    everywhere = np.arange(size)
+    for num_sampled in (2, 1000, size // 3):
         table = build_expected_counts(distribution, num_sampled, unique=True)
-        expected = inclusion_probability(distribution, num_sampled, distribution.prob(rank))
-        for factor in (1 - 1e-9, 1 + 1e-9):
-            moved = replace(table, scale=table.scale * factor)
-            assert worst(moved.expected_count(rank), expected) < 1e-6
+        expected = inclusion_probability(distribution, num_sampled, distribution.probs())
+        assert worst(table.expected_count(ends), expected[ends]) < 1e-7
+        assert worst(table.expected_count(everywhere[:256]), expected[:256]) < 1e-7
+        assert worst(table.expected_count(everywhere), expected) < TOLERANCE
+    assert worst(table.expected_count(everywhere), expected) > 1e-6
 
 
 @pytest.mark.parametrize("size", [10**6, 10**9])
@@ -200,7 +204,7 @@ def test_the_table_is_the_integral_between_its_knots(size):
     for num_sampled in (2, 10, 1000, 10**5):
         expected = inclusion_probability(distribution, num_sampled, distribution.prob(ranks))
         table = build_expected_counts(distribution, num_sampled, unique=True)
-        assert worst(table.expected_count(ranks), expected) < 1e-6
+        assert worst(table.expected_count(ranks), expected) < TOLERANCE
 
 
 def test_expected_counts_rise_with_k_and_fall_with_the_rank():
@@ -369,9 +373,9 @@ def test_catalogs_as_long_as_ids_go(size):
     ranks = np.unique(np.geomspace(1, size, 40).astype(np.int64) - 1)
     for num_sampled in (2, 1000):
         table = build_expected_counts(distribution, num_sampled, unique=True)
-        assert total(table.expected_count, size) == pytest.approx(num_sampled, rel=1e-6)
+        assert total(table.expected_count, size) == pytest.approx(num_sampled, rel=4e-6)
         expected = inclusion_probability(distribution, num_sampled, distribution.prob(ranks))
-        assert worst(table.expected_count(ranks), expected) < 1e-6
+        assert worst(table.expected_count(ranks), expected) < TOLERANCE
 
 
 def test_expected_counts_of_many_distinct_counts_are_interpolated(monkeypatch):

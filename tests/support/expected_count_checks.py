@@ -6,7 +6,7 @@ from merlin_popsampler.core.distributions import Empirical, LogUniform
 from merlin_popsampler.core.popularity_curve import PopularityCurve
 from tests.support.oracles import CLIFFS, inclusion_by_groups, integral_inclusion, log_uniform_probs
 
-TOLERANCE = 1e-5
+TOLERANCE = 6e-6
 """Largest allowed relative error of an expected count, in any precision."""
 _cache = {}
 

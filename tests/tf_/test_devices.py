@@ -167,8 +167,8 @@ def test_compiles_under_xla(distribution, algorithm):
     plain = step(*arguments)
     assert ranks.numpy().tolist() == plain[0].numpy().tolist()
     assert (
-        worst(expected_counts, plain[1].numpy()) < 1e-5
-        and worst(true_expected_counts, plain[2].numpy()) < 1e-5
+        worst(expected_counts, plain[1].numpy()) < 1e-6
+        and worst(true_expected_counts, plain[2].numpy()) < 1e-6
     )
     assert rows.shape == (500, 8)
 
@@ -191,7 +191,7 @@ def constants_of(distribution, num_sampled):
 def test_the_state_of_a_graph_is_small_at_any_size(num_sampled):
     assert len(ZIPF) == 256
     assert 10_000 < constants_of(Empirical(ZIPF), num_sampled) < 16_384
-    assert 1000 < constants_of(LogUniform(10**9), num_sampled) < 4096
+    assert 30_000 < constants_of(LogUniform(10**9), num_sampled) < 32_768
 
 
 def test_xla_refuses_the_op():

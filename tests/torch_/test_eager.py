@@ -141,3 +141,9 @@ def test_a_trace_holds_no_ids(trace):
     traced = trace(PopularityBasedSampler(402, 3, 20, 17))
     batches = [values.sampled_ids.tolist() for values in drawn_by(expected, 3)]
     assert [traced(TRUE_IDS).tolist() for _ in range(2)] == batches[1:]
+
+
+def test_a_trace_by_jit_has_the_same_expected_counts():
+    sampler, ids = PopularityBasedSampler(10**6 + 2, 3, 100), torch.arange(3, 10**6 + 3, 7)
+    traced = torch.jit.trace(lambda x: sampler.expected_count(x) + 0.0, ids[:5], check_trace=False)
+    assert torch.equal(traced(ids), sampler.expected_count(ids))

@@ -232,7 +232,7 @@ def test_the_state_is_small_at_a_billion_items(distribution, num_sampled):
     assert len(drawn.unique()) == num_sampled
     parts = [part for part in sampler.modules() if isinstance(part, Constants)]
     arrays = [array for part in parts for array in part.arrays.values()]
-    assert 0 < sum(array.nbytes for array in arrays) < 32 * 1024
+    assert 0 < sum(array.nbytes for array in arrays) < 128 * 1024
     assert sum(buffer.numel() for buffer in sampler.buffers()) == 0
     assert sum(value.numel() * value.element_size() for value in sampler.state_dict().values()) < 64
 
