@@ -207,6 +207,21 @@ def test_the_table_is_the_integral_between_its_knots(size):
         assert worst(table.expected_count(ranks), expected) < TOLERANCE
 
 
+@pytest.mark.parametrize("shift", [1e-300, 0.1, 1e3, 1e9])
+def test_any_shift_of_the_logarithm(shift):
+    """From all mass on the first rank to nearly equal ranks."""
+    distribution = Grouped(Segments([0], [1.0], 10**6, shift))
+    ranks = np.unique(np.geomspace(1, 10**6, 900).astype(np.int64) - 1)
+    probs = distribution.prob(ranks)
+    for num_sampled in (2, 1000):
+        table = build_expected_counts(distribution, num_sampled, unique=True)
+        expected = inclusion_probability(distribution, num_sampled, probs)
+        assert worst(table.expected_count(ranks), expected) < TOLERANCE
+        repeated = build_expected_counts(distribution, num_sampled, unique=False)
+        assert worst(repeated.expected_count(ranks), num_sampled * probs) < TOLERANCE
+        assert np.isfinite(repeated.rows.astype(np.float32)).all()
+
+
 def test_expected_counts_rise_with_k_and_fall_with_the_rank():
     distribution = LogUniform(50_000)
     ranks = np.arange(50_000)
