@@ -441,6 +441,46 @@ def test_replicas_take_the_step_of_one_device_and_expected_count_by_their_own_ro
     replicas.run(REPLICAS)
 
 
+SUBCLASSED = """
+import numpy as np
+from merlin_popsampler.tf import PopularityBasedSampler, SampledSoftmax
+from tests.tf_.test_sampled_softmax import KERAS3, data, mean_of_losses
+
+class Model(tf.keras.Model):
+    def __init__(self, casts):
+        super().__init__()
+        self.casts = casts
+        self.users = tf.keras.layers.Embedding(200, 4)
+        self.items = tf.keras.layers.Embedding(15, 4)
+        self.items.build(None)
+        self.losses_of_rows = SampledSoftmax(PopularityBasedSampler(14, 3, 5, seed=1))
+
+    def call(self, inputs, training=None):
+        users, items = inputs
+        items = tf.cast(items, tf.int64) if self.casts else items
+        return self.losses_of_rows(self.users(users), items, self.items, training=training)
+
+users, items = data(48)
+rows = tf.data.Dataset.from_tensor_slices(((users, items), items)).batch(48)
+with strategy.scope():
+    models = [Model(casts) for casts in (True, False)]
+    for model in models:
+        model.compile("sgd", mean_of_losses)
+assert np.isfinite(models[0].fit(rows, verbose=0).history["loss"]).all()
+try:
+    models[1].fit(rows, verbose=0)
+    raised = ""
+except Exception as error:
+    raised = str(error)
+assert ("Expected integer ids. Received: float32. Cast" in raised) == KERAS3, raised
+"""
+
+
+def test_a_subclassed_model_that_casts_its_ids_trains_under_a_strategy(replicas):
+    """Keras 3 traces it with floats before it trains."""
+    replicas.run(SUBCLASSED)
+
+
 GATHERED = """
 import numpy as np
 from merlin_popsampler.distributions import Empirical, PopularityCurve
