@@ -75,6 +75,9 @@ def sequence(draws: Draws, key: int, position: int, num: int) -> Ints:
       key: key of the stream, an integer of 64 bits.
       position: number of the batch in the stream.
       num: number of draws from the whole distribution.
+
+    Returns:
+      int64 `[plan.tail + plan.head + num]`, or `[num]` without a head.
     """
     table, plan = draws.table, draws.plan
     if not plan.head:
@@ -90,22 +93,45 @@ def sequence(draws: Draws, key: int, position: int, num: int) -> Ints:
 
 
 def earliest_arrivals(distribution: Distribution, uniforms: Floats, num_sampled: int) -> Ints:
-    """Draws the ranks that arrive first, rank i at an exponential time of rate p_i."""
+    """Draws the ranks that arrive first, rank i at an exponential time of rate p_i.
+
+    Args:
+      distribution: the distribution of one draw.
+      uniforms: float64 `[distribution.size]` in [0, 1), one for each rank.
+      num_sampled: number of ranks, at most `distribution.size`.
+
+    Returns:
+      int64 `[num_sampled]`, the earliest first.
+    """
     times = -np.log(1.0 - uniforms) / distribution.probs()
     earliest: Ints = np.argsort(times, kind="stable")[:num_sampled]
     return earliest
 
 
 def first_distinct(ranks: Ints, num_sampled: int) -> Ints:
-    """Keeps the first distinct ranks; if too few, the first ranks of the catalog complete them."""
+    """Keeps the first distinct ranks; if too few, the first ranks of the catalog complete them.
+
+    Args:
+      ranks: int64 `[n]`.
+      num_sampled: number of distinct ranks.
+
+    Returns:
+      int64 `[num_sampled]`, in the order of `ranks`.
+    """
     return distinct(np.append(ranks, np.arange(num_sampled)))[:num_sampled]
 
 
 def distinct(ranks: Ints) -> Ints:
-    """Keeps the first occurrence of each rank, int64, in their order.
+    """Keeps the first occurrence of each rank.
 
     Each rank has a slot of a table. The first rank that falls into a slot takes it, so its later
     occurrences are known. Other ranks of the slot go to the next round.
+
+    Args:
+      ranks: int64 `[n]`, at least 0.
+
+    Returns:
+      int64 `[n or fewer]`, in the order of `ranks`.
     """
     is_first = np.zeros(len(ranks), bool)
     table = np.empty(1 << (_SLOTS * len(ranks)).bit_length(), np.int64)
@@ -142,7 +168,16 @@ def gamma(shape: int, uniforms: Floats) -> float:
 
 
 def to_ranks(table: InverseTable, uniforms: Floats, behind: bool = False) -> Ints:
-    """Maps uniforms to ranks by a table: to all ranks, or only to those `behind` its head."""
+    """Maps uniforms to ranks by a table.
+
+    Args:
+      table: the constants of the map.
+      uniforms: float64 `[n]` in [0, 1).
+      behind: whether to draw only from the ranks behind the head, instead of from all.
+
+    Returns:
+      int64 `[n]`, in `[0, table.size)`.
+    """
     offset, scale = table.behind if behind else table.whole
     if table.shift is not None:
         real = np.exp(uniforms * scale) * offset - table.shift
