@@ -1,7 +1,7 @@
 """Looks up the vectors of items in an embedding layer or a tensor."""
 
 from contextlib import contextmanager
-from typing import Any, Callable, Iterator
+from typing import Any, Callable, Iterator, List
 
 import tensorflow as tf
 
@@ -47,20 +47,25 @@ def look_up(vectors: Any, ids: tf.Tensor) -> tf.Tensor:
     return vectors(ids) if callable(vectors) else tf.nn.embedding_lookup(vectors, ids)
 
 
-def look_up_once(vectors: Any, ids: tf.Tensor) -> tf.Tensor:
-    """Looks up the vectors of ids with one row of the gradient for each distinct id, `[n, dim]`.
+def look_up_all(vectors: Any, *lists: tf.Tensor) -> List[tf.Tensor]:
+    """Looks up the vectors of several lists of ids, with one row of the gradient for each id.
 
     Optimizers of Keras 3 need it: most of them square the rows of a sparse gradient before they sum
-    those of an id, and so take too large a step for an id that is repeated.
+    those of an id, and so take a wrong step for an id that is repeated.
 
     Args:
       vectors: the result of `item_vectors`.
-      ids: integers `[n]`.
+      *lists: integers `[n]`.
+
+    Returns:
+      The vectors `[n, dim]` of each list.
     """
     if not _KERAS_VARIABLE or callable(vectors):
-        return look_up(vectors, ids)
-    distinct, places = tf.unique(ids)
-    return tf.gather(look_up(vectors, distinct), places)
+        return [look_up(vectors, ids) for ids in lists]
+    distinct, places = tf.unique(tf.concat(lists, 0))
+    parts = tf.split(places, [tf.size(ids) for ids in lists])
+    found = look_up(vectors, distinct)
+    return [tf.gather(found, tf.ensure_shape(part, ids.shape)) for part, ids in zip(parts, lists)]
 
 
 def _only_looks_up(layer: Any) -> bool:

@@ -1,6 +1,6 @@
 """Combines sampled and in-batch negatives, and computes their joint expected counts."""
 
-from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple, Union
 
 import tensorflow as tf
 
@@ -231,17 +231,20 @@ class Mixture(tf.keras.layers.Layer):  # type: ignore[misc]
         self,
         true_ids: tf.Tensor,
         true_vectors: tf.Tensor,
-        lookup: Callable[[tf.Tensor], tf.Tensor],
-        sampled_values: Any = None,
+        sampled_ids: tf.Tensor,
+        sampled_vectors: tf.Tensor,
+        sampled_counts: Optional[tf.Tensor] = None,
     ) -> Tuple[Candidates, Candidates]:
-        """Draws the negatives, and returns positives and negatives with vectors and counts.
+        """Joins draws and positives to the candidates of a batch, with their expected counts.
 
         Args:
           true_ids: integers `[rows]`, the positive of each row.
           true_vectors: floats `[rows, dim]`, the vectors of the positives. Zeros replace those of
             reserved ids, since the mask of a negative does not remove a NaN.
-          lookup: function from ids `[n]` to vectors `[n, dim]`.
-          sampled_values: None, or the result of `checked_values`, which replaces new draws.
+          sampled_ids: int64 `[n]`, from `sample_ids` or `checked_values`.
+          sampled_vectors: floats `[n, dim]`, their vectors.
+          sampled_counts: float32 `[n]`, their expected counts over all samplers; None computes
+            them.
 
         Returns:
           The positive of each row, and the negatives that all rows share.
@@ -254,21 +257,19 @@ class Mixture(tf.keras.layers.Layer):  # type: ignore[misc]
         if gathers:
             batch_ids, batch_vectors = _of_all_replicas(true_ids, true_vectors)
         rows = tf.math.count_nonzero(self.domain.contains(batch_ids), dtype=tf.int32)
-        if sampled_values is None:
-            sampled_ids = self.sample_ids()
-            ids = tf.concat([batch_ids, sampled_ids], 0)
+        ids = tf.concat([batch_ids, sampled_ids], 0)
+        if sampled_counts is None:
             counts = self.expected_count(ids, rows)
         else:
-            sampled_ids, given = sampled_values
-            ids = tf.concat([batch_ids, sampled_ids], 0)
             batch_counts = self.expected_count(batch_ids, rows)
-            counts = tf.concat([batch_counts, self._with_batch([given], sampled_ids, rows)], 0)
+            given = self._with_batch([sampled_counts], sampled_ids, rows)
+            counts = tf.concat([batch_counts, given], 0)
         here = tf.size(batch_ids)
         true_counts = self.expected_count(true_ids, rows) if gathers else counts[:here]
         positive = Candidates(true_vectors, true_ids, true_counts)
         if not self.samplers:
             return positive, Candidates(batch_vectors, ids, counts)
-        vectors = tf.cast(lookup(sampled_ids), true_vectors.dtype)
+        vectors = tf.cast(sampled_vectors, true_vectors.dtype)
         if self.in_batch is None:
             return positive, Candidates(vectors, sampled_ids, counts[here:])
         return positive, Candidates(tf.concat([batch_vectors, vectors], 0), ids, counts)

@@ -1,6 +1,5 @@
 """Defines a Keras layer that trains on sampled negatives and evaluates on all items."""
 
-from functools import partial
 from typing import Any, Dict, NamedTuple, Optional
 
 import tensorflow as tf
@@ -14,7 +13,7 @@ from .blocked_logits import sampled_log_sums
 from .hard_negatives import hard_log_sums, hard_negatives
 from .id_lists import as_id_lists, join
 from .ids import integers, is_symbolic
-from .item_table import item_vectors, look_up_once, losses_kept
+from .item_table import item_vectors, look_up_all, losses_kept
 from .logits import loss_of_sums, row_weights, scale_by_temperature
 from .metrics import NanMean
 from .negatives import as_mixture
@@ -237,11 +236,16 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
 
     def _sampled(self, batch: Batch, sampled_values: Any) -> tf.Tensor:
         domain, table = self.negatives.domain, batch.table
+        sampled_ids, counts = sampled_values or (self.negatives.sample_ids(), None)
+        hard, hard_ids = None, []
+        if batch.hard is not None:
+            hard = hard_negatives(batch.hard, batch.safe_ids, domain, batch.excluded)
+            hard_ids = [hard.safe_ids]
+        true_vectors, sampled_vectors, *hard_vectors = look_up_all(
+            table, batch.safe_ids, sampled_ids, *hard_ids
+        )
         positive, negative = self.negatives.candidates(
-            batch.ids,
-            look_up_once(table, batch.safe_ids),
-            partial(look_up_once, table),
-            sampled_values,
+            batch.ids, true_vectors, sampled_ids, sampled_vectors, counts
         )
         left_out = join(batch.excluded, batch.hard)
         if self.observation is not None and not tf.distribute.in_cross_replica_context():
@@ -267,11 +271,9 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
             self.correct_positive,
             self.logq_strength,
         )
-        if batch.hard is None:
+        if hard is None:
             return loss_of_sums(*sums)
-        hard = hard_negatives(batch.hard, batch.safe_ids, domain, batch.excluded)
-        vectors = look_up_once(table, hard.safe_ids)
-        hard_sums = hard_log_sums(batch.queries, hard, vectors, self.temperature)
+        hard_sums = hard_log_sums(batch.queries, hard, hard_vectors[0], self.temperature)
         return loss_of_sums(*sums, hard=hard_sums)
 
     def _evaluated(self, batch: Batch) -> tf.Tensor:

@@ -55,8 +55,10 @@ def test_each_row_is_as_by_hand(excluded, sources, form):
     query, table = vectors()
     settings = {"correct_positive": False, "logq_strength": 0.5}
     layer = SampledSoftmax(sources(), 0.5, **settings)
-    _, negative = SampledSoftmax(sources()).negatives.candidates(
-        tf.constant(TRUE_IDS), tf.gather(table, TRUE_IDS), lambda ids: tf.gather(table, ids)
+    source = SampledSoftmax(sources()).negatives
+    sampled = source.sample_ids()
+    _, negative = source.candidates(
+        tf.constant(TRUE_IDS), tf.gather(table, TRUE_IDS), sampled, tf.gather(table, sampled)
     )
     drawn, count_of = negative.ids.numpy(), layer.negatives.expected_count(np.arange(15), 6)
     assert {5, 9} & set(drawn.tolist())  # a hard negative that was drawn

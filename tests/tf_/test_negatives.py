@@ -43,9 +43,11 @@ SOURCES = {
 class CorrectedApart(Mixture):
     """The wrong expected count: each candidate at that of its own source."""
 
-    def candidates(self, true_ids, true_vectors, lookup):
+    def candidates(self, true_ids, true_vectors, sampled_ids, sampled_vectors):
         parts = [Mixture([source]) for source in self.sources]
-        found = [part.candidates(true_ids, true_vectors, lookup) for part in parts]
+        sizes = [sum(each.max_num_samples for each in part.samplers) for part in parts]
+        drawn = zip(parts, tf.split(sampled_ids, sizes), tf.split(sampled_vectors, sizes))
+        found = [part.candidates(true_ids, true_vectors, *own) for part, *own in drawn]
         negatives = [negative for _, negative in found]
         return found[0][0], type(negatives[0])(*(tf.concat(part, 0) for part in zip(*negatives)))
 
@@ -66,8 +68,9 @@ def sums_over_candidates(mixture, true_id):
     batches[:, 5] = 1  # a row that does not count
 
     def one(true_ids):
+        drawn = mixture.sample_ids()
         positive, negative = mixture.candidates(
-            true_ids, tf.gather(scores, true_ids), lambda ids: tf.gather(scores, ids)
+            true_ids, tf.gather(scores, true_ids), drawn, tf.gather(scores, drawn)
         )
         _, logits = contrastive_logits(tf.ones([ROWS, 1]), positive, negative, DOMAIN)
         return tf.reduce_sum(tf.exp(logits[0]))
@@ -107,7 +110,7 @@ def test_an_id_costs_the_same_whatever_it_came_by():
     np.testing.assert_array_equal(both.expected_count(ids, 5)[:3], [1, 1, 1])
     vectors = tf.zeros([3, 2])
     positive, negative = both.candidates(
-        tf.constant([3, 0, 14]), vectors, lambda ids: tf.ones([5, 2])
+        tf.constant([3, 0, 14]), vectors, both.sample_ids(), tf.ones([5, 2])
     )
     assert negative.ids.shape == [8] and positive.ids.numpy().tolist() == [3, 0, 14]
     np.testing.assert_array_equal(negative.vectors[:, 0], [0, 0, 0, 1, 1, 1, 1, 1])

@@ -86,8 +86,10 @@ def test_the_strength_is_a_power_of_the_expected_counts_of_all_sources(correct):
         sources = [sampler(distribution=distribution), InBatch(14, 3, distribution=distribution)]
         return SampledSoftmax(sources, correct_positive=correct, logq_strength=strength)
 
-    _, negative = layer(1.0).negatives.candidates(
-        tf.constant(TRUE_IDS), tf.gather(table, TRUE_IDS % 15), lambda ids: tf.gather(table, ids)
+    source = layer(1.0).negatives
+    drawn = source.sample_ids()
+    _, negative = source.candidates(
+        tf.constant(TRUE_IDS), tf.gather(table, TRUE_IDS % 15), drawn, tf.gather(table, drawn)
     )
     count_of = layer(1.0).negatives.expected_count(np.arange(15), 4).numpy()
     counting = [0, 1, 3, 4]
@@ -423,8 +425,9 @@ with strategy.scope():
 def count_and_draw():
     replica = tf.distribute.get_replica_context().replica_id_in_sync_group
     ids = tf.where(replica == 0, [3, 4, 5], [3, 1, 1])  # three rows with an item, and one
+    drawn = layer.negatives.sample_ids()
     positive, negative = layer.negatives.candidates(
-        ids, tf.zeros([3, 4]), lambda ids: tf.gather(table, ids)
+        ids, tf.zeros([3, 4]), drawn, tf.gather(table, drawn)
     )
     return positive.counts[0], negative.ids[3:]
 

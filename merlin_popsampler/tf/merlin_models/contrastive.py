@@ -268,7 +268,7 @@ class ContrastiveOutput(contrastive.ContrastiveOutput):  # type: ignore[misc]
             outputs = of_full_softmax(losses)
             targets = targets_of(counting, outputs)
         else:
-            positive, negative = self._candidates(inputs, ids, counting, training)
+            positive, negative = self._candidates(inputs, ids, safe_ids, counting, training)
             hard = None
             if training and self.hard_negatives is not None:
                 batch = given, ids, features, targets
@@ -300,24 +300,25 @@ class ContrastiveOutput(contrastive.ContrastiveOutput):  # type: ignore[misc]
         return tf.reshape(tf.cast(ids, tf.int64), [-1])
 
     def _candidates(
-        self, inputs: Any, ids: tf.Tensor, counting: tf.Tensor, training: bool
+        self, inputs: Any, ids: tf.Tensor, safe_ids: tf.Tensor, counting: tf.Tensor, training: bool
     ) -> Tuple[Candidates, Candidates]:
         """Returns each row's positive, and the negatives that all rows share."""
         source = cast("Mixture", self.negative_samplers)
         if self.has_candidate_weights:
             check_item_weights(self.to_call.embeddings, source.domain.cardinality)
-            # A reserved id may be outside of the table.
-            vectors = self.to_call.embedding_lookup(tf.where(counting, ids, source.domain.min_id))
-            return source.candidates(ids, vectors, self.to_call.embedding_lookup)
-        vectors = inputs[self.candidate_name]
-        if training:
-            self._tower.outdate()  # since this step changes the tower
-        elif source.samplers and not self._tower.is_ready:
-            # Without item features, only the items of the batch have vectors.
-            vectors = tf.where(counting[:, None], vectors, tf.zeros_like(vectors))
-            batch = Candidates(vectors, ids, tf.ones_like(ids, tf.float32))
-            return batch, batch
-        return source.candidates(ids, vectors, lambda ids: self._tower.encode(ids, training))
+            vectors = self._vectors(safe_ids, training)
+        else:
+            vectors = inputs[self.candidate_name]
+            if training:
+                self._tower.outdate()  # since this step changes the tower
+            elif source.samplers and not self._tower.is_ready:
+                # Without item features, only the items of the batch have vectors.
+                vectors = tf.where(counting[:, None], vectors, tf.zeros_like(vectors))
+                batch = Candidates(vectors, ids, tf.ones_like(ids, tf.float32))
+                return batch, batch
+        drawn = source.sample_ids()
+        sampled_vectors = self._vectors(drawn, training) if source.samplers else vectors[:0]
+        return source.candidates(ids, vectors, drawn, sampled_vectors)
 
     def _on_candidates(
         self,
@@ -342,13 +343,13 @@ class ContrastiveOutput(contrastive.ContrastiveOutput):  # type: ignore[misc]
         if hard_lists is None:
             return log_probabilities(*logits), rank
         hard = hard_negatives(hard_lists, safe_ids, domain, excluded)
-        vectors = self._vectors_in_training(hard.safe_ids)
+        vectors = self._vectors(hard.safe_ids, training=True)
         return log_probabilities(*logits, hard_log_sums(query, hard, vectors, temperature)), rank
 
-    def _vectors_in_training(self, ids: tf.Tensor) -> tf.Tensor:
+    def _vectors(self, ids: tf.Tensor, training: bool) -> tf.Tensor:
         if self.has_candidate_weights:
             return self.to_call.embedding_lookup(ids)
-        return self._tower.encode(ids, training=True)
+        return self._tower.encode(ids, training)
 
     def _on_all_items(
         self, query: tf.Tensor, safe_ids: tf.Tensor, excluded: Optional[IdLists]
