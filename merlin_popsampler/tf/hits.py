@@ -39,17 +39,18 @@ def tie_threshold(scores: tf.Tensor, query: tf.Tensor, vectors: tf.Tensor) -> tf
     return scores - tie_tolerance(query.shape[1]) * size
 
 
-def count_ahead(scores: tf.Tensor, threshold: tf.Tensor, ranked: tf.Tensor) -> tf.Tensor:
+def count_ahead(scores: tf.Tensor, threshold: tf.Tensor, left_out: tf.Tensor) -> tf.Tensor:
     """Counts the items that rank ahead of each row's own item, or tie with it.
 
     Args:
       scores: float32 `[rows, items]`.
       threshold: float32 `[rows]`, the result of `tie_threshold`.
-      ranked: bool `[rows, items]`; false for the own item and for items that are left out.
+      left_out: bool `[rows, items]`; true for the own item and for items that are not ranked.
 
     Returns:
       int32 `[rows]`.
     """
-    # A comparison with NaN is false. TensorFlow's graphs replace ~(a < b) by a >= b, which differs.
-    ahead = tf.where(scores < threshold[:, None], False, ranked)
-    return tf.math.count_nonzero(ahead, 1, dtype=tf.int32)
+    # Counts the other items, since a comparison with NaN is false. TensorFlow's graphs replace
+    # ~(a < b) by a >= b, which differs.
+    behind = (scores < threshold[:, None]) | left_out
+    return tf.shape(scores)[1] - tf.reduce_sum(tf.cast(behind, tf.int32), 1)

@@ -21,6 +21,7 @@ from .expected_counts import expected_count
 from .ids import integers, is_symbolic
 from .mapped_ids import add_domain, config_of_ids
 from .ranks import draw_ranks
+from .tracing import as_written
 
 
 @tf.keras.utils.register_keras_serializable(package="merlin_popsampler")
@@ -129,6 +130,7 @@ class PopularityBasedSampler(CatalogSampler, tf.keras.layers.Layer):  # type: ig
             )
         self._max_num_samples, self._draws, self._table = num, draws, table
 
+    @as_written
     def sample_ids(self) -> tf.Tensor:
         """Draws the next batch, int64 `[max_num_samples]`, ids from `min_id` to `max_id`.
 
@@ -195,6 +197,7 @@ class PopularityBasedSampler(CatalogSampler, tf.keras.layers.Layer):  # type: ig
         """
         return self(ids, answer=answer) if is_symbolic(ids) else self._answer_now(answer, ids)
 
+    @as_written
     def _answer_now(self, answer: str, ids: Any) -> Any:
         ids = integers(ids)
         if answer == "sampled_values":

@@ -1,11 +1,12 @@
-"""Detects whether XLA or a vectorized loop will run the graph that is being traced."""
+"""Detects what will run the graph that is being traced, and makes tracing faster."""
 
 import re
-from typing import Any
+from typing import Any, Callable, TypeVar, cast
 
 import tensorflow as tf
 from tensorflow.python.ops import control_flow_util
 
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 _LOOP = re.compile(r"\bloop_body(_\d+)?\b")
 """The name scope in which TensorFlow traces the body of a vectorized loop."""
 
@@ -29,3 +30,12 @@ def in_vectorized_loop() -> bool:
             return True
         graph = getattr(graph, "outer_graph", None)
     return False
+
+
+def as_written(function: _Function) -> _Function:
+    """Traces a function as it is written, without AutoGraph.
+
+    AutoGraph rewrites the source code of all that a function calls, so that it may have `if` and
+    `for` over tensors. For the draws, that took a fifth of the time of the first training step.
+    """
+    return cast("_Function", tf.autograph.experimental.do_not_convert(function))

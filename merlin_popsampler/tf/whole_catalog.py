@@ -56,7 +56,7 @@ def score_catalog(
             vectors = look_up(item_vectors, ids)
         scores = tf.matmul(query, clip_finite(tf.stop_gradient(vectors)), transpose_b=True)
         masked = accidental_hits(true_ids, ids, excluded_ids) | seen
-        ahead += count_ahead(scores, threshold, ~masked)
+        ahead += count_ahead(scores, threshold, masked)
         return add_to_log_sums(log_sum, tf.where(masked, MASKED, scores)), ahead
 
     start = (true_scores, tf.zeros_like(true_ids, tf.int32))

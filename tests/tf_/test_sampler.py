@@ -1,6 +1,7 @@
 """The layer: what it draws, what it says of it, and how Keras handles it."""
 
 import json
+import sys
 import warnings
 
 import numpy as np
@@ -17,6 +18,7 @@ from merlin_popsampler.contract.metadata import PopularityMetadata
 from merlin_popsampler.core.distributions import Empirical, LogUniform
 from merlin_popsampler.core.popularity_curve import PopularityCurve
 from merlin_popsampler.errors import PopSamplerError
+from merlin_popsampler.tf import sampler as sampler_module
 from merlin_popsampler.tf.sampler import PopularityBasedSampler
 from tests.support.draws import many_batches
 from tests.support.small_catalog import COUNTS, DISTRIBUTIONS, ORACLES, sampler
@@ -308,3 +310,23 @@ def test_a_saved_model_carries_no_table_of_the_catalog(tmp_path):
     )
     tf.saved_model.save(module, str(tmp_path))
     assert sum(file.stat().st_size for file in tmp_path.rglob("*") if file.is_file()) < 300_000
+
+
+@pytest.mark.parametrize("name", ["draw_ranks", "expected_count"])
+def test_autograph_does_not_rewrite_what_needs_no_rewriting(name, monkeypatch):
+    """The function of another module is called from the sampler's own file."""
+    called, callers = getattr(sampler_module, name), []
+
+    def recorded(*args):
+        callers.append(sys._getframe(1).f_code.co_filename)
+        return called(*args)
+
+    monkeypatch.setattr(sampler_module, name, recorded)
+    layer = PopularityBasedSampler(max_id=9, max_num_samples=4)
+
+    @tf.function
+    def step():
+        return layer.expected_count(layer.sample_ids())
+
+    step()
+    assert set(callers) == {sampler_module.__file__}

@@ -338,8 +338,8 @@ class ContrastiveOutput(contrastive.ContrastiveOutput):  # type: ignore[misc]
         )
         own = clip_finite(positive.vectors)
         threshold = tie_threshold(own_scores(scores.query, own), scores.query, own)
-        are_ranked = domain.contains(negative.ids) & ~scores.masked
-        rank = count_ahead(scores.negative, threshold, are_ranked)
+        left_out = scores.masked | ~domain.contains(negative.ids)
+        rank = count_ahead(scores.negative, threshold, left_out)
         if hard_lists is None:
             return log_probabilities(*logits), rank
         hard = hard_negatives(hard_lists, safe_ids, domain, excluded)
