@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any, Dict, List, Sequence
 
 import numpy as np
-from evaluate import Array, Scorer, evaluate, report
+from evaluate import BATCH, Array, Scorer, by_length, gains_of, report
 from scipy import sparse
-from splits import read_held_out, read_sessions
+from splits import HeldOut, read_held_out, read_sessions
 from stopping import METRIC
 
 from merlin_popsampler import IdDomain
@@ -69,16 +69,28 @@ def blended_results(
     name = max(scorers, key=lambda name: max(row[METRIC] for row in results[name]["curve"]))
     domain, held_out = asked[2], read_held_out(folder)
     earlier = item_knn_scorer(read_sessions(folder, until=held_out.until), domain)
-
-    def recall(weight: float) -> float:
-        blended = blended_scorer(scorers[name], earlier, weight)
-        found = evaluate(blended, held_out.queries, held_out.positives, domain, name="blend")
-        return found[METRIC]
-
-    weight = max(WEIGHTS, key=recall)
+    weight = _best_weight(scorers[name], earlier, held_out, domain)
     blended = blended_scorer(scorers[name], item_knn_scorer(read_sessions(folder), domain), weight)
     both = f"{name} + kNN"
     return {both: {**report(blended, *asked, name=both), "weight": weight}}
+
+
+def _best_weight(score: Scorer, similarity: Scorer, held_out: HeldOut, domain: IdDomain) -> float:
+    """Returns the weight with the best recall of the held-out sessions, which are scored once."""
+
+    def known(scores: Array) -> Scorer:
+        return lambda _: scores
+
+    hits = dict.fromkeys(WEIGHTS, 0)
+    order = by_length(held_out.queries)
+    for first in range(0, len(order), BATCH):
+        rows = order[first : first + BATCH]
+        queries, positives = [held_out.queries[row] for row in rows], held_out.positives[rows]
+        parts = known(score(queries)), known(similarity(queries))
+        for weight in WEIGHTS:
+            gains = gains_of(blended_scorer(*parts, weight), queries, positives, domain)
+            hits[weight] += np.count_nonzero(gains)
+    return max(WEIGHTS, key=hits.__getitem__)
 
 
 def popularity_scorer(domain: IdDomain) -> Scorer:

@@ -25,6 +25,8 @@ Scorer = Callable[[List[Array]], Array]
 """Maps queries (a list of int64 id arrays) to scores, float32 `[queries, cardinality]`."""
 
 
+BATCH = 1024
+"""Queries scored at once."""
 BANDS = ("head", "middle", "tail")
 SHARE = 0.2
 """Share of the training interactions in the head, and in the tail."""
@@ -123,7 +125,7 @@ def gains_of(
     positives: Array,
     domain: IdDomain,
     k: int = 20,
-    batch_size: int = 1024,
+    batch_size: int = BATCH,
     name: str = "",
     seen: Optional[Array] = None,
 ) -> Array:
@@ -142,19 +144,28 @@ def gains_of(
       seen: bool `[cardinality]`; true is set for each id that a list recommends.
     """
     gains = np.zeros(len(queries))
-    # Batches hold queries of similar length, since a recurrent model takes as many steps as the
-    # longest.
-    order = np.argsort([len(ids) for ids in queries], kind="stable")
+    order = by_length(queries)
     starts = range(0, len(queries), batch_size)
     for start in tqdm(starts, desc=f"evaluate {name}", leave=False, disable=None):
         batch = order[start : start + batch_size]
         asked = [queries[row] for row in batch]
         scores = np.asarray(score(asked), dtype=np.float32)
-        recommended = _may_be_recommended(asked, domain)
-        gains[batch] = _gains(scores, recommended, positives[batch], k)
-        if seen is not None:
-            seen |= _listed(scores, recommended, k)
+        for first in range(0, len(batch), _ROWS):
+            rows = slice(first, first + _ROWS)
+            recommended = _may_be_recommended(asked[rows], domain)
+            gains[batch[rows]] = _gains(scores[rows], recommended, positives[batch[rows]], k)
+            if seen is not None:
+                seen |= _listed(scores[rows], recommended, k)
     return gains
+
+
+_ROWS = 32
+"""Queries ranked at once, so few that a processor's cache holds their scores."""
+
+
+def by_length(queries: List[Array]) -> Array:
+    """Orders queries by length, since a recurrent model takes as many steps as the longest."""
+    return np.argsort([len(ids) for ids in queries], kind="stable")
 
 
 def _may_be_recommended(queries: List[Array], domain: IdDomain) -> Array:
@@ -183,7 +194,7 @@ def _listed(scores: Array, recommended: Array, k: int) -> Array:
     return found
 
 
-_BLOCK = 64
+_BLOCK = 32
 """Columns in a block of `_largest`."""
 
 
@@ -191,12 +202,13 @@ def _largest(values: Array, k: int) -> Array:
     """Returns the `k`-th largest value of each row.
 
     The blocks with the `k` largest maxima have it, since values above the least of these maxima are
-    in no other block. So few values are compared, which is three times as fast as np.partition.
+    in no other block. So few values are compared, which is nine times as fast as np.partition.
     """
-    blocks = values.reshape(len(values), -1, _BLOCK)
-    if blocks.shape[1] > k:
-        best = np.argpartition(blocks.max(axis=2), -k, axis=1)[:, -k:, None]
-        blocks = np.take_along_axis(blocks, best, axis=1)
+    # The columns of a block are far apart, since NumPy is slow at maxima of adjacent ones.
+    blocks = values.reshape(len(values), _BLOCK, -1)
+    if blocks.shape[2] > k:
+        best = np.argpartition(blocks.max(axis=1), -k, axis=1)[:, None, -k:]
+        blocks = np.take_along_axis(blocks, best, axis=2)
     found: Array = np.partition(blocks.reshape(len(values), -1), -k, axis=1)[:, -k]
     return found
 

@@ -79,7 +79,8 @@ class NextItem(tf.keras.layers.Layer):  # type: ignore[misc]
 
     def call(self, items: tf.RaggedTensor, training: bool = False) -> tf.Tensor:
         # One step more than the longest session, since a batch may have no item to read.
-        padded = tf.pad(items.to_tensor()[..., :-1], [[0, 0], [0, 1], [0, 0]])
+        read = items.with_values(items.values[:, :-1])
+        padded = tf.pad(read.to_tensor(), [[0, 0], [0, 1], [0, 0]])
         lengths, steps = items.row_lengths(), tf.shape(padded)[1]
         # Without a mask, which costs a third more: padding comes after all items that are read.
         states = self.reader(padded)

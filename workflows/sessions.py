@@ -29,12 +29,22 @@ class Examples:
         self, until: int, min_id: int, first: int, features: Optional[ItemFeatures] = None
     ) -> None:
         self.until, self.min_id, self.first, self.features = until, min_id, first, features
+        self._traced: Any = None
 
     def compute_output_schema(self, schema: Schema) -> Schema:
         return schema.select_by_name([ITEM])
 
-    @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]  # eager is slow
     def __call__(self, inputs: Dict[str, tf.Tensor], targets: Any = None) -> Tuple[Any, tf.Tensor]:
+        if self._traced is None:  # eager is slow, and so is a search for a trace of each new shape
+            specs = {
+                name: tf.TensorSpec([None, *value.shape[1:]], value.dtype)
+                for name, value in inputs.items()
+            }
+            self._traced = tf.function(self._examples, input_signature=[specs])
+        found: Tuple[Any, tf.Tensor] = self._traced(inputs)
+        return found
+
+    def _examples(self, inputs: Dict[str, tf.Tensor]) -> Tuple[Any, tf.Tensor]:
         values = tf.reshape(inputs[f"{ITEM}__values"], [-1])
         sessions = tf.RaggedTensor.from_row_splits(values, inputs[f"{ITEM}__offsets"])
         sessions = tf.ragged.boolean_mask(sessions, tf.reshape(inputs[ENDED], [-1]) <= self.until)

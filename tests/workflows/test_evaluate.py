@@ -96,8 +96,10 @@ def test_batches_change_nothing(rng):
     assert whole == evaluate(scorer_of(scores), queries, positives, DOMAIN, k=2, batch_size=5)
 
 
-def test_queries_of_all_lengths_keep_their_positives():
+@pytest.mark.parametrize("rows", [2, 32])
+def test_queries_of_all_lengths_keep_their_positives(rows, monkeypatch):
     """Scores of a query prefer the id after its last one."""
+    monkeypatch.setattr("evaluate._ROWS", rows)
     queries = [np.array(ids) for ids in ([4, 5, 6], [3], [8, 7], [9, 8, 7, 3], [5])]
     positives = np.array([7, 4, 8, 5, 6])
 

@@ -79,6 +79,8 @@ def test_every_item_of_a_session_that_trains_is_a_positive(first, positives):
     assert features["session_items__offsets"].numpy().tolist() == [0, 3, 5]
     assert targets.shape == (len(positives), 1)
     assert targets.numpy().ravel().tolist() == positives
+    _, others = examples(batch([[3, 4], [4, 9, 7]], [1, 2]))
+    assert others.numpy().ravel().tolist() == [3, 4, 4, 9, 7] if first == 0 else [4, 9, 7]
 
 
 def test_features_of_the_positives_take_the_place_of_targets():
