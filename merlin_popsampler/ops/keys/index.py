@@ -11,6 +11,7 @@ from merlin_popsampler.core.segments import Ints
 
 from .strings import hashes, one_chunk
 
+_BYTES = pa.large_binary()
 _TABLE_BYTES = 8 + 43
 """Largest memory of an integer in a pandas index: half of its hash table may be empty."""
 _OBJECT_BYTES = 8 + 64
@@ -41,10 +42,7 @@ class KeyIndex:
         for number, part in enumerate(parts[1:], 1):
             pairs = self._paired(positions, number, part)
             self._pairs.append(pd.Index(pairs).unique())  # all pairs of the last column differ
-            positions = self._pairs[-1].get_indexer(pairs)
-        # One key twice, since pandas 3 builds no table if a request equals the whole index.
-        if len(frame):
-            self.positions([part.iloc[[0, 0]] for part in parts])
+            positions = _found(self._pairs[-1], pairs)
 
     def positions(self, keys: Sequence[pd.Series]) -> Ints:
         """Returns the position of each row in the list, int64; -1 for rows that are not in it.
@@ -54,14 +52,16 @@ class KeyIndex:
         """
         positions = self._column_positions(0, keys[0])
         for number, pairs in enumerate(self._pairs, 1):
-            positions = pairs.get_indexer(self._paired(positions, number, keys[number]))
+            positions = _found(pairs, self._paired(positions, number, keys[number]))
         return positions
 
     def _column_positions(self, number: int, keys: pd.Series) -> Ints:
         """Returns positions among a column's distinct keys; a null's is the number of these."""
         column = self._columns[number]
-        strings = isinstance(column, _StringIndex)
-        positions: Ints = column.get_indexer(keys if strings else _values(keys))
+        if isinstance(column, _StringIndex):
+            positions = column.positions(keys)
+        else:
+            positions = _found(column, _values(keys))
         if self._combined:
             positions[keys.isna().to_numpy()] = len(column)
         return positions
@@ -99,41 +99,48 @@ class _StringIndex:
         """Whether no two strings have the same hash."""
         return bool(self._hashes.is_unique)
 
-    def get_indexer(self, strings: pd.Series) -> Ints:
+    def positions(self, strings: pd.Series) -> Ints:
         asked = _in_bytes(strings)
-        positions: Ints = self._hashes.get_indexer(hashes(asked, self._most))
-        found = np.flatnonzero(positions >= 0)
-        if len(found) < len(asked):
-            asked = asked.take(pa.array(found))
-        same = pc.equal(self._strings.take(pa.array(positions[found])), asked)
-        if same.null_count:
-            same = same.fill_null(False)
-        positions[found[~same.to_numpy(zero_copy_only=False)]] = -1
+        positions = _found(self._hashes, hashes(asked, self._most))
+        held = self._strings.take(pa.array(positions, mask=positions < 0))
+        if not held.equals(asked):
+            same = pc.equal(held, asked).fill_null(False)
+            positions[~same.to_numpy(zero_copy_only=False)] = -1
         return positions
 
 
 def _column(keys: Any) -> Union[_StringIndex, pd.Index]:
     """Builds an index of distinct keys without nulls."""
     if _is_string(keys.type):
-        index = _StringIndex(one_chunk(keys.cast(pa.large_binary())))
+        index = _StringIndex(one_chunk(keys.cast(_BYTES)))
         if index.is_unique:
             return index
-    return _values(keys.to_pandas())
+    values = _values(keys.to_pandas())
+    return pd.Index(values, dtype=values.dtype)
 
 
-def _values(keys: pd.Series) -> pd.Index:
-    """Builds a pandas index of numbers (also for bools and times) or of Python objects."""
+def _values(keys: pd.Series) -> Any:
+    """Converts keys to a NumPy array of numbers (also for bools and times) or of Python objects."""
     values = keys.array.asi8 if keys.dtype.kind in "mM" else keys.to_numpy()
-    return pd.Index(values, dtype=np.int64 if values.dtype == bool else values.dtype)
+    return values.astype(np.int64) if values.dtype == bool else values
+
+
+def _found(index: pd.Index, values: Any) -> Ints:
+    """Returns the position of each value in an index, -1 for values that it does not hold."""
+    # The checks of pandas' method take longer than to find a few keys, so its table is asked. Only
+    # bools next to nulls, which are floats or objects, have another dtype than the index.
+    same = values.dtype == index.dtype
+    positions: Ints = (index._engine if same else index).get_indexer(values)  # noqa: SLF001
+    return positions
 
 
 def _in_bytes(strings: pd.Series) -> pa.Array:
     """Converts strings to their UTF-8, and keeps bytes."""
     try:
-        found = pa.array(strings, from_pandas=True)
+        found = pa.array(strings.values, _BYTES, from_pandas=True)
     except UnicodeEncodeError:  # half of a surrogate pair is not in a vocabulary
-        found = pa.array(strings.str.encode("utf-8", "surrogatepass"), from_pandas=True)
-    return one_chunk(found.cast(pa.large_binary()))
+        found = pa.array(strings.str.encode("utf-8", "surrogatepass"), _BYTES, from_pandas=True)
+    return one_chunk(found if found.type == _BYTES else found.cast(_BYTES))
 
 
 def _distinct(keys: Any) -> Any:
