@@ -128,7 +128,7 @@ class PopularityMetadata:
         fine = fit is None or (curved and _is_fit(fit))
         yield "fit", "distances by distribution where an order was measured, or absent", fine
 
-    @property
+    @cached_property
     def domain(self) -> IdDomain:
         """The ids that stand for an item."""
         return IdDomain(self.min_id, self.max_id)

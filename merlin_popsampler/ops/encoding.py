@@ -66,7 +66,7 @@ def _ids(keys: Sequence[Any], group: KeyGroup, vocabulary: Vocabulary, dtype: An
     null = _null_rows(keys, group)
     if null is None:
         return _lookup(keys, group, vocabulary).astype(dtype, copy=False)
-    known = ~null.values
+    known = ~null
     ids = _full(len(null), NULL_ID, keys[0]).astype(dtype)
     if bool(known.any()):
         ids[known] = _lookup([part[~null] for part in keys], group, vocabulary)
@@ -74,11 +74,11 @@ def _ids(keys: Sequence[Any], group: KeyGroup, vocabulary: Vocabulary, dtype: An
 
 
 def _null_rows(keys: Sequence[Any], group: KeyGroup) -> Any:
-    """Tests which rows are null, a bool series; None if there are none."""
+    """Tests which rows are null, bool `[rows]`; None if there are none."""
     if not all(can_be_null(part) for part in keys):
         return None
     null = all_null([missing(part, key) for part, key in zip(keys, group.keys)])
-    return null if bool(null.values.any()) else None
+    return null if bool(null.any()) else None
 
 
 def _lookup(keys: Sequence[Any], group: KeyGroup, vocabulary: Vocabulary) -> Any:

@@ -3,6 +3,7 @@
 import io
 import os
 import threading
+from functools import lru_cache
 from typing import Any, Callable, Dict, Hashable, Iterator, Sequence, Tuple
 
 import dask
@@ -23,6 +24,7 @@ from .vocabulary import Vocabulary
 BUDGET = "merlin_popsampler.index-memory"
 """Name of the dask setting that limits the memory of all indexes of a process together."""
 DEFAULT_BUDGET = "2 GiB"
+_bytes_of = lru_cache(maxsize=8)(parse_bytes)
 
 
 class IndexCache:
@@ -85,11 +87,11 @@ def positions(keys: Sequence[Any], vocabulary: Vocabulary, columns: Sequence[str
     """
     if not dispatch.is_cpu_object(keys[0]):
         return joined(keys, vocabulary, columns)
-    budget = parse_bytes(dask.config.get(BUDGET, DEFAULT_BUDGET))
+    budget = _bytes_of(dask.config.get(BUDGET, DEFAULT_BUDGET))
     if vocabulary.index_bytes > budget:
         return part_by_part(keys, vocabulary, columns)
     index = INDEXES.get(
-        (vocabulary.digest(artifact.UNIQUE), *columns),
+        (tuple(vocabulary.files[artifact.UNIQUE].values()), *columns),
         lambda: KeyIndex(_whole(vocabulary, columns)),
         vocabulary.index_bytes,
         budget,

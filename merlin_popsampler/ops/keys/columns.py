@@ -119,7 +119,7 @@ def is_list(series: Any, of_column: Optional[bool] = None) -> Optional[bool]:
       PopSamplerError: the rows contradict `of_column`.
     """
     if of_column is False and not _may_hold_lists(series):
-        return False  # without reading rows, which would take longer than encoding a single one
+        return False  # without the tests below, which take longer than encoding a single row
     lists_here = _shown_lists(series)
     if lists_here is None or of_column is None:
         return of_column if lists_here is None else lists_here
@@ -227,13 +227,13 @@ def _numbered(addresses: Ints) -> Tuple[Ints, int]:
 
 
 def missing(keys: Any, column: str) -> Any:
-    """Tests which keys are missing, bool `[rows]`.
+    """Tests which keys are missing, bool `[rows]`, as an array of NumPy or CuPy.
 
     Raises:
       PopSamplerError: a key is a signalling NaN, for which pandas 2 raises an error.
     """
     try:
-        return keys.isna()
+        return pd.isna(keys.values) if dispatch.is_cpu_object(keys) else keys.isna().values
     except InvalidOperation:
         raise unusable(column, "Decimal('sNaN')") from None
 
@@ -245,7 +245,7 @@ def can_be_null(keys: Any) -> bool:
 
 
 def all_null(missing: Sequence[Any]) -> Any:
-    """Tests whether all keys of a row are missing, given a bool series for each key column."""
+    """Tests whether all keys of a row are missing, given a bool array for each key column."""
     return reduce(operator.and_, missing)
 
 
@@ -343,10 +343,12 @@ def _hold_one_each(series: Any) -> bool:
 
 
 def _may_hold_lists(column: Any) -> bool:
-    """Tests whether this dtype can hold lists."""
-    # A column of pandas looks for its accessors only to say that it has none.
-    on_device = not dispatch.is_cpu_object(column)
-    return bool(column.dtype == object) or (on_device and hasattr(column, "list"))
+    """Tests whether the dtype and the first row leave it open that rows are lists."""
+    if not dispatch.is_cpu_object(column):
+        return bool(column.dtype == object) or hasattr(column, "list")
+    if column.dtype != object:
+        return False
+    return not isinstance(next(iter(column.values), None), (str, bytes))
 
 
 def _shown_lists(series: Any) -> Optional[bool]:

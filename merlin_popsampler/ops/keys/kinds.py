@@ -8,7 +8,7 @@ import datetime as dt
 import decimal
 import operator
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import lru_cache, reduce
 from typing import Any, Dict, Iterable, Optional, Set, Tuple
 
 import numpy as np
@@ -133,7 +133,7 @@ def _family(keys: Any, column: str) -> str:
         return _DTYPES[dtype.kind] + (" with zone" if hasattr(dtype, "tz") else "")
     if not dispatch.is_cpu_object(keys):
         return "decimal" if str(dtype).startswith("decimal") else "string"
-    if infer_dtype(keys, skipna=False) == "string":
+    if infer_dtype(keys.to_numpy(), skipna=False) == "string":
         return "string"
     return _family_of_all(keys, column)
 
@@ -289,7 +289,7 @@ def canonical(keys: Any, column: str) -> Tuple[Any, Optional[KeyType]]:
     plain, family = plain_keys(keys, column)
     if family == "number":
         plain = _narrowest(plain, column)
-    return plain, KeyType(family, _dtype_of(plain))
+    return plain, KeyType(family, _name_of(plain.dtype))
 
 
 def merged(kinds: Iterable[Optional[KeyType]], column: str) -> Optional[KeyType]:
@@ -322,7 +322,7 @@ def cast(keys: Any, kind: Optional[KeyType], column: str) -> Tuple[Any, Any]:
     """
     plain, family = plain_keys(keys, column)
     if kind is None:
-        kind = KeyType(family, "int64" if family == "number" else _dtype_of(plain))
+        kind = KeyType(family, "int64" if family == "number" else _name_of(plain.dtype))
     if (family, kind.family) == ("bytes", "string"):  # a server passes strings as UTF-8 bytes
         # As objects, since strings of pandas 3 cannot hold bytes that are not UTF-8.
         decoded = [_decoded(key) for key in plain]
@@ -368,7 +368,7 @@ def _narrowest(keys: Any, column: str) -> Any:
 
 def _exactly(keys: Any, dtype: str) -> Tuple[Any, Any]:
     """Casts keys to a dtype, and returns which keep their value, as a mask; None if all do."""
-    if _dtype_of(keys) == dtype:
+    if _name_of(keys.dtype) == dtype:
         return keys, None
     held = keys
     if keys.dtype.kind in "fO":  # Python's integers know no bounds
@@ -379,9 +379,10 @@ def _exactly(keys: Any, dtype: str) -> Tuple[Any, Any]:
     return values, (values.astype(keys.dtype) == keys) & ((values < 0) == (keys < 0))
 
 
-def _dtype_of(keys: Any) -> str:
+@lru_cache(maxsize=256)
+def _name_of(dtype: Any) -> str:
     """Names the dtype of plain keys; strings in Arrow count as objects, since keys are the same."""
-    return "object" if is_arrow_string(keys.dtype) else str(keys.dtype)
+    return "object" if is_arrow_string(dtype) else str(dtype)
 
 
 def _wider(left: KeyType, right: KeyType) -> KeyType:

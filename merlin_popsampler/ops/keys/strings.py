@@ -24,6 +24,8 @@ _HASHED = 256
 """Number of first bytes of a counted string that enter its hash, which limits the time."""
 _MASKS = np.array([256**size - 1 for size in range(9)], np.uint64)
 """Masks of the first 0, 1, ..., 8 bytes of a 64-bit word."""
+_PADDING = np.zeros(8, np.uint8)
+"""Bytes after the last string, so that eight can be read from each of its bytes on."""
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 """An odd factor, 2**64 divided by the golden ratio, which mixes the bits of a 64-bit word."""
 
@@ -157,7 +159,8 @@ def hashes(strings: pa.Array, most: int) -> Ints:
       strings: array of the type `large_binary`.
       most: largest number of bytes that enter the hash. Up to seven bytes more may enter it.
     """
-    hashed = np.diff(offsets(strings)).astype(np.uint64)
+    bounds = offsets(strings)
+    hashed = (bounds[1:] - bounds[:-1]).astype(np.uint64)
     for rows, block in byte_blocks(strings, 0, most):
         mixed = (hashed[rows] ^ block) * _FACTOR
         hashed[rows] = mixed ^ (mixed >> np.uint64(32))
@@ -186,11 +189,11 @@ def _blocks_of_chunk(
     """Yields what `byte_blocks` does, of strings whose rows begin at `first`."""
     bounds = offsets(strings)
     data = np.frombuffer(strings.buffers()[2] or b"", np.uint8)[bounds[0] : bounds[-1]]
-    data = np.append(data, np.zeros(8, np.uint8))
+    data = np.concatenate((data, _PADDING))
     at: Any = np.ndarray(len(data) - 7, "<u8", data, strides=(1,))  # one begins at each byte
     # A slice while no string has ended, so that users copy nothing.
     rows: Any = slice(first, first + len(strings))
-    starts, left = bounds[:-1] - bounds[0] + start, np.diff(bounds) - start
+    starts, left = bounds[:-1] - bounds[0] + start, bounds[1:] - bounds[:-1] - start
     for _ in range(start, min(stop, start + int(left.max())), 8):
         fewest = left.min()
         if fewest <= 0:
