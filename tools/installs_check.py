@@ -1,5 +1,7 @@
 """Draws in an environment that was just installed, and compares the ids with golden ones.
 
+With PyTorch, it also traces the loss as one graph, and compares it with eager mode.
+
 `installs_check.py GOLDEN [MODULE ...]`: the file of golden samplers, and modules to import.
 """
 
@@ -27,6 +29,23 @@ def check(ids, batch, source):
         raise SystemExit(f"{source} drew {np.asarray(ids).tolist()}, not {batch['first']}...")
 
 
+def check_one_graph():
+    """Raises an error if the loss of PyTorch is no single graph, or another one in a graph."""
+    import torch
+
+    from merlin_popsampler.torch import InBatch, PopularityBasedSampler, SampledSoftmaxLoss
+
+    counts, found = np.arange(SIZE, 0, -1), []
+    queries, table = torch.ones(8, 4), torch.nn.Embedding(SIZE, 4)
+    for compiled in (True, False):
+        sampler = PopularityBasedSampler.from_counts(counts, max_num_samples=DRAWS, seed=SEED)
+        loss = SampledSoftmaxLoss([sampler, InBatch.from_counts(counts)])
+        call = torch.compile(loss, backend="eager", fullgraph=True) if compiled else loss
+        found.append(call(queries, torch.arange(8), table).item())
+    if found[0] != found[1]:
+        raise SystemExit(f"the loss is {found[0]} in a graph, and {found[1]} in eager mode")
+
+
 def main():
     """Draws by NumPy and by each framework among the modules."""
     golden, needed = json.loads(Path(sys.argv[1]).read_text())[CASE], sys.argv[2:]
@@ -44,6 +63,8 @@ def main():
         )
         for batch in golden:
             check(sampler.sample_ids().numpy(), batch, name)
+    if "torch" in needed:
+        check_one_graph()
 
 
 main()

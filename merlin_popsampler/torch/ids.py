@@ -57,7 +57,7 @@ def dense(name: str, tensor: Any) -> Any:
       PopSamplerError: the object is a nested tensor or a DTensor.
     """
     nested = isinstance(tensor, torch.Tensor) and tensor.is_nested
-    if nested or hasattr(tensor, "full_tensor"):
+    if nested or type(tensor).__name__ == "DTensor":
         raise PopSamplerError(
             f"Expected {name} as a plain tensor. Received: "
             f"{'a nested tensor' if nested else type(tensor).__name__}. Pass values() of a nested "

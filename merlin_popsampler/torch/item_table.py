@@ -86,7 +86,7 @@ def catalog_vectors(table: Any) -> Any:
         type(table) is torch.nn.Embedding
         and type(table.weight) is torch.nn.Parameter
         and table.max_norm is None
-        and not any(vars(table).get(name) for name in changed)
+        and not any(table.__dict__.get(name) for name in changed)
     )
     return table.weight if plain else partial(look_up, table)
 

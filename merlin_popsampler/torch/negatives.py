@@ -198,7 +198,10 @@ class Mixture(torch.nn.Module):  # type: ignore[misc]
     @property
     def in_batch(self) -> Optional[InBatch]:
         """The `InBatch` source, or None."""
-        return next((source for source in self.sources if isinstance(source, InBatch)), None)
+        for source in self.sources:  # PyTorch 2.4 does not compile next()
+            if isinstance(source, InBatch):
+                return source
+        return None
 
     @property
     def samplers(self) -> List[PopularityBasedSampler]:
