@@ -30,7 +30,7 @@ def check(ids, batch, source):
 
 
 def check_one_graph():
-    """Raises an error if the loss of PyTorch is no single graph, or another one in a graph."""
+    """Raises an error if PyTorch cannot compile the loss as one graph, or computes another loss."""
     import torch
 
     from merlin_popsampler.torch import InBatch, PopularityBasedSampler, SampledSoftmaxLoss
