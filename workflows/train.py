@@ -16,6 +16,7 @@ trained models under `--output`.
 """
 
 import argparse
+import gc
 import logging
 import os
 import sys
@@ -230,4 +231,5 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
 
 
 if __name__ == "__main__":
+    gc.freeze()  # so that the garbage collector need not search all that the imports created
     main()
