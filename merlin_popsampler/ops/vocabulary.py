@@ -192,7 +192,8 @@ def _write_keys(
     names = [*group.keys, artifact.size_column(group.name)]
     table = pa.table([*counts.keys, pa.array(counts.sizes)], names).slice(0, kept)
     path = artifact.paths(artifact.UNIQUE, group.name, options.parts)[number]
-    files = artifact.write_part(folder, path, _numbered(table, first_id))
+    repeated = names if len(group.keys) > 1 else names[1:]
+    files = artifact.write_part(folder, path, _numbered(table, first_id), repeated)
     return files, memory_of(table.select(group.keys))
 
 

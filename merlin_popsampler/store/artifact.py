@@ -18,7 +18,7 @@ import json
 import re
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Dict, Iterator, List, Mapping, Sequence, Tuple
+from typing import TYPE_CHECKING, Dict, Iterator, List, Mapping, Sequence, Tuple, Union
 
 from merlin_popsampler.contract.metadata import PopularityMetadata
 from merlin_popsampler.core.digests import digest_of
@@ -146,12 +146,22 @@ def write(folder: FitFolder, kind: str, name: str, frames: "Sequence[pd.DataFram
     return files
 
 
-def write_part(folder: FitFolder, path: str, table: "pa.Table") -> Files:
-    """Writes a table to a path inside the fit's folder."""
+def write_part(
+    folder: FitFolder, path: str, table: "pa.Table", repeated: Union[bool, List[str]] = True
+) -> Files:
+    """Writes a table to a path inside the fit's folder.
+
+    Args:
+      folder: the folder of the fit.
+      path: path of the file in the folder.
+      table: the content of the file.
+      repeated: names of the columns whose values repeat, so that a dictionary makes them smaller;
+        True to try it for all columns, which takes time.
+    """
     import pyarrow.parquet as pq
 
     buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="NONE")
+    pq.write_table(table, buffer, compression="NONE", use_dictionary=repeated)
     return write_content(folder, path, buffer.getvalue())
 
 

@@ -35,7 +35,7 @@ def write(folder: FitFolder, name: str, counts: RunLengths, parts: int) -> Files
     for path, start, stop in zip(artifact.paths(POPULARITY, name, parts), bounds, bounds[1:]):
         sizes = counts.between(start, stop).counts()
         table = pa.table({"id": np.arange(start, stop), "count": sizes})
-        files.update(artifact.write_part(folder, path, table))
+        files.update(artifact.write_part(folder, path, table, ["count"]))
     return files
 
 

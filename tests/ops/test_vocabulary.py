@@ -1,6 +1,7 @@
 """Tests vocabularies in any number of parts."""
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from tests.support.workflow_helpers import (
@@ -47,3 +48,23 @@ def test_any_number_of_parts_is_one_vocabulary(options, kind, rng, tmp_path):
     assert found[0] == found[1] == found[2]
     sizes = vocabulary(out_path, name)[f"{name}_size"].tolist()
     assert found[0]["counts"][found[0]["contract"]["min_id"] :] == sizes
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        (["item"], {"item_size", "count"}),
+        ([["item", "b"]], {"item", "b", "item_b_size", "count"}),
+    ],
+    ids=["one column", "combination"],
+)
+def test_values_that_repeat_have_a_dictionary(columns, expected, tmp_path):
+    """For distinct keys and ids, one would take more time and space than the values."""
+    frame = pd.DataFrame({"item": list("aab"), "b": ["x", "y", "x"]})
+    encode(frame, columns, str(tmp_path), encode_type="combo")
+    found = set()
+    for path in fit_folders(str(tmp_path))[0].glob("[up]*.parquet"):
+        group = pq.ParquetFile(path).metadata.row_group(0)
+        parts = [group.column(number) for number in range(group.num_columns)]
+        found |= {part.path_in_schema for part in parts if part.has_dictionary_page}
+    assert found == expected
