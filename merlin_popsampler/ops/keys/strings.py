@@ -121,8 +121,8 @@ def _merged(runs: Sequence[Any]) -> Tuple[pa.Array, Ints]:
         keys, order = keys.take(pa.array(again)), order[again]
         differ = _differ(keys)
     firsts = np.flatnonzero(differ)
-    sums = np.add.reduceat(sizes[order], firsts) if len(firsts) else sizes
-    return keys.take(pa.array(firsts)), sums
+    before = np.append(0, np.cumsum(sizes[order]))
+    return keys.take(pa.array(firsts)), np.diff(before[firsts], append=before[-1])
 
 
 def _differ(keys: pa.Array) -> Any:
