@@ -197,8 +197,7 @@ def _count_rows(df: Any, columns: Tuple[str, ...], group: KeyGroup) -> Counts:
     plain_rows = plain_columns(df, columns)
     lists = [is_list(column) for column in plain_rows]
     keys = key_columns(plain_rows, any(lists))
-    keys, index = distinct_objects(keys)
-    sizes = None if index is None else np.bincount(index)
+    keys, sizes = distinct_objects(keys)[:2]
     absent = [missing(part, column) for part, column in zip(keys, columns)]
     floating = [bool(of.any()) and not _masked(part) for part, of in zip(keys, absent)]
     dtypes = [frozenset([str(part.dtype)] if len(part) else ()) for part in keys]

@@ -47,9 +47,8 @@ def encode(df: Any, group: KeyGroup, columns: Any, vocabulary: Vocabulary, dtype
     rows = plain_columns(df, columns)
     fitted = _fitted_lists(columns, vocabulary)
     lists = all(bool(is_list(column, of)) for column, of in zip(rows, fitted))
-    keys, index = distinct_objects([elements(column, lists) for column in rows])
-    ids = _ids(keys, group, vocabulary, dtype)
-    ids = ids if index is None else ids[index]
+    keys, _, repeated = distinct_objects([elements(column, lists) for column in rows])
+    ids = repeated(_ids(keys, group, vocabulary, dtype))
     return as_lists(rows[0], ids, dtype) if lists else ids
 
 

@@ -119,6 +119,12 @@ def is_arrow_string(dtype: Any) -> bool:
     return bool(pa.types.is_string(found) or pa.types.is_large_string(found))
 
 
+def holds_strings(keys: Any) -> bool:
+    """Tests whether keys are Python objects that are all strings, and none is missing."""
+    plain = dispatch.is_cpu_object(keys) and keys.dtype == object
+    return plain and bool(infer_dtype(keys.to_numpy(), skipna=False) == "string")
+
+
 def _family(keys: Any, column: str) -> str:
     """Returns the family of all keys.
 
@@ -133,7 +139,7 @@ def _family(keys: Any, column: str) -> str:
         return _DTYPES[dtype.kind] + (" with zone" if hasattr(dtype, "tz") else "")
     if not dispatch.is_cpu_object(keys):
         return "decimal" if str(dtype).startswith("decimal") else "string"
-    if infer_dtype(keys.to_numpy(), skipna=False) == "string":
+    if holds_strings(keys):
         return "string"
     return _family_of_all(keys, column)
 

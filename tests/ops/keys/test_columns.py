@@ -1,5 +1,7 @@
 """Tests how rows become keys, and how partitions of a column are combined."""
 
+from collections import Counter
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,6 +18,7 @@ from merlin_popsampler.ops.keys.columns import (
     is_list,
     key_columns,
     merged_rows,
+    missing,
 )
 
 
@@ -94,6 +97,23 @@ def test_what_can_be_null(rows, expected):
     assert can_be_null(rows) is expected
 
 
+@pytest.mark.parametrize(
+    "rows",
+    [
+        ["a", "", "nan", "\ud800"],
+        ["a", None, "b", np.nan, pd.NaT],
+        [None, "a"],
+        [b"a", "a"],
+        [2.5, "a"],
+        [],
+    ],
+    ids=str,
+)
+def test_missing_keys(rows):
+    keys = pd.Series(rows, range(7, 7 + len(rows)), object)
+    assert missing(keys, "a").tolist() == keys.isna().tolist()
+
+
 def test_a_row_is_null_where_all_its_keys_are():
     frame = pd.DataFrame({"a": [None, None, 1], "b": [None, "x", "y"]})
     assert all_null([frame["a"].isna(), frame["b"].isna()]).tolist() == [True, False, False]
@@ -126,32 +146,63 @@ def test_objects_stand_for_the_rows_that_hold_them(rng, step):
     held = np.array(words + [f"word {number}" for number in range(3)], object)
     keys = pd.Series(held[rng.integers(0, len(held), 6000)], rng.permutation(6000), name="a")
     keys = keys[::step]
-    (objects,), places = distinct_objects([keys])
-    assert (objects.dtype, objects.name, places.shape) == (object, "a", (len(keys),))
-    assert sorted(map(id, objects)) == sorted(set(map(id, keys)))
-    assert list(map(id, objects.to_numpy()[places])) == list(map(id, keys))
+    (objects,), sizes, repeated = distinct_objects([keys])
+    assert (objects.dtype, objects.name) == (object, "a")
+    assert dict(zip(map(id, objects), sizes)) == Counter(map(id, keys))
+    assert list(map(id, repeated(objects.to_numpy()))) == list(map(id, keys))
 
 
-@pytest.mark.parametrize("gaps", [0, 2**40], ids=["by a hash table", "by places in memory"])
-def test_objects_come_in_the_order_of_their_rows(rng, monkeypatch, gaps):
+@pytest.mark.parametrize(
+    ("limit", "number"),
+    [("_GAPS", 0), ("_SLOTS", 0), ("_GAPS", 2**40)],
+    ids=["too many gaps", "blocks of one slot", "by places in memory"],
+)
+def test_objects_come_in_the_order_of_their_rows(rng, monkeypatch, limit, number):
     """The order must not depend on addresses, which differ between processes.
 
     Bare objects are the smallest, and lie next to each other.
     """
-    monkeypatch.setattr(columns, "_GAPS", gaps)
+    monkeypatch.setattr(columns, limit, number)
     held = sorted([object() for _ in range(500)] + [f"{word}" * word for word in range(99)], key=id)
     rows = held[::-1] + [held[place] for place in rng.integers(0, len(held), 3000)]
-    (objects,), places = distinct_objects([pd.Series(rows, dtype=object)])
+    (objects,), sizes, repeated = distinct_objects([pd.Series(rows, dtype=object)])
     assert list(map(id, objects)) == list(map(id, held[::-1]))
-    assert [id(objects[place]) for place in places] == list(map(id, rows))
+    assert sizes.tolist() == [rows.count(found) for found in held[::-1]]
+    assert repeated(np.arange(len(held)))[: len(held)].tolist() == list(range(len(held)))
+    assert list(map(id, repeated(objects.to_numpy()))) == list(map(id, rows))
+
+
+@pytest.mark.parametrize(
+    "places",
+    [
+        [2**16, 2**45, 2**45 + 2**16],
+        [2**29, 2**29 + 2**42, 2**29 + 2**42 + 2**30],
+        [2**45, 2**45 + 2**32, 2**45 + 16],
+        [2**45 + 48 + 64 * place for place in range(300)],
+        [2**45 + 16 * place * place for place in range(300)],
+    ],
+    ids=["small", "far apart", "one slot", "one size", "gaps"],
+)
+def test_each_address_has_a_number_of_its_own(rng, places):
+    addresses = np.array(places, np.intp)[rng.integers(0, len(places), 5000)]
+    numbers = columns._numbered(addresses)
+    pairs = set(zip(addresses.tolist(), numbers.tolist()))
+    assert len(pairs) == len(set(numbers.tolist())) == len(places)
+    assert numbers.min() >= 0 and numbers.max() < columns._GAPS * len(addresses)
+
+
+def test_one_object_of_all_rows():
+    (objects,), sizes, repeated = distinct_objects([pd.Series(["a"] * 2000, dtype=object)])
+    assert (objects.tolist(), sizes.tolist()) == (["a"], [2000])
+    assert repeated(np.array([7])).tolist() == [7] * 2000
 
 
 def test_only_what_many_rows_share_is_looked_at_once(rng):
     words = [f"word {number}" for number in range(30_000)]
     shared = pd.Series([words[row] for row in rng.zipf(1.2, 50_000) % len(words)], dtype=object)
-    (objects,), places = distinct_objects([shared])
-    assert len(objects) < 25_000 and (objects.to_numpy()[places] == shared).all()
+    (objects,), _, repeated = distinct_objects([shared])
+    assert len(objects) < 25_000 and (repeated(objects.to_numpy()) == shared).all()
     of_their_own = pd.Series([f"word {row % 9}" for row in range(50_000)], dtype=object)
     for keys in (shared[:999], shared.astype("category"), pd.Series(np.zeros(2000)), of_their_own):
-        (found,), places = distinct_objects([keys])
-        assert found is keys and places is None
+        (found,), sizes, repeated = distinct_objects([keys])
+        assert found is keys and sizes is None and repeated(keys) is keys
