@@ -197,7 +197,6 @@ class PopularityBasedSampler(CatalogSampler, tf.keras.layers.Layer):  # type: ig
         """
         return self(ids, answer=answer) if is_symbolic(ids) else self._answer_now(answer, ids)
 
-    @as_written
     def _answer_now(self, answer: str, ids: Any) -> Any:
         ids = integers(ids)
         if answer == "sampled_values":
@@ -206,6 +205,7 @@ class PopularityBasedSampler(CatalogSampler, tf.keras.layers.Layer):  # type: ig
             return self._counts_of_ids(ids, self._one_draw, 0.0)
         return self._counts_of_ids(ids, self._table, 1.0)
 
+    @as_written  # not their callers, since a subclass may override what these call
     def _counts_of_ids(self, ids: Any, table: ExpectedCounts, outside: float) -> tf.Tensor:
         self._note_trace()
         if isinstance(ids, tf.RaggedTensor):

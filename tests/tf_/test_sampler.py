@@ -330,3 +330,21 @@ def test_autograph_does_not_rewrite_what_needs_no_rewriting(name, monkeypatch):
 
     step()
     assert set(callers) == {sampler_module.__file__}
+
+
+@pytest.mark.keras2  # Keras 3 itself calls its layers without AutoGraph
+def test_autograph_rewrites_what_a_subclass_overrides():
+    class Shifted(PopularityBasedSampler):
+        def sample_ids(self):
+            ids = super().sample_ids()
+            if tf.reduce_min(ids) >= 0:  # an `if` over a tensor
+                ids -= 100
+            return ids
+
+    layer = Shifted(max_id=9, max_num_samples=4)
+
+    @tf.function
+    def step():
+        return layer(tf.constant([3]))[0]
+
+    assert step().numpy().max() < 0
