@@ -24,6 +24,8 @@ _FEW = 512
 """Most probabilities that are integrated one by one; larger sets are interpolated."""
 _BIN = 0.125
 """Width of the bins of the interpolation, in log p."""
+_CLOSE = _BIN / 64
+"""Distance below which two knots of a bin are too close for an interpolation, in log p."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,11 +199,14 @@ def _thinned(times: ArrivalTimes, probs: Floats) -> Floats:
     second = np.clip(np.searchsorted(logs, thirds[0]), first + 1, np.maximum(last - 2, first + 1))
     third = np.clip(np.searchsorted(logs, thirds[1]), second + 1, np.maximum(last - 1, second + 1))
     knots = np.minimum(np.stack((first, second, third, last)), last)
-    asked = np.unique(knots)
+    bin_of = np.searchsorted(starts, np.arange(len(probs)), side="right") - 1
+    # Close knots would amplify rounding, so all probabilities of their bin are integrated.
+    is_close = np.diff(logs[knots], axis=0).min(axis=0) < _CLOSE
+    asked = np.union1d(knots, np.flatnonzero(is_close[bin_of]))
     ratios = np.full(len(probs), np.nan)
     ratios[asked] = np.log(times.inclusion(probs[asked]) / probs[asked])
     rest = np.flatnonzero(np.isnan(ratios))  # in bins of five or more, whose four knots differ
-    own = knots[:, np.searchsorted(starts, rest, side="right") - 1]
+    own = knots[:, bin_of[rest]]
     total = np.zeros(len(rest))
     for i in range(4):
         weight = np.ones(len(rest))

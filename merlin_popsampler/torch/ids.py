@@ -57,7 +57,8 @@ def dense(name: str, tensor: Any) -> Any:
       PopSamplerError: the object is a nested tensor or a DTensor.
     """
     nested = isinstance(tensor, torch.Tensor) and tensor.is_nested
-    if nested or type(tensor).__name__ == "DTensor":
+    # The compilers of PyTorch 2.4 and 2.5 do not support hasattr of a tensor.
+    if nested or (not torch.compiler.is_compiling() and hasattr(tensor, "full_tensor")):
         raise PopSamplerError(
             f"Expected {name} as a plain tensor. Received: "
             f"{'a nested tensor' if nested else type(tensor).__name__}. Pass values() of a nested "

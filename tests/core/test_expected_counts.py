@@ -406,6 +406,22 @@ def test_expected_counts_of_many_distinct_counts_are_interpolated(monkeypatch):
         assert some @ distribution.steps.lengths == pytest.approx(num_sampled, rel=1e-6)
 
 
+def test_close_probabilities_between_others_are_as_exact():
+    """Regression: an interpolation between close knots amplified rounding."""
+    distribution = LogUniform(2**40)
+    powers = 2 ** np.arange(2, 40)
+    random = np.exp(np.random.default_rng(5).random(420) * np.log(2**40)).astype(np.int64)
+    ranks = np.unique(np.concatenate([powers - 2, powers - 1, powers, powers + 1, random - 1]))
+    assert len(ranks) > 512
+    probs = distribution.prob(ranks)
+    for num_sampled in (100, 10_000):
+        found = inclusion_probability(distribution, num_sampled, probs)
+        parts = [
+            inclusion_probability(distribution, num_sampled, p) for p in np.split(probs, [300])
+        ]
+        assert worst(found, np.concatenate(parts)) < 1e-6
+
+
 def test_shapes_are_kept():
     distribution = LogUniform(50)
     assert inclusion_probability(distribution, 5, 0.02).shape == ()
