@@ -237,15 +237,16 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
     def _sampled(self, batch: Batch, sampled_values: Any) -> tf.Tensor:
         domain, table = self.negatives.domain, batch.table
         sampled_ids, counts = sampled_values or (self.negatives.sample_ids(), None)
-        hard, hard_ids = None, []
+        ids, hard = {"true": batch.safe_ids}, None
+        if self.negatives.samplers:
+            ids["sampled"] = sampled_ids
         if batch.hard is not None:
             hard = hard_negatives(batch.hard, batch.safe_ids, domain, batch.excluded)
-            hard_ids = [hard.safe_ids]
-        true_vectors, sampled_vectors, *hard_vectors = look_up_all(
-            table, batch.safe_ids, sampled_ids, *hard_ids
-        )
+            ids["hard"] = hard.safe_ids
+        vectors = dict(zip(ids, look_up_all(table, *ids.values())))
+        sampled_vectors = vectors.get("sampled", vectors["true"][:0])
         positive, negative = self.negatives.candidates(
-            batch.ids, true_vectors, sampled_ids, sampled_vectors, counts
+            batch.ids, vectors["true"], sampled_ids, sampled_vectors, counts
         )
         left_out = join(batch.excluded, batch.hard)
         if self.observation is not None and not tf.distribute.in_cross_replica_context():
@@ -273,7 +274,7 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
         )
         if hard is None:
             return loss_of_sums(*sums)
-        hard_sums = hard_log_sums(batch.queries, hard, hard_vectors[0], self.temperature)
+        hard_sums = hard_log_sums(batch.queries, hard, vectors["hard"], self.temperature)
         return loss_of_sums(*sums, hard=hard_sums)
 
     def _evaluated(self, batch: Batch) -> tf.Tensor:

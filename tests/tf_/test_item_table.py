@@ -6,7 +6,7 @@ import pytest
 tf = pytest.importorskip("tensorflow")
 
 from merlin_popsampler import PopSamplerError
-from merlin_popsampler.tf import SampledSoftmax, whole_catalog
+from merlin_popsampler.tf import InBatch, SampledSoftmax, whole_catalog
 from tests.conftest import SEED
 from tests.support.small_catalog import sampler
 
@@ -153,6 +153,22 @@ def test_items_that_occur_several_times_move_as_by_a_dense_gradient(optimizer, r
         moved.append(table.get_weights()[0] - before)
     assert np.abs(moved[1][14]).max() > 1e-4
     np.testing.assert_allclose(*moved, rtol=1e-3, atol=1e-7)
+
+
+class Asked(EMBEDDING):
+    def call(self, inputs):
+        self.asked.append(inputs.shape.as_list())
+        return super().call(inputs)
+
+
+def test_a_table_is_not_called_for_no_ids():
+    """Regression: a layer such as a batch normalization would learn NaN from an empty batch."""
+    table = Asked(15, 4)
+    table.asked = []
+    layer = SampledSoftmax(InBatch.from_counts(np.arange(16, 1, -1), reserved_ids=[0, 1, 2]))
+    layer(tf.ones([6, 4]), TRUE_IDS, table, training=True)
+    assert [shape for shape in table.asked if shape[:1] == [6]]
+    assert not [shape for shape in table.asked if shape[:1] == [0]]
 
 
 class Stacked(EMBEDDING):
