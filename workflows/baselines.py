@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Sequence
 
 import numpy as np
-from evaluate import BATCH, Array, Scorer, by_length, gains_of, report
+from evaluate import Array, Scorer, by_length, gains_of, report
 from scipy import sparse
 from splits import HeldOut, read_held_out, read_sessions
 from stopping import METRIC
@@ -82,9 +82,7 @@ def _best_weight(score: Scorer, similarity: Scorer, held_out: HeldOut, domain: I
         return lambda _: scores
 
     hits = dict.fromkeys(WEIGHTS, 0)
-    order = by_length(held_out.queries)
-    for first in range(0, len(order), BATCH):
-        rows = order[first : first + BATCH]
+    for rows in by_length(held_out.queries):
         queries, positives = [held_out.queries[row] for row in rows], held_out.positives[rows]
         parts = known(score(queries)), known(similarity(queries))
         for weight in WEIGHTS:

@@ -144,10 +144,8 @@ def gains_of(
       seen: bool `[cardinality]`; true is set for each id that a list recommends.
     """
     gains = np.zeros(len(queries))
-    order = by_length(queries)
-    starts = range(0, len(queries), batch_size)
-    for start in tqdm(starts, desc=f"evaluate {name}", leave=False, disable=None):
-        batch = order[start : start + batch_size]
+    batches = by_length(queries, batch_size)
+    for batch in tqdm(batches, desc=f"evaluate {name}", leave=False, disable=None):
         asked = [queries[row] for row in batch]
         scores = np.asarray(score(asked), dtype=np.float32)
         for first in range(0, len(batch), _ROWS):
@@ -163,9 +161,14 @@ _ROWS = 32
 """Queries ranked at once, so few that a processor's cache holds their scores."""
 
 
-def by_length(queries: List[Array]) -> Array:
-    """Orders queries by length, since a recurrent model takes as many steps as the longest."""
-    return np.argsort([len(ids) for ids in queries], kind="stable")
+def by_length(queries: List[Array], batch_size: int = BATCH) -> List[Array]:
+    """Returns the indices of each batch of queries, the shortest queries first.
+
+    So batches hold queries of similar length, since a recurrent model takes as many steps as the
+    longest.
+    """
+    order = np.argsort([len(ids) for ids in queries], kind="stable")
+    return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
 
 
 def _may_be_recommended(queries: List[Array], domain: IdDomain) -> Array:
