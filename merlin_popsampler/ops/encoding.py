@@ -74,7 +74,7 @@ def _ids(keys: Sequence[Any], group: KeyGroup, vocabulary: Vocabulary, dtype: An
 
 def _null_rows(keys: Sequence[Any], group: KeyGroup) -> Any:
     """Tests which rows are null, bool `[rows]`; None if there are none."""
-    if not all(can_be_null(part) for part in keys):
+    if not all(map(can_be_null, keys)):
         return None
     null = all_null([missing(part, key) for part, key in zip(keys, group.keys)])
     return null if bool(null.any()) else None

@@ -9,11 +9,13 @@ import pyarrow.compute as pc
 
 from merlin_popsampler.core.segments import Ints
 
-from .strings import hashes, one_chunk
+from .strings import hash_of, hashes, one_chunk
 
 _BYTES = pa.large_binary()
 _TABLE_BYTES = 8 + 43
 """Largest memory of an integer in a pandas index: half of its hash table may be empty."""
+_FEW = 8
+"""Number of strings up to which they are found faster one by one than as an array."""
 _OBJECT_BYTES = 8 + 64
 """Additional memory of a date or a decimal, in Python and in pandas."""
 
@@ -100,6 +102,8 @@ class _StringIndex:
         return bool(self._hashes.is_unique)
 
     def positions(self, strings: pd.Series) -> Ints:
+        if len(strings) <= _FEW:
+            return np.array([self._position(key) for key in strings.tolist()], np.int64)
         asked = _in_bytes(strings)
         positions = _found(self._hashes, hashes(asked, self._most))
         held = self._strings.take(pa.array(positions, mask=positions < 0))
@@ -107,6 +111,17 @@ class _StringIndex:
             same = pc.equal(held, asked).fill_null(False)
             positions[~same.to_numpy(zero_copy_only=False)] = -1
         return positions
+
+    def _position(self, key: Any) -> int:
+        """Returns the position of one key; -1 for a null."""
+        data = key.encode("utf-8", "surrogatepass") if isinstance(key, str) else key
+        if not isinstance(data, bytes):
+            return -1
+        try:
+            position: int = self._hashes.get_loc(hash_of(data, self._most))
+        except KeyError:
+            return -1
+        return position if self._strings[position].as_py() == data else -1
 
 
 def _column(keys: Any) -> Union[_StringIndex, pd.Index]:
@@ -121,7 +136,7 @@ def _column(keys: Any) -> Union[_StringIndex, pd.Index]:
 
 def _values(keys: pd.Series) -> Any:
     """Converts keys to a NumPy array of numbers (also for bools and times) or of Python objects."""
-    values = keys.array.asi8 if keys.dtype.kind in "mM" else keys.to_numpy()
+    values = keys.array.asi8 if keys.dtype.kind in "mM" else keys.values
     return values.astype(np.int64) if values.dtype == bool else values
 
 

@@ -113,6 +113,8 @@ def plain_keys(keys: Any, column: str) -> Tuple[Any, str]:
 
 def is_arrow_string(dtype: Any) -> bool:
     """Tests whether pandas holds strings of this dtype in Arrow, not as Python objects."""
+    if isinstance(dtype, np.dtype):
+        return False  # without the tests below, which one row would notice
     found = getattr(dtype, "pyarrow_dtype", pa.null())
     if isinstance(dtype, pd.StringDtype):
         return bool(dtype.storage.startswith("pyarrow"))
@@ -122,7 +124,7 @@ def is_arrow_string(dtype: Any) -> bool:
 def holds_strings(keys: Any) -> bool:
     """Tests whether keys are Python objects that are all strings, and none is missing."""
     plain = dispatch.is_cpu_object(keys) and keys.dtype == object
-    return plain and bool(infer_dtype(keys.to_numpy(), skipna=False) == "string")
+    return plain and bool(infer_dtype(keys.values, skipna=False) == "string")
 
 
 def _family(keys: Any, column: str) -> str:

@@ -26,7 +26,7 @@ _MASKS = np.array([256**size - 1 for size in range(9)], np.uint64)
 """Masks of the first 0, 1, ..., 8 bytes of a 64-bit word."""
 _PADDING = np.zeros(8, np.uint8)
 """Bytes after the last string, so that eight can be read from each of its bytes on."""
-_FACTOR = np.uint64(0x9E3779B97F4A7C15)
+_FACTOR = 0x9E3779B97F4A7C15
 """An odd factor, 2**64 divided by the golden ratio, which mixes the bits of a 64-bit word."""
 
 
@@ -162,9 +162,19 @@ def hashes(strings: pa.Array, most: int) -> Ints:
     bounds = offsets(strings)
     hashed = (bounds[1:] - bounds[:-1]).astype(np.uint64)
     for rows, block in byte_blocks(strings, 0, most):
-        mixed = (hashed[rows] ^ block) * _FACTOR
+        mixed = (hashed[rows] ^ block) * np.uint64(_FACTOR)
         hashed[rows] = mixed ^ (mixed >> np.uint64(32))
     return hashed.view(np.int64)
+
+
+def hash_of(string: bytes, most: int) -> int:
+    """Hashes one string like `hashes`, in a tenth of the time that an array of one takes."""
+    hashed = len(string)
+    for first in range(0, min(len(string), most), 8):
+        block = int.from_bytes(string[first : first + 8], "little")
+        mixed = (hashed ^ block) * _FACTOR % 2**64
+        hashed = mixed ^ (mixed >> 32)
+    return hashed - 2**64 if hashed >= 2**63 else hashed
 
 
 def byte_blocks(strings: pa.Array, start: int, stop: int) -> Iterator[Tuple[Any, Any]]:

@@ -11,6 +11,7 @@ import pytest
 from merlin_popsampler.ops.keys import index as index_module
 from merlin_popsampler.ops.keys import strings
 from merlin_popsampler.ops.keys.index import KeyIndex, memory_of
+from merlin_popsampler.ops.keys.strings import hash_of
 
 DAY, NOON, OLD, NEW = dt.date(2020, 1, 1), *map(pd.Timestamp, ["2020-01-01 12", "1970", "2021"])
 KINDS = {
@@ -75,20 +76,27 @@ def test_combinations_of_every_kind(first, second, rng):
     assert index.positions(asked).tolist() == [places.get(row, -1) for row in pairs]
 
 
-def test_strings_with_equal_hashes(monkeypatch):
+@pytest.mark.parametrize("times", [1, 9], ids=["one by one", "together"])
+def test_strings_with_equal_hashes(monkeypatch, times):
     """Equal hashes must not make strings equal."""
     monkeypatch.setattr(strings, "_MASKS", np.zeros(9, np.uint64))  # hash only the length
+    monkeypatch.setattr(index_module, "hash_of", lambda key, most: hash_of(bytes(len(key)), most))
     apart = KeyIndex(pa.table({"a": pa.array(["a", "bb", "ccc"], pa.large_string())}))
-    asked = ["b", "bb", "ddd", "a", "four"]
-    assert apart.positions([pd.Series(asked)]).tolist() == [-1, 1, -1, 0, -1]
+    asked = ["b", "bb", "ddd", "a", "four"] * times
+    assert apart.positions([pd.Series(asked)]).tolist() == [-1, 1, -1, 0, -1] * times
     together = KeyIndex(pa.table({"a": pa.array(["a", "b", "cc"], pa.large_string())}))
-    assert together.positions([pd.Series(["b", "dd", "cc", "a", "e"])]).tolist() == [
-        1,
-        -1,
-        2,
-        0,
-        -1,
-    ]
+    asked = ["b", "dd", "cc", "a", "e"] * times
+    assert together.positions([pd.Series(asked)]).tolist() == [1, -1, 2, 0, -1] * times
+
+
+@pytest.mark.parametrize("size", [1, 8, 9, 40])
+def test_few_strings_and_many(size):
+    """Strings of every length, some of them unknown, null, or without valid Unicode."""
+    known = ["é" * length for length in range(size)]
+    index = KeyIndex(pa.table({"a": pa.array(known, pa.large_string()), "b": pa.array([1] * size)}))
+    asked = [*known, None, np.nan, "e", "\ud800", "é" * size][-size:]
+    found = index.positions([pd.Series(asked, dtype=object), pd.Series([1] * size)])
+    assert found.tolist() == [known.index(key) if key in known else -1 for key in asked]
 
 
 @pytest.mark.parametrize("size", [0, 1, 90_000, 700_000])

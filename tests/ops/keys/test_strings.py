@@ -126,6 +126,13 @@ def test_hashes_depend_on_the_string_alone(monkeypatch, kind, part):
     assert len(set(alone)) == len(STRINGS) + 1  # of the long ones, one hash
 
 
+@pytest.mark.parametrize("most", [0, 7, 8, 9, 99, 256])
+def test_the_hash_of_one_string(rng, most):
+    keys = [rng.bytes(length) for length in range(300)]
+    together = strings.hashes(pa.array(keys, pa.large_binary()), most).tolist()
+    assert [strings.hash_of(key, most) for key in keys] == together
+
+
 def test_one_chunk():
     first, second = pa.array(["a", "b"]), pa.array(["c"])
     assert one_chunk(first) is first
