@@ -19,8 +19,8 @@ from .segments import Floats, Ints, Segments
 
 AnyDistribution = TypeVar("AnyDistribution", bound="Type[Distribution]")
 _DISTRIBUTIONS: Dict[str, "Type[Distribution]"] = {}
-_BLOCK = 2**20
-"""Ranks that are processed at a time, if the catalog is too large for one list."""
+_BLOCK = 2**15
+"""Number of ranks that are processed at a time, so that they stay in a processor's cache."""
 
 
 def register_distribution(distribution: AnyDistribution) -> AnyDistribution:

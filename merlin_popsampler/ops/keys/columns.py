@@ -247,7 +247,7 @@ def _numbered(addresses: Ints) -> Ints:
     begins = table[used] & -(2**_PLACES)
     size = len(used) << _PLACES
     table[used] = np.arange(0, size, 2**_PLACES) - begins
-    numbers += table[slots]
+    numbers += table.take(slots, out=slots, mode="clip")  # in place: memory costs more than adding
     # Two blocks with one slot are so far apart that one of them is moved beyond these numbers.
     if size > _GAPS * len(numbers) or numbers.min() < 0 or numbers.max() >= size:
         numbers, _ = pd.factorize(addresses)
