@@ -4,7 +4,7 @@ import io
 import os
 import threading
 from functools import lru_cache
-from typing import Any, Callable, Dict, Hashable, Iterator, Sequence, Tuple
+from typing import Any, Callable, Dict, Hashable, Iterator, Optional, Sequence, Tuple
 
 import dask
 import numpy as np
@@ -87,16 +87,27 @@ def positions(keys: Sequence[Any], vocabulary: Vocabulary, columns: Sequence[str
     """
     if not dispatch.is_cpu_object(keys[0]):
         return joined(keys, vocabulary, columns)
+    index = index_of(vocabulary, columns)
+    if index is None:
+        return part_by_part(keys, vocabulary, columns)
+    return index.positions(keys)
+
+
+def index_of(vocabulary: Vocabulary, columns: Sequence[str]) -> Optional[KeyIndex]:
+    """Returns the index of a vocabulary's key columns; None if it does not fit in memory.
+
+    Raises:
+      PopSamplerError: see `positions`.
+    """
     budget = _bytes_of(dask.config.get(BUDGET, DEFAULT_BUDGET))
     if vocabulary.index_bytes > budget:
-        return part_by_part(keys, vocabulary, columns)
-    index = INDEXES.get(
+        return None
+    return INDEXES.get(
         (tuple(vocabulary.files[artifact.UNIQUE].values()), *columns),
         lambda: KeyIndex(_whole(vocabulary, columns)),
         vocabulary.index_bytes,
         budget,
     )
-    return index.positions(keys)
 
 
 def part_by_part(keys: Sequence[Any], vocabulary: Vocabulary, columns: Sequence[str]) -> Ints:

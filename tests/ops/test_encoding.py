@@ -22,6 +22,7 @@ from tests.support.workflow_helpers import expected_ids, forget_vocabularies
 WAYS = [
     ("index", False),
     ("index", True),
+    ("one by one", False),
     ("part by part", False),
     ("join", True),
 ]
@@ -33,6 +34,7 @@ def way(request, monkeypatch):
     """Runs a test with each way of looking keys up, including that for GPUs."""
     found, shared = request.param
     monkeypatch.setattr(columns, "_are_shared", lambda values: shared)
+    monkeypatch.setattr(encoding, "_FEW", 10**6 if found == "one by one" else 0)
     if found == "join":
         monkeypatch.setattr(encoding, "positions", lookup.joined)
     with dask.config.set({lookup.BUDGET: 0 if found == "part by part" else "1 GB"}):
@@ -72,6 +74,8 @@ WORDS = ["c", "a", "a", "b", "b", "b"]
         (["new", "b", None, "a", np.nan, ""], [2, 3, 1, 4, 1, 2]),
         ([None, None], [1, 1]),
         (["new"], [2]),
+        (["b", "\ud800"], [3, 2]),
+        (["b", None], [3, 1]),
         ([], []),
     ],
 )
@@ -82,6 +86,19 @@ def test_known_unknown_and_null_keys(tmp_path, given, expected, dtype):
     found = encode(frame, ITEM, ["item"], vocabulary, np.dtype(dtype))
     assert found.dtype == dtype
     assert list(found) == expected
+
+
+def test_plain_keys_make_no_arrays(tmp_path, way, monkeypatch):
+    """A server asks for single rows, most of which it knows."""
+    vocabularies = [vocabulary_of(keys, tmp_path / str(keys[0])) for keys in (WORDS, [7, 5, 5])]
+    monkeypatch.setattr(encoding, "_ids", lambda *given: pytest.fail("an array"))
+    if way == "one by one":
+        assert as_ids(pd.DataFrame({"item": ["c"]}), vocabularies[0]) == [5]
+        assert as_ids(pd.DataFrame({"item": ["a", "b", "a"]}), vocabularies[0]) == [4, 3, 4]
+        assert as_ids(pd.DataFrame({"item": np.array([7, 5], "int8")}), vocabularies[1]) == [4, 3]
+    else:
+        with pytest.raises(pytest.fail.Exception, match="an array"):
+            as_ids(pd.DataFrame({"item": ["c"]}), vocabularies[0])
 
 
 def test_rows_keep_their_order_under_any_index(tmp_path, rng):
@@ -138,6 +155,12 @@ def test_lists(tmp_path, given, expected):
     assert all(row.dtype == "int32" for row in found if len(row))
 
 
+def test_single_keys_of_a_column_of_lists(tmp_path):
+    vocabulary = vocabulary_of([["a", "b"], ["a"]], tmp_path)
+    with pytest.raises(PopSamplerError, match="expected lists in all of its rows"):
+        as_ids(pd.DataFrame({"item": ["a"]}), vocabulary)
+
+
 def test_lists_are_built_from_the_lengths_of_the_old_ones():
     old = pd.Series([[1, 2], None, [], [3]], index=[4, 2, 2, 0])
     new = as_lists(old, np.array([7, 8, 9]), np.dtype("int64"))
@@ -152,6 +175,9 @@ def test_combinations_are_known_whole_or_not_at_all(tmp_path):
     given = {(1, "x"): 3, (2, "x"): 4, (2, None): 5, (1, None): 2, (3, "x"): 2, (None, None): 1}
     frame = pd.DataFrame(list(given), columns=["left", "right"])
     assert as_ids(frame, vocabulary, PAIR, ("left", "right")) == list(given.values())
+    words = vocabulary_of([("s", "x"), ("s", "y"), ("t", "y")], tmp_path / "words", PAIR)
+    frame = pd.DataFrame([("s", "y"), ("t", "x")], columns=["a", "b"])
+    assert as_ids(frame, words, PAIR, ("a", "b")) == [4, 2]
 
 
 def test_columns_of_a_joint_group_share_the_ids(tmp_path):

@@ -14,8 +14,6 @@ from .strings import hash_of, hashes, one_chunk
 _BYTES = pa.large_binary()
 _TABLE_BYTES = 8 + 43
 """Largest memory of an integer in a pandas index: half of its hash table may be empty."""
-_FEW = 8
-"""Number of strings up to which they are found faster one by one than as an array."""
 _OBJECT_BYTES = 8 + 64
 """Additional memory of a date or a decimal, in Python and in pandas."""
 
@@ -56,6 +54,15 @@ class KeyIndex:
         for number, pairs in enumerate(self._pairs, 1):
             positions = _found(pairs, self._paired(positions, number, keys[number]))
         return positions
+
+    def position(self, key: Any) -> int:
+        """Returns the position of one string or integer, in a list of one column of that type.
+
+        Raises:
+          KeyError: the list does not hold the key.
+        """
+        position: int = self._columns[0].get_loc(key)
+        return position
 
     def _column_positions(self, number: int, keys: pd.Series) -> Ints:
         """Returns positions among a column's distinct keys; a null's is the number of these."""
@@ -102,8 +109,6 @@ class _StringIndex:
         return bool(self._hashes.is_unique)
 
     def positions(self, strings: pd.Series) -> Ints:
-        if len(strings) <= _FEW:
-            return np.array([self._position(key) for key in strings.tolist()], np.int64)
         asked = _in_bytes(strings)
         positions = _found(self._hashes, hashes(asked, self._most))
         held = self._strings.take(pa.array(positions, mask=positions < 0))
@@ -112,16 +117,11 @@ class _StringIndex:
             positions[~same.to_numpy(zero_copy_only=False)] = -1
         return positions
 
-    def _position(self, key: Any) -> int:
-        """Returns the position of one key; -1 for a null."""
-        data = key.encode("utf-8", "surrogatepass") if isinstance(key, str) else key
-        if not isinstance(data, bytes):
-            return -1
-        try:
-            position: int = self._hashes.get_loc(hash_of(data, self._most))
-        except KeyError:
-            return -1
-        return position if self._strings[position].as_py() == data else -1
+    def get_loc(self, string: str) -> int:
+        position: int = self._hashes.get_loc(hash_of(string.encode(), self._most))
+        if self._strings[position].as_py() != string.encode():
+            raise KeyError(string)
+        return position
 
 
 def _column(keys: Any) -> Union[_StringIndex, pd.Index]:
