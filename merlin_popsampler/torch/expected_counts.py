@@ -42,7 +42,7 @@ class ExpectedCountsOnDevice(Constants):
 
     def _by_segment(self, ranks: torch.Tensor) -> torch.Tensor:
         rows = self._rows[:, 0]
-        return rows.expand(ranks.shape) if len(rows) == 1 else rows[self.edges(ranks)]
+        return rows[0].expand(ranks.shape) if len(rows) == 1 else rows[self.edges(ranks)]
 
     def _by_cell(self, ranks: torch.Tensor) -> torch.Tensor:
         x = ranks.to(torch.float64) + 1.0

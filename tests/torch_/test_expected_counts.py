@@ -54,6 +54,12 @@ def test_expected_counts_of_the_rarest_ids_are_as_exact(name):
         assert (expected_counts > 0).all() and (expected_counts <= 1).all()
 
 
+@pytest.mark.parametrize("shape", [(), (1,), (0, 2), (2, 3)])
+@pytest.mark.parametrize("name", sorted(DISTRIBUTIONS))
+def test_the_result_has_the_shape_of_the_ranks(name, shape):
+    assert with_counts(DISTRIBUTIONS[name], 5, True, np.zeros(shape, np.int64)).shape == shape
+
+
 def test_the_smallest_expected_counts_are_not_zero():
     """Some devices flush denormals to zero."""
     distribution = Empirical(PopularityCurve.from_counts([10, 1]), 36.999)
