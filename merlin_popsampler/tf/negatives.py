@@ -162,6 +162,9 @@ class Mixture(tf.keras.layers.Layer):  # type: ignore[misc]
     def __init__(self, sources: Sequence[Source], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.sources = _checked(sources)
+        for place, source in enumerate(self.sources):
+            # Keras 3 puts attributes into checkpoints, but not the elements of lists.
+            setattr(self, f"sources_{place}", source)
         self.domain = self.sources[0].domain
         self.built = True
 

@@ -195,7 +195,7 @@ def batch():
 
 
 @pytest.mark.parametrize(
-    "form", ["keras", "weights.h5", *([] if KERAS3 else ["h5", "tf", "checkpoint"])]
+    "form", ["keras", "weights.h5", "checkpoint", *([] if KERAS3 else ["h5", "tf"])]
 )
 def test_a_saved_model_evaluates_and_draws_on_alike(tmp_path, form):
     model, path = model_of([mapped(), by_id(InBatch)]), str(tmp_path / "m")
