@@ -44,11 +44,16 @@ def sampled_values_error(num: int, received: Any, shapes: Sequence[Any]) -> Any:
       received: the value of the argument.
       shapes: shapes of the value's parts.
     """
+    kinds = f"{type(received).__name__} of {list(shapes)}"
+    if not num:
+        return PopSamplerError(
+            "Expected no sampled_values with in-batch negatives alone, since no sampler draws. "
+            f"Received: {kinds}. Leave it out, or add a PopularityBasedSampler to the sources."
+        )
     return PopSamplerError(
         f"Expected sampled_values as a pair of ids [{num}] and expected counts [{num}], what "
-        f"the samplers draw. Received: {type(received).__name__} of {list(shapes)}. Pass "
-        "(ids, mixture.expected_count(ids, 0)) of ids = mixture.sample_ids(), or leave it out "
-        "where nothing is sampled."
+        f"the samplers draw. Received: {kinds}. Pass (ids, mixture.expected_count(ids, 0)) of "
+        "ids = mixture.sample_ids(), or leave it out to draw anew."
     )
 
 

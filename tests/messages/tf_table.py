@@ -125,7 +125,7 @@ TABLE = {
     ],
     "contract.negatives": [
         Entry(
-            "leave it out where nothing is sampled",
+            "leave it out to draw anew",
             lambda _: losses(embedding(), sampled_values=IDS),
             [
                 lambda _: losses(embedding(), sampled_values=drawn(Mixture(sampler()))),

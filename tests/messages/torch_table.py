@@ -145,7 +145,7 @@ TABLE = {
             lambda _: Mixture([mapped_from(NEW), InBatch.from_counts(OLD)]),
         ),
         Entry(
-            "leave it out where nothing is sampled",
+            "leave it out to draw anew",
             lambda _: losses(sampled_values=IDS),
             [lambda _: losses(sampled_values=drawn(Mixture(sampler()))), lambda _: losses()],
         ),
