@@ -19,7 +19,7 @@ from merlin_popsampler.errors import PopSamplerError, SchemaError
 from merlin_popsampler.store import artifact, counts_file, filesystem
 from merlin_popsampler.store.artifact import FitArtifact
 from merlin_popsampler.store.fit_history import FitHistory, fits_in
-from merlin_popsampler.store.fit_sources import folder_path, schema_in
+from merlin_popsampler.store.fit_sources import fits_named_by, folder_path, schema_in
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,13 +53,19 @@ class ColumnReport:
         """Counts of the items by rank, float64 `[ranks]`; without a counts file, by the curve.
 
         Raises:
-          SchemaError: the order is assumed, or there are no items.
+          SchemaError: the order is assumed, ids are out of order and their counts are not known,
+            or there are no items.
         """
         if not self.measured:
+            received = (
+                f"a schema whose evidence is {self.metadata.evidence!r}"
+                if self.metadata.frequency_ordered
+                else "a schema without a curve, since its ids are out of frequency order"
+            )
             raise SchemaError(
-                f"Column {self.name!r}: expected a popularity that was measured. Received: a "
-                f"schema whose evidence is {self.metadata.evidence!r}. Encode with "
-                "FrequencyCategorify, or add FrequencyOrder to the workflow."
+                f"Column {self.name!r}: expected a popularity that was measured. Received: "
+                f"{received}. Encode with FrequencyCategorify, or add "
+                "FrequencyOrder(on_violation='remap') to the workflow."
             )
         if self.counts is not None and self.metadata.domain.size:
             return np.maximum(self.counts[self.ids], 1).astype(np.float64)
@@ -89,7 +95,10 @@ class ColumnReport:
 
 
 def read_column_report(
-    path: str, column: Optional[str] = None, counts_path: Optional[str] = None
+    path: str,
+    column: Optional[str] = None,
+    counts_path: Optional[str] = None,
+    with_keys: bool = False,
 ) -> ColumnReport:
     """Reads the item column of a data set, a schema file, a saved workflow or an `out_path`.
 
@@ -102,6 +111,7 @@ def read_column_report(
       column: name of the column, if several are tagged as item id or there are several
         vocabularies.
       counts_path: path of the counts file, if it is elsewhere.
+      with_keys: whether to read the fit that the schema of a data set names, if it is at hand.
 
     Raises:
       SchemaError: the path contains none of these, or no such column.
@@ -116,6 +126,8 @@ def read_column_report(
         if len(meant) == 1 and meant[0].last is not None:
             return _column(name, meant[0].last.placed_metadata, meant[0], counts_path)
         schema = _schema_of_workflow(path, [] if column else _readable(fits))
+    elif with_keys:
+        fits = _named_fits(schema)
     found = find_item_column(schema, column)
     metadata = column_popularity(found)
     names = (found.name, (found.properties.get("domain") or {}).get("name", ""))
@@ -123,6 +135,14 @@ def read_column_report(
         if one.last is None or one.last.metadata.digest == metadata.digest:
             return _column(found.name, metadata, one, counts_path)
     return _column(found.name, metadata, FitHistory(), counts_path)
+
+
+def _named_fits(schema: Any) -> Dict[str, List[FitHistory]]:
+    """Returns the fits that a schema names; none if one cannot be read, as on another machine."""
+    try:
+        return fits_named_by(schema)
+    except (PopSamplerError, OSError, ValueError, ImportError):
+        return {}
 
 
 def _readable(fits: Dict[str, List[FitHistory]]) -> List[str]:

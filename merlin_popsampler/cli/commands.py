@@ -57,7 +57,9 @@ def _inspect(args: argparse.Namespace) -> int:
 def _compare(args: argparse.Namespace) -> int:
     from . import compare  # here, since it loads pandas
 
-    old, new = (read_column_report(path, args.column) for path in (args.old, args.new))
+    old, new = (
+        read_column_report(path, args.column, with_keys=True) for path in (args.old, args.new)
+    )
     found = compare.drift(old, new, args.num_sampled)
     found["drifted"] = found["tv"] > args.max_tv
     _report(found, compare.rows(found), args.json)

@@ -1,6 +1,7 @@
 """Compares the popularity of new data with that of old data, for the command `compare`."""
 
-from typing import Any, Dict, Optional
+import warnings
+from typing import Any, Dict, List, Optional, Union
 
 import numpy as np
 import pandas as pd
@@ -26,7 +27,7 @@ def drift(
     """Measures how far popularity has moved from OLD, which a model may still use, to NEW.
 
     If keys and counts of both are known, items are matched by key. Otherwise the popularity curves
-    are compared rank by rank, and the result has only `matched_by` and `tv`.
+    are compared rank by rank, a warning says so, and the result has only `matched_by` and `tv`.
 
     Args:
       old: the report of the data that the model was trained on.
@@ -49,7 +50,8 @@ def drift(
       - `num_sampled`: number of draws of the batch.
       - `off_by_2`: number of items of both whose old and new expected counts differ by more than a
         factor of 2.
-      - `most_off`: the items that differ most: key, old and new expected count.
+      - `most_off`: the items that differ most: key (of a combination of columns, the list of its
+        keys), old and new expected count.
 
     Raises:
       PopSamplerError: keys have different types, a side has no items or no counts, or there are
@@ -60,6 +62,12 @@ def drift(
         shares = [np.zeros(max(map(len, counts))) for _ in counts]
         for share, found in zip(shares, counts):
             share[: len(found)] = found / found.sum()
+        warnings.warn(
+            "The keys of both sides are not at hand, so the curves are compared rank by rank. That "
+            "does not detect items that swap their ranks, appear or vanish. Pass saved workflows "
+            "or out_paths to match items by key.",
+            stacklevel=2,
+        )
         return {"matched_by": "rank", "tv": float(np.abs(shares[0] - shares[1]).sum() / 2)}
     sides = _by_key(old, "old"), _by_key(new, "new")
     draws = resolve_num_sampled(num_sampled, min(map(len, sides)))
@@ -92,7 +100,7 @@ def rows(found: Dict[str, Any]) -> ReportLines:
             if name != "most_off"
         ),
         *(
-            (f"expected {item['key']}", f"{item['old']:.6f} before, {item['new']:.6f} now")
+            (f"expected {_joined(item['key'])}", f"{item['old']:.6f} before, {item['new']:.6f} now")
             for item in found.get("most_off", [])
         ),
     ]
@@ -151,10 +159,20 @@ def _expected_counts_off(
     return {
         "off_by_2": len(order),
         "most_off": [
-            {"key": " ".join(map(str, keys)), "old": round(before, 6), "new": round(after, 6)}
+            {"key": _shown(keys), "old": round(before, 6), "new": round(after, 6)}
             for *keys, before, after in expected_counts.iloc[order[:_NAMED]].itertuples(index=False)
         ],
     }
+
+
+def _shown(keys: List[Any]) -> Union[str, List[str]]:
+    """Returns a key as a string, or that of a combination of columns as a list of strings."""
+    shown = [str(key) for key in keys]
+    return shown if len(shown) > 1 else shown[0]
+
+
+def _joined(key: Union[str, List[str]]) -> str:
+    return key if isinstance(key, str) else " ".join(key)
 
 
 def _expected_counts(column: ColumnReport, ranks: Ints, num_sampled: int) -> Floats:

@@ -53,7 +53,7 @@ def fits_of(source: Any) -> Fits:
       PopSamplerError: the source is of another type, or its files cannot be read.
     """
     found = read_source(source)
-    return _of_schema(found.schema) if found.fits is None else found.fits
+    return fits_named_by(found.schema) if found.fits is None else found.fits
 
 
 def folder_path(source: Any) -> str:
@@ -85,8 +85,12 @@ def _fits_of_workflow(workflow: Any) -> Fits:
     return histories(fits, {name: path for found in keys for name, path in found.items()})
 
 
-def _of_schema(schema: Any) -> Fits:
-    """Returns the fits of FrequencyCategorify to which the columns' `cat_path` leads."""
+def fits_named_by(schema: Any) -> Fits:
+    """Returns the fits of FrequencyCategorify to which the columns' `cat_path` leads.
+
+    Raises:
+      PopSamplerError: a manifest cannot be read.
+    """
     found = {}
     for column in (schema[name] for name in schema.column_names):
         path = column.properties.get("cat_path")

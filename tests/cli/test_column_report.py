@@ -7,8 +7,14 @@ from merlin.io import Dataset
 from merlin.schema.io.tensorflow_metadata import TensorflowMetadata
 from nvtabular import ops
 
-from merlin_popsampler import FrequencyCategorify, FrequencyOrder, PopSamplerError, SchemaError
-from merlin_popsampler.cli.column_report import read_column_report
+from merlin_popsampler import (
+    FrequencyCategorify,
+    FrequencyOrder,
+    PopSamplerError,
+    PopularityMetadata,
+    SchemaError,
+)
+from merlin_popsampler.cli.column_report import ColumnReport, read_column_report
 from tests.support.workflow_helpers import dataset, fit_folders, fitted, saved
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -98,6 +104,12 @@ def test_the_curve_stands_for_counts_that_are_not_there(folder):
     found = read_column_report(str(folder / "data"))
     assert found.counts is None
     np.testing.assert_allclose(found.item_counts, [6, 3, 2])
+
+
+def test_ids_out_of_order_have_neither_counts_nor_a_curve():
+    column = ColumnReport("item", PopularityMetadata(3, 5, False, "counted"))
+    with pytest.raises(SchemaError, match="its ids are out of frequency order"):
+        _ = column.item_counts
 
 
 def test_a_folder_that_was_saved_to_twice(folder):

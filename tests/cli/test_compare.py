@@ -1,10 +1,15 @@
 """Tests the report of `compare` on two fits."""
 
+import json
+import shutil
+import warnings
+
 import numpy as np
 import pytest
 
 from merlin_popsampler import PopSamplerError
 from merlin_popsampler.cli.column_report import read_column_report
+from merlin_popsampler.cli.commands import main
 from merlin_popsampler.cli.compare import drift
 from tests.support.oracles import integral_inclusion
 from tests.support.workflow_helpers import saved
@@ -98,6 +103,39 @@ def test_drift_between_schemas_alone(old, new):
     assert found["matched_by"] == "rank"
     a, b = np.array([6, 3, 2]) / 11, np.array([8, 4, 3]) / 15
     assert found["tv"] == pytest.approx(np.abs(a - b).sum() / 2)
+
+
+def compared(capsys, old, new):
+    """Returns the report of the command on two data sets, and the notes that it prints."""
+    arguments = str(old / "data"), str(new / "data"), "--json", "--num-sampled", "2"
+    with warnings.catch_warnings():
+        warnings.filterwarnings("default", "The keys of both sides")
+        main(["compare", *arguments])
+    printed = capsys.readouterr()
+    return json.loads(printed.out), printed.err
+
+
+def test_data_sets_are_compared_by_the_keys_of_their_fits(old, new, capsys):
+    """A comparison by rank does not detect new items in the ranks of old ones."""
+    found, notes = compared(capsys, old, new)
+    sides = [read_column_report(str(side / "workflow")) for side in (old, new)]
+    assert found == {**drift(*sides, num_sampled=2), "drifted": True}
+    assert (found["matched_by"], found["new_items"], notes) == ("key", 1, "")
+
+
+@pytest.mark.parametrize("side", ["old", "new"])
+def test_without_the_fit_of_a_side_curves_are_compared_and_a_note_says_so(old, new, side, capsys):
+    shutil.rmtree({"old": old, "new": new}[side] / "fit")
+    found, notes = compared(capsys, old, new)
+    assert found["matched_by"] == "rank"
+    assert "does not detect items that swap their ranks" in notes
+
+
+def test_a_fit_that_cannot_be_read_counts_as_absent(old, new, capsys):
+    for path in old.rglob("manifest.json"):
+        path.write_text("{")
+    found, notes = compared(capsys, old, new)
+    assert (found["matched_by"], "rank by rank" in notes) == ("rank", True)
 
 
 def test_folders_of_vocabularies_are_compared_like_workflows(old, new):

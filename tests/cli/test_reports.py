@@ -70,7 +70,7 @@ KINDS = {
     "a combination": (
         as_pairs,
         lambda at: [["letter", "digit"]] >> encoder(at, encode_type="combo"),
-        {"column": "letter_digit", "shown": " ".join},
+        {"column": "letter_digit", "shown": list},
     ),
     "a list column": (as_lists, lambda at: ["item_id"] >> encoder(at), {}),
     "a cut vocabulary": (as_column, lambda at: ["item_id"] >> encoder(at, split_out=3), {}),
