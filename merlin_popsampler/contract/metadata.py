@@ -325,8 +325,15 @@ def _check_written(fields: Any) -> None:
         raise SchemaError(_unexpected("the property", "a dict", fields))
     version, evidence = fields.get("version"), fields.get("evidence")
     expected = VERSION if fields.get("ranks_digest") is None else RANKS_VERSION
-    if not (is_number(version) and version == expected):
-        raise SchemaError(_unexpected("version", str(expected), version))
+    if not (is_number(version) and version in (VERSION, RANKS_VERSION)):
+        raise SchemaError(
+            f"Expected version of {PROPERTY!r} to be {VERSION} or {RANKS_VERSION}. Received: "
+            f"{truncate_repr(version)}. Install the version of merlin_popsampler that wrote it, or "
+            "write the data set anew."
+        )
+    if version != expected:
+        which = "with" if expected == RANKS_VERSION else "without"
+        raise SchemaError(_unexpected("version", f"{expected}, {which} ranks_digest", version))
     if not (isinstance(evidence, str) and evidence in WRITTEN_EVIDENCE):
         raise SchemaError(_unexpected("evidence", f"one of {WRITTEN_EVIDENCE}", evidence))
 

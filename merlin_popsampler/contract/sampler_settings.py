@@ -199,13 +199,14 @@ def _distribution_of_schema(metadata: PopularityMetadata, column: str, wanted: s
     except SchemaError as error:
         instead = " Or pass a distribution that needs no frequency order, distribution='uniform'."
         raise SchemaError(
-            f"Column {column!r}: {error}{'' if metadata.is_ranked else instead}"
+            f"Column {column!r}: {error}"
+            f"{instead if wanted == AUTO and not metadata.is_ranked else ''}"
         ) from error
     if wanted == Empirical.name and metadata.steps is None:
         raise SchemaError(
             f"Column {column!r}: expected the steps of its popularity. Received: none (evidence "
-            f"{metadata.evidence!r}). Encode with FrequencyCategorify, or pass "
-            "distribution='log_uniform'."
+            f"{metadata.evidence!r}). Encode with FrequencyCategorify, or add FrequencyOrder. A "
+            "sampler also takes distribution='log_uniform', but in-batch negatives do not."
         )
     return distribution
 

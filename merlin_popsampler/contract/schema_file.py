@@ -129,8 +129,10 @@ def read_schema_file(path: str) -> PlainSchema:
         columns = _columns_of_json(text) if path.endswith(".json") else _columns_of_proto(text)
         return PlainSchema((column.name, column) for column in columns)
     except Exception as error:  # json, the parser and the file systems raise different errors
+        no_field = isinstance(error, KeyError)
+        found = f"no field {error}" if no_field else f"{type(error).__name__}, {error}"
         raise SchemaError(
-            f"Expected a Merlin schema in {path}. Received: {type(error).__name__}, {error}. "
+            f"Expected a Merlin schema in {path}. Received: {found}. "
             "Pass a schema that Merlin wrote."
         ) from error
 

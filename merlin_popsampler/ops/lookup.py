@@ -14,7 +14,9 @@ from dask.utils import parse_bytes
 from merlin.core import dispatch
 from merlin.io.worker import get_worker_cache
 
+from merlin_popsampler.core.checks import truncate_repr
 from merlin_popsampler.core.segments import Ints
+from merlin_popsampler.errors import PopSamplerError
 from merlin_popsampler.store import artifact
 
 from .keys.arrays import in_one_type
@@ -24,7 +26,21 @@ from .vocabulary import Vocabulary
 BUDGET = "merlin_popsampler.index-memory"
 """Name of the dask setting that limits the memory of all indexes of a process together."""
 DEFAULT_BUDGET = "2 GiB"
-_bytes_of = lru_cache(maxsize=8)(parse_bytes)
+
+
+@lru_cache(maxsize=8)
+def _bytes_of(budget: Any) -> int:
+    try:
+        size = int(parse_bytes(budget))
+    except (AttributeError, TypeError, ValueError):
+        size = -1
+    if size < 0:
+        raise PopSamplerError(
+            f"Expected the dask setting {BUDGET!r} to be a number of bytes, 0 or more. Received: "
+            f"{truncate_repr(budget)}. Set it to a size such as '8 GiB'. A worker reads it from "
+            "DASK_MERLIN_POPSAMPLER__INDEX_MEMORY."
+        )
+    return size
 
 
 class IndexCache:
@@ -97,7 +113,7 @@ def index_of(vocabulary: Vocabulary, columns: Sequence[str]) -> Optional[KeyInde
     """Returns the index of a vocabulary's key columns; None if it does not fit in memory.
 
     Raises:
-      PopSamplerError: see `positions`.
+      PopSamplerError: see `positions`; or the setting of the memory is not a number of bytes.
     """
     budget = _bytes_of(dask.config.get(BUDGET, DEFAULT_BUDGET))
     if vocabulary.index_bytes > budget:

@@ -92,9 +92,13 @@ def test_assumptions_are_never_written():
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"version": 1}, "version .* to be 2. Received: 1. Write the data set again"),
+        ({"version": 1}, "version .* to be 2 or 3. Received: 1. Install the version"),
+        ({"version": 4}, "Received: 4. Install the version .* or write the data set anew"),
         ({"version": None}, "version"),
-        ({"version": 3}, "version"),
+        (
+            {"version": 3},
+            "version .* to be 2, without ranks_digest. Received: 3. Write the data set again",
+        ),
         ({"version": True}, "version"),
         ({"min_id": "3"}, "min_id"),
         ({"min_id": 3.5}, "whole number"),

@@ -126,8 +126,8 @@ def test_a_catalog_of_which_nothing_is_left_is_refused(distribution, made):
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"version": 2}, "version .* to be 3. Received: 2"),
-        ({"ranks_digest": None}, "version .* to be 2. Received: 3"),
+        ({"version": 2}, "version .* to be 3, with ranks_digest. Received: 2"),
+        ({"ranks_digest": None}, "version .* to be 2, without ranks_digest. Received: 3"),
         ({"ranks_digest": 7}, "ranks_digest"),
         ({"frequency_ordered": True}, "ranks_digest .* where ids are not in frequency order"),
         ({"ranks_path": 7}, "ranks_path"),

@@ -142,6 +142,20 @@ def test_files_that_are_not_a_schema_are_refused(tmp_path, name, text):
         read_schema_file(str(tmp_path / name))
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "field"),
+    [
+        ("schema.pbtxt", "", "feature"),
+        ("schema.json", "{}", "feature"),
+        ("schema.json", '{"feature": [{}]}', "name"),
+    ],
+)
+def test_a_field_that_is_missing_is_named(tmp_path, name, text, field):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(SchemaError, match=f"Received: no field '{field}'. Pass a schema"):
+        read_schema_file(str(tmp_path / name))
+
+
 def test_a_file_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(SchemaError, match="Expected a Merlin schema"):
         read_schema_file(str(tmp_path / "schema.json"))
