@@ -1,10 +1,12 @@
 """Names and defines the numbers that show how well samples estimate the full softmax."""
 
-from typing import Any, Dict
+from typing import Any, Dict, Sequence
 
 import numpy as np
 
-from .checks import whole_number
+from merlin_popsampler.errors import PopSamplerError
+
+from .checks import truncate_repr, whole_number
 
 ACCIDENTAL_HITS = "sampling/accidental_hits"
 EFFECTIVE_SAMPLES = "sampling/effective_samples"
@@ -85,6 +87,53 @@ def steps_between(every: Any) -> int:
     """
     return whole_number(
         "every", every, 1, f"Pass {EVERY} to compute numbers at each {EVERY}th step."
+    )
+
+
+def checked_held_out(held_out: Any) -> Any:
+    """Returns the function for a held-out batch, or None.
+
+    A monitor calls it at the end of an epoch, so a wrong value is refused before the training.
+
+    Args:
+      held_out: the value to check.
+
+    Raises:
+      PopSamplerError: the value is neither a function nor None.
+
+    Examples:
+      >>> checked_held_out(None) is None
+      True
+    """
+    if held_out is None or callable(held_out):
+        return held_out
+    raise PopSamplerError(
+        "Expected held_out to be a function without arguments. Received: "
+        f"{type(held_out).__name__}. Pass a function, lambda: (queries, true_ids, item_table), "
+        "since the vectors change during training."
+    )
+
+
+def held_out_batch(held_out: Any) -> Sequence[Any]:
+    """Calls the function for a held-out batch, and returns the arguments of a loss.
+
+    Args:
+      held_out: a function without arguments.
+
+    Raises:
+      PopSamplerError: the result is not a tuple or list of two values or more.
+
+    Examples:
+      >>> len(held_out_batch(lambda: (np.ones([1, 4]), np.array([3]))))
+      2
+    """
+    found = held_out()
+    if isinstance(found, (tuple, list)) and len(found) > 1:
+        return found
+    raise PopSamplerError(
+        "Expected held_out to return a tuple: queries, true ids, item table and excluded ids, as "
+        f"far as the loss needs them. Received: {truncate_repr(type(found).__name__)}. Return "
+        "the arguments of the loss for a held-out batch."
     )
 
 

@@ -12,6 +12,8 @@ from merlin_popsampler.core.sampling_numbers import (
     FULL_LOSS,
     SAMPLED_LOSS,
     SHARE_DRAWN,
+    checked_held_out,
+    held_out_batch,
     noted_items,
     steps_between,
 )
@@ -48,7 +50,7 @@ class SamplingMonitor(tf.keras.callbacks.Callback):  # type: ignore[misc]
 
     Raises:
       PopSamplerError: `layer` is of another type, or has `AllItems`; `every` is below 1; or the
-        catalog has more than 1e8 items, and `share_drawn` is set.
+        catalog has more than 1e8 items, and `share_drawn` is set; or `held_out` is not a function.
 
     Examples:
       >>> from merlin_popsampler.tf import PopularityBasedSampler
@@ -84,7 +86,8 @@ class SamplingMonitor(tf.keras.callbacks.Callback):  # type: ignore[misc]
                 f"{type(layer).__name__} of {type(negatives).__name__}. Pass the layer itself; "
                 "without samples there is nothing to monitor."
             )
-        self.layer, self.held_out, self.writer = layer, held_out, writer
+        self.layer, self.held_out = layer, checked_held_out(held_out)
+        self.writer = writer
         self.every, self.steps = steps_between(every), 0
         size = negatives.domain.size
         self.observation = Observation(self.every, noted_items(size) if share_drawn else None)
@@ -131,7 +134,7 @@ class SamplingMonitor(tf.keras.callbacks.Callback):  # type: ignore[misc]
         """
         if self.held_out is None:
             return {}
-        arguments, layer = self.held_out(), self.layer
+        arguments, layer = held_out_batch(self.held_out), self.layer
         with _estimating(layer):
             # In training, losses are scaled so that this is the mean over rows with an item.
             sampled = tf.reduce_mean(partial(layer.call, training=True)(*arguments))

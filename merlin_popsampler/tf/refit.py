@@ -65,7 +65,8 @@ def warm_start(
       The tables, weights and slots that were moved, copied and left, by the variables' names.
 
     Raises:
-      PopSamplerError: the models differ in more than these tables; a weight with a row for each id
+      PopSamplerError: an argument is not a Keras model or layer, such as a path; the models differ
+        in more than these tables; a weight with a row for each id
         has no `IdMap`; a strategy has divided a table into parts; or the optimizers differ in class
         or slots.
 
@@ -107,6 +108,12 @@ def _moves(new: Any, old: Any, id_maps: Dict[str, Any]) -> List[Move]:
     Raises:
       PopSamplerError: see `warm_start`.
     """
+    for model in (new, old):
+        if not isinstance(model, tf.keras.layers.Layer):
+            raise PopSamplerError(
+                f"Expected two Keras models or layers. Received: {type(model).__name__}. Load the "
+                "earlier model first: tf.keras.models.load_model(path)."
+            )
     targets, sources = _weights(new), _weights(old)
     names, columns = _names_of(new, targets), _columns_of(new)
     _check_pairs(names, _names_of(old, sources))

@@ -9,6 +9,8 @@ from merlin_popsampler.core.sampling_numbers import (
     EVERY,
     FULL_LOSS,
     SAMPLED_LOSS,
+    checked_held_out,
+    held_out_batch,
     noted_items,
     steps_between,
 )
@@ -42,7 +44,7 @@ class SamplingMonitor:
 
     Raises:
       PopSamplerError: `loss` is of another type, or has `AllItems`; `every` is below 1; or the
-        catalog has more than 1e8 items, and `share_drawn` is set.
+        catalog has more than 1e8 items, and `share_drawn` is set; or `held_out` is not a function.
 
     Examples:
       >>> from merlin_popsampler.torch import PopularityBasedSampler
@@ -76,7 +78,8 @@ class SamplingMonitor:
                 f"{type(loss).__name__} of {type(negatives).__name__}. Pass the loss module "
                 "itself; with AllItems there is nothing to monitor."
             )
-        self.loss, self.held_out, self.writer = loss, held_out, writer
+        self.loss, self.held_out = loss, checked_held_out(held_out)
+        self.writer = writer
         self.every, self.steps = steps_between(every), 0
         size = loss.negatives.domain.size
         self.observation = Observation(noted_items(size) if share_drawn else None)
@@ -103,7 +106,7 @@ class SamplingMonitor:
         """
         if self.held_out is None:
             return {}
-        arguments, loss = self.held_out(), self.loss
+        arguments, loss = held_out_batch(self.held_out), self.loss
         estimate = SampledSoftmaxLoss(
             loss.negatives, loss.temperature, correct_positive=False, reduction="none"
         )

@@ -53,7 +53,7 @@ def warm_start(
         features that were built from the new data. For a single table, the `IdMap` itself.
       optimizer: optimizer of `new`. Its state is replaced, and its settings stay.
       old_optimizer: optimizer of `old`, of the same class and with the parameters in the same
-        order; or its `state_dict()`. The slots of new rows are 0, or Adagrad's
+        order; or its `state_dict()`, which does not name the class. The slots of new rows are 0, or Adagrad's
         `initial_accumulator_value`.
       new_items: initial rows of new items: "mean", the mean row of the items in both fits; "out of
         vocabulary", the mean of the old rows for unknown keys; "as initialized", the rows in `new`;
@@ -65,7 +65,8 @@ def warm_start(
       `state_dict`.
 
     Raises:
-      PopSamplerError: the models differ in more than these tables; a weight with a row for each id
+      PopSamplerError: `old` is neither a module nor a `state_dict`, but a path, for example; the
+        models differ in more than these tables; a weight with a row for each id
         has no `IdMap`; a weight is sharded, on the meta device or shared by both models; or the
         optimizers differ in class or parameters.
 
@@ -143,7 +144,14 @@ def _moves(new: torch.nn.Module, old: Any, id_maps: Dict[str, Any]) -> List[Move
 
 
 def _state_dict(model: Any) -> Any:
-    return model if isinstance(model, Mapping) else model.state_dict(keep_vars=True)
+    if isinstance(model, Mapping):
+        return model
+    if isinstance(model, torch.nn.Module):
+        return model.state_dict(keep_vars=True)
+    raise PopSamplerError(
+        f"Expected the earlier model or its state_dict(). Received: {type(model).__name__}. Load "
+        "the file first: torch.load(path, weights_only=True)."
+    )
 
 
 def _names(state: Mapping[str, Any]) -> Set[str]:

@@ -229,6 +229,11 @@ class SampledSoftmaxLoss(torch.nn.Module):  # type: ignore[misc]
     def _checked(
         self, queries: torch.Tensor, true_ids: Any, item_table: Any, excluded_ids: Any
     ) -> Batch:
+        if not isinstance(queries, torch.Tensor):
+            raise PopSamplerError(
+                f"Expected queries as a tensor [*, dim]. Received: {type(queries).__name__}. Pass "
+                "the output of your model, or torch.as_tensor of an array."
+            )
         ids, shape = as_dense_ids(true_ids, dense("queries", queries).device), queries.shape[:-1]
         if ids.shape not in (shape, (*shape, 1)):
             raise PopSamplerError(

@@ -185,6 +185,18 @@ def test_several_steps_in_one_execution():
     assert monitor.steps == 6 and len(monitor._found) == 2
 
 
+def test_a_held_out_batch_that_is_no_function_is_refused_before_the_training():
+    with pytest.raises(PopSamplerError, match="held_out to be a function without .* tuple"):
+        SamplingMonitor(SampledSoftmax(sampler(12)), held_out=numbers())
+
+
+@pytest.mark.parametrize("result", [None, np.zeros([4, 2]), (np.zeros([4, 2]),)], ids=repr)
+def test_a_held_out_batch_is_a_tuple_of_arguments(result):
+    monitor = SamplingMonitor(SampledSoftmax(sampler(12)), held_out=lambda: result)
+    with pytest.raises(PopSamplerError, match="held_out to return a tuple: queries, true ids"):
+        monitor.held_out_losses()
+
+
 def test_the_full_and_the_sampled_loss_of_a_held_out_batch():
     """The estimate of the full loss by all items is the full loss; stream and settings stay."""
     query, table = numbers()

@@ -341,3 +341,11 @@ for weight, expected in zip(new.weights, alone.weights):
 
 def test_replicas_of_a_strategy_get_the_same(replicas):
     replicas.run(REPLICAS)
+
+
+@pytest.mark.parametrize("old", ["old.keras", None])
+def test_a_path_is_no_earlier_model(old):
+    new = tf.keras.layers.Embedding(2, 2)
+    new.build(None)
+    with pytest.raises(PopSamplerError, match="Expected two Keras models or layers"):
+        warm_start(new, old, IdMap([0, 1], IdDomain(0, 1), IdDomain(0, 1)))

@@ -142,6 +142,14 @@ class Writer:
         self.written.append((name, value, step))
 
 
+def test_a_held_out_batch_is_a_function_that_returns_the_arguments():
+    loss = SampledSoftmaxLoss(sampler(12))
+    with pytest.raises(PopSamplerError, match="held_out to be a function without .* tuple"):
+        SamplingMonitor(loss, held_out=numbers())
+    with pytest.raises(PopSamplerError, match="held_out to return a tuple: queries, true ids"):
+        SamplingMonitor(loss, held_out=lambda: torch.zeros(4, 2)).end_epoch()
+
+
 def test_the_full_and_the_sampled_loss_of_a_held_out_batch():
     """With all items as samples both losses are equal; the stream is restored."""
     query, ids, table = numbers()

@@ -437,3 +437,11 @@ def test_gradients_are_as_they_were():
     warm_start(new, old, MAPS)
     assert all(parameter.requires_grad for parameter in new.parameters())
     assert new.read.weight.is_leaf
+
+
+def test_a_path_is_no_earlier_model():
+    ids = IdMap([0, 1], IdDomain(0, 1), IdDomain(0, 1))
+    with pytest.raises(
+        PopSamplerError, match="the earlier model or its state_dict.*Received: str"
+    ):
+        warm_start(torch.nn.Embedding(2, 2), "old.pt", ids)

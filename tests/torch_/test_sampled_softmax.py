@@ -472,3 +472,9 @@ def test_mixed_precision_trains_in_single():
         found = SampledSoftmaxLoss(sampler())(query, ids, table)
     assert found.dtype == torch.float32
     torch.testing.assert_close(found, expected)
+
+
+def test_queries_of_another_library_are_refused():
+    loss = SampledSoftmaxLoss(PopularityBasedSampler(9, max_num_samples=2))
+    with pytest.raises(PopSamplerError, match="queries as a tensor .* Received: ndarray"):
+        loss(np.zeros((2, 4), np.float32), torch.tensor([3, 4]), torch.nn.Embedding(10, 4))
