@@ -6,7 +6,7 @@ Models is in `merlin_models`.
 """
 
 from .all_items import AllItems
-from .logits import contrastive_logits
+from .logits import contrastive_logits, one_positive_a_row
 from .monitor import SamplingMonitor
 from .negatives import InBatch, Mixture
 from .refit import warm_start
@@ -21,5 +21,6 @@ __all__ = [
     "SampledSoftmax",
     "SamplingMonitor",
     "contrastive_logits",
+    "one_positive_a_row",
     "warm_start",
 ]

@@ -209,6 +209,12 @@ def one_positive_a_row(query: tf.Tensor, true_ids: Any) -> Tuple[tf.Tensor, tf.T
     Returns:
       The queries `[rows, dim]`; the positive of each row, `[rows]`; and all positives of its query,
       `[rows, num_true]`, dense or ragged. Pass the last as `excluded_ids` of `contrastive_logits`.
+
+    Examples:
+      >>> queries, true_ids = tf.eye(2), tf.ragged.constant([[7, 500], [12]])
+      >>> rows, positives, excluded = one_positive_a_row(queries, true_ids)
+      >>> rows.numpy().tolist(), positives.numpy().tolist()
+      ([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]], [7, 500, 12])
     """
     positives, batch_row = flat(true_ids)
     return tf.gather(query, batch_row), positives, tf.gather(true_ids, batch_row)
