@@ -42,7 +42,7 @@ _NO_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 
 FORMATS = (
     "parquet (.parquet), csv (.csv; .tsv with tabs; else set --sep and --encoding), JSON lines "
-    " (.jsonl, .ndjson, .json) or Arrow files (.arrow, .feather, .ipc), each "
+    "(.jsonl, .ndjson, .json) or Arrow files (.arrow, .feather, .ipc), each "
     "also compressed (.gz, .bz2, .zst, .lz4)"
 )
 """The supported formats, for messages."""

@@ -103,9 +103,9 @@ def test_requests_from_eight_threads(rng, out_path):
 @pytest.mark.parametrize("budget", ["lots", "-1", None, -1.0, "2 GiB or so"])
 def test_a_budget_that_is_no_number_of_bytes_is_refused_by_its_name(keys, out_path, budget):
     workflow, _ = encode(pd.DataFrame({"item_id": keys}), ["item_id"], out_path)
-    with dask.config.set({lookup.BUDGET: budget}):
-        with pytest.raises(PopSamplerError, match="Expected the dask setting 'merlin_popsampler.index-memory'"):
-            workflow.transform(pd.DataFrame({"item_id": keys}))
+    says = "Expected the dask setting 'merlin_popsampler.index-memory'"
+    with dask.config.set({lookup.BUDGET: budget}), pytest.raises(PopSamplerError, match=says):
+        workflow.transform(pd.DataFrame({"item_id": keys}))
 
 
 def test_lists_and_combinations_above_the_budget(rng, out_path):
