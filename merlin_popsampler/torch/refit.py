@@ -53,8 +53,8 @@ def warm_start(
         features that were built from the new data. For a single table, the `IdMap` itself.
       optimizer: optimizer of `new`. Its state is replaced, and its settings stay.
       old_optimizer: optimizer of `old`, of the same class and with the parameters in the same
-        order; or its `state_dict()`, which does not name the class. The slots of new rows are 0, or Adagrad's
-        `initial_accumulator_value`.
+        order; or its `state_dict()`, which does not name the class. The slots of new rows are 0, or
+        Adagrad's `initial_accumulator_value`.
       new_items: initial rows of new items: "mean", the mean row of the items in both fits; "out of
         vocabulary", the mean of the old rows for unknown keys; "as initialized", the rows in `new`;
         or an initializer that fills a tensor `[rows, ...]` in place, such as

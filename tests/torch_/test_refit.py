@@ -441,7 +441,5 @@ def test_gradients_are_as_they_were():
 
 def test_a_path_is_no_earlier_model():
     ids = IdMap([0, 1], IdDomain(0, 1), IdDomain(0, 1))
-    with pytest.raises(
-        PopSamplerError, match="the earlier model or its state_dict.*Received: str"
-    ):
+    with pytest.raises(PopSamplerError, match="the earlier model or its state_dict.*Received: str"):
         warm_start(torch.nn.Embedding(2, 2), "old.pt", ids)
