@@ -72,7 +72,16 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    try:
+        value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    except ModuleNotFoundError as error:
+        if error.name != "tensorflow" or not _HOMES[name].startswith("tf."):
+            raise
+        raise ModuleNotFoundError(
+            f"{__name__}.{name} is a Keras layer, which needs TensorFlow. In PyTorch, import it "
+            f"from {__name__}.torch.",
+            name=error.name,
+        ) from error
     globals()[name] = value
     return value
 

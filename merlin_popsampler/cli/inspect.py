@@ -84,7 +84,7 @@ def rows(found: Dict[str, Any]) -> ReportLines:
     if "interactions" in found:
         lines["interactions"] = f"{found['interactions']:,}"
         lines["top 1 % of the items"] = f"{found['top_share']:.1%} of the interactions"
-    for name, distance in (found["fit"] or {}).items():
+    for name, distance in sorted((found["fit"] or {}).items()):  # files have different orders
         label = f"{name.replace('_', '-')} fit"
         lines[label] = f"total variation {distance['tv']:.4f}, KL {distance['kl']:.4f} nats"
     for name, share in found.get("reserved_share", {}).items():

@@ -6,7 +6,7 @@ import pytest
 
 from merlin_popsampler import PopSamplerError
 from merlin_popsampler.cli.column_report import read_column_report
-from merlin_popsampler.cli.inspect import resolve_num_sampled, summary
+from merlin_popsampler.cli.inspect import resolve_num_sampled, rows, summary
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -25,6 +25,12 @@ def test_the_schema_alone_knows_the_curve(old):
     found = summary(read_column_report(str(old / "data")))
     assert "reserved_share" not in found
     assert found["top_share"] == pytest.approx(6 / 11)
+
+
+@pytest.mark.parametrize("place", ["workflow", "data", "data/schema.pbtxt"])
+def test_the_fits_are_printed_in_one_order(old, place):
+    printed = [name for name, _ in rows(summary(read_column_report(str(old / place))))]
+    assert [name for name in printed if "fit" in name] == ["log-uniform fit", "steps fit"]
 
 
 @pytest.mark.parametrize(
