@@ -89,7 +89,7 @@ def flat(ids: Any) -> Tuple[tf.Tensor, tf.Tensor]:
 
 def _a_list_a_row(name: str, given: Any, true_ids: tf.Tensor) -> Any:
     """Returns the ids as integers `[rows, n]`, dense or ragged."""
-    ids = integers(given)
+    ids = integers(given, name)
     ragged = isinstance(ids, tf.RaggedTensor)
     found, rows = ids.shape[:1], true_ids.shape[:1]
     one = found == [1] and rows != [1]

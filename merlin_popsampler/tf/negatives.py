@@ -224,7 +224,8 @@ class Mixture(tf.keras.layers.Layer):  # type: ignore[misc]
         num = sum(sampler.max_num_samples for sampler in self.samplers)
         pair = sampled_values if isinstance(sampled_values, (tuple, list)) else ()
         if len(pair) == 2:
-            ids, counts = tf.cast(integers(pair[0]), tf.int64), tf.cast(pair[1], tf.float32)
+            ids = tf.cast(integers(pair[0], "sampled_values"), tf.int64)
+            counts = tf.cast(pair[1], tf.float32)
             if all(part.shape.is_compatible_with([num]) for part in (ids, counts)) and num:
                 return tf.ensure_shape(ids, [num]), tf.stop_gradient(tf.ensure_shape(counts, [num]))
         shapes = [str(getattr(part, "shape", type(part).__name__)) for part in pair]

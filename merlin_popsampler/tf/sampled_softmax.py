@@ -316,7 +316,7 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
 
 
 def _one_a_row(true_ids: Any, queries: Any) -> tf.Tensor:
-    ids, shape = integers(true_ids), tf.TensorShape(queries.shape)
+    ids, shape = integers(true_ids, "true_ids"), tf.TensorShape(queries.shape)
     if (
         isinstance(ids, tf.RaggedTensor)
         or ids.shape.rank not in (1, 2)

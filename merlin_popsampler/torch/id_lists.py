@@ -38,7 +38,7 @@ def as_id_lists(name: str, given: Any, leading: Sequence[int], device: torch.dev
     """
     if isinstance(given, IdLists):
         return given
-    ids = as_ids(given, device)
+    ids = as_ids(given, device, name)
     rows, found = math.prod(leading), () if ids.is_nested else tuple(ids.shape[:-1])
     fits = len(found) == len(leading) and all(a in (1, b) for a, b in zip(found, leading))
     if ids.is_nested:

@@ -7,12 +7,13 @@ import torch
 from merlin_popsampler.errors import PopSamplerError
 
 
-def as_ids(ids: Any, device: torch.device) -> torch.Tensor:
+def as_ids(ids: Any, device: torch.device, name: str = "") -> torch.Tensor:
     """Converts ids to an int64 tensor on a device.
 
     Args:
       ids: integers as a tensor, a number, a list or an array.
       device: device of the result, which is that of the module.
+      name: name of the argument, for messages, if a call has several arguments with ids.
 
     Raises:
       PopSamplerError: the ids are not integers, or the module is on the meta device.
@@ -26,24 +27,28 @@ def as_ids(ids: Any, device: torch.device) -> torch.Tensor:
         tensor = torch.as_tensor(ids, device=device)
     except (TypeError, ValueError, RuntimeError) as error:
         raise PopSamplerError(
-            f"Expected a tensor of ids. Received: {type(ids).__name__} ({error}). "
+            f"Expected a tensor of ids{_as(name)}. Received: {type(ids).__name__} ({error}). "
             "Pass integers of one type and shape."
         ) from None
     if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
         raise PopSamplerError(
-            f"Expected integer ids. Received: {tensor.dtype}. Cast whole numbers to int64, and "
-            "encode strings."
+            f"Expected integer ids{_as(name)}. Received: {tensor.dtype}. Cast whole "
+            "numbers to int64, and encode strings."
         )
     return tensor.to(torch.int64)
 
 
-def as_dense_ids(ids: Any, device: torch.device) -> torch.Tensor:
+def as_dense_ids(ids: Any, device: torch.device, name: str = "") -> torch.Tensor:
     """Converts ids that must be a plain tensor; see `as_ids`.
 
     Raises:
       PopSamplerError: see `as_ids`; or the ids are a nested tensor or a DTensor.
     """
-    return as_ids(dense("ids", ids), device)
+    return as_ids(dense(name or "ids", ids), device, name)
+
+
+def _as(name: str) -> str:
+    return f" as {name}" if name else ""
 
 
 def dense(name: str, tensor: Any) -> Any:

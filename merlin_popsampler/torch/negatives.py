@@ -287,7 +287,7 @@ class Mixture(torch.nn.Module):  # type: ignore[misc]
         num = sum(sampler.max_num_samples for sampler in self.samplers)
         pair = sampled_values if isinstance(sampled_values, (tuple, list)) else ()
         if len(pair) == 2:
-            ids = as_dense_ids(pair[0], device)
+            ids = as_dense_ids(pair[0], device, "sampled_values")
             counts = torch.as_tensor(pair[1], dtype=torch.float32, device=device).detach()
             if ids.shape == counts.shape == (num,) and num:
                 return ids, counts

@@ -234,7 +234,8 @@ class SampledSoftmaxLoss(torch.nn.Module):  # type: ignore[misc]
                 f"Expected queries as a tensor [*, dim]. Received: {type(queries).__name__}. Pass "
                 "the output of your model, or torch.as_tensor of an array."
             )
-        ids, shape = as_dense_ids(true_ids, dense("queries", queries).device), queries.shape[:-1]
+        device, shape = dense("queries", queries).device, queries.shape[:-1]
+        ids = as_dense_ids(true_ids, device, "true_ids")
         if ids.shape not in (shape, (*shape, 1)):
             raise PopSamplerError(
                 f"Expected one item a query, ids {list(shape)} or {[*shape, 1]}. Received: "
@@ -243,7 +244,7 @@ class SampledSoftmaxLoss(torch.nn.Module):  # type: ignore[misc]
         ids, domain = ids.reshape(-1), self.negatives.domain
         has_item = domain.contains(ids)
         if excluded_ids is not None:
-            excluded_ids = as_id_lists("excluded_ids", excluded_ids, shape, queries.device)
+            excluded_ids = as_id_lists("excluded_ids", excluded_ids, shape, device)
         # A NaN in the query of a padded position would reach the table's gradient as 0 * NaN.
         rows = torch.where(has_item[:, None], queries.reshape(len(ids), queries.shape[-1]), 0.0)
         # A reserved id may be outside of the table.

@@ -475,7 +475,7 @@ try:
     raised = ""
 except Exception as error:
     raised = str(error)
-assert ("Expected integer ids. Received: float32. Cast" in raised) == KERAS3, raised
+assert ("Expected integer ids as true_ids. Received: float32. Cast" in raised) == KERAS3, raised
 """
 
 
@@ -579,3 +579,12 @@ def test_what_it_cannot_use_is_refused():
         layer(query, TRUE_IDS, first, training=True)
         with pytest.raises(PopSamplerError, match="first called with"):
             layer(query, TRUE_IDS, EMBEDDING(15, 4), training=True)
+
+
+@pytest.mark.parametrize("name", ["true_ids", "excluded_ids", "hard_negative_ids"])
+def test_the_argument_with_floats_is_named(name):
+    layer = SampledSoftmax(PopularityBasedSampler(9, max_num_samples=2))
+    ids = {"true_ids": tf.constant([3, 4]), name: tf.ones([2, 1])}
+    arguments = tf.zeros([2, 4]), ids.pop("true_ids"), tf.zeros([10, 4])
+    with pytest.raises(PopSamplerError, match=f"integer ids as {name}. Received: float32"):
+        layer(*arguments, training=True, **ids)

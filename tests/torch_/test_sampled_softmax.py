@@ -478,3 +478,11 @@ def test_queries_of_another_library_are_refused():
     loss = SampledSoftmaxLoss(PopularityBasedSampler(9, max_num_samples=2))
     with pytest.raises(PopSamplerError, match="queries as a tensor .* Received: ndarray"):
         loss(np.zeros((2, 4), np.float32), torch.tensor([3, 4]), torch.nn.Embedding(10, 4))
+
+
+@pytest.mark.parametrize("name", ["true_ids", "excluded_ids", "hard_negative_ids"])
+def test_the_argument_with_floats_is_named(name):
+    loss = SampledSoftmaxLoss(PopularityBasedSampler(9, max_num_samples=2))
+    ids = {"true_ids": torch.tensor([3, 4]), name: torch.ones(2, 1)}
+    with pytest.raises(PopSamplerError, match=f"integer ids as {name}. Received: torch.float32"):
+        loss(torch.zeros(2, 4), item_table=torch.zeros(10, 4), **ids)
