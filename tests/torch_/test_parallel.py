@@ -110,6 +110,33 @@ def test_workers_that_are_spawned():
     assert [tuple(ids) for ids in drawn[::2]] == epochs(sampler(), persistent_workers=True)
 
 
+SHARED = """
+import json
+import multiprocessing
+from merlin_popsampler.torch import PopularityBasedSampler
+
+
+def draw(layer, queue):
+    queue.put(layer.sample_ids().tolist())
+
+
+if __name__ == "__main__":
+    layer = PopularityBasedSampler(402, 3, 20, 17)
+    context = multiprocessing.get_context("spawn")
+    queue = context.Queue()
+    child = context.Process(target=draw, args=(layer, queue))
+    child.start()
+    drawn = [queue.get(timeout=100)]
+    child.join()
+    print(json.dumps([*drawn, layer.sample_ids().tolist()]))
+"""
+
+
+def test_a_spawned_process_shares_the_position():
+    """The page says so; build a sampler in each process to avoid it."""
+    assert json.loads(run_python(SHARED).splitlines()[-1]) == following(2)
+
+
 def test_a_process_that_is_forked_during_a_draw():
     """The child must not wait for a lock of a thread that it does not have."""
     program = """
