@@ -1,6 +1,7 @@
 """Draws in an environment that was just installed, and compares the ids with golden ones.
 
-With PyTorch, it also traces the loss as one graph, and compares it with eager mode.
+With PyTorch, it also traces the loss as one graph, and compares it with eager mode. With NVTabular,
+it also writes a schema as `to_parquet` does.
 
 `installs_check.py GOLDEN [MODULE ...]`: the file of golden samplers, and modules to import.
 """
@@ -46,6 +47,15 @@ def check_one_graph():
         raise SystemExit(f"the loss is {found[0]} in a graph, and {found[1]} in eager mode")
 
 
+def check_schema_file():
+    """Raises an error if Merlin cannot write a schema, since its protobuf is of another version."""
+    from merlin.schema import Schema
+    from merlin.schema.io.tensorflow_metadata import TensorflowMetadata
+
+    if "item" not in TensorflowMetadata.from_merlin_schema(Schema(["item"])).to_proto_text():
+        raise SystemExit("Merlin wrote a schema without its column")
+
+
 def main():
     """Draws by NumPy and by each framework among the modules."""
     golden, needed = json.loads(Path(sys.argv[1]).read_text())[CASE], sys.argv[2:]
@@ -65,6 +75,8 @@ def main():
             check(sampler.sample_ids().numpy(), batch, name)
     if "torch" in needed:
         check_one_graph()
+    if "nvtabular" in needed:
+        check_schema_file()
 
 
 main()
