@@ -13,6 +13,7 @@ from merlin_popsampler.core.popularity_curve import MAX_STEPS
 from merlin_popsampler.core.segments import Ints
 from merlin_popsampler.errors import FrequencyOrderError, PopSamplerError
 
+from .caller import caller_level
 from .metadata import PopularityMetadata
 
 _FORMS = (
@@ -179,6 +180,11 @@ def _columns(counts: Any) -> Tuple[Any, Any]:
         return counts.field("values"), counts.field("counts")
     if names:
         _refuse(counts, f"{len(names)} columns, {truncate_repr(names)}")
+    if hasattr(counts, "value_counts"):  # a polars Series or an Arrow array: not yet counted
+        raise PopSamplerError(
+            f"Expected {_FORMS}. Received: {type(counts).__name__} of {len(counts)} values. Pass "
+            "its value_counts(), or to_numpy() of counts that are indexed by id."
+        )
     return None, counts
 
 
@@ -218,11 +224,22 @@ def _whole(values: Any, name: str, largest: int) -> Ints:
         received = f"{truncate_repr(array[outside][:5].tolist())} among them"
     advice = f"Pass {_FORMS}."
     if array.dtype.kind in "SU" or any(isinstance(value, (str, bytes)) for value in array.flat):
-        advice = "Encode strings as integers first: FrequencyCategorify does, by frequency."
+        advice = "Encode strings as integers first, by FrequencyCategorify or pandas.factorize."
+    elif name == "ids" and _has_missing(array):
+        advice = (
+            "NaN, None and the -1 of pandas.factorize are missing keys, not items: leave them out, "
+            "or add 1 to all ids, and reserve 0 for missing keys."
+        )
     raise PopSamplerError(
         f"Expected {name} to be a flat list of whole numbers from 0 to {largest}. Received: "
         f"{array.dtype} of shape {array.shape}, {received}. {advice}"
     )
+
+
+def _has_missing(ids: Any) -> bool:
+    """Tests for the forms in which other libraries write a missing key."""
+    numbers = ids.dtype.kind in "iufO"
+    return numbers and any(value is None or value == -1 or value != value for value in ids.flat)
 
 
 def _as_numpy(values: Any) -> Any:
@@ -255,10 +272,11 @@ def _warn_of_unseen(ids: Ints, seen: Any, reserved: Ints) -> None:
     between = last - first + 1 - int(np.count_nonzero(ids >= first))
     between -= int(np.count_nonzero((reserved > first) & (reserved < last)))
     zeros = len(ids) - int(np.count_nonzero(seen))
-    if zeros or between:
+    parts = [f"{zeros} ids have the count 0"] if zeros else []
+    parts += [f"{between} ids between {first} and {last} are missing"] if between else []
+    if parts:
         warnings.warn(
-            f"{zeros} ids have the count 0 and {between} ids between {first} and {last} are "
-            "missing: they are never drawn, and as positives they get no correction. If they do "
-            "not stand for items, pass them as reserved_ids.",
-            stacklevel=4,
+            f"{' and '.join(parts)}: they are never drawn, and as positives they get no "
+            "correction. If they do not stand for items, pass them as reserved_ids.",
+            stacklevel=caller_level(),
         )

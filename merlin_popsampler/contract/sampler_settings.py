@@ -9,6 +9,7 @@ from merlin_popsampler.core.domain import IdDomain
 from merlin_popsampler.core.popularity_curve import PopularityCurve
 from merlin_popsampler.errors import PopSamplerError, SchemaError
 
+from .caller import caller_level
 from .counts import counted_items
 from .metadata import PopularityMetadata
 from .ranks_file import read_ids_by_rank
@@ -219,7 +220,7 @@ def _warn_of_disorder(column: str, distribution: Distribution) -> None:
             f"Column {column!r}: its ids are not sorted by frequency, so that {distribution!r} "
             "draws low ids more often, not popular ones. Encode with FrequencyCategorify, use "
             "FrequencyOrder(on_violation='remap'), or pass distribution='uniform'.",
-            stacklevel=4,
+            stacklevel=caller_level(),
         )
 
 

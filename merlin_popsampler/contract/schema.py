@@ -14,6 +14,7 @@ from merlin_popsampler.core.checks import truncate_repr, whole_number
 from merlin_popsampler.core.domain import FIRST_OOV_ID, IdDomain
 from merlin_popsampler.errors import PopSamplerError, SchemaError
 
+from .caller import caller_level
 from .metadata import PROPERTY, PopularityMetadata
 from .schema_file import PlainSchema, find_schema
 
@@ -208,7 +209,7 @@ def _assumed(column: "ColumnSchema") -> PopularityMetadata:
         f"Column {column.name!r} has Categorify's properties but no proof that its ids are sorted "
         f"by frequency: ids {domain.min_id} to {domain.max_id} are assumed to be. To have the "
         "order checked, encode with FrequencyCategorify, or add FrequencyOrder to the workflow.",
-        stacklevel=3,
+        stacklevel=caller_level(),
     )
     return PopularityMetadata(domain.min_id, domain.max_id, True, "assumed")
 

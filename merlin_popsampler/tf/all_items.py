@@ -19,7 +19,7 @@ from .blocks import (
     without_derivative,
 )
 from .id_lists import IdLists, join
-from .item_table import look_up
+from .item_table import check_width, look_up
 from .logits import clip_finite
 
 
@@ -72,6 +72,7 @@ class AllItems(tf.keras.layers.Layer):  # type: ignore[misc]
             vectors, first = look_up(table, domain.id(tf.range(domain.size, dtype=tf.int64))), 0
         else:
             vectors, first = tf.convert_to_tensor(table), domain.min_id
+        check_width(query, vectors)
         others, true = _scores(query, vectors, true_ids, domain, first, excluded)
         return tf.nn.softplus(others - true)
 

@@ -47,6 +47,24 @@ def look_up(vectors: Any, ids: tf.Tensor) -> tf.Tensor:
     return vectors(ids) if callable(vectors) else tf.nn.embedding_lookup(vectors, ids)
 
 
+def check_width(queries: tf.Tensor, vectors: tf.Tensor) -> None:
+    """Checks that queries and item vectors have as many components, if their shapes tell.
+
+    Args:
+      queries: `[rows, dim]`.
+      vectors: `[n, dim]`.
+
+    Raises:
+      PopSamplerError: they have not.
+    """
+    if not queries.shape[-1:].is_compatible_with(vectors.shape[-1:]):
+        raise PopSamplerError(
+            "Expected queries and item vectors of one width. Received: queries of "
+            f"{queries.shape[-1]} components, item vectors of {vectors.shape[-1]}. Let the model "
+            "of the queries end in a layer as wide as the vectors."
+        )
+
+
 def look_up_all(vectors: Any, *lists: tf.Tensor) -> List[tf.Tensor]:
     """Looks up the vectors of several lists of ids, with one row of the gradient for each id.
 

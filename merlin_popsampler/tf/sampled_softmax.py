@@ -13,7 +13,7 @@ from .blocked_logits import sampled_log_sums
 from .hard_negatives import hard_log_sums, hard_negatives
 from .id_lists import as_id_lists, join
 from .ids import integers, is_symbolic
-from .item_table import item_vectors, look_up_all, losses_kept
+from .item_table import check_width, item_vectors, look_up_all, losses_kept
 from .logits import loss_of_sums, row_weights, scale_by_temperature
 from .metrics import NanMean
 from .negatives import as_mixture
@@ -244,6 +244,7 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
             hard = hard_negatives(batch.hard, batch.safe_ids, domain, batch.excluded)
             ids["hard"] = hard.safe_ids
         vectors = dict(zip(ids, look_up_all(table, *ids.values())))
+        check_width(batch.queries, vectors["true"])
         sampled_vectors = vectors.get("sampled", vectors["true"][:0])
         positive, negative = self.negatives.candidates(
             batch.ids, vectors["true"], sampled_ids, sampled_vectors, counts

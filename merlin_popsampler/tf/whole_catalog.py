@@ -9,7 +9,7 @@ from merlin_popsampler.core.scores import BLOCK_BYTES, MASKED
 
 from .blocks import add_to_log_sums, block_size, over_blocks
 from .hits import count_ahead, own_scores, tie_threshold
-from .item_table import look_up
+from .item_table import check_width, look_up
 from .logits import accidental_hits, clip_finite, scale_by_temperature
 
 
@@ -40,6 +40,7 @@ def score_catalog(
     query = tf.stop_gradient(scale_by_temperature(query, temperature))
     true_ids = tf.cast(true_ids, tf.int64)
     true_vectors = tf.stop_gradient(clip_finite(look_up(item_vectors, true_ids)))
+    check_width(query, true_vectors)
     true_scores = own_scores(query, true_vectors)
     threshold = tie_threshold(true_scores, query, true_vectors)
     block = block_size(query, domain.size, BLOCK_BYTES)

@@ -11,7 +11,7 @@ from merlin_popsampler.core.scores import BLOCK_BYTES, LARGEST, MASKED
 from merlin_popsampler.errors import PopSamplerError
 
 from .id_lists import IdLists
-from .item_table import catalog_vectors, look_up
+from .item_table import catalog_vectors, check_width, look_up
 from .logits import accidental_hits, clip_finite, full_precision
 
 
@@ -61,6 +61,7 @@ class AllItems(torch.nn.Module):  # type: ignore[misc]
           PopSamplerError: the table has a sparse gradient.
         """
         vectors, first = _dense_vectors(table, self.domain)
+        check_width(query, vectors)
         lists = () if excluded is None else excluded
         with full_precision(query):
             others, true = _Scores.apply(query, vectors, true_ids, self.domain, first, *lists)

@@ -71,6 +71,24 @@ def look_up(table: Any, ids: torch.Tensor) -> torch.Tensor:
     return vectors
 
 
+def check_width(queries: torch.Tensor, vectors: torch.Tensor) -> None:
+    """Checks that queries and item vectors have as many components.
+
+    Args:
+      queries: `[rows, dim]`.
+      vectors: `[n, dim]`, from `look_up` or `catalog_vectors`.
+
+    Raises:
+      PopSamplerError: they have not.
+    """
+    if queries.shape[-1] != vectors.shape[-1]:
+        raise PopSamplerError(
+            "Expected queries and item vectors of one width. Received: queries of "
+            f"{queries.shape[-1]} components, item vectors of {vectors.shape[-1]}. Let the model "
+            "of the queries end in a layer as wide as the vectors."
+        )
+
+
 def catalog_vectors(table: Any) -> Any:
     """Returns the vectors of all items, as a tensor to be sliced or as a function of ids.
 

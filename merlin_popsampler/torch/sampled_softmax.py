@@ -12,7 +12,7 @@ from .blocked_logits import blocked_logits, is_large
 from .hard_negatives import hard_log_sums, hard_negatives
 from .id_lists import IdLists, as_id_lists, join
 from .ids import as_dense_ids, dense
-from .item_table import catalog_vectors, checked_table, look_up
+from .item_table import catalog_vectors, check_width, checked_table, look_up
 from .logits import Candidates, contrastive_logits, cross_entropy, scale_by_temperature
 from .negatives import as_mixture
 from .observation import Observation, step_numbers
@@ -266,6 +266,7 @@ class SampledSoftmaxLoss(torch.nn.Module):  # type: ignore[misc]
             excluded = join(excluded, hard_lists)
             ids.append(hard.safe_ids)
         vectors = look_up(batch.table, torch.cat(ids)).split([len(part) for part in ids])
+        check_width(batch.queries, vectors[0])
         negative = vectors[1]
         if self.negatives.in_batch is not None:
             # A mask does not remove a NaN.

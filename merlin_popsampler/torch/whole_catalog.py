@@ -8,6 +8,7 @@ from merlin_popsampler.core.domain import IdDomain
 from merlin_popsampler.core.scores import BLOCK_BYTES, MASKED
 
 from .hits import count_ahead, own_scores, tie_threshold
+from .item_table import check_width
 from .logits import accidental_hits, clip_finite, full_precision, scale_by_temperature
 
 
@@ -38,6 +39,7 @@ def score_catalog(
     # A matrix of rows x catalog would not fit in memory; each block adds to two numbers of a row.
     look_up = item_vectors if callable(item_vectors) else item_vectors.__getitem__
     query, true_vectors = scale_by_temperature(query, temperature), clip_finite(look_up(true_ids))
+    check_width(query, true_vectors)
     with full_precision(query):
         true_scores = own_scores(query, true_vectors)
     threshold = tie_threshold(true_scores, query, true_vectors)

@@ -102,25 +102,29 @@ def test_a_range_in_another_order_is_reported_by_its_first_wrong_id():
 
 
 @pytest.mark.parametrize(
-    ("counts", "reserved", "zeros", "between"),
+    ("counts", "reserved", "says"),
     [
-        ([0, 3, 0, 2, 0], [], 3, 0),
-        ([0, 3, 0, 2, 0], [0], 2, 0),
-        ({1: 3, 3: 2}, [], 0, 1),
-        ({1: 3, 3: 2, 9: 0}, [2, 2], 1, 5),
-        ({1: 3, 3: 2}, [2], None, None),
-        ({5: 3}, [], None, None),
+        ([0, 3, 0, 2, 0], [], "3 ids have the count 0: they"),
+        ([0, 3, 0, 2, 0], [0], "2 ids have the count 0: they"),
+        ({1: 3, 3: 2}, [], "1 ids between 1 and 3 are missing: they"),
+        (
+            {1: 3, 3: 2, 9: 0},
+            [2, 2],
+            "1 ids have the count 0 and 5 ids between 1 and 9 are missing: they",
+        ),
+        ({1: 3, 3: 2}, [2], None),
+        ({5: 3}, [], None),
     ],
 )
-def test_ids_that_are_never_drawn_are_counted_aloud(counts, reserved, zeros, between):
+def test_ids_that_are_never_drawn_are_counted_aloud(counts, reserved, says):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         popularity_from(counts, reserved_ids=reserved)
-    if zeros is None:
+    if says is None:
         assert caught == []
         return
     [warning] = caught
-    assert f"{zeros} ids have the count 0 and {between} ids between" in str(warning.message)
+    assert str(warning.message).startswith(says)
     assert warning.filename == __file__
 
 
@@ -159,6 +163,27 @@ def test_strings_are_sent_to_the_operator_that_encodes_them():
     ):
         with pytest.raises(PopSamplerError, match="FrequencyCategorify"):
             quietly(counts)
+
+
+@pytest.mark.parametrize("ids", [[4, -1], [4.0, float("nan")], [4, None]])
+def test_missing_keys_are_not_items(ids):
+    with pytest.raises(PopSamplerError, match="-1 of pandas.factorize are missing keys"):
+        quietly((ids, [3, 2]))
+    with pytest.raises(PopSamplerError, match=r"Pass a NumPy array indexed by id"):
+        quietly(([4, 5], ids))
+
+
+def columns_of_ids():
+    yield pytest.importorskip("pyarrow").array(INTERACTIONS)
+    yield pytest.importorskip("pyarrow").chunked_array([INTERACTIONS])
+    yield pytest.importorskip("polars").Series("id", INTERACTIONS)
+
+
+def test_a_column_of_ids_is_not_taken_for_counts():
+    for column in columns_of_ids():
+        with pytest.raises(PopSamplerError, match=r"of 13 values\. Pass its value_counts\(\)"):
+            quietly(column)
+        assert quietly(column.value_counts())[1].tolist() == RANKED
 
 
 @pytest.mark.parametrize("reserved", [[-1], [0.5], ["padding"]])

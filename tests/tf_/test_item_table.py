@@ -6,7 +6,7 @@ import pytest
 tf = pytest.importorskip("tensorflow")
 
 from merlin_popsampler import PopSamplerError
-from merlin_popsampler.tf import InBatch, SampledSoftmax, whole_catalog
+from merlin_popsampler.tf import AllItems, InBatch, SampledSoftmax, whole_catalog
 from tests.conftest import SEED
 from tests.support.small_catalog import sampler
 
@@ -258,3 +258,12 @@ def test_too_few_rows_of_excluded_ids_are_refused_in_graphs_of_unknown_shapes(fo
 def test_queries_of_another_shape_are_refused(shape):
     with pytest.raises(PopSamplerError, match=r"queries \[batch, dim\]"):
         SampledSoftmax(sampler())(tf.ones(shape), TRUE_IDS, tf.ones([15, 4]), training=True)
+
+
+@pytest.mark.parametrize("kind", [EMBEDDING, Unit])
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("negatives", [sampler, lambda: AllItems(14, 3)])
+def test_vectors_of_another_width_than_the_queries_are_refused(kind, training, negatives):
+    layer = SampledSoftmax(negatives())
+    with pytest.raises(PopSamplerError, match="queries of 5 components, item vectors of 4"):
+        layer(tf.ones([6, 5]), TRUE_IDS, kind(15, 4), training=training)

@@ -1,4 +1,4 @@
-"""Tests tables whose weight is a DTensor: used if it is gathered, otherwise refused."""
+"""Tests tables of another width, and of DTensors: used if gathered, otherwise refused."""
 
 import pytest
 import torch
@@ -7,7 +7,7 @@ from torch.distributed.tensor import Replicate, Shard, distribute_module, distri
 from torch.distributed.tensor.parallel import RowwiseParallel, parallelize_module
 
 from merlin_popsampler.errors import PopSamplerError
-from merlin_popsampler.torch import PopularityBasedSampler, SampledSoftmaxLoss
+from merlin_popsampler.torch import AllItems, PopularityBasedSampler, SampledSoftmaxLoss
 from tests.support.sharded import one_rank, sharded_by_its_owner
 
 QUERIES, IDS = torch.arange(12.0).reshape(3, 4) / 9, torch.tensor([3, 14, 0])
@@ -86,3 +86,12 @@ def test_an_error_of_the_tables_own_is_handed_on():
 
     with pytest.raises(RuntimeError, match="its own"):
         answers(Broken(15, 4))
+
+
+@pytest.mark.parametrize("table", [table_of(), table_of(Scaled), torch.ones(15, 4)])
+@pytest.mark.parametrize("evaluating", [False, True])
+@pytest.mark.parametrize("negatives", [PopularityBasedSampler(14, 3, 5, 17), AllItems(14, 3)])
+def test_vectors_of_another_width_than_the_queries_are_refused(table, evaluating, negatives):
+    loss = SampledSoftmaxLoss(negatives)
+    with pytest.raises(PopSamplerError, match="queries of 5 components, item vectors of 4"):
+        (loss.evaluate if evaluating else loss)(torch.ones(3, 5), IDS, table)
