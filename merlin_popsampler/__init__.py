@@ -75,13 +75,16 @@ def __getattr__(name: str) -> Any:
     try:
         value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
     except ModuleNotFoundError as error:
-        if error.name != "tensorflow" or not _HOMES[name].startswith("tf."):
+        folder = _HOMES[name].split(".")[0]
+        if (folder, error.name) != ("tf", "tensorflow") and folder != "ops":
             raise
-        raise ModuleNotFoundError(
-            f"{__name__}.{name} is a Keras layer, which needs TensorFlow. In PyTorch, import it "
-            f"from {__name__}.torch.",
-            name=error.name,
-        ) from error
+        needs = (
+            f"is a Keras layer, which needs TensorFlow. In PyTorch, import it from {__name__}.torch."
+            if folder == "tf"
+            else f"is an operator of NVTabular, whose packages are not installed ({error}). Install "
+            "the extra 'nvtabular', or build the sampler by from_counts."
+        )
+        raise ModuleNotFoundError(f"{__name__}.{name} {needs}", name=error.name) from error
     globals()[name] = value
     return value
 

@@ -113,6 +113,17 @@ def test_core_and_contract_load_nothing_heavy():
     assert HEAVY.isdisjoint(loaded)
 
 
+def test_an_operator_without_nvtabular_names_what_is_missing():
+    told = loaded_by(
+        "import sys\nsys.modules['dask'] = None\nimport merlin_popsampler\n"
+        "try:\n    merlin_popsampler.FrequencyCategorify\n"
+        "except ModuleNotFoundError as error:\n"
+        "    assert error.name == 'dask'\n"
+        "    print('told' if \"the extra 'nvtabular'\" in str(error) else error)"
+    )
+    assert "told" in told
+
+
 def test_a_schema_is_read_from_its_path_by_the_standard_library(tmp_path):
     """Reading either type of file loads neither Merlin nor protobuf nor pickle."""
     metadata = PopularityMetadata(3, 6, True, "counted", "3:9,4:8,6:1,7").to_dict()

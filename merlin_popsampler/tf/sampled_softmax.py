@@ -327,7 +327,8 @@ def _one_a_row(true_ids: Any, queries: Any) -> tf.Tensor:
     ):
         raise PopSamplerError(
             "Expected one item a row, ids [batch] or [batch, 1] for queries [batch, dim]. "
-            f"Received: {ids.shape} for {shape}. Repeat the rows whose query has several items: "
+            f"Received: {ids.shape} for {shape}. If an axis of the queries has length 1, drop it, "
+            "or make the Input with shape []. Repeat the rows whose query has several items: "
             "merlin_popsampler.tf.one_positive_a_row does so."
         )
     return tf.reshape(tf.cast(ids, tf.int64), [-1])

@@ -157,7 +157,7 @@ def test_lists(tmp_path, given, expected):
 
 def test_single_keys_of_a_column_of_lists(tmp_path):
     vocabulary = vocabulary_of([["a", "b"], ["a"]], tmp_path)
-    with pytest.raises(PopSamplerError, match="expected lists in all of its rows"):
+    with pytest.raises(PopSamplerError, match="Received: single keys, where the fit .* lists"):
         as_ids(pd.DataFrame({"item": ["a"]}), vocabulary)
 
 

@@ -205,7 +205,7 @@ def test_lists_of_a_column_of_keys_and_keys_of_a_column_of_lists(out_path):
     lists = pd.DataFrame({"item_id": [[1], [2, 2]]})
     for number, (given, asked) in enumerate([(keys, lists), (lists, keys)]):
         workflow, _ = encode(given, ["item_id"], f"{out_path}/{number}", 1)
-        with pytest.raises(PopSamplerError, match="'item_id'.*lists and single keys"):
+        with pytest.raises(PopSamplerError, match="'item_id'.*, where the fit or other rows have"):
             workflow.transform(asked)
 
 

@@ -572,6 +572,8 @@ def test_what_it_cannot_use_is_refused():
     for ids in (np.zeros((6, 2), int), tf.ragged.constant([[3]] * 6), np.int64(3)):
         with pytest.raises(PopSamplerError, match="one item a row"):
             layer(query, ids, tf.constant(table), training=True)
+    with pytest.raises(PopSamplerError, match="or make the Input with shape"):
+        layer(query[:, None], TRUE_IDS, tf.constant(table), training=True)
     with pytest.raises(PopSamplerError, match="functional model"):
         layer(tf.keras.Input([4]), tf.keras.Input([], dtype="int64"), tf.Variable(table))
     for first in (EMBEDDING(15, 4), tf.constant(table)):

@@ -124,7 +124,8 @@ def is_list(series: Any, of_column: Optional[bool] = None) -> Optional[bool]:
     if lists_here is None or of_column is None:
         return of_column if lists_here is None else lists_here
     if lists_here != of_column and not (lists_here and _hold_one_each(series)):
-        raise _lists_and_keys(series.name)
+        here, there = ("lists", "single keys") if lists_here else ("single keys", "lists")
+        raise _lists_and_keys(series.name, f"{here}, where the fit or other rows have {there}")
     return lists_here
 
 
@@ -358,10 +359,10 @@ def _column_of(values: Any, column: Any) -> pd.Series:
     return pd.Series(values, dtype=object if values.dtype == object else None)
 
 
-def _lists_and_keys(column: Any) -> PopSamplerError:
+def _lists_and_keys(column: Any, received: str = "lists and single keys") -> PopSamplerError:
     error: PopSamplerError = PopSamplerError(
-        f"Column {column!r}: expected lists in all of its rows, or in none. Received: lists and "
-        "single keys. Make lists of the single keys, or explode the lists."
+        f"Column {column!r}: expected lists in all of its rows, or in none. Received: {received}. "
+        "Make lists of the single keys, or explode the lists."
     )
     return error
 

@@ -49,7 +49,7 @@ def test_lists_are_distinguished_from_keys_and_from_nulls(rows, expected):
     known = True if expected is None else expected
     assert is_list(series, known) is known
     if expected is not None:
-        with pytest.raises(PopSamplerError, match="lists and single keys"):
+        with pytest.raises(PopSamplerError, match="where the fit or other rows have"):
             is_list(series, not expected)
 
 
