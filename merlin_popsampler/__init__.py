@@ -79,10 +79,11 @@ def __getattr__(name: str) -> Any:
         if (folder, error.name) != ("tf", "tensorflow") and folder != "ops":
             raise
         needs = (
-            f"is a Keras layer, which needs TensorFlow. In PyTorch, import it from {__name__}.torch."
+            "is a Keras layer, which needs TensorFlow. In PyTorch, import it from "
+            f"{__name__}.torch."
             if folder == "tf"
-            else f"is an operator of NVTabular, whose packages are not installed ({error}). Install "
-            "the extra 'nvtabular', or build the sampler by from_counts."
+            else f"is an operator of NVTabular, but: {error}. Install the extra 'nvtabular', or "
+            "build the sampler by from_counts."
         )
         raise ModuleNotFoundError(f"{__name__}.{name} {needs}", name=error.name) from error
     globals()[name] = value

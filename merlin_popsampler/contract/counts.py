@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any, Iterable, NamedTuple, NoReturn, Tuple
 
@@ -238,8 +239,10 @@ def _whole(values: Any, name: str, largest: int) -> Ints:
 
 def _has_missing(ids: Any) -> bool:
     """Tests for the forms in which other libraries write a missing key."""
-    numbers = ids.dtype.kind in "iufO"
-    return numbers and any(value is None or value == -1 or value != value for value in ids.flat)
+    return any(
+        each is None or each == -1 or (isinstance(each, float) and math.isnan(each))
+        for each in ids.ravel().tolist()
+    )
 
 
 def _as_numpy(values: Any) -> Any:
