@@ -357,8 +357,10 @@ def _unexpected(name: str, expected: str, received: Any) -> str:
 
 
 def _is_fit(fit: Any) -> bool:
-    """Tests whether a value is `{distribution: {measure: number}}`."""
+    """Tests whether a value is `{distribution: {"tv": number, "kl": number}}`."""
     return isinstance(fit, Mapping) and all(
-        isinstance(measures, Mapping) and all(is_number(number) for number in measures.values())
+        isinstance(measures, Mapping)
+        and {"tv", "kl"} <= set(measures)
+        and all(is_number(number) for number in measures.values())
         for measures in fit.values()
     )

@@ -119,7 +119,8 @@ def test_assumptions_are_never_written():
         ({"digest": 5}, "digest"),
         ({"fit": "good"}, "fit"),
         ({"fit": {"steps": 0.1}}, "fit"),
-        ({"fit": {"steps": {"tv": "0.1"}}}, "fit"),
+        ({"fit": {"steps": {"tv": "0.1", "kl": 0.1}}}, "fit"),
+        ({"fit": {"steps": {"tv": 0.1}}}, "fit"),  # a report prints both
         ({"total": None}, "total .* 20, the sum of the steps .*. Received: None"),
         ({"total": 19}, "total .* 20, the sum"),
         ({"total": "20"}, "total"),
