@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from typing import Any, Iterable, NamedTuple, NoReturn, Tuple
 
@@ -21,6 +20,9 @@ _FORMS = (
     "a NumPy array indexed by id, a dict of id to count, a pair of arrays (ids, counts), a pandas, "
     "polars or cuDF Series or frame as value_counts returns it, or an Arrow table of two columns"
 )
+
+_MISSING = {"None", "nan", "NaT", "<NA>", "-1", "-1.0"}
+"""Texts of the values by which other libraries mark a missing key."""
 
 
 class CountedItems(NamedTuple):
@@ -239,10 +241,8 @@ def _whole(values: Any, name: str, largest: int) -> Ints:
 
 def _has_missing(ids: Any) -> bool:
     """Tests for the forms in which other libraries write a missing key."""
-    return any(
-        each is None or each == -1 or (isinstance(each, float) and math.isnan(each))
-        for each in ids.ravel().tolist()
-    )
+    # By their text, since the comparison of pandas.NA with a number raises an error.
+    return any(str(each) in _MISSING for each in ids.ravel().tolist())
 
 
 def _as_numpy(values: Any) -> Any:

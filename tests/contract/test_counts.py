@@ -186,6 +186,17 @@ def test_a_column_of_ids_is_not_taken_for_counts():
         assert quietly(column.value_counts())[1].tolist() == RANKED
 
 
+def test_missing_keys_of_pandas_are_not_items():
+    pd = pytest.importorskip("pandas")
+    for counts in (
+        pd.Series([4, 4, None], dtype="Int64").value_counts(dropna=False),
+        {pd.NA: 3, 4: 2},
+        {pd.NaT: 3, 4: 2},
+    ):
+        with pytest.raises(PopSamplerError, match="-1 of pandas.factorize are missing keys"):
+            quietly(counts)
+
+
 @pytest.mark.parametrize("reserved", [[-1], [0.5], ["padding"]])
 def test_reserved_ids_that_are_not_ids_are_refused(reserved):
     with pytest.raises(PopSamplerError, match="reserved_ids"):
