@@ -92,6 +92,11 @@ class InBatch(torch.nn.Module):  # type: ignore[misc]
             )
         self.ranks = RankGroup(process_group) if gather else None
 
+    def __repr__(self) -> str:
+        # Without the tables inside, which would hide the rest of a printed model.
+        ids, gather = f"ids {self.domain.min_id} to {self.domain.max_id}", self.ranks is not None
+        return f"{type(self).__name__}({self.distribution!r}, {ids}, gather={gather})"
+
     @classmethod
     def from_schema(cls, schema: Any, column: Optional[str] = None, **settings: Any) -> "InBatch":
         """Builds the in-batch negatives for the item ids of a data set.

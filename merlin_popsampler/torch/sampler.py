@@ -237,6 +237,10 @@ class PopularityBasedSampler(CatalogSampler, torch.nn.Module):  # type: ignore[m
         ids = domain.id(torch.arange(domain.size, device=device))
         return by_rank.new_zeros(domain.cardinality).index_copy(0, ids, by_rank)
 
+    def __repr__(self) -> str:
+        # Without the tables inside, which would hide the rest of a printed model.
+        return f"{type(self).__name__}({self.extra_repr()})"
+
     def extra_repr(self) -> str:
         return (
             f"{self.distribution!r}, ids {self.min_id} to {self.max_id}, "

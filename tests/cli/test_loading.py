@@ -65,3 +65,12 @@ def test_a_pickled_schema_is_read_only_if_needed_and_with_a_note(tmp_path):
     code, loaded = loaded_by("inspect", path, first=OPERATORS)
     assert code == 0
     assert "nvtabular" in loaded
+
+
+def test_a_missing_library_is_named_with_the_ones_that_are_needed():
+    missing = "import sys; sys.modules['fsspec'] = None\n"
+    program = PROGRAM.format(arguments=["inspect", "data"])
+    printed = run_python(missing + "sys.stderr = sys.stdout\n" + program).splitlines()
+    assert printed[0].startswith("error: ")
+    assert printed[0].endswith("Both commands need fsspec, pandas and pyarrow.")
+    assert json.loads(printed[-1])[0] == 2

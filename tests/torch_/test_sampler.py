@@ -9,7 +9,7 @@ import torch
 
 from merlin_popsampler import PopSamplerError, SchemaError
 from merlin_popsampler.distributions import Empirical, LogUniform, PopularityCurve
-from merlin_popsampler.torch import PopularityBasedSampler
+from merlin_popsampler.torch import InBatch, PopularityBasedSampler
 from tests.support.oracles import enumerate_inclusion, log_uniform_probs
 from tests.support.processes import run_python
 
@@ -48,6 +48,18 @@ def test_a_batch_and_its_expected_counts():
     exact = enumerate_inclusion(log_uniform_probs(12), 5)
     np.testing.assert_allclose(sampled_count, exact[sampled - 3], rtol=1e-5)
     np.testing.assert_allclose(true_count, [[exact[0], exact[11]], [1.0, 1.0]], rtol=1e-5)
+
+
+def test_a_printed_model_has_a_line_for_each_source_of_negatives():
+    counts = {7: 5, 9: 8}
+    drawn = PopularityBasedSampler.from_counts(counts, reserved_ids=[8], max_num_samples=2)
+    in_batch = InBatch.from_counts(counts, reserved_ids=[8])
+    names = [line.strip() for line in str(torch.nn.ModuleList([drawn, in_batch])).splitlines()]
+    arguments = "Empirical(size=2), ids 7 to 9, max_num_samples=2, unique=True"
+    assert names[1:-1] == [
+        f"(0): PopularityBasedSampler({arguments})",
+        "(1): InBatch(Empirical(size=2), ids 7 to 9, gather=False)",
+    ]
 
 
 def test_all_ways_to_call_give_one_answer():
