@@ -161,10 +161,8 @@ class Mixture(tf.keras.layers.Layer):  # type: ignore[misc]
 
     def __init__(self, sources: Sequence[Source], **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        # A tuple, since tf.train.Checkpoint leaves the elements of a list out, with Keras 3.
         self.sources = _checked(sources)
-        for place, source in enumerate(self.sources):
-            # Keras 3 puts attributes into checkpoints, but not the elements of lists.
-            setattr(self, f"sources_{place}", source)
         self.domain = self.sources[0].domain
         self.built = True
 
@@ -303,8 +301,8 @@ def _of_all_replicas(ids: tf.Tensor, vectors: tf.Tensor) -> Tuple[tf.Tensor, tf.
     return context.all_gather(ids, 0), tf.ensure_shape(joined, [None, *vectors.shape[1:]])
 
 
-def _checked(sources: Any) -> List[Source]:
-    """Returns the sources as a list, after checking that they can be mixed."""
+def _checked(sources: Any) -> Tuple[Source, ...]:
+    """Returns the sources as a tuple, after checking that they can be mixed."""
     checked: List[Source] = list(sources) if isinstance(sources, (list, tuple)) else [sources]
     kinds = [type(source).__name__ for source in checked]
     fine = all(isinstance(source, (PopularityBasedSampler, InBatch)) for source in checked)
@@ -315,4 +313,4 @@ def _checked(sources: Any) -> List[Source]:
         raise domains_error(
             sorted(f"{each.size} from {each.min_id} to {each.max_id}" for each in domains)
         )
-    return checked
+    return tuple(checked)
