@@ -6,7 +6,7 @@ correction, saving and reports follow from these two, in every framework.
 
 from abc import ABC, abstractmethod
 from functools import cached_property
-from typing import Any, ClassVar, Dict, Mapping, Tuple, Type, TypeVar
+from typing import Any, ClassVar, Dict, Iterator, Mapping, Tuple, Type, TypeVar
 
 import numpy as np
 
@@ -312,8 +312,7 @@ def distance(distribution: Distribution, counts: Any) -> Dict[str, float]:
 def distance_of_steps(distribution: Distribution, steps: PopularityCurve) -> Dict[str, float]:
     """Measures the distance of a distribution from counts that are given as steps.
 
-    It works on blocks of ranks, so its memory does not grow with the catalog. See `distance` for
-    the result.
+    Its memory does not grow with the catalog. See `distance` for the result.
 
     Args:
       distribution: the distribution.
@@ -324,10 +323,20 @@ def distance_of_steps(distribution: Distribution, steps: PopularityCurve) -> Dic
       0.25
     """
     tv = kl = 0.0
-    for start in range(0, steps.size, _BLOCK):
-        ranks = np.arange(start, min(start + _BLOCK, steps.size))
+    for ranks, lengths in _pieces(distribution.segments, steps):
         data = steps.heights[np.searchsorted(steps.starts, ranks, "right") - 1] / steps.total
         probs = distribution.prob(ranks)
-        tv += 0.5 * float(np.abs(data - probs).sum())
-        kl += float((data * np.log(data / probs)).sum())
+        tv += 0.5 * float(lengths @ np.abs(data - probs))
+        kl += float(lengths @ (data * np.log(data / probs)))
     return {"tv": tv, "kl": max(0.0, kl)}
+
+
+def _pieces(segments: Segments, steps: PopularityCurve) -> Iterator[Tuple[Ints, Floats]]:
+    """Yields the first ranks and the lengths of pieces on which both are constant, in blocks."""
+    if segments.shift is None:
+        firsts = np.union1d(segments.starts, steps.starts)
+        yield firsts, np.diff(firsts, append=steps.size).astype(np.float64)
+    else:
+        for start in range(0, steps.size, _BLOCK):
+            ranks = np.arange(start, min(start + _BLOCK, steps.size))
+            yield ranks, np.ones(len(ranks))

@@ -201,7 +201,11 @@ def test_a_count_of_zero_adds_nothing_to_the_divergence():
 
 
 @pytest.mark.parametrize("block", [1, 4, 10, 11, 1000])
-@pytest.mark.parametrize("distribution", [LogUniform(11), Uniform(11)], ids=repr)
+@pytest.mark.parametrize(
+    "distribution",
+    [LogUniform(11), Uniform(11), Empirical(PopularityCurve([0, 3], [40, 16], 11))],
+    ids=lambda distribution: distribution.name,
+)
 def test_distance_of_steps_in_blocks_is_that_of_the_counts(distribution, block, monkeypatch):
     monkeypatch.setattr(module, "_BLOCK", block)
     found = distance_of_steps(distribution, PopularityCurve.from_counts(COUNTS))
