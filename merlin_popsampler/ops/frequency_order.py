@@ -61,7 +61,8 @@ class FrequencyOrder(StoredOperator, StatOperator):  # type: ignore[misc]
         Columns that FrequencyCategorify encoded jointly, and copies of one encoded column, are
         grouped automatically.
       steps: largest number of steps of the popularity curve in the schema, `>= 1`.
-      out_path: folder in which the fit writes counts and maps, below `frequency_order`.
+      out_path: folder in which the fit writes counts and maps, below `frequency_order`. The file
+        of counts has 8 bytes or more for each id up to the largest.
 
     Raises:
       PopSamplerError: arguments contradict each other.
@@ -105,6 +106,7 @@ class FrequencyOrder(StoredOperator, StatOperator):  # type: ignore[misc]
         self._id_groups = IdGroups([tuple(group) for group in groups or ()])
         self._possible: Dict[str, PossibleIds] = {}
         self._unproven: Dict[str, int] = {}
+        self._unread = False
         self._init_files()
 
     def fit(self, col_selector: Any, ddf: Any) -> Any:
@@ -121,6 +123,7 @@ class FrequencyOrder(StoredOperator, StatOperator):  # type: ignore[misc]
           PopSamplerError: two groups have the same name, or `out_path` cannot be written.
         """
         if self.mode == "vocabulary":
+            self._unread = True
             return dask.delayed({})
         groups = self._id_groups.of(col_selector.names)
         folder = self._begin([group.name for group in groups])
@@ -201,7 +204,10 @@ class FrequencyOrder(StoredOperator, StatOperator):  # type: ignore[misc]
         finally:
             for column in input_schema:
                 self._unproven.pop(self._id_groups.name_of(column.name), None)
-        return super().compute_output_schema(input_schema, col_selector, prev_output_schema)
+        try:
+            return super().compute_output_schema(input_schema, col_selector, prev_output_schema)
+        finally:
+            self._unread = False
 
     def compute_column_schema(self, col_name: str, input_schema: Schema) -> ColumnSchema:
         """Returns the schema of a column, which keeps the dtype of the ids."""
@@ -222,7 +228,13 @@ class FrequencyOrder(StoredOperator, StatOperator):  # type: ignore[misc]
     def _audited(self, col_schema: ColumnSchema) -> ColumnSchema:
         """Returns the column with the popularity from its encoder's counts (mode "vocabulary")."""
         path = col_schema.properties.get("cat_path")
-        if path is None:  # before the encoder's fit, or for a column that has none
+        if path is None:
+            if self._unread:  # after the fit; before it, an encoder has no vocabulary yet
+                raise FrequencyOrderError(
+                    f"Column {col_schema.name!r}: expected the encoder's vocabulary. Received: a "
+                    "column without cat_path, such as ids of your own. Let FrequencyOrder count "
+                    "the ids (mode='count')."
+                )
             return col_schema
         domain = col_schema.properties.get("domain") or {}
         name = domain.get("name") or col_schema.name

@@ -185,6 +185,16 @@ def test_an_audit_without_counts_is_refused(tmp_path):
         fitted(["item_id"] >> encoder >> FrequencyOrder(mode="vocabulary"), dataset(frame, 1))
 
 
+@pytest.mark.parametrize("times", [1, 2])
+def test_an_audit_without_an_encoder_is_refused(times, tmp_path):
+    """The order of ids of your own is in no vocabulary, so nothing would have been checked."""
+    frame = pd.DataFrame({"item_id": [1, 2, 2]})
+    node = ["item_id"] >> FrequencyOrder(mode="vocabulary", out_path=str(tmp_path))
+    for _ in range(times):
+        with pytest.raises(FrequencyOrderError, match="'item_id'.*without cat_path.*mode='count'"):
+            fitted(node, dataset(frame, 1))
+
+
 def test_an_audit_finds_key_order(frame, tmp_path):
     """With another name_sep than "_", stock Categorify orders ids by key."""
     encoder = ops.Categorify(name_sep="-", out_path=str(tmp_path))
