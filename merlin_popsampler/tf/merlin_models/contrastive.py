@@ -1,6 +1,6 @@
 """Defines the contrastive output of Merlin Models with an exact logQ correction."""
 
-from typing import Any, Dict, List, Optional, Tuple, Union, cast
+from typing import Any, Dict, Optional, Tuple, Union, cast
 
 import tensorflow as tf
 from merlin.models.tf.core.prediction import Prediction
@@ -30,6 +30,7 @@ from merlin_popsampler.tf.whole_catalog import score_catalog
 from .batch_columns import check_column_name, column_lists
 from .catalog_vectors import catalog_vectors
 from .contrastive_settings import check_evaluation, check_negatives, check_settings, negatives_of
+from .default_metrics import SavesMetricsByName, no_metrics
 from .evaluation_mean import EvaluationMean
 from .item_tower import ItemTower
 from .log_probabilities import (
@@ -42,13 +43,8 @@ from .log_probabilities import (
 from .saving import is_saving
 
 
-def no_metrics() -> List[Any]:
-    """Returns no metrics, since the output has its own."""
-    return []
-
-
 @tf.keras.utils.register_keras_serializable(package="merlin_popsampler")
-class ContrastiveOutput(contrastive.ContrastiveOutput):  # type: ignore[misc]
+class ContrastiveOutput(SavesMetricsByName, contrastive.ContrastiveOutput):  # type: ignore[misc]
     """Replaces the `ContrastiveOutput` of Merlin Models, with an exact logQ correction.
 
     In training, the loss of a row is that of `contrastive_logits`, in float32 under every precision
@@ -90,7 +86,8 @@ class ContrastiveOutput(contrastive.ContrastiveOutput):  # type: ignore[misc]
       logits_temperature: positive number; scores are divided by it before the logQ correction.
       name: as in Merlin Models.
       default_loss: a Keras loss; None for the loss described above.
-      default_metrics_fn: function without arguments that returns further metrics.
+      default_metrics_fn: function without arguments that returns further metrics. Register it with
+        Keras: of another function, Merlin Models saves the bytecode, for one version of Python.
       downscore_false_negatives: must be True, since accidental hits are always masked.
       false_negative_score: must be the default, since accidental hits are always masked.
       query_name: as in Merlin Models.
