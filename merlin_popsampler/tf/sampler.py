@@ -15,6 +15,7 @@ from merlin_popsampler.core.domain import IdDomain
 from merlin_popsampler.core.draws import make_draws
 from merlin_popsampler.core.expected_counts import ExpectedCounts, build_expected_counts
 from merlin_popsampler.core.tables import probs_by_id
+from merlin_popsampler.errors import PopSamplerError
 
 from . import merlin_interfaces, stream
 from .expected_counts import expected_count
@@ -117,7 +118,8 @@ class PopularityBasedSampler(CatalogSampler, tf.keras.layers.Layer):  # type: ig
           value: the new `max_num_samples`, in the range of the constructor's argument.
 
         Raises:
-          PopSamplerError: the number is out of range, or needs more than 2**31 - 1 random numbers.
+          PopSamplerError: the number is out of range, or distinct draws need more than 2**31 - 1
+            random numbers.
         """
         draws = make_draws(self.distribution, value, self.unique)
         num = draws.num_sampled
@@ -203,7 +205,12 @@ class PopularityBasedSampler(CatalogSampler, tf.keras.layers.Layer):  # type: ig
             return self._draw_with_counts(ids)
         if answer == "probability":
             return self._counts_of_ids(ids, self._one_draw, 0.0)
-        return self._counts_of_ids(ids, self._table, 1.0)
+        if answer == "expected_count":
+            return self._counts_of_ids(ids, self._table, 1.0)
+        raise PopSamplerError(
+            "Expected answer to be 'sampled_values', 'expected_count' or 'probability'. Received: "
+            f"{answer!r}. Call sample_ids() for draws without expected counts."
+        )
 
     @as_written  # not their callers, since a subclass may override what these call
     def _counts_of_ids(self, ids: Any, table: ExpectedCounts, outside: float) -> tf.Tensor:
@@ -268,6 +275,9 @@ class PopularityBasedSampler(CatalogSampler, tf.keras.layers.Layer):  # type: ig
           testing: ignored.
           answer: for ids, the method whose result is returned: "sampled_values", or
             "expected_count" or "probability", which do not draw.
+
+        Raises:
+          PopSamplerError: `answer` is another name, or the inputs do not fit the interface.
         """
         if merlin_interfaces.is_candidate(inputs):
             merlin_interfaces.check_no_squeeze(inputs.id, self._max_num_samples)

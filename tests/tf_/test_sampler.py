@@ -348,3 +348,10 @@ def test_autograph_rewrites_what_a_subclass_overrides():
         return layer(tf.constant([3]))[0]
 
     assert step().numpy().max() < 0
+
+
+@pytest.mark.parametrize("answer", ["sample_ids", "counts", None])
+def test_an_unknown_answer_is_refused(answer):
+    layer = sampler()
+    with pytest.raises(PopSamplerError, match="answer.*'expected_count'.*Received"):
+        layer([3, 4], answer=answer)
