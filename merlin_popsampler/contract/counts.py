@@ -179,10 +179,10 @@ def _columns(counts: Any) -> Tuple[Any, Any]:
     names = list(getattr(counts, "column_names", ()) or getattr(counts, "columns", ()))
     if len(names) == 2:  # polars and Arrow
         return counts[names[0]], counts[names[1]]
+    if names:  # before the next form, whose methods an Arrow table has as well
+        _refuse(counts, f"{len(names)} columns, {truncate_repr(names)}")
     if hasattr(counts, "flatten") and hasattr(counts, "field"):  # pyarrow.compute.value_counts
         return counts.field("values"), counts.field("counts")
-    if names:
-        _refuse(counts, f"{len(names)} columns, {truncate_repr(names)}")
     if hasattr(counts, "value_counts"):  # a polars Series or an Arrow array: not yet counted
         raise PopSamplerError(
             f"Expected {_FORMS}. Received: {type(counts).__name__} of {len(counts)} values. Pass "

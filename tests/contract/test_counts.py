@@ -208,3 +208,11 @@ def test_a_frame_of_another_shape_is_refused():
     for frame in (pd.DataFrame(), pd.DataFrame({"a": [1], "b": [1], "c": [1]})):
         with pytest.raises(PopSamplerError, match="Select the column of ids"):
             quietly(frame)
+
+
+@pytest.mark.parametrize("names", [["id"], ["id", "count", "price"]])
+def test_an_arrow_table_of_other_columns_is_refused(names):
+    pa = pytest.importorskip("pyarrow")
+    table = pa.table({name: [1, 2] for name in names})
+    with pytest.raises(PopSamplerError, match=f"Table with {len(names)} columns"):
+        popularity_from(table)

@@ -194,3 +194,9 @@ def test_numbers_of_a_schema_file_become_integers():
 def test_another_kind_of_property_is_refused():
     with pytest.raises(SchemaError, match="dict"):
         PopularityMetadata.from_dict("popular", "item_id")
+
+
+@pytest.mark.parametrize("counts", [[5, -1], [5.5, 1.0], [[5, 1]], [True, True], ["5"]])
+def test_other_than_counts_are_refused(counts):
+    with pytest.raises(PopSamplerError, match="Expected counts of ids"):
+        PopularityMetadata.from_counts(np.array(counts), 3, "counted", 256)
