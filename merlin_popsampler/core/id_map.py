@@ -62,6 +62,10 @@ class IdMap:
             )
         object.__setattr__(self, "new_ids", ids)
 
+    def __reduce__(self) -> Any:
+        # NumPy forgets that an array is read-only, so a copy is constructed anew.
+        return type(self), (self.new_ids, self.old, self.new)
+
     @cached_property
     def old_ids(self) -> Ints:
         """The old id of each new id, int64 `[new.cardinality]`; -1 if the earlier fit had none."""
@@ -98,8 +102,13 @@ class IdMap:
           int64 `[n]`, at least one id.
 
         Raises:
-          PopSamplerError: the earlier fit has no such ids.
+          PopSamplerError: `new_items` is another name, or the earlier fit has no such ids.
         """
+        if new_items not in (MEAN, OUT_OF_VOCABULARY):
+            raise PopSamplerError(
+                f"Expected {MEAN!r} or {OUT_OF_VOCABULARY!r}. Received: {new_items!r}. These are "
+                "the means of old rows that warm_start can take."
+            )
         if new_items == OUT_OF_VOCABULARY:
             ids = np.arange(FIRST_OOV_ID, self.old.min_id)
             needed, advice = "ids of unknown keys in the old fit", "'mean'"

@@ -1,5 +1,8 @@
 """Maps from old ids to new ones: what they refuse, and what follows from them."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -34,8 +37,18 @@ def test_the_inverse_leads_back(seed):
     assert found.moved == MovedRows(kept, NEW.cardinality - kept, OLD.cardinality - kept)
 
 
-def test_neither_array_can_be_changed():
+COPIES = {
+    "itself": lambda found: found,
+    "deepcopy": copy.deepcopy,
+    "pickle": lambda found: pickle.loads(pickle.dumps(found)),
+}
+
+
+@pytest.mark.parametrize("copied", COPIES.values(), ids=COPIES)
+def test_neither_array_can_be_changed(copied):
     found = IdMap([0, 1, 2], IdDomain(2, 2), IdDomain(2, 2))
+    assert found.old_ids.tolist() == [0, 1, 2]
+    found = copied(found)
     for array in (found.new_ids, found.old_ids):
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 1
@@ -105,3 +118,8 @@ def test_a_weight_that_may_be_of_items_is_not_copied():
     for shapes in (((8, 4), (8, 4)), ((4, 8), (4, 8)), ((8,), (8,)), ((4, 7), (4, 9))):
         with pytest.raises(PopSamplerError, match="Weight 'layer'"):
             check_same_shape("layer", shapes, same)
+
+
+def test_only_two_means_have_a_name():
+    with pytest.raises(PopSamplerError, match="'median'. These are the means of old rows"):
+        IdMap([0, 1, 2], IdDomain(2, 2), IdDomain(2, 2)).averaged("median")
