@@ -6,6 +6,8 @@ import torch
 
 from merlin_popsampler.errors import PopSamplerError
 
+_SPARSE = (torch.sparse_coo, torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.sparse_bsc)
+
 
 def as_ids(ids: Any, device: torch.device, name: str = "") -> torch.Tensor:
     """Converts ids to an int64 tensor on a device.
@@ -16,12 +18,14 @@ def as_ids(ids: Any, device: torch.device, name: str = "") -> torch.Tensor:
       name: name of the argument, for messages, if a call has several arguments with ids.
 
     Raises:
-      PopSamplerError: the ids are not integers, or the module is on the meta device.
+      PopSamplerError: the ids are not integers; or the module is on the meta device, and they
+        are not.
     """
-    if device.type == "meta" and isinstance(ids, torch.Tensor) and not ids.is_meta:
+    if device.type == "meta" and not (isinstance(ids, torch.Tensor) and ids.is_meta):
+        where = repr(ids.device.type) if isinstance(ids, torch.Tensor) else "the host"
         raise PopSamplerError(
             "Expected a sampler on a device with memory. Received: one on 'meta', and ids on "
-            f"{ids.device.type!r}. Call to_empty(device=...) on the model, then load_state_dict()."
+            f"{where}. Call to_empty(device=...) on the model, then load_state_dict()."
         )
     try:
         tensor = torch.as_tensor(ids, device=device)
@@ -42,7 +46,7 @@ def as_dense_ids(ids: Any, device: torch.device, name: str = "") -> torch.Tensor
     """Converts ids that must be a plain tensor; see `as_ids`.
 
     Raises:
-      PopSamplerError: see `as_ids`; or the ids are a nested tensor or a DTensor.
+      PopSamplerError: see `as_ids`; or the ids are a nested or sparse tensor or a DTensor.
     """
     return as_ids(dense(name or "ids", ids), device, name)
 
@@ -52,16 +56,21 @@ def _as(name: str) -> str:
 
 
 def dense(name: str, tensor: Any) -> Any:
-    """Returns its argument, unless it is a nested or distributed tensor.
+    """Returns its argument, unless it is a nested, sparse or distributed tensor.
 
     Args:
       name: name of the argument, for the message.
       tensor: any object.
 
     Raises:
-      PopSamplerError: the object is a nested tensor or a DTensor.
+      PopSamplerError: the object is a nested or sparse tensor, or a DTensor.
     """
     nested = isinstance(tensor, torch.Tensor) and tensor.is_nested
+    if isinstance(tensor, torch.Tensor) and tensor.layout in _SPARSE:
+        raise PopSamplerError(
+            f"Expected {name} as a plain tensor. Received: a sparse tensor. Pass to_dense() of it, "
+            "whose padding 0 must not stand for an item."
+        )
     # The compilers of PyTorch 2.4 and 2.5 do not support hasattr of a tensor.
     if nested or (not torch.compiler.is_compiling() and hasattr(tensor, "full_tensor")):
         raise PopSamplerError(

@@ -122,7 +122,8 @@ class PopularityBasedSampler(CatalogSampler, torch.nn.Module):  # type: ignore[m
           value: the new `max_num_samples`, in the range of the constructor's argument.
 
         Raises:
-          PopSamplerError: the number is out of range, or needs more than 2**31 - 1 random numbers.
+          PopSamplerError: the number is out of range, or distinct draws need more than 2**31 - 1
+            random numbers.
         """
         draws = make_draws(self.distribution, value, self.unique)
         table = build_expected_counts(self.distribution, draws.num_sampled, self.unique)
@@ -183,7 +184,8 @@ class PopularityBasedSampler(CatalogSampler, torch.nn.Module):  # type: ignore[m
           `SampledValues`: the draws, and the expected counts of the positives and of the draws.
 
         Raises:
-          PopSamplerError: the ids are not integers, or the sampler is on the meta device.
+          PopSamplerError: the ids are not integers; or the sampler is on the meta device, and
+            they are not.
         """
         device = self._device()
         true_ids = as_dense_ids(true_ids, device)

@@ -222,3 +222,25 @@ def test_a_wrong_name_is_an_attribute_error():
 
     with pytest.raises(AttributeError, match="Sampler"):
         merlin_popsampler.torch.Sampler  # noqa: B018
+
+
+@pytest.mark.parametrize("layout", ["to_sparse", "to_sparse_csr"])
+def test_sparse_ids_are_refused_before_a_draw(layout):
+    module, other = (PopularityBasedSampler(1002, 3, 20, 7) for _ in range(2))
+    ids = getattr(torch.tensor([[5, 0], [0, 7]]), layout)()
+    for method in (module.sampled_values, module.expected_count, module.probability):
+        with pytest.raises(PopSamplerError, match="ids as a plain tensor.*sparse.*to_dense"):
+            method(ids)
+    assert torch.equal(module.sample_ids(), other.sample_ids())
+
+
+@pytest.mark.parametrize("counts", [None, {7: 5, 3: 2}])
+def test_ids_of_the_host_are_refused_by_a_sampler_on_the_meta_device(counts):
+    module = PopularityBasedSampler(10, 3, 1)
+    if counts:
+        module = PopularityBasedSampler.from_counts(counts, max_num_samples=1)
+    module.to("meta")
+    for ids, where in (([7], "the host"), (np.array([7]), "the host"), (torch.tensor([7]), "cpu")):
+        for method in (module.sampled_values, module.expected_count, module.probability):
+            with pytest.raises(PopSamplerError, match=f"memory.*'meta'.*{where}.*to_empty"):
+                method(ids)
