@@ -65,7 +65,8 @@ def register_distribution(distribution: AnyDistribution) -> AnyDistribution:
 class Distribution(ABC):
     """Represents a proposal distribution over the ranks `0` to `size - 1`, most frequent first.
 
-    Distributions are immutable. They are equal if their configurations are equal.
+    Do not change a distribution after its construction: samplers keep what follows from it. Two
+    distributions are equal if their configurations are equal.
 
     Args:
       segments: the probability mass of each range of ranks.

@@ -65,15 +65,24 @@ class IdDomain:
         return self.max_id + 1
 
     def contains(self, ids: Any) -> Any:
-        """Tests whether each id stands for an item; ids are a number, array, series or tensor."""
+        """Tests whether each id stands for an item; ids are a number, array, series or tensor.
+
+        The dtype of a tensor must be able to hold `max_id`.
+        """
         return (ids >= self.min_id) & (ids <= self.max_id)
 
     def rank(self, ids: Any) -> Any:
-        """Maps ids to ranks (0 = most frequent); ids are a number, array or tensor."""
+        """Maps ids to ranks (0 = most frequent); ids are a number, array or tensor.
+
+        The result has the dtype of `ids`, which must be able to hold it.
+        """
         return ids - self.min_id
 
     def id(self, ranks: Any) -> Any:
-        """Maps ranks to ids; ranks are a number, array or tensor."""
+        """Maps ranks to ids; ranks are a number, array or tensor.
+
+        The result has the dtype of `ranks`, which must be able to hold it.
+        """
         return ranks + self.min_id
 
 

@@ -113,7 +113,7 @@ class InBatch(tf.keras.layers.Layer):  # type: ignore[misc]
         """Returns how often ids are expected among the other rows of a batch.
 
         Args:
-          ids: integers of any shape.
+          ids: integers of any shape, dense.
           rows: integer scalar, the number of rows of the batch with an item.
 
         Returns:
@@ -142,7 +142,8 @@ class Mixture(tf.keras.layers.Layer):  # type: ignore[misc]
     unbiased estimate of the sum of `exp(score)` over the catalog without the row's positive.
 
     Args:
-      sources: one or more `PopularityBasedSampler`, and at most one `InBatch`, over the same ids.
+      sources: `PopularityBasedSampler`, and at most one `InBatch`, over the same ids; at least
+        one source.
       **kwargs: arguments of a Keras layer.
 
     Raises:
@@ -185,7 +186,7 @@ class Mixture(tf.keras.layers.Layer):  # type: ignore[misc]
         """Returns how often ids are expected among the negatives of a row.
 
         Args:
-          ids: integers of any shape.
+          ids: integers of any shape, dense.
           rows: integer scalar, the number of rows of the batch with an item, for `InBatch`. Without
             that source it has no effect.
 

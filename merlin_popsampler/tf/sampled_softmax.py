@@ -193,13 +193,13 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
           hard_negative_ids: ids that enter the softmax of a row with an expected count of 1:
             integers `[batch, n]` or `[1, n]`, dense or ragged. They may depend on the row, but not
             on the samples. An id that is sampled as well, or repeated, enters once. The row's
-            positive, its excluded ids and reserved ids (padding) do not enter. An evaluation
-            ignores this argument.
+            positive, its excluded ids and reserved ids (padding) do not enter. An evaluation only
+            checks this argument.
           sampled_values: a pair of ids `[n]` and expected counts `[n]`, in place of new draws, for
             example of a `Mixture` in the input pipeline. n is the sum of the samplers'
             `max_num_samples`. The counts are those over all samplers; the loss adds the expected
-            counts in the batch, and computes those of the positives. An evaluation ignores this
-            argument.
+            counts in the batch, and computes those of the positives. Each id must have a row in the
+            table. An evaluation only checks this argument.
 
         Returns:
           float32 `[batch]`, in nats; 0 for rows with a reserved id.

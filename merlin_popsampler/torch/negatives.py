@@ -176,7 +176,8 @@ class Mixture(torch.nn.Module):  # type: ignore[misc]
     unbiased estimate of the sum of `exp(score)` over the catalog without the row's positive.
 
     Args:
-      sources: one or more `PopularityBasedSampler`, and at most one `InBatch`, over the same ids.
+      sources: `PopularityBasedSampler`, and at most one `InBatch`, over the same ids; at least
+        one source.
 
     Raises:
       PopSamplerError: there are no sources, sources of another type, several `InBatch`, or sources

@@ -138,12 +138,12 @@ class SampledSoftmaxLoss(torch.nn.Module):  # type: ignore[misc]
           hard_negative_ids: ids that enter the softmax of a row with an expected count of 1, in the
             forms of `excluded_ids`. They may depend on the row, but not on the samples. An id that
             is sampled as well, or repeated, enters once. The row's positive, its excluded ids and
-            reserved ids (padding) do not enter. An evaluation ignores this argument.
+            reserved ids (padding) do not enter. An evaluation only checks this argument.
           sampled_values: a pair of ids `[n]` and expected counts `[n]`, in place of new draws, for
             example of a `Mixture` in a data loader. n is the sum of the samplers'
             `max_num_samples`. The counts are those over all samplers; the loss adds the expected
-            counts in the batch, and computes those of the positives. An evaluation ignores this
-            argument.
+            counts in the batch, and computes those of the positives. Each id must have a row in the
+            table. An evaluation only checks this argument.
 
         Returns:
           float32 in nats: a scalar, or `[*]` for reduction="none".
