@@ -1,7 +1,7 @@
 """Defines the operator that checks or establishes the frequency order of existing ids."""
 
 import warnings
-from typing import Any, Dict, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import dask
 import numpy as np
@@ -103,7 +103,7 @@ class FrequencyOrder(StoredOperator, StatOperator):  # type: ignore[misc]
         self.on_violation = on_violation
         self.steps = whole_number("steps", steps, 1, f"By default it is {MAX_STEPS}.")
         self.out_path = out_path
-        self._id_groups = IdGroups([tuple(group) for group in groups or ()])
+        self._id_groups = IdGroups(_checked_groups(groups))
         self._possible: Dict[str, PossibleIds] = {}
         self._unproven: Dict[str, int] = {}
         self._unread = False
@@ -320,6 +320,20 @@ def _check_belongs(col_schema: ColumnSchema, found: PopularityMetadata, sizes: I
             f"up to {expected}. Received: another one at {col_schema.properties['cat_path']}, ids "
             f"up to {found.max_id}. Was it written over? Fit the encoder again."
         )
+
+
+def _checked_groups(groups: Any) -> List[Tuple[str, ...]]:
+    listed = (list, tuple)
+    fine = isinstance(groups or [], listed) and all(
+        isinstance(group, listed) and all(isinstance(name, str) for name in group)
+        for group in groups or ()
+    )
+    if not fine:
+        raise PopSamplerError(
+            f"Expected groups as lists of names of columns. Received: {groups!r}. Pass "
+            "[['item', 'last_item']] for two columns of one vocabulary."
+        )
+    return [tuple(group) for group in groups or ()]
 
 
 def _check_choice(name: str, value: Any, choices: Sequence[str]) -> None:

@@ -237,6 +237,10 @@ def test_given_vocabularies_get_the_range_that_was_seen(vocabs, reserved_shift, 
         ({"mode": "vocabulary", "on_violation": "remap"}, "mode='count'"),
         ({"mode": "vocabulary", "groups": [["a", "b"]]}, "mode='count'"),
         ({"steps": 0}, "steps"),
+        ({"groups": 3}, "groups as lists of names"),
+        ({"groups": "item_id"}, "groups as lists of names"),
+        ({"groups": ["item_id", "other"]}, "groups as lists of names"),
+        ({"groups": [[3]]}, "groups as lists of names"),
     ],
 )
 def test_refused_arguments(options, message):
