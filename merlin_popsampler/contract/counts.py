@@ -148,6 +148,11 @@ def counted_items(counts: Any, reserved_ids: Iterable[int] = ()) -> CountedItems
         order = np.argsort(ids, kind="stable")
         ids, sizes = ids[order], sizes[order]
         _check_distinct(ids)
+    if not hasattr(reserved_ids, "__iter__"):
+        raise PopSamplerError(
+            f"Expected reserved_ids as a list of ids. Received: {reserved_ids!r}. Pass [0] for one "
+            "id, or leave it out."
+        )
     reserved = np.unique(_whole(list(reserved_ids), "reserved_ids", MAX_LEGAL_ID - 1))
     if len(reserved):
         kept = ~np.isin(ids, reserved)

@@ -216,3 +216,10 @@ def test_an_arrow_table_of_other_columns_is_refused(names):
     table = pa.table({name: [1, 2] for name in names})
     with pytest.raises(PopSamplerError, match=f"Table with {len(names)} columns"):
         popularity_from(table)
+
+
+@pytest.mark.parametrize("reserved_ids", [0, None])
+def test_reserved_ids_are_a_list(reserved_ids):
+    for function in (popularity_from, check_order):
+        with pytest.raises(PopSamplerError, match=r"reserved_ids as a list.*Pass \[0\]"):
+            function([1, 9, 5], reserved_ids=reserved_ids)
