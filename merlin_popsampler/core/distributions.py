@@ -35,7 +35,7 @@ def register_distribution(distribution: AnyDistribution) -> AnyDistribution:
       The class itself.
 
     Raises:
-      PopSamplerError: another class has that name.
+      PopSamplerError: another class has that name, or the class has none.
 
     Examples:
       >>> @register_distribution
@@ -50,6 +50,12 @@ def register_distribution(distribution: AnyDistribution) -> AnyDistribution:
       >>> distribution_from_config({"name": "two_ranks"}).probs().tolist()
       [0.75, 0.25]
     """
+    name = getattr(distribution, "name", None)
+    if not (isinstance(name, str) and name):
+        raise PopSamplerError(
+            f"Expected {distribution!r} to have a name, a string, by which configurations find it. "
+            f"Received: {name!r}. Set the attribute `name` of the class."
+        )
     known = _DISTRIBUTIONS.setdefault(distribution.name, distribution)
     # A notebook's cell that runs again defines its class anew.
     ours, theirs = (f"{each.__module__}.{each.__qualname__}" for each in (distribution, known))

@@ -303,3 +303,12 @@ def test_a_class_can_register_again_but_not_under_a_taken_name(where, monkeypatc
     else:
         with pytest.raises(PopSamplerError, match=r"elsewhere\.Mine.*which is here\.Mine's"):
             register_distribution(again)
+
+
+@pytest.mark.parametrize("namespace", [{}, {"name": None}, {"name": ""}, {"name": 3}])
+def test_a_class_without_a_name_is_not_registered(namespace):
+    before = dict(module._DISTRIBUTIONS)
+    nameless = type("Nameless", (module.Distribution,), namespace)
+    with pytest.raises(PopSamplerError, match="Nameless.*a name, a string"):
+        register_distribution(nameless)
+    assert before == module._DISTRIBUTIONS
