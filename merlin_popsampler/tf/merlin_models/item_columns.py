@@ -126,8 +126,8 @@ def read_ids(items: Any, id_name: str, domain: AnyDomain) -> tf.DType:
       domain: the ids that must have a row.
 
     Raises:
-      PopSamplerError: ids are not integers or are above the domain, or an id of the domain has no
-        row or several.
+      PopSamplerError: ids are not integers, are negative or above the domain, or an id of the
+        domain has no row or several.
     """
     ids = np.concatenate([_numbers(frame[id_name]) for frame in items.to_iter(columns=[id_name])])
     if ids.dtype.kind not in "iu":
@@ -135,11 +135,11 @@ def read_ids(items: Any, id_name: str, domain: AnyDomain) -> tf.DType:
             f"Column {id_name!r}: expected encoded ids, whole numbers. Received: {ids.dtype}. "
             "Pass the items as the fitted workflow encodes them, Workflow.transform(items)."
         )
-    above = np.unique(ids[ids > domain.max_id])
-    if len(above):
+    outside = np.unique(ids[(ids < 0) | (ids > domain.max_id)])
+    if len(outside):
         raise PopSamplerError(
-            f"Column {id_name!r}: expected ids up to {domain.max_id}. Received: {_some(above)}. "
-            "Encode the items by the workflow that encoded the training data."
+            f"Column {id_name!r}: expected ids from 0 to {domain.max_id}. Received: "
+            f"{_some(outside)}. Encode the items by the workflow that encoded the training data."
         )
     counts = np.bincount(_rows(ids, domain), minlength=domain.size + 1)[1:]
     missing = domain.id(np.flatnonzero(counts == 0))

@@ -1,6 +1,7 @@
 """Defines the table of item features, from which an item tower encodes sampled ids."""
 
 import copy
+import os
 from typing import Any, Dict, Optional, Tuple
 
 import tensorflow as tf
@@ -205,6 +206,11 @@ def _dataset(items: Any) -> Any:
 
     if isinstance(items, Dataset):
         return items
+    if not isinstance(items, (str, os.PathLike)):
+        raise PopSamplerError(
+            "Expected a Merlin Dataset, or a folder of parquet files. Received: "
+            f"{type(items).__name__}. Pass Dataset(frame, schema=schema) for a data frame."
+        )
     files = f"{items}/*.parquet"
     if not tf.io.gfile.glob(files):
         raise PopSamplerError(

@@ -38,7 +38,8 @@ def test_ids_of_several_rows_are_named(npartitions):
 
 
 def test_ids_of_other_items_are_refused():
-    refused("up to 42. Received: 50, 2000", pd.concat([FRAME, FRAME.assign(item=[50, 2000] * 20)]))
+    refused("0 to 42. Received: -7, -1", pd.concat([FRAME, FRAME.assign(item=[-1, -7] * 20)]))
+    refused("0 to 42. Received: 50, 2000", pd.concat([FRAME, FRAME.assign(item=[50, 2000] * 20)]))
     for raw in (FRAME["item"].astype(str), FRAME["item"].astype(float)):
         refused("Column 'item': expected encoded ids.*Workflow.transform", FRAME.assign(item=raw))
 

@@ -115,6 +115,9 @@ def test_the_schema_says_which_ids_need_a_row(tmp_path):
         ItemFeatures.from_dataset(bare)
     with pytest.raises(SchemaError, match="min_id and max_id"):
         ItemFeatures.from_dataset(items_of(FRAME))
+    for items in (FRAME, None):  # a frame's text would be taken for a folder
+        with pytest.raises(PopSamplerError, match=f"folder of parquet.*{type(items).__name__}"):
+            ItemFeatures.from_dataset(items, users)
 
 
 def test_items_of_another_fit_are_refused():
