@@ -267,7 +267,8 @@ class PopularityBasedSampler(CatalogSampler, tf.keras.layers.Layer):  # type: ig
         The result is the same in training and testing.
 
         Args:
-          inputs: ids, or the inputs of an interface of Merlin Models.
+          inputs: a tensor of ids (Keras 3 refuses lists), or the inputs of an interface of Merlin
+            Models.
           item_weights: item embeddings `[max_id + 1 or more, dim]`, for an `ItemSampler`.
           features: ignored.
           targets: ignored.

@@ -157,11 +157,11 @@ class ItemFeatures:
           ids: integers `[n]`, or `[n, 1]`.
 
         Returns:
-          A dict by column, in the dtypes of the data set: numbers `[n]`, and lists of one length
-          `[n, length]`. Lists of varying length have their elements in `<name>__values`, and the
-          start of each list, int64 `[n + 1]`, in `<name>__offsets`. Ids that do not stand for an
-          item have zeros (padding, in an encoded column) or empty lists. The item-id column is
-          `ids`.
+          A dict by column, in the dtypes of the data set: numbers `[n]`, and lists `[n, length]`
+          if the schema fixes their length. Other lists have their elements in `<name>__values`,
+          and the start of each list, int64 `[n + 1]`, in `<name>__offsets`. Ids that do not stand
+          for an item have zeros (padding, in an encoded column) or empty lists. The item-id
+          column is `ids`.
 
         Raises:
           PopSamplerError: the ids are not integers.
