@@ -354,4 +354,4 @@ def test_autograph_rewrites_what_a_subclass_overrides():
 def test_an_unknown_answer_is_refused(answer):
     layer = sampler()
     with pytest.raises(PopSamplerError, match="answer.*'expected_count'.*Received"):
-        layer([3, 4], answer=answer)
+        layer(tf.constant([3, 4]), answer=answer)
