@@ -98,7 +98,7 @@ def test_files_of_the_checkout_are_there(name):
 )
 def test_python_blocks_run(name, code):
     for module in OPTIONAL:
-        if re.search(rf"^(?:import|from) {module}\b", code, re.MULTILINE):
+        if re.search(rf"^(?:import|from) (?:merlin_popsampler\.)?{module}\b", code, re.MULTILINE):
             pytest.importorskip(module)
     exec(compile(code, name, "exec"), {})
 
