@@ -54,7 +54,7 @@ class ColumnReport:
 
         Raises:
           SchemaError: the order is assumed, ids are out of order and their counts are not known,
-            or there are no items.
+            or the catalog has no items.
         """
         if not self.measured:
             received = (

@@ -176,13 +176,12 @@ class PopularityMetadata:
           PopSamplerError: `counts` is not a list of integers `>= 0`.
         """
         given = np.asarray(counts)
-        start = truncate_repr(given.ravel()[:5].tolist())
         integers = given.dtype.kind in "iu" or not given.size
         if given.ndim != 1 or not integers or (given < 0).any():
             raise PopSamplerError(
                 "Expected counts of ids, a flat list of whole numbers >= 0. Received: "
-                f"{given.dtype} of shape {given.shape}, {start}. "
-                "Pass one for each id."
+                f"{given.dtype} of shape {given.shape}, "
+                f"{truncate_repr(given.ravel()[:5].tolist())}. Pass one for each id."
             )
         known = np.maximum(given.astype(np.int64, copy=False), 1)
         if (known[1:] > known[:-1]).any():

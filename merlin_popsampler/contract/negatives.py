@@ -1,4 +1,4 @@
-"""Builds the errors that TensorFlow and PyTorch raise for negatives that a loss cannot use."""
+"""Builds the errors that TensorFlow and PyTorch raise for arguments that a loss cannot use."""
 
 from typing import Any, Sequence
 
@@ -66,4 +66,18 @@ def nothing_sampled_error(received: Any) -> Any:
     return PopSamplerError(
         "Expected no sampled_values with AllItems, since every item is in the sum. Received: "
         f"{type(received).__name__}. Leave it out, or pass a sampler as negatives."
+    )
+
+
+def width_error(query: int, vector: int) -> Any:
+    """Returns the error for queries and item vectors of different width.
+
+    Args:
+      query: number of components of a query.
+      vector: number of components of an item vector.
+    """
+    return PopSamplerError(
+        f"Expected queries and item vectors of one width. Received: queries of {query} components, "
+        f"item vectors of {vector}. Let the model of the queries end in a layer as wide as the "
+        "vectors."
     )

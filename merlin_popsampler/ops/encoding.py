@@ -54,29 +54,27 @@ def encode(df: Any, group: KeyGroup, columns: Any, vocabulary: Vocabulary, dtype
         keys have another type than in the fit.
     """
     rows = plain_columns(df, columns)
-    known = _known_positions(rows, group, vocabulary) if len(rows[0]) <= _FEW else None
-    if known is not None:
-        return vocabulary.metadata.domain.id(np.array(known)).astype(dtype)
     fitted = _fitted_lists(columns, vocabulary)
+    if fitted == [False] and len(rows[0]) <= _FEW:
+        known = _known_positions(rows[0], group, vocabulary)
+        if known is not None:
+            return vocabulary.metadata.domain.id(np.array(known)).astype(dtype)
     lists = all(bool(is_list(column, of)) for column, of in zip(rows, fitted))
     keys, _, repeated = distinct_objects([elements(column, lists) for column in rows])
     ids = repeated(_ids(keys, group, vocabulary, dtype))
     return as_lists(rows[0], ids, dtype) if lists else ids
 
 
-def _known_positions(
-    rows: Sequence[Any], group: KeyGroup, vocabulary: Vocabulary
-) -> Optional[List[int]]:
-    """Looks a few keys up one by one, in less time than an array of them takes.
+def _known_positions(column: Any, group: KeyGroup, vocabulary: Vocabulary) -> Optional[List[int]]:
+    """Looks a few single keys up one by one, in less time than an array of them takes.
 
     Returns:
       Their positions; None if one is unknown or null, or needs to be converted.
     """
     plain = _PLAIN.get(vocabulary.kinds[0])
-    lists = vocabulary.is_list.get(rows[0].name)
-    if plain is None or lists is not False or len(rows) > 1 or not dispatch.is_cpu_object(rows[0]):
+    if plain is None or not dispatch.is_cpu_object(column):
         return None
-    keys = rows[0].tolist()
+    keys = column.tolist()
     index = index_of(vocabulary, group.keys) if set(map(type, keys)) == {plain} else None
     try:
         return None if index is None else [index.position(key) for key in keys]

@@ -5,6 +5,7 @@ from typing import Any, Callable, Iterator, List
 
 import tensorflow as tf
 
+from merlin_popsampler.contract.negatives import width_error
 from merlin_popsampler.errors import PopSamplerError
 
 
@@ -58,11 +59,7 @@ def check_width(queries: tf.Tensor, vectors: tf.Tensor) -> None:
       PopSamplerError: they have not.
     """
     if not queries.shape[-1:].is_compatible_with(vectors.shape[-1:]):
-        raise PopSamplerError(
-            "Expected queries and item vectors of one width. Received: queries of "
-            f"{queries.shape[-1]} components, item vectors of {vectors.shape[-1]}. Let the model "
-            "of the queries end in a layer as wide as the vectors."
-        )
+        raise width_error(queries.shape[-1], vectors.shape[-1])
 
 
 def look_up_all(vectors: Any, *lists: tf.Tensor) -> List[tf.Tensor]:

@@ -6,6 +6,7 @@ from typing import Any, Optional
 import torch
 from torch.nn import functional
 
+from merlin_popsampler.contract.negatives import width_error
 from merlin_popsampler.errors import PopSamplerError
 
 from .ids import dense
@@ -82,11 +83,7 @@ def check_width(queries: torch.Tensor, vectors: torch.Tensor) -> None:
       PopSamplerError: they have not.
     """
     if queries.shape[-1] != vectors.shape[-1]:
-        raise PopSamplerError(
-            "Expected queries and item vectors of one width. Received: queries of "
-            f"{queries.shape[-1]} components, item vectors of {vectors.shape[-1]}. Let the model "
-            "of the queries end in a layer as wide as the vectors."
-        )
+        raise width_error(queries.shape[-1], vectors.shape[-1])
 
 
 def catalog_vectors(table: Any) -> Any:

@@ -118,8 +118,9 @@ class _StringIndex:
         return positions
 
     def get_loc(self, string: str) -> int:
-        position: int = self._hashes.get_loc(hash_of(string.encode(), self._most))
-        if self._strings[position].as_py() != string.encode():
+        asked = string.encode()
+        position: int = self._hashes.get_loc(hash_of(asked, self._most))
+        if self._strings[position].as_py() != asked:
             raise KeyError(string)
         return position
 
