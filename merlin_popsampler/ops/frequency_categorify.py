@@ -20,7 +20,7 @@ from merlin_popsampler.store.artifact import FitFolder
 from merlin_popsampler.store.fit_sources import Fits, fits_of
 from merlin_popsampler.store.stock_files import export_categorify_files
 
-from .column_options import DEFAULTS, PerColumn, checked_option, option_of
+from .column_options import DEFAULTS, PerColumn, check_names, checked_option, option_of
 from .counting import count_keys
 from .encoding import encode
 from .id_column import IdColumn
@@ -54,8 +54,8 @@ class FrequencyCategorify(StoredOperator, Categorify):  # type: ignore[misc]
         `freq_threshold` then remove only new keys.
       **kwargs: arguments of Categorify, with these differences. `single_table` and `vocabs` raise
         an error, since ids would not be in frequency order. In an option by column, columns that
-        are not named get the default. `cat_cache` has no effect: the vocabulary is cached on the
-        device of the data.
+        are not named get the default, unless a name is of no column. `cat_cache` has no effect:
+        the vocabulary is cached on the device of the data.
 
     Raises:
       PopSamplerError: arguments contradict frequency order, `dtype` is not an integer, or a number
@@ -125,18 +125,16 @@ class FrequencyCategorify(StoredOperator, Categorify):  # type: ignore[misc]
           A dask `Delayed` of a dict, the argument of `fit_finalize`. `Workflow.fit` computes it.
 
         Raises:
-          PopSamplerError: options or columns contradict each other, or `out_path` cannot be
-            written.
+          PopSamplerError: options or columns contradict each other, an option by column seems to
+            have a misspelt name, or `out_path` cannot be written.
         """
         groups = self._groups(col_selector)
         self._check_still_joint(groups)
+        check_names(self, groups)
         layouts = {group.name: self._layout(group) for group in groups}
         folder = self._begin([group.name for group in groups])
         self._note_joint(groups)
-        split_every = {
-            group.name: option_of(self, "split_every", group.name, group.columns)
-            for group in groups
-        }
+        split_every = {group.name: option_of(self, "split_every", group) for group in groups}
         split_out = {name: layout.split_out for name, layout in layouts.items()}
         counts = count_keys(ddf, groups, split_every, split_out)
         return dask.delayed(
@@ -191,7 +189,7 @@ class FrequencyCategorify(StoredOperator, Categorify):  # type: ignore[misc]
             if name in self._fresh:
                 rows = self._fresh[name].metadata.domain.cardinality
             else:
-                rows = FIRST_OOV_ID + self._num_buckets(name, self._columns_of(name))
+                rows = FIRST_OOV_ID + self._num_buckets(self._joint_group(name))
             sizes[name] = (rows, embedding_width(rows))
         return sizes
 
@@ -213,12 +211,12 @@ class FrequencyCategorify(StoredOperator, Categorify):  # type: ignore[misc]
         name = self.storage_name.get(column, column)
         col_schema = super()._compute_properties(col_schema, input_schema)
         options = {
-            option: option_of(self, option, name, self._columns_of(name))
+            option: option_of(self, option, self._joint_group(name))
             for option in ("num_buckets", "freq_threshold", "max_size")
         }
         col_schema = col_schema.with_properties(options)
         if name != column:
-            shared = {"column": column, "columns": list(self._columns_of(name))}
+            shared = {"column": column, "columns": list(self._joint_group(name).columns)}
             col_schema = col_schema.with_properties({JOINT: shared})
         if self.base is not None:
             col_schema = col_schema.with_properties({STABLE: True})
@@ -283,10 +281,10 @@ class FrequencyCategorify(StoredOperator, Categorify):  # type: ignore[misc]
 
     def _layout(self, group: KeyGroup) -> VocabularyOptions:
         layout = VocabularyOptions(
-            num_buckets=self._num_buckets(group.name, group.columns),
-            max_size=option_of(self, "max_size", group.name, group.columns),
-            freq_threshold=option_of(self, "freq_threshold", group.name, group.columns),
-            split_out=option_of(self, "split_out", group.name, group.columns),
+            num_buckets=self._num_buckets(group),
+            max_size=option_of(self, "max_size", group),
+            freq_threshold=option_of(self, "freq_threshold", group),
+            split_out=option_of(self, "split_out", group),
             steps=self.steps,
         )
         if self.base is not None:
@@ -298,13 +296,13 @@ class FrequencyCategorify(StoredOperator, Categorify):  # type: ignore[misc]
             )
         return layout
 
-    def _columns_of(self, name: str) -> Tuple[str, ...]:
-        """Returns the columns of a joint vocabulary; for other vocabularies, their name."""
+    def _joint_group(self, name: str) -> KeyGroup:
+        """Returns the vocabulary with the columns that it encodes jointly, or under its name."""
         joint = [column for column, storage in self.storage_name.items() if storage == name]
-        return tuple(joint) or (name,)
+        return KeyGroup(name, tuple(joint) or (name,), joint=bool(joint))
 
-    def _num_buckets(self, name: str, columns: Tuple[str, ...]) -> int:
-        return option_of(self, "num_buckets", name, columns) or 1
+    def _num_buckets(self, group: KeyGroup) -> int:
+        return option_of(self, "num_buckets", group) or 1
 
     def _vocabulary(self, name: str) -> Vocabulary:
         if name not in self.fits:

@@ -177,6 +177,15 @@ TABLE = {
         Entry(
             "Give it under the group's name",
             lambda folder: joint(folder, freq_threshold={"a": 1, "b": 2}),
+            [lambda folder: joint(folder, freq_threshold={"a": 1, "b": 2, "a_b": 1})],
+        ),
+        Entry(
+            "Correct the names, or give these columns None",
+            lambda folder: joint(folder, freq_threshold={"c": 1}),
+            [
+                lambda folder: joint(folder, freq_threshold={"a": 1}),
+                lambda folder: joint(folder, freq_threshold={"c": 1, "a": None}),
+            ],
         ),
     ],
 }
