@@ -236,6 +236,25 @@ TABLE = {
         ),
         Entry("Add these columns to the item table", lambda _: ten().select(["brand"])),
         Entry(
+            "Build it from the items: ItemFeatures.from_dataset",
+            lambda _: required(3),
+            [lambda _: required(ten())],
+        ),
+        Entry(
+            "Pass a list, even of one name",
+            lambda _: ten().select("price"),
+            [lambda _: ten().select(["price"])],
+        ),
+        Entry(
+            "Pass sampler.domain, or IdDomain(min_id, max_id)",
+            lambda _: ten(domain=12),
+            [
+                lambda _: ten(domain=PopularityBasedSampler(12, 3, 2).domain),
+                lambda _: ten(domain=IdDomain(3, 12)),
+            ],
+        ),
+        Entry("Pass a number of bytes", lambda _: ten(max_bytes="1 GB")),
+        Entry(
             "Transform the items with the workflow that wrote the schema",
             lambda _: of_fits("a", "b"),
         ),

@@ -185,8 +185,7 @@ class ContrastiveOutput(SavesMetricsByName, contrastive.ContrastiveOutput):  # t
         self.excluded, self.hard_negatives = excluded, hard_negatives
         self.evaluate_on = evaluate_on
         self.top_k = whole_number("top_k", top_k, 1, "Pass how many of the best items count.")
-        self.candidate, self._item_features = candidate, item_features
-        self.set_negative_samplers(negative_samplers)
+        self._use(negative_samplers, candidate, item_features)
         self._cross_entropy = EvaluationMean(self._forget, name="cross_entropy")
         self._recall = NanMean(name=f"recall_at_{self.top_k}")
 
@@ -202,24 +201,23 @@ class ContrastiveOutput(SavesMetricsByName, contrastive.ContrastiveOutput):  # t
 
     def set_negative_samplers(self, negative_samplers: Any) -> None:
         """Changes the negatives, from the next trace on; see the argument of the class."""
-        negatives = negatives_of(negative_samplers, self.col_schema)
-        check_negatives(negatives, self.to_call)
-        self.negative_samplers = negatives
-        self._wire()
+        self._use(negative_samplers, self.candidate, self._item_features)
 
     def set_candidate(self, candidate: Any) -> None:
         """Sets the item tower, if the model has created it: `model.candidate_encoder`."""
-        self.candidate = candidate
-        self._wire()
+        self._use(self.negative_samplers, candidate, self._item_features)
 
     def set_item_features(self, item_features: Any) -> None:
         """Sets the features of all items, for example in a loaded model; see the class."""
-        self._item_features = item_features
-        self._wire()
+        self._use(self.negative_samplers, self.candidate, item_features)
 
-    def _wire(self) -> None:
-        domain, id_name = self.negative_samplers.domain, self.col_schema.name
-        self._tower = ItemTower(self.candidate, self._item_features, domain, id_name)
+    def _use(self, negative_samplers: Any, candidate: Any, item_features: Any) -> None:
+        """Uses these from now on; if an error is raised, the output keeps what it has."""
+        negatives = negatives_of(negative_samplers, self.col_schema)
+        check_negatives(negatives, self.to_call)
+        tower = ItemTower(candidate, item_features, negatives.domain, self.col_schema.name)
+        self.negative_samplers, self._tower = negatives, tower
+        self.candidate, self._item_features = candidate, item_features
 
     def _forget(self) -> None:
         self._tower.forget()

@@ -2,12 +2,13 @@
 
 import copy
 import os
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, Iterable, Tuple
 
 import tensorflow as tf
 
 from merlin_popsampler.contract.metadata import PROPERTY
 from merlin_popsampler.contract.schema import column_popularity, find_item_column, schema_of
+from merlin_popsampler.core.checks import truncate_repr, whole_number
 from merlin_popsampler.core.domain import IdDomain
 from merlin_popsampler.errors import PopSamplerError, SchemaError
 from merlin_popsampler.tf.ids import integers
@@ -97,8 +98,8 @@ class ItemFeatures:
           SchemaError: there is no item-id column, the range of ids is unknown, or the items are
             from another fit.
           PopSamplerError: there are no files; an id has no row, several rows, or is out of range;
-            columns or values are missing; values are not numbers; or columns fit neither in memory
-            nor in a folder.
+            columns or values are missing; values are not numbers; columns fit neither in memory
+            nor in a folder; or an argument has another type.
         """
         items = _dataset(items)
         known = schema_of(items if schema is None else schema)
@@ -108,9 +109,10 @@ class ItemFeatures:
         shared = tuple(name for name in known.column_names if name in present)
         names = shared if columns is None else _names(columns)
         _check_present(names, shared)
-        domain = domain or column_popularity(item).domain
+        domain = _ids(column_popularity(item).domain if domain is None else domain)
         rows = domain if isinstance(domain, IdDomain) else domain.in_numpy()
-        id_dtype, store = read_ids(items, item.name, rows), Store(max_bytes, folder)
+        limit = whole_number("max_bytes", max_bytes, 0, "Pass a number of bytes, such as 2**30.")
+        id_dtype, store = read_ids(items, item.name, rows), Store(limit, folder)
         features = {
             name: store.keep(read_column(items, item.name, known[name], rows))
             for name in names
@@ -125,7 +127,7 @@ class ItemFeatures:
           columns: names of features, or a Schema or tower with these.
 
         Raises:
-          PopSamplerError: the table lacks a feature.
+          PopSamplerError: the table lacks a feature, or `columns` does not name any.
         """
         names = _names(columns)
         _check_present(names, self.columns)
@@ -140,8 +142,9 @@ class ItemFeatures:
           domain: the ids, such as the `domain` of a sampler.
 
         Raises:
-          PopSamplerError: the table does not have all of these ids.
+          PopSamplerError: the table does not have all of these ids, or `domain` is none.
         """
+        _ids(domain)
         inside = self.domain.min_id <= domain.min_id and domain.max_id <= self.domain.max_id
         if domain != self.domain and not (inside and isinstance(self.domain, IdDomain)):
             raise PopSamplerError(
@@ -182,20 +185,25 @@ class ItemFeatures:
         return batch
 
 
-def required(table: Optional[ItemFeatures]) -> ItemFeatures:
-    """Returns its argument, and raises an error if it is None.
+def required(table: Any) -> ItemFeatures:
+    """Returns its argument, and raises an error if it is not a table.
 
     Args:
       table: the table, or None.
 
     Raises:
-      PopSamplerError: there is no table, for example after loading a model.
+      PopSamplerError: there is no table, for example after loading a model, or another object.
     """
     if table is None:
         raise PopSamplerError(
             "Expected the items' features, which training and scores of the whole catalog need. "
             "Received: none; a model is saved without them. Build them again with "
             "ItemFeatures.from_dataset, and pass them to set_item_features(table)."
+        )
+    if not isinstance(table, ItemFeatures):
+        raise PopSamplerError(
+            f"Expected item_features to be an ItemFeatures. Received: {type(table).__name__}. "
+            "Build it from the items: ItemFeatures.from_dataset(items)."
         )
     return table
 
@@ -221,9 +229,29 @@ def _dataset(items: Any) -> Any:
 
 
 def _names(columns: Any) -> Tuple[str, ...]:
-    """Returns the names of columns, of a Schema, or of an object with a schema."""
+    """Returns the names of columns, of a Schema, or of an object with a schema.
+
+    Raises:
+      PopSamplerError: these are not several names.
+    """
     schema = getattr(columns, "schema", columns)
-    return tuple(getattr(schema, "column_names", schema))
+    names = getattr(schema, "column_names", schema)
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise PopSamplerError(
+            "Expected columns as a list of names, or a Schema or tower with these. Received: "
+            f"{truncate_repr(columns)}. Pass a list, even of one name."
+        )
+    return tuple(names)
+
+
+def _ids(domain: Any) -> Any:
+    """Returns its argument, the ids of all items, and raises an error if it is not such."""
+    if not (isinstance(domain, IdDomain) or hasattr(domain, "in_numpy")):
+        raise PopSamplerError(
+            f"Expected domain to be the ids of a sampler. Received: {type(domain).__name__}. Pass "
+            "sampler.domain, or IdDomain(min_id, max_id)."
+        )
+    return domain
 
 
 def _check_present(names: Tuple[str, ...], present: Any) -> None:

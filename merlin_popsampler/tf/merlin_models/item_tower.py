@@ -27,12 +27,13 @@ class ItemTower:
       id_name: name of the item-id column among the tower's features.
 
     Raises:
-      PopSamplerError: `item_features` lacks features of the tower, or ids of the domain.
+      PopSamplerError: `item_features` lacks features of the tower or ids of the domain, or is
+        another object.
     """
 
     def __init__(self, layer: Any, item_features: Any, domain: Any, id_name: str) -> None:
         if item_features is not None:
-            item_features.check_serves(domain)
+            required(item_features).check_serves(domain)
         if item_features is not None and layer is not None:
             item_features = item_features.select(layer)
         self._layer, self._features = layer, item_features

@@ -10,6 +10,7 @@ tf = pytest.importorskip("tensorflow")
 import merlin.models.tf as mm
 
 from merlin_popsampler.errors import PopSamplerError
+from merlin_popsampler.tf import PopularityBasedSampler
 from merlin_popsampler.tf.merlin_models import ContrastiveOutput, item_tower
 from tests.support.contrastive_models import (
     BATCH,
@@ -270,6 +271,21 @@ def test_in_batch_negatives_alone_need_no_table_to_train():
     history = model.fit(rows(), epochs=2, verbose=0).history
     assert history["loss"][1] < history["loss"][0]
     assert np.isfinite(evaluated(model)["loss"])
+
+
+def test_a_change_that_is_refused_changes_nothing():
+    """An output with other negatives than its tower would train on features of other items."""
+    model, output = with_towers()
+    kept = (output.negative_samplers, output.candidate, output._item_features, output._tower)
+    with pytest.raises(PopSamplerError, match="item_features to be an ItemFeatures"):
+        output.set_item_features(3)
+    with pytest.raises(PopSamplerError, match="Expected features of the ids 3 to 15"):
+        output.set_negative_samplers(PopularityBasedSampler(15, 3, max_num_samples=2))
+    with pytest.raises(PopSamplerError, match="without .*'user'"):
+        output.set_candidate(users_tower())
+    now = (output.negative_samplers, output.candidate, output._item_features, output._tower)
+    assert all(one is other for one, other in zip(kept, now))
+    model.fit(rows(), epochs=1, verbose=0)
 
 
 def test_towers_of_a_model_with_an_item_sampler_take_it():

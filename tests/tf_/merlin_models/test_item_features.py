@@ -14,6 +14,7 @@ from merlin_popsampler.contract.metadata import PopularityMetadata
 from merlin_popsampler.contract.schema import with_popularity
 from merlin_popsampler.core.domain import IdDomain
 from merlin_popsampler.errors import PopSamplerError, SchemaError
+from merlin_popsampler.tf import PopularityBasedSampler
 from merlin_popsampler.tf.merlin_models import ItemFeatures, item_features
 from merlin_popsampler.tf.merlin_models.item_features import required
 from tests.support.item_tables import (
@@ -154,6 +155,33 @@ def test_a_sampler_that_draws_other_ids_is_refused(table):
     for domain in (IdDomain(2, 42), IdDomain(3, 43)):
         with pytest.raises(PopSamplerError, match=rf"{domain.min_id} to {domain.max_id}.*3 to 42"):
             table.check_serves(domain)
+
+
+@pytest.mark.parametrize("columns", [3, "price", None])
+def test_names_of_columns_form_a_list(table, columns):
+    """A string would be taken for a list of letters."""
+    with pytest.raises(PopSamplerError, match=f"as a list of names.*Received: {columns!r}"):
+        table.select(columns)
+    if columns:
+        with pytest.raises(PopSamplerError, match="as a list of names"):
+            table_of(FRAME, columns=columns)
+
+
+def test_arguments_of_other_types(table):
+    sampler = PopularityBasedSampler(max_id=42, min_id=3, max_num_samples=2)
+    for domain in (sampler, (3, 42), 42):
+        kind = type(domain).__name__
+        with pytest.raises(PopSamplerError, match=f"domain to be the ids of a sampler.*{kind}"):
+            table_of(FRAME, domain=domain)
+        with pytest.raises(PopSamplerError, match="domain to be the ids of a sampler"):
+            table.check_serves(domain)
+    assert table_of(FRAME, domain=sampler.domain).domain.size == ITEMS
+    for limit in ("1 GB", None, -1):
+        with pytest.raises(PopSamplerError, match="Pass a number of bytes"):
+            table_of(FRAME, max_bytes=limit)
+    for other in (3, items_of(FRAME), ItemFeatures):
+        with pytest.raises(PopSamplerError, match="item_features to be an ItemFeatures"):
+            required(other)
 
 
 def test_ids_are_integers(table):
