@@ -12,12 +12,15 @@ def written_whole(path: Path) -> Iterator[Path]:
     """Yields where to write a file or folder, and then gives it its name.
 
     Until then, an earlier file or folder of that name stays. If a program dies, the next one that
-    writes `path` removes what is left.
+    writes `path` restores an earlier folder that was moved, and removes what is left.
 
     Args:
-      path: the file or folder.
+      path: the file or folder, or a link to it.
     """
+    path = path.resolve()  # the new file or folder is on the disk to which a link leads
     partial, replaced = (path.with_name(f"{prefix}-{path.name}") for prefix in ("partial", "old"))
+    if replaced.exists() and not path.exists():
+        replaced.rename(path)
     for stale in (partial, replaced):
         _remove(stale)
     yield partial

@@ -57,6 +57,23 @@ def test_a_folder_is_never_there_in_part(tmp_path, monkeypatch):
         write(partial, "new", True)
     assert not path.exists()
     monkeypatch.undo()
+    with pytest.raises(Killed), written_whole(path):
+        assert read(path, True) == ["old"]  # from where it was moved
+        raise Killed
     with written_whole(path) as partial:
         write(partial, "new", True)
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_what_a_link_names_is_replaced(folder, tmp_path):
+    """A link may lead to a larger disk, which has room for the new model as well."""
+    path, target = tmp_path / "model", tmp_path / "disk" / "model"
+    target.parent.mkdir()
+    write(target, "old", folder)
+    path.symlink_to(target)
+    with written_whole(path) as partial:
+        write(partial, "new", folder)
+    assert path.is_symlink()
+    assert read(target, folder) == (["new"] if folder else "new")
+    assert list(target.parent.iterdir()) == [target]
