@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any, Dict, Iterable
 
-from splits import ITEM
+from splits import ITEM, check_whole
 from whole_files import write_json
 
 from merlin_popsampler import IdMap, PopSamplerError, id_map
@@ -17,13 +17,14 @@ def check_earlier(earlier: Path, output: Path) -> None:
     """Checks the folder of an earlier run before any file is written.
 
     Raises:
-      PopSamplerError: a folder without a saved workflow, or the output itself.
+      PopSamplerError: a folder that no run of preprocess.py completed, or the output itself.
     """
     if not (earlier / WORKFLOW).is_dir() or earlier.resolve() == output.resolve():
         raise PopSamplerError(
             "Expected --refit-of to name another folder that preprocess.py wrote. Received: "
             f"{earlier}. Keep the earlier run, and write the new one to an --output of its own."
         )
+    check_whole(earlier)
 
 
 def write_refit(earlier: Path, output: Path) -> Dict[str, int]:

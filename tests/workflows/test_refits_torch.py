@@ -123,12 +123,15 @@ def test_a_warm_start_is_compared_with_training_from_scratch(loop, tmp_path):
     assert bytes_below(loop) == before
 
 
-def test_the_old_run_is_not_written_over(loop):
+def test_the_old_run_is_not_written_over(loop, tmp_path):
     old, models, new = loop / "old", loop / "old-models", loop / "new"
     with pytest.raises(PopSamplerError, match="another folder"):
         refits.check_earlier(old, old)
     with pytest.raises(PopSamplerError, match="another folder"):
         refits.check_earlier(models, new)
+    (tmp_path / refits.WORKFLOW).mkdir()  # of a run that was killed
+    with pytest.raises(PopSamplerError, match=f"ended.*{tmp_path}, without preprocess.json"):
+        refits.check_earlier(tmp_path, new)
     for output, earlier in ((models, models), (loop / "new-models", new)):
         with pytest.raises(PopSamplerError, match="folder of an earlier run.*--output of"):
             refits.checkpoint(earlier, "retrieval.pt", output)
