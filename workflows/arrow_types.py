@@ -75,7 +75,7 @@ def stored(kind: Any) -> Any:
 def plain(column: Any) -> Any:
     """Converts a column to the one type of its role.
 
-    The result has no dictionaries, no extensions and no time zone but UTC.
+    The result has no dictionaries, no extensions and no time zone but UTC. NaN becomes null.
 
     Args:
       column: a `pyarrow.ChunkedArray` of any type. Floats keep their width, which determines the
@@ -100,6 +100,8 @@ def plain(column: Any) -> Any:
         column = pa.chunked_array(chunks, kind)
     kind = _plain_type(column.type)
     column = column if column.type == kind else column.cast(kind)
+    if pa.types.is_floating(kind):
+        return without_nan(column)
     return _narrowed(column, pa.int64()) if column.type == pa.uint64() else column
 
 
@@ -107,7 +109,7 @@ def joined(parts: Sequence[Part], name: str, approximate: bool = False) -> Any:
     """Concatenates the columns of several files.
 
     Integers and floats can be joined, and dates and timestamps without a zone. Other columns must
-    have the same role.
+    have the same role. A column without values may have any type.
 
     Args:
       parts: results of `plain`.
@@ -121,14 +123,29 @@ def joined(parts: Sequence[Part], name: str, approximate: bool = False) -> Any:
       PopSamplerError: the columns cannot be compared, or no type holds all integers. The message
         names two files and their types.
     """
-    kind = _common([part.column.type for part in parts])
+    full = [part for part in parts if _has_values(part)]
+    kind = _common([part.column.type for part in full or parts[:1]])
     if kind is None:
-        raise _different(parts, name)
-    try:
-        columns = [part.column.cast(kind, safe=not approximate) for part in parts]
-    except pa.ArrowInvalid:
-        raise _different(parts, name) from None
-    return pa.chunked_array([chunk for column in columns for chunk in column.chunks], kind)
+        raise _different(full, name)
+    chunks: List[Any] = []
+    for part in parts:
+        if not _has_values(part):
+            chunks.append(pa.nulls(len(part.column), kind))
+            continue
+        try:
+            chunks += part.column.cast(kind, safe=not approximate).chunks
+        except pa.ArrowInvalid:
+            raise _different(full, name) from None
+    return pa.chunked_array(chunks, kind)
+
+
+def _has_values(part: Part) -> bool:
+    return bool(part.column.null_count < len(part.column))
+
+
+def without_nan(column: Any) -> Any:
+    """Replaces NaN by null in a column of floats."""
+    return pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
 
 
 def text(column: Any) -> Any:
@@ -179,10 +196,7 @@ def _narrowed(column: Any, kind: Any) -> Any:
 
 
 def _common(kinds: Sequence[Any]) -> Optional[Any]:
-    """Returns the type that holds the values of all these plain types, or None if there is none.
-
-    Columns without values can be joined with any type.
-    """
+    """Returns the type that holds the values of all these plain types, or None if there is none."""
     kinds = [kind for kind in dict.fromkeys(kinds) if role(kind) != "null"]
     roles = set(map(role, kinds))
     if len(kinds) <= 1:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from arrow_types import KEYS, Part, joined, plain, role, stored, text
+from arrow_types import KEYS, Part, joined, plain, role, stored, text, without_nan
 from data_files import COMMAS, Columns, CsvOptions, Source, read_columns, readable
 from pyarrow import csv
 
@@ -172,7 +172,6 @@ def _keys(read: Columns, name: str, what: str) -> Any:
 
 def _exact(column: Any, name: str, file: str) -> Any:
     """Converts floats to keys, to integers if all of them are whole."""
-    column = _without_nan(column)
     bits = 24 if column.type == pa.float32() else 53
     largest = pc.max(pc.abs(column)).as_py() or 0.0
     if largest >= 2**bits:
@@ -185,10 +184,6 @@ def _exact(column: Any, name: str, file: str) -> Any:
         return column.cast(pa.int64())
     except pa.ArrowInvalid:
         return column.cast(pa.float64())
-
-
-def _without_nan(column: Any) -> Any:
-    return pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
 
 
 def _as_written(column: Any) -> Any:
@@ -232,9 +227,7 @@ def _time_column(read: Columns, name: str) -> Any:
                 "column with --time-col."
             )
     column = joined([Part(p.file, plain(p.column)) for p in read.parts[name]], name, True)
-    if name in read.written:
-        return _as_written(column)
-    return _without_nan(column) if role(column.type) == "float" else column
+    return _as_written(column) if name in read.written else column
 
 
 def _times(column: Any, name: str, time_format: Optional[str]) -> pd.Series:
@@ -350,7 +343,7 @@ def _number_as_written(column: Any) -> Any:
 
 def _finite(column: Any, name: str) -> Any:
     """Replaces NaN, and numbers beyond the range of float32, by null."""
-    column = _without_nan(column)
+    column = without_nan(column)
     infinite = pc.greater(pc.abs(column), _LARGEST)
     number = pc.sum(infinite).as_py() or 0
     if number:

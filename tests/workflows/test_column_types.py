@@ -298,13 +298,42 @@ def test_extensions_of_any_storage_become_their_values(storage, values):
     assert arrow_types.plain(pa.chunked_array([storage])).to_pylist() == values
 
 
-@pytest.mark.parametrize("missing", [pa.nulls(3), pa.nulls(3, pa.string())], ids=str)
-def test_a_file_without_values_has_any_type(missing, tmp_path):
-    """Regression: pandas and polars write columns of nulls with the type null."""
-    pq.write_table(pa.table([["u"] * 3, missing, [1, 2, 3]], COLUMNS), tmp_path / "0.parquet")
+MISSING = [pa.nulls(3, kind) for kind in (pa.null(), pa.string(), pa.int32(), pa.float64())]
+MISSING += [pa.array([np.nan] * 3), pa.nulls(0, pa.timestamp("ns"))]
+
+
+def id_of(missing):
+    return f"{len(missing)} {missing.type} {missing.null_count}"
+
+
+@pytest.mark.parametrize("missing", MISSING, ids=id_of)
+@pytest.mark.parametrize("first", [0, 2])
+def test_a_file_without_values_has_any_type(missing, first, tmp_path):
+    """Regression: pandas writes missing strings as NaN, and other tools by the types of frames."""
+    size = len(missing)
+    rows = [["u"] * size, missing, range(size)]
+    pq.write_table(pa.table(rows, COLUMNS), tmp_path / f"{first}.parquet")
     pq.write_table(pa.table([["u"] * 2, ["a", "b"], [1, 2]], COLUMNS), tmp_path / "1.parquet")
     frame, _ = read_files.read_interactions(tmp_path, COLUMNS)
     assert frame["item_id"].tolist() == ["a", "b"]
+
+
+@pytest.mark.parametrize("missing", [*MISSING, pa.nulls(3, pa.list_(pa.int8()))], ids=id_of)
+def test_a_feature_without_values_in_one_file_has_any_type(missing, tmp_path):
+    keys = pa.array(["x", "y", "z"][: len(missing)], pa.string())
+    pq.write_table(pa.table([keys, missing], ["item", "brand"]), tmp_path / "0.parquet")
+    pq.write_table(pa.table([["a", "b"], ["soy", None]], ["item", "brand"]), tmp_path / "1.parquet")
+    items = read_files.ItemKeys(pa.array(["a", "b", "x"], pa.large_string()), False, "events")
+    read, numbers = read_files.read_items(tmp_path, "item", ["brand"], items)
+    assert read["brand"].tolist()[:2] == ["soy", None]
+    assert not numbers
+
+
+def test_nothing_but_missing_values_has_the_type_of_the_first_file():
+    """The caller raises the error, since it knows what is missing."""
+    parts = [arrow_types.Part("f", pa.chunked_array([values])) for values in MISSING[:3]]
+    assert arrow_types.joined(parts, "x").equals(pa.chunked_array([pa.nulls(9)]))
+    assert arrow_types.joined([], "x").equals(pa.chunked_array([], pa.null()))
 
 
 LISTS = [
