@@ -101,13 +101,15 @@ def read_columns(
 
     Raises:
       PopSamplerError: there is no file, a format is not supported, a folder has several formats, or
-        a file lacks a column.
+        a file lacks a column. A column may be missing in some files of JSON lines, but not in all.
     """
     names = list(dict.fromkeys(columns))
     parts: Dict[str, List[Part]] = {name: [] for name in names}
     typed = set()
-    for file in _files(source):
-        for label, table in _tables(file, names, inferred, options, flags):
+    fields: Dict[str, None] = {}
+    files = _files(source)
+    for file in files:
+        for label, table in _tables(file, names, inferred, options, flags, fields):
             for name in names:
                 if name in table.column_names:
                     column = table[name]
@@ -116,6 +118,8 @@ def read_columns(
                     text = pa.scalar(file.partitions[name], pa.string())
                     column = pa.chunked_array([pa.repeat(text, len(table))])
                 parts[name].append(Part(label, column))
+    if files[0].form == "json":
+        _check_columns(names, list(fields), source, flags)
     return Columns(parts, [name for name in names if name not in typed])
 
 
@@ -226,20 +230,34 @@ def _opened(file: DataFile, seekable: bool) -> Iterator[Any]:
         yield pa.BufferReader(stream.read()) if file.codec and seekable else stream
 
 
+def _check_columns(
+    columns: List[str], names: List[str], source: Source, flags: str, hint: str = ""
+) -> None:
+    missing = [name for name in columns if name not in names]
+    if missing:
+        raise PopSamplerError(
+            f"Expected columns {columns} in {source}. Received: no {missing} among "
+            f"{names}. Name yours with {flags}.{hint}"
+        )
+
+
 def _tables(
-    file: DataFile, columns: List[str], inferred: Sequence[str], options: CsvOptions, flags: str
+    file: DataFile,
+    columns: List[str],
+    inferred: Sequence[str],
+    options: CsvOptions,
+    flags: str,
+    fields: Dict[str, None],
 ) -> Iterator[Any]:
-    """Yields tables of a file's columns, each with a name for messages."""
+    """Yields tables of a file's columns, each with a name for messages.
+
+    Adds the names of fields of JSON lines to `fields`, and of the folders that give columns.
+    """
 
     def present(names: Sequence[str]) -> List[str]:
         """Returns the columns of the file itself; partitions must provide the rest."""
-        missing = [n for n in columns if n not in names and n not in file.partitions]
-        if missing:
-            separated = " Say how the columns are separated with --sep." if _one(names) else ""
-            raise PopSamplerError(
-                f"Expected columns {columns} in {file.path}. Received: no {missing} among "
-                f"{[*names, *file.partitions]}. Name yours with {flags}.{separated}"
-            )
+        hint = " Say how the columns are separated with --sep." if _one(names) else ""
+        _check_columns(columns, [*names, *file.partitions], file.path, flags, hint)
         several = [n for n in columns if list(names).count(n) > 1]
         if several:
             raise PopSamplerError(
@@ -254,7 +272,7 @@ def _tables(
         return
     with readable(file.path), _opened(file, seekable=file.form != "json") as stream:
         if file.form == "json":
-            yield from _json_tables(stream, file.path, columns, present)
+            yield from _json_tables(stream, file, columns, fields)
         elif file.form == "parquet":
             parquet = pq.ParquetFile(stream)
             kept = present(parquet.schema_arrow.names)
@@ -301,8 +319,13 @@ def _arrow_table(stream: Any, present: Any) -> Any:
     return pa.Table.from_batches(chosen) if chosen else reader.schema.empty_table().select(kept)
 
 
-def _json_tables(stream: Any, path: str, columns: List[str], present: Any) -> Iterator[Any]:
-    """Yields blocks of a file of JSON lines; missing fields are null."""
+def _json_tables(
+    stream: Any, file: DataFile, columns: List[str], fields: Dict[str, None]
+) -> Iterator[Any]:
+    """Yields blocks of a file of JSON lines; fields that neither lines nor folders give are null.
+
+    Many tools write no nulls, so a whole file may lack a field.
+    """
     lines = enumerate(io.TextIOWrapper(stream, "utf-8-sig", newline="\n"), 1)
     rows = (_json_row(number, line) for number, line in lines if line.strip())
     seen: Dict[str, None] = {}
@@ -311,11 +334,12 @@ def _json_tables(stream: Any, path: str, columns: List[str], present: Any) -> It
         block = list(islice(rows, _LINES))
         if not block:
             break
-        label = f"{path}, rows {first:,} to {first + len(block) - 1:,}"
+        label = f"{file.path}, rows {first:,} to {first + len(block) - 1:,}"
         seen.update(dict.fromkeys(name for row in block for name in row))
         arrays = [_json_column([row.get(name) for row in block], name, label) for name in columns]
         tables.append((label, pa.table(arrays, columns)))
-    kept = present(list(seen))
+    kept = [name for name in columns if name in seen or name not in file.partitions]
+    fields.update(dict.fromkeys([*seen, *file.partitions]))
     for label, table in tables:
         yield label, table.select(kept)
 

@@ -281,6 +281,28 @@ def test_json_values_keep_their_types(tmp_path, monkeypatch):
         read(tmp_path / "d.jsonl")
 
 
+def test_json_fields_may_be_missing_in_a_whole_file(tmp_path):
+    """Regression: Spark writes no nulls, so a file of a folder may lack a field."""
+    lines = ['{"user": "u"}', '{"item": "a", "time": 2, "user": "u"}', " "]
+    for number, line in enumerate(lines):
+        (tmp_path / f"{number}.json").write_text(line + "\n")
+    assert read(tmp_path)[0].to_numpy().tolist() == [["u", "a", 2]]
+    (tmp_path / "1.json").write_text('{"itme": "a", "time": 2, "user": "u"}\n')
+    names = r"\['user', 'itme', 'time'\]"
+    with pytest.raises(
+        PopSamplerError, match=rf"in {tmp_path}. Received: no \['item'\] among {names}"
+    ):
+        read(tmp_path)
+
+
+def test_json_fields_that_a_partition_gives(tmp_path):
+    """Missing fields are null only where the name of the folder does not give them."""
+    for day, line in ((1, '{"user": "u", "item": "a"}'), (2, '{"user": "u"}')):
+        (tmp_path / f"time={day}").mkdir()
+        (tmp_path / f"time={day}" / "0.jsonl").write_text(line)
+    assert read(tmp_path)[0].to_numpy().tolist() == [["u", "a", 1]]
+
+
 def test_urls_are_read(table, tmp_path):
     """Any URL of fsspec, file or folder; missing files raise an error of this package."""
     import fsspec
