@@ -17,9 +17,7 @@ from .segments import Ints
 Floats = npt.NDArray[np.float64]
 
 CELL_SHIFT = 52 - 7
-"""A cell is all float64 numbers with the same exponent and the same first 7 bits of fraction."""
-FIRST_CELL = 1023 << 7
-"""Leading bits of the number 1.0."""
+"""A cell is 2**45 float64 numbers in a row, whose ends differ by at most 1 / 128 (relative)."""
 _FEW = 512
 """Most probabilities that are integrated one by one; larger sets are interpolated."""
 _BIN = 0.125
@@ -32,24 +30,26 @@ _CLOSE = _BIN / 64
 class ExpectedCounts:
     """Stores the expected count of every rank in a batch, in a short table.
 
-    A rank is looked up in one of two ways. Ranks outside of `[0, size)` have the count 1.
+    A rank is looked up in one of two ways. Ranks outside of `[0, size)` have the count `outside`.
 
     - By segment, if `starts` is given: `rows[i, 0]` for the last segment i with
       `starts[i] <= rank`.
-    - By cell otherwise. With `x = float64(rank + 1)`, the cell is
-      `(bits(x) >> CELL_SHIFT) - FIRST_CELL`, where `bits` are those of x as an int64. The expected
-      count is `rows[cell, 0] + rows[cell, 1] / x`, which is exact at the first and the last rank of
-      a cell. Probabilities are nearly proportional to 1 / x. Up to x = 256, each rank has a cell of
-      its own.
+    - By cell otherwise. With `x = float64(rank) + 1`, moved into `[first, last]`, the cell is
+      `(bits(x) - bits(first)) >> CELL_SHIFT`, where `bits` are those of a float64 as an int64. The
+      expected count is `rows[cell, 0] + rows[cell, 1] / x`, which is exact at the first and the
+      last rank of a cell. Probabilities are nearly proportional to 1 / x. Up to x = 256, each rank
+      has a cell of its own. The first and the last cell are those of ranks outside.
 
     Computed in float32 from a cell on, the relative error of the expected count is at most 6e-6.
 
     Attributes:
       size: number of ranks.
       num_sampled: number of draws of a batch.
-      rows: float64 `[n, 1]` by segment or `[n, 2]` by cell; n is 2,549 for a million ranks, and at
-        most 6,785.
+      rows: float64 `[n, 1]` by segment or `[n, 2]` by cell; n is 2,551 for a million ranks, and at
+        most 6,787.
+      outside: the count of ranks outside of `[0, size)`.
       starts: int64 `[n]`, see "By segment"; None otherwise.
+      first: where the first cell starts, below 1.0, so that the last one starts at `last`.
 
     Examples:
       >>> from merlin_popsampler.core.distributions import Uniform
@@ -60,28 +60,37 @@ class ExpectedCounts:
     size: int
     num_sampled: int
     rows: Floats
+    outside: float = 1.0
     starts: Optional[Ints] = None
+    first: float = 1.0
+
+    @property
+    def last(self) -> float:
+        """Where the last cell starts: x of the first rank behind the catalog."""
+        return _behind(self.size)
+
+    @property
+    def first_bits(self) -> int:
+        """The bits of `first`, as an int64."""
+        return int(_bits(self.first))
 
     def expected_count(self, ranks: Any) -> Floats:
         """Returns how often each rank is expected in a batch, float64 of the ranks' shape.
 
         Args:
-          ranks: integers of any shape; ranks outside of `[0, size)` have the count 1.0.
+          ranks: integers of any shape.
         """
         ranks = np.asarray(ranks)
-        inside = (ranks >= 0) & (ranks < self.size)
-        return np.where(inside, self._look_up(np.where(inside, ranks, 0)), 1.0)
-
-    def _look_up(self, ranks: Any) -> Any:
         if self.starts is not None:
-            return self.rows[np.searchsorted(self.starts[1:], ranks, side="right"), 0]
-        x = np.asarray(ranks + 1.0)
-        row = self.rows[_cell(x)]
-        return row[..., 0] + row[..., 1] / x
+            found = self.rows[np.searchsorted(self.starts[1:], ranks, side="right"), 0]
+            return np.where((ranks >= 0) & (ranks < self.size), found, self.outside)
+        x = np.clip(ranks + 1.0, self.first, self.last)
+        row = self.rows[(_bits(x) - self.first_bits) >> CELL_SHIFT]
+        return np.asarray(row[..., 0] + row[..., 1] / x)
 
 
 def build_expected_counts(
-    distribution: Distribution, num_sampled: int, unique: bool
+    distribution: Distribution, num_sampled: int, unique: bool, outside: float = 1.0
 ) -> ExpectedCounts:
     """Builds the table of expected counts for batches of `num_sampled` draws.
 
@@ -90,6 +99,7 @@ def build_expected_counts(
       num_sampled: number of draws of a batch, at least 1; at most `distribution.size` if unique.
       unique: whether draws are distinct (inclusion probabilities), or may repeat
         (`num_sampled * prob`).
+      outside: the count of ranks outside of `[0, distribution.size)`.
 
     Raises:
       PopSamplerError: `num_sampled` is not a whole number in this range.
@@ -104,7 +114,7 @@ def build_expected_counts(
     num_sampled = batch_size("num_sampled", num_sampled, distribution.size, unique)
     size, segments = distribution.size, distribution.segments
     if unique and num_sampled == size:
-        return ExpectedCounts(size, num_sampled, np.ones((1, 1)), np.zeros(1, np.int64))
+        return ExpectedCounts(size, num_sampled, np.ones((1, 1)), outside, np.zeros(1, np.int64))
 
     def counts(probs: Floats) -> Floats:
         if not unique:
@@ -112,28 +122,43 @@ def build_expected_counts(
         return inclusion_probability(distribution, num_sampled, probs)
 
     if segments.shift is None:
-        return ExpectedCounts(size, num_sampled, counts(segments.probs)[:, None], segments.starts)
-    x = _ends_of_cells(size)
+        rows = counts(segments.probs)[:, None]
+        return ExpectedCounts(size, num_sampled, rows, outside, segments.starts)
+    starts = _starts_of_cells(size)
+    x = _ends_of_cells(starts[1:], size)
     y = counts(distribution.prob(x - 1.0))
     with np.errstate(invalid="ignore"):  # 0 / 0 for a cell of one rank
         a = np.nan_to_num((y[0] - y[1]) / (1.0 / x[0] - 1.0 / x[1]))
-    return ExpectedCounts(size, num_sampled, np.stack((y[0] - a / x[0], a), 1))
+    rows = np.stack((y[0] - a / x[0], a), 1)
+    bound = np.array([[outside, 0.0]])
+    rows = np.concatenate((bound, rows, bound))
+    return ExpectedCounts(size, num_sampled, rows, outside, first=float(starts[0]))
 
 
-def _ends_of_cells(size: int) -> Floats:
-    """Returns the first and the last x of each cell, float64 `[2, cells]`.
+def _starts_of_cells(size: int) -> Floats:
+    """Returns where the cells start, float64 `[cells]`, from below 1 to behind `size`."""
+    last = _bits(_behind(size))
+    inside = -((_bits(1.0) - last) >> CELL_SHIFT)
+    return np.asarray(last - (np.arange(inside + 1, -1, -1) << CELL_SHIFT)).view(np.float64)
+
+
+def _behind(size: int) -> float:
+    """Returns `size + 1`, or the next float64 after 2**53."""
+    return float(max(size + 1.0, np.nextafter(size, np.inf)))
+
+
+def _ends_of_cells(edges: Floats, size: int) -> Floats:
+    """Returns the first and the last x of the cells between edges, float64 `[2, cells]`.
 
     Both are those of the next x if there is none in the cell, and at most `size`.
     """
-    cells = np.arange(_cell(np.float64(size)) + 2) + FIRST_CELL
-    edges = (cells << CELL_SHIFT).view(np.float64)
     first = np.minimum(np.ceil(edges[:-1]), size)
     return np.stack((first, np.clip(np.ceil(edges[1:]) - 1.0, first, size)))
 
 
-def _cell(x: Any) -> Any:
-    """Returns the cells of float64 numbers from 1.0 on, see `ExpectedCounts`."""
-    return (x.view(np.int64) >> CELL_SHIFT) - FIRST_CELL
+def _bits(x: Any) -> Any:
+    """Returns the bits of float64 numbers, as int64."""
+    return np.asarray(x, np.float64).view(np.int64)
 
 
 def inclusion_probability(distribution: Distribution, num_sampled: int, probs: Any) -> Floats:

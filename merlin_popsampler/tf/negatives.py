@@ -74,7 +74,7 @@ class InBatch(tf.keras.layers.Layer):  # type: ignore[misc]
         self.gather = bool(gather)
         self.domain = add_domain(self, min_id, max_id, item_ids)
         self.distribution = measured_distribution(distribution, self.domain)
-        self._one_draw = build_expected_counts(self.distribution, 1, unique=False)
+        self._one_draw = build_expected_counts(self.distribution, 1, unique=False, outside=0.0)
         self.built = True
 
     @classmethod
@@ -120,7 +120,7 @@ class InBatch(tf.keras.layers.Layer):  # type: ignore[misc]
           float32 of the ids' shape, `(rows - 1) p(id)`; 0.0 for reserved ids.
         """
         remaining = tf.cast(tf.maximum(rows - 1, 0), tf.float32)
-        return remaining * expected_count(self._one_draw, self.domain.rank(integers(ids)), 0.0)
+        return remaining * expected_count(self._one_draw, self.domain.rank(integers(ids)))
 
     def get_config(self) -> Dict[str, Any]:
         return {

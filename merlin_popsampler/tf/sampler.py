@@ -102,7 +102,7 @@ class PopularityBasedSampler(CatalogSampler, tf.keras.layers.Layer):  # type: ig
         self._first_key: Optional[int] = None
         self._traced = False
         self._stream = stream.add_stream(self, self.seed)
-        self._one_draw = build_expected_counts(self.distribution, 1, unique=False)
+        self._one_draw = build_expected_counts(self.distribution, 1, unique=False, outside=0.0)
         self.set_max_num_samples(max_num_samples)
         self.built = True
 
@@ -204,20 +204,20 @@ class PopularityBasedSampler(CatalogSampler, tf.keras.layers.Layer):  # type: ig
         if answer == "sampled_values":
             return self._draw_with_counts(ids)
         if answer == "probability":
-            return self._counts_of_ids(ids, self._one_draw, 0.0)
+            return self._counts_of_ids(ids, self._one_draw)
         if answer == "expected_count":
-            return self._counts_of_ids(ids, self._table, 1.0)
+            return self._counts_of_ids(ids, self._table)
         raise PopSamplerError(
             "Expected answer to be 'sampled_values', 'expected_count' or 'probability'. Received: "
             f"{answer!r}. Call sample_ids() for draws without expected counts."
         )
 
     @as_written  # not their callers, since a subclass may override what these call
-    def _counts_of_ids(self, ids: Any, table: ExpectedCounts, outside: float) -> tf.Tensor:
+    def _counts_of_ids(self, ids: Any, table: ExpectedCounts) -> tf.Tensor:
         self._note_trace()
         if isinstance(ids, tf.RaggedTensor):
-            return ids.with_flat_values(self._counts_of_ids(ids.flat_values, table, outside))
-        return expected_count(table, self.domain.rank(tf.cast(ids, tf.int64)), outside)
+            return ids.with_flat_values(self._counts_of_ids(ids.flat_values, table))
+        return expected_count(table, self.domain.rank(tf.cast(ids, tf.int64)))
 
     def _note_trace(self) -> None:
         # Keras deletes an attribute before it sets it anew: another thread would find none.
@@ -231,7 +231,7 @@ class PopularityBasedSampler(CatalogSampler, tf.keras.layers.Layer):  # type: ig
         sampled = self.sample_ids()
         # One look-up for all ids, since for few ids the number of ops determines the time.
         flat = tf.concat([sampled, tf.cast(tf.reshape(true_ids, [-1]), tf.int64)], 0)
-        counts = self._counts_of_ids(flat, self._table, 1.0)
+        counts = self._counts_of_ids(flat, self._table)
         counts, true_counts = tf.split(counts, [self._max_num_samples, -1])
         true_counts = tf.reshape(true_counts, tf.shape(true_ids))
         return sampled, tf.ensure_shape(true_counts, true_ids.shape), counts

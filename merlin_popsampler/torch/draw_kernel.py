@@ -8,9 +8,9 @@ numbers are wrong. So a wrong result can be compared with the right one, and can
 import triton
 import triton.language as tl
 
-from merlin_popsampler.core.expected_counts import CELL_SHIFT, FIRST_CELL
+from merlin_popsampler.core.expected_counts import CELL_SHIFT
 
-_SHIFT, _FIRST = tl.constexpr(CELL_SHIFT), tl.constexpr(FIRST_CELL)  # Triton reads no other globals
+_SHIFT = tl.constexpr(CELL_SHIFT)  # Triton reads no other globals
 
 
 @triton.jit(do_not_specialize=["num_true"])
@@ -117,7 +117,7 @@ def _ranks(uniforms, numbers, last, inverse: tl.constexpr):
     else:
         real = uniforms * scale + offset
     if inverse == "columns":
-        num_columns, tables = tl.load(numbers + 8).to(tl.int64), numbers + 11
+        num_columns, tables = tl.load(numbers + 8).to(tl.int64), numbers + 12
         column = tl.minimum(real.to(tl.int64), num_columns - 1)
         inside = real - column.to(tl.float64)
         side = 2 * column + (inside >= tl.load(tables + column)).to(tl.int64)
@@ -137,7 +137,7 @@ def _ids(ranks, numbers, ids_by_rank, is_mapped: tl.constexpr):
 @triton.jit
 def _counts(ranks, numbers, by_segment: tl.constexpr):
     """Looks expected counts up, as `ExpectedCounts` does, in float64."""
-    rows = numbers + 11 + tl.load(numbers + 9).to(tl.int64)
+    rows = numbers + 12 + tl.load(numbers + 9).to(tl.int64)
     num_rows = tl.load(numbers + 10).to(tl.int64)
     if by_segment:
         row, step = ranks * 0, tl.full([], 1, tl.int64)
@@ -150,6 +150,7 @@ def _counts(ranks, numbers, by_segment: tl.constexpr):
         return tl.load(rows + row).to(tl.float32)
     else:
         x = ranks.to(tl.float64) + 1.0
-        cell = (x.to(tl.int64, bitcast=True) >> _SHIFT) - _FIRST
+        first = tl.load(numbers + 11).to(tl.int64, bitcast=True)
+        cell = (x.to(tl.int64, bitcast=True) - first) >> _SHIFT
         row = rows + 2 * tl.minimum(tl.maximum(cell, 0), num_rows - 1)
         return (tl.load(row) + tl.load(row + 1) / x).to(tl.float32)

@@ -150,7 +150,7 @@ class KernelDraws(Constants):
 def _numbers(draws: Draws, table: ExpectedCounts, domain: Any) -> Any:
     """Returns all that the kernel reads of a sampler, float64, since integers are below 2**53.
 
-    These are 11 numbers, the cuts and lines of an `InverseTable`, and the rows and starts of
+    These are 12 numbers, the cuts and lines of an `InverseTable`, and the rows and starts of
     expected counts.
     """
     inverse = draws.table
@@ -160,5 +160,5 @@ def _numbers(draws: Draws, table: ExpectedCounts, domain: Any) -> Any:
     )
     sizes = [draws.num_sampled, draws.plan.draws, table.size, domain.min_id, domain.cardinality]
     numbers = [*sizes, *inverse.whole, inverse.shift or 0.0, len(cuts), len(cuts) + len(lines)]
-    numbers.append(len(table.rows))
+    numbers += [len(table.rows), table.first]
     return np.concatenate([numbers, cuts, lines, np.ravel(table.rows), starts]).astype(np.float64)

@@ -82,9 +82,9 @@ class InBatch(torch.nn.Module):  # type: ignore[misc]
         domain = id_domain(min_id, max_id, item_ids)
         self.domain = MappedIdsOnDevice(domain) if isinstance(domain, MappedIds) else domain
         self.distribution = measured_distribution(distribution, self.domain)
-        table = build_expected_counts(self.distribution, 1, unique=False)
+        table = build_expected_counts(self.distribution, 1, unique=False, outside=0.0)
         self._edges = Edges(self.distribution.segments)
-        self._one_draw = ExpectedCountsOnDevice(table, self._edges, outside=0.0)
+        self._one_draw = ExpectedCountsOnDevice(table, self._edges)
         if process_group is not None and not gather:
             raise PopSamplerError(
                 "Expected a process_group of ranks whose positives are gathered. Received: one, "

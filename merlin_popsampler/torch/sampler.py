@@ -111,7 +111,7 @@ class PopularityBasedSampler(CatalogSampler, torch.nn.Module):  # type: ignore[m
         self.stream = Stream(validate_seed(seed))
         self._edges = Edges(self.distribution.segments)
         self._one_draw = ExpectedCountsOnDevice(
-            build_expected_counts(self.distribution, 1, unique=False), self._edges, outside=0.0
+            build_expected_counts(self.distribution, 1, unique=False, outside=0.0), self._edges
         )
         self.set_max_num_samples(max_num_samples)
 

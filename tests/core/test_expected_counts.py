@@ -172,7 +172,7 @@ def test_unique_expected_counts_sum_to_k(size):
         assert total(table.expected_count, size) == pytest.approx(num_sampled, rel=4e-6)
 
 
-@pytest.mark.parametrize(("size", "rows"), [(1, 1), (10, 500), (10**6, 2600), (2**53, 6800)])
+@pytest.mark.parametrize(("size", "rows"), [(1, 130), (10, 500), (10**6, 2600), (2**53, 6800)])
 def test_the_table_is_short(size, rows):
     for num_sampled in [k for k in (1, 2, 1000, 10**5) if k <= size]:
         for unique in (True, False):
@@ -184,10 +184,11 @@ def test_the_table_is_short(size, rows):
 def test_the_ends_of_a_cell_are_exact(size):
     """Between them, the table is less exact."""
     distribution = LogUniform(size)
-    edges = np.ceil(np.multiply.outer(2 ** np.arange(17), 1 + np.arange(128) / 128)).ravel()
-    first = np.unique(edges[edges <= size]).astype(np.int64) - 1
-    ends = np.unique(np.append(first, first[1:] - 1))
     everywhere = np.arange(size)
+    mantissa, exponent = np.frexp(everywhere + 1.0)
+    octaves = exponent + 2.0 * mantissa  # piecewise linear, up to a constant
+    before = np.flatnonzero(np.diff((octaves[-1] - octaves) * 128 // 1))
+    ends = np.concatenate([[0], before, before + 1, [size - 1]])
     for num_sampled in (2, 1000, size // 3):
         table = build_expected_counts(distribution, num_sampled, unique=True)
         expected = inclusion_probability(distribution, num_sampled, distribution.probs())

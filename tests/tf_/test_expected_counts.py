@@ -1,4 +1,4 @@
-"""ExpectedCountsOnDevice on a device against the exact integral, and against double precision."""
+"""Compares expected_count with the exact integral, and with double precision."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ DISTRIBUTIONS = {
 
 
 def shipped(distribution, num_sampled, ranks):
-    """ExpectedCountsOnDevice as a layer gives them."""
+    """Returns the expected counts that a layer gives."""
     expected_counts = expected_count(
         build_expected_counts(distribution, num_sampled, unique=True), ranks
     ).numpy()
