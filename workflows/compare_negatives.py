@@ -18,7 +18,6 @@ Writes `compare_negatives.json`, `.md` and `.png` under `--output`.
 
 import argparse
 import json
-import re
 import sys
 import warnings
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
@@ -28,6 +27,7 @@ from typing import Any, Dict, Iterator, NamedTuple, Optional, Sequence
 
 warnings.filterwarnings("ignore")
 
+from comparison_data import check_names, in_file_name, name_of
 from comparison_report import write_report
 from flags import comparison_parser, made, whole
 
@@ -60,11 +60,11 @@ class Run(NamedTuple):
         """Returns a title of this run."""
         samples = f", K = {self.samples}" if self.samples else ""
         seed = "" if self.seed is None else f", seed {self.seed}"
-        return f"{self.data.resolve().stem}: {self.row}{samples}{seed}"
+        return f"{name_of(self.data)}: {self.row}{samples}{seed}"
 
     def file(self, output: Path) -> Path:
         """Returns the file of the results of this run."""
-        return output / "runs" / (re.sub("[^0-9A-Za-z]+", "-", self.name) + ".json")
+        return output / "runs" / f"{in_file_name(self.name)}.json"
 
 
 def runs_of(args: argparse.Namespace) -> Iterator[Run]:
@@ -107,6 +107,7 @@ def make(run: Run, options: argparse.Namespace) -> Dict[str, Any]:
     return {
         **run._asdict(),
         "data": data.name,
+        "path": path_of(run),
         "settings": settings_of(run, options),
         **reported,
         "items": domain.size,
@@ -121,10 +122,16 @@ def settings_of(run: Run, args: argparse.Namespace) -> Dict[str, Any]:
     return {} if run.seed is None else {name: getattr(args, name) for name in SETTINGS}
 
 
+def path_of(run: Run) -> str:
+    """Returns the path of the data of a run, which tells data sets of one name apart."""
+    return str(run.data.resolve())
+
+
 def check_settings(run: Run, args: argparse.Namespace) -> None:
     """Raises an error if a folder holds a run of other flags, which the table would mix in."""
-    file, wanted = run.file(args.output), settings_of(run, args)
-    received = json.loads(file.read_text())["settings"]
+    file, wanted = run.file(args.output), {"path": path_of(run), **settings_of(run, args)}
+    found = json.loads(file.read_text())
+    received = {"path": found.get("path"), **found["settings"]}
     if received != wanted:
         raise PopSamplerError(
             f"Expected a run with {wanted} in {file}. Received: {received}. "
@@ -154,8 +161,9 @@ def write_run(run: Run, args: argparse.Namespace) -> str:
 
 def compare(args: argparse.Namespace) -> None:
     """Executes the runs that have no file yet, and writes the report after each."""
+    check_names(args.data)
     made(args.output / "runs")
-    asked = list(runs_of(args))
+    asked = list(dict.fromkeys(runs_of(args)))
     todo = []
     for run in asked:
         if run.file(args.output).exists():

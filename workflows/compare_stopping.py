@@ -27,7 +27,7 @@ compat.enable()  # before the first import of Merlin
 
 import numpy as np
 import torch
-from comparison_data import ComparisonData, read_data
+from comparison_data import ComparisonData, check_names, read_data
 from comparison_training import start
 from early_stopping_torch import Training
 from evaluate import Array, evaluate
@@ -113,6 +113,7 @@ def compared(runs: Sequence[Run]) -> Dict[str, Any]:
 
 def compare(args: argparse.Namespace) -> Dict[str, Dict[str, Any]]:
     """Trains all, and returns the comparison and the recalls of each data set."""
+    check_names(args.data)
     torch.set_num_threads(args.threads)
     seeds = range(args.seed, args.seed + args.seeds)
     results = {}

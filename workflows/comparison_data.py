@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import List, NamedTuple, Tuple
+from typing import Dict, List, NamedTuple, Sequence, Tuple
 
 import numpy as np
 from evaluate import Array, leave_last_out
@@ -34,6 +34,33 @@ class ComparisonData(NamedTuple):
     ordered: bool
 
 
+def name_of(path: Path) -> str:
+    """Returns the name of a data set: that of its folder, or of its file without the ending."""
+    path = path.resolve()
+    return path.name if path.is_dir() else path.stem
+
+
+def in_file_name(name: str) -> str:
+    """Replaces all but Latin letters and digits by `-`."""
+    return re.sub("[^0-9A-Za-z]+", "-", name)
+
+
+def check_names(paths: Sequence[Path]) -> None:
+    """Checks that results of the data sets can be told apart.
+
+    Raises:
+      PopSamplerError: two of them have one name.
+    """
+    seen: Dict[str, Path] = {}
+    for path in paths:
+        other = seen.setdefault(in_file_name(name_of(path)), path)
+        if other != path:
+            raise PopSamplerError(
+                "Expected data sets with names that differ in Latin letters or digits, since the "
+                f"results are named by them. Received: {other} and {path}. Rename one of them."
+            )
+
+
 def read_data(path: Path) -> ComparisonData:
     """Reads a folder that preprocess.py wrote, or a text file of `read_sequences`."""
     return _sessions(path) if path.is_dir() else read_sequences(path)
@@ -49,7 +76,7 @@ def _sessions(folder: Path) -> ComparisonData:
     least = popularity.domain.min_id
     real = [ids[ids >= least] for ids in train]
     return ComparisonData(
-        folder.resolve().name,
+        name_of(folder),
         [ids for ids in real if len(ids) > 1],
         leave_last_out(read_sessions(folder / "train", after=until)),
         leave_last_out(read_sessions(folder / "valid")),
@@ -86,7 +113,7 @@ def read_sequences(file: Path) -> ComparisonData:
     sequences = np.split(new[codes], ends[:-1])
     counted = popularity_from(np.concatenate([[0], counts[order[:seen]]]), reserved_ids=[0])
     return ComparisonData(
-        file.stem,
+        name_of(file),
         [ids[:-2] for ids in sequences],
         _some(leave_last_out([_known(ids[:-1]) for ids in sequences])),
         leave_last_out([_known(ids) for ids in sequences]),

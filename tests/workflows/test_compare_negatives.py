@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "workflows"))
 
 import compare_negatives
+import comparison_data
 import comparison_report
 import negative_rows
 from baselines import nearest_items
@@ -231,6 +233,7 @@ def test_an_interrupted_comparison_continues(tmp_path):
     made = tmp_path / "out" / "runs"
     made.mkdir(parents=True)
     sizes = {"data": "toy", "items": 29, "sequences": 40, "settings": {}}
+    sizes["path"] = str((tmp_path / "toy.txt").resolve())
     kept = run("popularity", None, [0.25] * 40, **sizes)
     (made / "toy-popularity.json").write_text(json.dumps(kept))
     found = subprocess.run(command, env=env, check=True, capture_output=True, text=True)
@@ -249,11 +252,43 @@ def test_an_interrupted_comparison_continues(tmp_path):
     other = subprocess.run([*command, "--dim", "8"], env=env, capture_output=True, text=True)
     assert other.returncode == 1 and other.stderr.count("\n") == 1
     assert re.search("'dim': 8.*toy-full-softmax-seed-1.json. Received:.*'dim': 64", other.stderr)
+    (tmp_path / "other").mkdir()
+    shutil.copy(tmp_path / "toy.txt", tmp_path / "other")
+    command[3] = str(tmp_path / "other" / "toy.txt")
+    other = subprocess.run(command, env=env, capture_output=True, text=True)
+    assert other.returncode == 1
+    assert re.search("other/toy.txt.*toy-popularity.json. Received:.*/toy.txt", other.stderr)
     for file in made.glob("*measured*"):
         file.unlink()
     names = ["popularity", "item kNN", "full softmax"]
     text = comparison_report.write_report(tmp_path / "out", names, ["toy: measured"])
     assert text.endswith("Not run yet:\n\n- toy: measured")
+
+
+def test_data_sets_have_names_of_their_own(tmp_path):
+    """Regression: the runs of 2024.05 and of 2024.06 had one file."""
+    folders = [tmp_path / "2024.05", tmp_path / "2024.06", tmp_path / "more" / "2024-05"]
+    for folder in folders:
+        folder.mkdir(parents=True)
+    runs = [compare_negatives.Run(folder, "popularity", 0, None) for folder in folders]
+    assert runs[0].name == "2024.05: popularity"
+    assert runs[0].file(tmp_path) != runs[1].file(tmp_path)
+    comparison_data.check_names(folders[:2])
+    with pytest.raises(PopSamplerError, match="names that differ.*2024.05 and .*2024-05. Rename"):
+        comparison_data.check_names(folders)
+    args = compare_negatives.parse_args(["--data", *map(str, folders), "--output", str(tmp_path)])
+    with pytest.raises(PopSamplerError, match="names that differ"):
+        compare_negatives.compare(args)
+
+
+def test_a_run_that_is_asked_for_twice_is_made_once(monkeypatch, tmp_path):
+    made = []
+    monkeypatch.setattr(compare_negatives, "write_run", lambda run, args: made.append(run))
+    monkeypatch.setattr(compare_negatives, "report", lambda asked, output: "")
+    flags = ["--rows", "full softmax", "full softmax", "--seeds", "1"]
+    args = compare_negatives.parse_args(["--data", "d.txt", "--output", str(tmp_path), *flags])
+    compare_negatives.compare(args)
+    assert [run.row for run in made] == ["popularity", "item kNN", "full softmax"]
 
 
 def test_a_run_that_fails_stops_the_comparison(monkeypatch, tmp_path):

@@ -14,6 +14,8 @@ import compare_stopping
 import comparison_training
 import early_stopping_torch
 
+from merlin_popsampler import PopSamplerError
+
 
 def test_the_comparison_by_hand():
     """Of three seeds, early stopping keeps epochs 1, 2 and 6; two epochs are the best fixed."""
@@ -64,3 +66,11 @@ def test_it_measures_what_early_stopping_does(batches, tmp_path, monkeypatch):
         assert compare_stopping.recall(model, data, data.test) == recalled
         assert len(run["test"]["weights"]) == 8
         assert run["test"]["weights"] != run["test"]["averages"]
+
+
+def test_data_sets_of_one_name_are_refused(tmp_path):
+    """Regression: the results of the second one replaced those of the first."""
+    files = [str(tmp_path / folder / "toy.txt") for folder in "ab"]
+    args = compare_stopping.parse_args(["--data", *files, "--output", str(tmp_path)])
+    with pytest.raises(PopSamplerError, match="names that differ"):
+        compare_stopping.compare(args)
