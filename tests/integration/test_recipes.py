@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import optimize
 
 tf = pytest.importorskip("tensorflow")
 
@@ -123,7 +124,14 @@ def test_what_is_clipped():
     above = counts > 1
     assert f"{counts[above].sum() / 1000:.0%}".replace("%", " %") in PAGE
     assert f"{np.log(counts[0]):.1f} nats" in PAGE
-    # Of rare items, the inclusion probability of K distinct draws is K * p * (1 + small).
-    first = 1000 / 1e-6 / np.log(1e8 + 1)  # rank from which on K * p is below 1e-6
-    below = 1 - np.log1p(first) / np.log(1e8 + 1)
-    assert f"{below:.1%}".replace("%", " %") in PAGE
+    # t draws give K distinct ids, so an item is among these with probability 1 - exp(-t p).
+    first = np.unique(np.geomspace(1, 1e8 + 1, 40_000).astype(np.int64))  # ranks of the bands
+    sizes = np.diff(first)
+    probs = np.diff(np.log(first)) / np.log(1e8 + 1) / sizes
+    draws = optimize.brentq(lambda t: sizes @ -np.expm1(-t * probs) - 1000, 1e3, 1e4)
+    counts = -np.expm1(-draws * probs)
+    below = (sizes * counts)[counts < 1e-6 * counts[0]].sum() / 1000
+    assert (
+        f"Of 1,000 distinct log-uniform draws from 1e8 items, {below:.1%}".replace("%", " %")
+        in PAGE
+    )
