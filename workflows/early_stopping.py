@@ -25,8 +25,8 @@ def adam(learning_rate: float) -> Any:
 class UntilNoBetter(tf.keras.callbacks.Callback):  # type: ignore[misc]
     """Keeps the best weights of a model, or the best averages of them.
 
-    Both are measured after at least `STEPS` batches. `Stopping` decides when training ends. At the
-    end, the model always has what was best.
+    Both are measured after each `STEPS` batches or more, and when training ends. `Stopping` decides
+    when it ends. Then the model always has what was best.
 
     Args:
       measure: returns the metrics of the current model; `recall@20` decides.

@@ -69,7 +69,8 @@ def train_until_no_better(
 ) -> Stopping:
     """Trains a model, and leaves its best weights in it, or the best averages of them.
 
-    Both are measured after at least `STEPS` batches. `Stopping` decides when training ends.
+    Both are measured after each `STEPS` batches or more, and when training ends. `Stopping` decides
+    when it ends.
 
     Args:
       model: is trained.

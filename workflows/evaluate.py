@@ -182,8 +182,8 @@ def _may_be_recommended(queries: List[Array], domain: IdDomain) -> Array:
 def _listed(scores: Array, recommended: Array, k: int) -> Array:
     """Tests whether each id is in the list of at least one query; bool `[cardinality]`.
 
-    A list has the `k` best of the ids that may be recommended and have finite scores. Of equal
-    scores, lower ids are listed.
+    A list has the `k` best of the ids that may be recommended, without scores of NaN and minus
+    infinity. Of equal scores, lower ids are listed.
     """
     cardinality = scores.shape[1]
     padded = np.full((len(scores), -(-cardinality // _BLOCK) * _BLOCK), -np.inf, np.float32)
@@ -205,7 +205,8 @@ def _largest(values: Array, k: int) -> Array:
     """Returns the `k`-th largest value of each row.
 
     The blocks with the `k` largest maxima have it, since values above the least of these maxima are
-    in no other block. So few values are compared, which is nine times as fast as np.partition.
+    in no other block. So few values are compared, which is nine times as fast as np.partition for
+    the demo's 26,680 items, and no slower for a thousand.
     """
     # The columns of a block are far apart, since NumPy is slow at maxima of adjacent ones.
     blocks = values.reshape(len(values), _BLOCK, -1)

@@ -7,9 +7,10 @@
   vectors of its features. It needs the item table of preprocess.py.
 
 All models train through Merlin's Loader on the output of preprocess.py. The negatives configure
-themselves from the schema. Every item of a session serves as a positive. The training sessions that
-ended last are held out for early stopping. Each model trains until the recall of their last items
-stops improving, and the best one is kept. The printed table is about other sessions, `valid/`.
+themselves from the schema. Every item of a session serves as a positive, except the first one in
+`session`, which has no item before it. The training sessions that ended last are held out for early
+stopping. Each model trains until the recall of their last items stops improving, and the best one
+is kept. The printed table is about other sessions, `valid/`.
 
 Writes `results.json` (with the recall of each model over epochs), `training_curve.png` and the
 trained models under `--output`.

@@ -126,6 +126,16 @@ def test_a_batch_without_rows_with_an_item(ids):
     assert found[names.ROWS_WITHOUT_ITEM] == len(ids)
 
 
+def test_an_id_without_a_count_is_no_item():
+    """It lies between the counted ids, so it is not reserved."""
+    counts = {3: 5, 9: 2}
+    with pytest.warns(UserWarning, match="5 ids between 3 and 9 are missing"):
+        loss = SampledSoftmaxLoss(PopularityBasedSampler.from_counts(counts, max_num_samples=2))
+    monitor = SamplingMonitor(loss)
+    loss(torch.ones(4, 4), torch.tensor([3, 4, 9, 10]), torch.ones(11, 4))
+    assert monitor.step()[names.ROWS_WITHOUT_ITEM] == 2
+
+
 def test_a_row_without_candidates_has_no_samples():
     loss = SampledSoftmaxLoss(sampler())
     monitor = SamplingMonitor(loss)
