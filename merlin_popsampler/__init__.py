@@ -76,15 +76,20 @@ def __getattr__(name: str) -> Any:
         value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
     except ModuleNotFoundError as error:
         folder = _HOMES[name].split(".")[0]
-        if (folder, error.name) != ("tf", "tensorflow") and folder != "ops":
+        if folder == "tf" and error.name == "tensorflow":
+            needs = (
+                "is a Keras layer, which needs TensorFlow. In PyTorch, import it from "
+                f"{__name__}.torch."
+            )
+        elif folder == "ops":
+            needs = (
+                f"is an operator of NVTabular, but: {error}. Install the extra 'nvtabular', or "
+                "build the sampler by from_counts."
+            )
+        elif folder == "store":
+            needs = f"reads the files of fits, but: {error}. It needs fsspec, pandas and pyarrow."
+        else:
             raise
-        needs = (
-            "is a Keras layer, which needs TensorFlow. In PyTorch, import it from "
-            f"{__name__}.torch."
-            if folder == "tf"
-            else f"is an operator of NVTabular, but: {error}. Install the extra 'nvtabular', or "
-            "build the sampler by from_counts."
-        )
         raise ModuleNotFoundError(f"{__name__}.{name} {needs}", name=error.name) from error
     globals()[name] = value
     return value

@@ -100,6 +100,8 @@ def test_python_blocks_run(name, code):
     for module in OPTIONAL:
         if re.search(rf"^(?:import|from) (?:merlin_popsampler\.)?{module}\b", code, re.MULTILINE):
             pytest.importorskip(module)
+    if re.search(r"merlin_popsampler(\.tf\b| import.* PopularityBasedSampler)", code):
+        pytest.importorskip("tensorflow")
     exec(compile(code, name, "exec"), {})
 
 

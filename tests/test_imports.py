@@ -113,13 +113,21 @@ def test_core_and_contract_load_nothing_heavy():
     assert HEAVY.isdisjoint(loaded)
 
 
-def test_an_operator_without_nvtabular_names_what_is_missing():
+@pytest.mark.parametrize(
+    ("name", "missing", "message"),
+    [
+        ("FrequencyCategorify", "dask", "the extra 'nvtabular'"),
+        ("id_map", "fsspec", "id_map reads the files of fits, but: import of fsspec"),
+        ("read_keys", "fsspec", "needs fsspec, pandas and pyarrow"),
+    ],
+)
+def test_a_name_without_its_libraries_names_what_is_missing(name, missing, message):
     told = loaded_by(
-        "import sys\nsys.modules['dask'] = None\nimport merlin_popsampler\n"
-        "try:\n    merlin_popsampler.FrequencyCategorify\n"
+        f"import sys\nsys.modules[{missing!r}] = None\nimport merlin_popsampler\n"
+        f"try:\n    merlin_popsampler.{name}\n"
         "except ModuleNotFoundError as error:\n"
-        "    assert error.name == 'dask'\n"
-        "    print('told' if \"the extra 'nvtabular'\" in str(error) else error)"
+        f"    assert error.name == {missing!r}\n"
+        f"    print('told' if {message!r} in str(error) else error)"
     )
     assert "told" in told
 
