@@ -325,7 +325,8 @@ def test_a_feature_without_values_in_one_file_has_any_type(missing, tmp_path):
     pq.write_table(pa.table([["a", "b"], ["soy", None]], ["item", "brand"]), tmp_path / "1.parquet")
     items = read_files.ItemKeys(pa.array(["a", "b", "x"], pa.large_string()), False, "events")
     read, numbers = read_files.read_items(tmp_path, "item", ["brand"], items)
-    assert read["brand"].tolist()[:2] == ["soy", None]
+    assert read["brand"].isna().tolist() == [False] + [True] * (len(read) - 1)
+    assert read["brand"][0] == "soy"
     assert not numbers
 
 
@@ -394,7 +395,8 @@ def test_features_are_numbers_or_text(tmp_path):
         (pa.array([dt.date(2024, 5, 1)] * 2), ["2024-05-01"] * 2),
         (pa.array([dt.timedelta(days=1)] * 2), ["1 day, 0:00:00"] * 2),
     ):
-        assert features(tmp_path, values) == (words, [])
+        found, numbers = features(tmp_path, values)  # pandas 3 has NaN for a missing string
+        assert [None if pd.isna(value) else value for value in found] == words and not numbers
     lists, _ = features(tmp_path, pa.array([[1, None], [], None]))
     assert str([None if row is None else list(row) for row in lists]) == "[['1', None], [], None]"
 
