@@ -84,7 +84,7 @@ class JoinedRows(NamedTuple):
         """
         if len(self.sizes) == 1 or not any(self.sizes):
             return tensor
-        joined: torch.Tensor = _outside_of_graphs(_Join.apply, tensor, self)
+        joined: torch.Tensor = _outside_of_graphs(_join, tensor, self)
         return joined
 
 
@@ -95,8 +95,18 @@ def _all_sizes(num: int, device: torch.device, process_group: Any) -> Tuple[int,
     return tuple(torch.cat(parts).tolist())
 
 
+def _join(tensor: torch.Tensor, rows: JoinedRows) -> Any:
+    # `_Join.apply` is a new object at each access, for which a compiler would compile each call.
+    return _Join.apply(tensor, rows)
+
+
 def _outside_of_graphs(function: Callable[..., Any], *args: Any) -> Any:
-    """Calls a function that a compiler must not trace, since shapes depend on other ranks."""
+    """Calls a function that a compiler must not trace, since shapes depend on other ranks.
+
+    Args:
+      function: a function of a module, so that each call passes the same object.
+      *args: its arguments.
+    """
     # Not as a decorator, which would load the compiler with this module.
     if torch.compiler.is_compiling():
         function = torch.compiler.disable(function)

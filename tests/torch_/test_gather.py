@@ -66,6 +66,18 @@ if rank == 0:
         answer["no member"] = str(error)
 """
 
+COMPILED = """
+from torch.nn.parallel import DistributedDataParallel
+from tests.support.joined_batch import TwoTowers, loss_and_gradients
+
+model = DistributedDataParallel(TwoTowers("in-batch", gather=True))
+compiled = torch.compile(model, backend="aot_eager")
+for step in range(4):
+    torch._dynamo.config.error_on_recompile = step > 1
+    model.zero_grad()
+    answer = loss_and_gradients(compiled, slice(0, 4) if rank == 0 else slice(4, 6))
+"""
+
 
 @pytest.fixture(scope="module")
 def of_ranks(tmp_path_factory):
@@ -151,3 +163,9 @@ def test_it_is_compiled_in_parts():
     compiled = torch.compile(model, backend="aot_eager")
     loss, gradients = loss_and_gradients(compiled, slice(0, 6))
     check([(loss, gradients)], expected)
+
+
+def test_two_ranks_compile_once(tmp_path):
+    """Regression: each step compiled the calls of collectives again, up to PyTorch's limit."""
+    expected = loss_and_gradients(TwoTowers("in-batch"), slice(0, 6))
+    check(run_two_ranks(COMPILED, tmp_path), expected)
