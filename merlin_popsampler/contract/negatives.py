@@ -42,9 +42,9 @@ def sampled_values_error(num: int, received: Any, shapes: Sequence[Any]) -> Any:
     Args:
       num: number of ids that the samplers draw.
       received: the value of the argument.
-      shapes: shapes of the value's parts.
+      shapes: shapes of the value's parts; of the value itself if it is not a pair.
     """
-    kinds = f"{type(received).__name__} of {list(shapes)}"
+    kinds = f"{type(received).__name__} of {' and '.join(map(str, shapes)) or 'no parts'}"
     if not num:
         return PopSamplerError(
             "Expected no sampled_values with in-batch negatives alone, since no sampler draws. "
@@ -52,8 +52,9 @@ def sampled_values_error(num: int, received: Any, shapes: Sequence[Any]) -> Any:
         )
     return PopSamplerError(
         f"Expected sampled_values as a pair of ids [{num}] and expected counts [{num}], what "
-        f"the samplers draw. Received: {kinds}. Pass (ids, mixture.expected_count(ids, 0)) of "
-        "ids = mixture.sample_ids(), or leave it out to draw anew."
+        f"the samplers draw. Received: {kinds}. Pass (ids, sampler.expected_count(ids)) of "
+        "ids = sampler.sample_ids(): with several samplers, all their ids, and the sums of their "
+        "expected counts. Or leave it out to draw anew."
     )
 
 

@@ -221,7 +221,7 @@ class Mixture(tf.keras.layers.Layer):  # type: ignore[misc]
           PopSamplerError: the value is not such a pair, or has another length.
         """
         num = sum(sampler.max_num_samples for sampler in self.samplers)
-        pair = sampled_values if isinstance(sampled_values, (tuple, list)) else ()
+        pair = sampled_values if isinstance(sampled_values, (tuple, list)) else (sampled_values,)
         if len(pair) == 2:
             ids = tf.cast(integers(pair[0], "sampled_values"), tf.int64)
             counts = tf.cast(pair[1], tf.float32)

@@ -291,14 +291,14 @@ class Mixture(torch.nn.Module):  # type: ignore[misc]
           PopSamplerError: the value is not such a pair, or has another length.
         """
         num = sum(sampler.max_num_samples for sampler in self.samplers)
-        pair = sampled_values if isinstance(sampled_values, (tuple, list)) else ()
+        pair = sampled_values if isinstance(sampled_values, (tuple, list)) else (sampled_values,)
         if len(pair) == 2:
             ids = as_dense_ids(pair[0], device, "sampled_values")
             counts = torch.as_tensor(pair[1], dtype=torch.float32, device=device).detach()
             if ids.shape == counts.shape == (num,) and num:
                 return ids, counts
-        received = [list(getattr(part, "shape", [type(part).__name__])) for part in pair]
-        raise sampled_values_error(num, sampled_values, received)
+        shapes = [list(getattr(part, "shape", [type(part).__name__])) for part in pair]
+        raise sampled_values_error(num, sampled_values, shapes)
 
     def _with_batch(self, counts: List[torch.Tensor], ids: Any, rows: Any) -> torch.Tensor:
         """Adds expected counts over samplers, and those in the batch if `InBatch` is a source."""

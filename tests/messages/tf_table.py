@@ -60,9 +60,9 @@ def losses(table, queries=None, true_ids=IDS, layer=None, excluded_ids=None, **a
     return layer(queries, true_ids, table, excluded_ids, training=True, **arguments)
 
 
-def drawn(mixture):
-    ids = mixture.sample_ids()
-    return ids, mixture.expected_count(ids, 0)
+def drawn(layer):
+    ids = layer.sample_ids()
+    return ids, layer.expected_count(ids)
 
 
 def full():
@@ -128,7 +128,7 @@ TABLE = {
             "leave it out to draw anew",
             lambda _: losses(embedding(), sampled_values=IDS),
             [
-                lambda _: losses(embedding(), sampled_values=drawn(Mixture(sampler()))),
+                lambda _: losses(embedding(), sampled_values=drawn(sampler())),
                 lambda _: losses(embedding()),
             ],
         ),
@@ -151,10 +151,10 @@ TABLE = {
         ),
         Entry(
             "or pass a sampler as negatives",
-            lambda _: losses(embedding(), layer=full(), sampled_values=drawn(Mixture(sampler()))),
+            lambda _: losses(embedding(), layer=full(), sampled_values=drawn(sampler())),
             [
                 lambda _: losses(embedding(), layer=full()),
-                lambda _: losses(embedding(), sampled_values=drawn(Mixture(sampler()))),
+                lambda _: losses(embedding(), sampled_values=drawn(sampler())),
             ],
         ),
     ],
