@@ -1,5 +1,6 @@
 """Runs the command line, `python -m merlin_popsampler`; see `cli`."""
 
+import os
 import signal
 import sys
 
@@ -8,8 +9,14 @@ if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         from .cli.commands import main
+        from .cli.terminal import finish
     except ModuleNotFoundError as error:  # an installation with a framework alone
         sys.stderr.write(f"error: {error}. Both commands need fsspec, pandas and pyarrow.\n")
         sys.exit(2)
 
-    sys.exit(main())
+    code = main()
+    for stream in (sys.stdout, sys.stderr):
+        finish(stream)
+    # At exit, Arrow's threads sometimes abort or block the process (apache/arrow issues 34314 and
+    # 50482). The exit code is a result, so nothing else runs after it is known.
+    os._exit(code)

@@ -14,7 +14,8 @@ from tests.support.workflow_helpers import dataset, fitted
 pytestmark = pytest.mark.filterwarnings("ignore")
 SLOW = {*FRAMEWORKS, "nvtabular", "merlin", "dask", "distributed"}
 PROGRAM = """
-import json, sys, runpy
+import json, os, sys, runpy
+os._exit = sys.exit  # a command ends its process at once
 sys.argv = ["merlin_popsampler", *{arguments!r}]
 try:
     runpy.run_module("merlin_popsampler", run_name="__main__")

@@ -112,6 +112,26 @@ def test_printable():
     assert printable(17) == "17"
 
 
+_ABORTS = """
+import atexit, os, runpy, sys
+
+print("printed by another library")
+atexit.register(os.abort)
+sys.argv[0] = "merlin_popsampler"
+runpy.run_module("merlin_popsampler", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize(("new", "code"), [(0, 0), (1, 1)])
+def test_a_library_that_aborts_at_exit_leaves_the_exit_code(moved, new, code):
+    """Regression: Arrow's threads ended one command in twenty with exit code 134."""
+    command = [sys.executable, "-c", _ABORTS, "compare", moved[0], moved[new]]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=env, capture_output=True, timeout=120)
+    assert (done.returncode, done.stderr) == (code, b"")
+    assert done.stdout.startswith(b"printed by another library")
+
+
 # ------------------------------------------------------------------ closed pipes
 
 
