@@ -78,6 +78,16 @@ def test_subgraphs_and_removed_inputs(frame, out_path):
     assert read_popularity(workflow).max_id == served["item_id"].max()
 
 
+@pytest.mark.parametrize("columns", [["item_id", "user"], [["item_id", "user"]]], ids=str)
+def test_a_loaded_workflow_serves_requests_without_one_of_its_columns(columns, frame, tmp_path):
+    """Users are encoded alone, also by a vocabulary that items share."""
+    workflow = fitted(columns >> FrequencyCategorify(out_path=str(tmp_path / "fits")), frame)
+    whole = workflow.transform(frame)
+    workflow.save(str(tmp_path / "saved"))
+    served = nvt.Workflow.load(str(tmp_path / "saved")).remove_inputs(["item_id"])
+    assert served.transform(frame[["user"]])["user"].tolist() == whole["user"].tolist()
+
+
 def test_inside_a_subgraph(frame, out_path):
     from merlin.dag.ops.subgraph import Subgraph
 

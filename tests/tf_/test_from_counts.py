@@ -51,6 +51,21 @@ def test_ids_in_order_need_no_map():
     assert np.array_equal(sampler.expected_count(ids), plain.expected_count(ids))
 
 
+@pytest.mark.parametrize("mask", [{}, {"mask_token": ""}], ids=["", "mask"])
+@pytest.mark.parametrize("buckets", [1, 3])
+def test_ids_of_a_string_lookup(buckets, mask):
+    """Reserved are the ids of unknown keys, and one more with a mask token."""
+    lookup = tf.keras.layers.StringLookup(num_oov_indices=buckets, **mask)
+    lookup.adapt(["tea", "tea", "tea", "jam", "jam", "rye"])
+    ids = np.asarray(lookup(["tea", "jam", "rye", "tea", "corn", *mask.values()]))
+    reserved = lookup.num_oov_indices + (lookup.mask_token is not None)
+    drawn = PopularityBasedSampler.from_counts(
+        np.bincount(ids), reserved_ids=range(reserved), max_num_samples=3
+    )
+    assert (drawn.min_id, drawn.max_id) == (reserved, lookup.vocabulary_size() - 1)
+    assert np.asarray(drawn.domain.contains(ids)).tolist() == [True] * 4 + [False] * len(ids[4:])
+
+
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("unique", [True, False])
 def test_draws_and_counts_are_those_of_the_ranks(way, unique):

@@ -252,6 +252,18 @@ def in_a_model(layer):
     return tf.keras.Model(inputs, layer(inputs))
 
 
+def test_ids_drawn_beside_a_functional_model_are_its_constants():
+    """A call with an input draws at each call of the model; one without draws while it is built."""
+    drawn, inputs = sampler(max_num_samples=5, seed=7), tf.keras.Input([], dtype="int64")
+    table = tf.keras.layers.Embedding(drawn.max_id + 1, 2)
+    ids, _, _ = drawn.sampled_values(inputs)
+    both = tf.keras.layers.Concatenate(axis=0)([table(ids), table(drawn.sample_ids())])
+    model = tf.keras.Model(inputs, both)
+    first, second = (np.asarray(model(tf.constant([3, 4]))) for _ in range(2))
+    assert not np.array_equal(first[:5], second[:5])
+    assert np.array_equal(first[5:], second[5:])
+
+
 def test_predict():
     sampled, true_counts, _ = in_a_model(sampler()).predict(np.array([[3], [1]]), verbose=0)
     np.testing.assert_array_equal(sampled, sampler().sample_ids())

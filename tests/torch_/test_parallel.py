@@ -315,6 +315,26 @@ answer["means"] = {
     "compiled": gradients((16, 1), compiled=True, across_ranks=True),
     "own": gradients((16, 1)),
 }
+
+
+def all_reduces(steps=3):
+    # The sizes of what the loss itself reduces, in training steps and in an evaluation.
+    sizes, reduce = [], torch.distributed.all_reduce
+
+    def recorded(tensor, *args, **kwargs):
+        sizes.append(tensor.numel())
+        return reduce(tensor, *args, **kwargs)
+
+    torch.distributed.all_reduce = recorded
+    model, queries, ids = Model(across_ranks=True), torch.randn(5, 4), torch.arange(3, 8)
+    for _ in range(steps):
+        model(queries, ids).backward()
+    model.eval()(queries, ids)
+    torch.distributed.all_reduce = reduce
+    return sizes
+
+
+answer["all-reduces"] = all_reduces()
 """
 
 
@@ -327,6 +347,10 @@ def test_ranks_that_begin_after_the_compilation(of_ranks):
     """Regression: compiled code looks the rank up when it runs."""
     assert [answer["before"][0] for answer in of_ranks] == following(1) * 2
     assert of_ranks[0]["after"] == following(2)[1:] != of_ranks[1]["after"]
+
+
+def test_a_mean_over_ranks_takes_one_all_reduce_of_a_number(of_ranks):
+    assert [answer["all-reduces"] for answer in of_ranks] == [[1, 1, 1]] * 2
 
 
 def test_workers_of_ranks(of_ranks):

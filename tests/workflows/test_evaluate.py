@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "workflows"))
 pytest.importorskip("tqdm")
 
 from baselines import popularity_scorer
-from evaluate import as_table, bands_of, evaluate, leave_last_out, report
+from evaluate import as_table, bands_of, by_length, evaluate, leave_last_out, report
 
 DOMAIN = IdDomain(3, 9)
 
@@ -110,6 +110,12 @@ def test_queries_of_all_lengths_keep_their_positives(rows, monkeypatch):
         found = evaluate(score, queries, positives, DOMAIN, k=1, batch_size=batch_size)
         # 8 is an item of its query, and 5 is not the best item of the fourth query.
         assert found["recall@1"] == 3 / 5
+
+
+def test_batches_hold_queries_of_similar_length():
+    queries = [np.arange(length) for length in (3, 0, 5, 1, 1, 2)]
+    assert [rows.tolist() for rows in by_length(queries, 4)] == [[1, 3, 4, 5], [0, 2]]
+    assert by_length([]) == []
 
 
 # ------------------------------------------------------------------ bands and coverage
