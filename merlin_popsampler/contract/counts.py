@@ -181,11 +181,21 @@ def _columns(counts: Any) -> Tuple[Any, Any]:
     # Tests attributes and not classes, so that no library has to be imported.
     if hasattr(counts, "iloc"):  # pandas and cuDF
         return _columns_of_indexed(counts)
-    names = list(getattr(counts, "column_names", ()) or getattr(counts, "columns", ()))
-    if len(names) == 2:  # polars and Arrow
+    if hasattr(counts, "collect") and hasattr(counts, "lazy"):
+        raise PopSamplerError(
+            f"Expected {_FORMS}. Received: {type(counts).__name__}, which is not computed yet. "
+            "Pass its collect()."
+        )
+    return _columns_of_others(counts)
+
+
+def _columns_of_others(counts: Any) -> Tuple[Any, Any]:
+    """Splits a polars frame or an Arrow table; the ids are None for an array indexed by id."""
+    names = getattr(counts, "column_names", getattr(counts, "columns", None))
+    if names is not None and len(names) == 2:  # polars and Arrow
         return counts[names[0]], counts[names[1]]
-    if names:  # before the next form, whose methods an Arrow table has as well
-        _refuse(counts, f"{len(names)} columns, {truncate_repr(names)}")
+    if names is not None:  # before the next form, whose methods an Arrow table has as well
+        _refuse(counts, f"{len(names)} columns, {truncate_repr(list(names))}")
     if hasattr(counts, "flatten") and hasattr(counts, "field"):  # pyarrow.compute.value_counts
         return counts.field("values"), counts.field("counts")
     if hasattr(counts, "value_counts"):  # a polars Series or an Arrow array: not yet counted
@@ -203,6 +213,12 @@ def _columns_of_indexed(counts: Any) -> Tuple[Any, Any]:
     width = counts.shape[1]
     if width not in (1, 2):
         _refuse(counts, f"{width} columns, {truncate_repr(list(counts.columns))}")
+    if width == 2 and counts.index.name is not None:  # two counts of each id, as of a group-by
+        raise PopSamplerError(
+            f"Expected {_FORMS}. Received: {type(counts).__name__} with two columns, and an index "
+            f"{truncate_repr(counts.index.name)}. Select the column of counts, or drop the index: "
+            "reset_index(drop=True)."
+        )
     return counts.iloc[:, 0] if width == 2 else counts.index, counts.iloc[:, -1]
 
 

@@ -210,7 +210,30 @@ def test_a_frame_of_another_shape_is_refused():
             quietly(frame)
 
 
-@pytest.mark.parametrize("names", [["id"], ["id", "count", "price"]])
+def test_two_counts_of_each_id_are_not_taken_for_ids_and_counts():
+    """`groupby("id").count()` of three columns has the ids in its index, and two columns."""
+    pd = pytest.importorskip("pandas")
+    sales = pd.DataFrame({"id": [3, 4, 4], "user": [1, 2, 3], "day": [1, 1, 1]})
+    both = sales.groupby("id").count()
+    with pytest.raises(PopSamplerError, match="two columns, and an index 'id'"):
+        quietly(both)
+    assert quietly(both[["user"]])[1].tolist() == [4, 3]
+    assert quietly(both["user"])[1].tolist() == [4, 3]
+    listed = both["user"].reset_index().set_index(pd.Index(["x", "y"], name="row"))
+    with pytest.raises(PopSamplerError, match=r"or drop the index: reset_index\(drop=True\)"):
+        quietly(listed)
+    assert quietly(listed.reset_index(drop=True))[1].tolist() == [4, 3]
+
+
+def test_a_lazy_frame_is_collected_first():
+    pl = pytest.importorskip("polars")
+    lazy = pl.LazyFrame({"id": [3, 4], "n": [1, 9]})
+    with pytest.raises(PopSamplerError, match=r"not computed yet. Pass its collect\(\)"):
+        quietly(lazy)
+    assert quietly(lazy.collect())[1].tolist() == [4, 3]
+
+
+@pytest.mark.parametrize("names", [[], ["id"], ["id", "count", "price"]])
 def test_an_arrow_table_of_other_columns_is_refused(names):
     pa = pytest.importorskip("pyarrow")
     table = pa.table({name: [1, 2] for name in names})
