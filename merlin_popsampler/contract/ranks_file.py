@@ -76,6 +76,7 @@ def _other_file(metadata: PopularityMetadata, column: str, received: str) -> Sch
         f"Column {column!r}: expected the file of its ids by rank at {metadata.ranks_path!r} "
         f"(digest {metadata.ranks_digest}), since its ids keep their numbers and are not in "
         f"frequency order. Received: {received}. Keep the folder of the fit where the schema "
-        "names it, or use from_counts with the popularity.<column>.parquet of that fit."
+        "names it, or use from_counts with the popularity.<column>.parquet of that fit, and "
+        f"reserved_ids=range({metadata.min_id})."
     )
     return error

@@ -58,7 +58,7 @@ def sampler_kwargs_from_schema(
     wanted = overrides.get("distribution", AUTO)
     distribution = wanted
     if isinstance(wanted, str) and wanted in (AUTO, Empirical.name):
-        distribution = _distribution_of_schema(metadata, item.name, wanted)
+        distribution = _distribution_of_schema(metadata, item.name, wanted, distortion)
     if distortion != 1.0:
         distribution = _distorted(distribution, distortion)
     found = {
@@ -151,7 +151,7 @@ def resolve_distribution(distribution: DistributionLike, domain: IdDomain) -> Di
         raise PopSamplerError(
             f"Expected a distribution over the {domain.size} ids {domain.min_id} to "
             f"{domain.max_id}. Received: {distribution!r}. Build "
-            "distribution, min_id and max_id from one schema."
+            "distribution, min_id and max_id from one schema, or from the same counts."
         )
     return distribution
 
@@ -193,8 +193,10 @@ def validate_seed(seed: Any) -> Optional[int]:
     return whole_number("seed", seed, -(2**63), advice, 2**64 - 1)
 
 
-def _distribution_of_schema(metadata: PopularityMetadata, column: str, wanted: str) -> Distribution:
-    """Returns the best distribution of a schema; "empirical" requires a schema with counts."""
+def _distribution_of_schema(
+    metadata: PopularityMetadata, column: str, wanted: str, distortion: float = 1.0
+) -> Distribution:
+    """Returns the best distribution; "empirical" or a distortion requires a schema with counts."""
     try:
         distribution = metadata.distribution()
     except SchemaError as error:
@@ -203,11 +205,12 @@ def _distribution_of_schema(metadata: PopularityMetadata, column: str, wanted: s
             f"Column {column!r}: {error}"
             f"{instead if wanted == AUTO and not metadata.is_ranked else ''}"
         ) from error
-    if wanted == Empirical.name and metadata.steps is None:
+    if (wanted == Empirical.name or distortion != 1.0) and metadata.steps is None:
         raise SchemaError(
             f"Column {column!r}: expected the steps of its popularity. Received: none (evidence "
             f"{metadata.evidence!r}). Encode with FrequencyCategorify, or add FrequencyOrder. A "
-            "sampler also takes distribution='log_uniform', but in-batch negatives do not."
+            "sampler also takes distribution='log_uniform' without a distortion, but in-batch "
+            "negatives do not."
         )
     return distribution
 
@@ -228,7 +231,7 @@ def _distorted(distribution: Any, distortion: float) -> Distribution:
     if not isinstance(distribution, Empirical) or distribution.distortion != 1.0:
         raise PopSamplerError(
             "Expected distortion only with the measured distribution, since it is a power of the "
-            f"counts. Received: distortion={distortion} with {distribution!r}. Leave distribution= "
+            f"counts. Received: distortion={distortion} with {distribution!r}. Leave one of them "
             "out, or build distributions.Empirical(steps, distortion) yourself."
         )
     return Empirical(distribution.steps, distortion)

@@ -188,6 +188,6 @@ def id_domain(min_id: Any, max_id: Any, item_ids: Any = None) -> Union[IdDomain,
         raise PopSamplerError(
             f"Expected min_id and max_id to be the smallest and largest of item_ids, "
             f"{mapped.min_id} and {mapped.max_id}. Received: {domain.min_id} and {domain.max_id}. "
-            "Build the sampler with from_counts."
+            "Pass these two, or build the sampler with from_counts."
         )
     return mapped

@@ -221,7 +221,8 @@ def check_rows(name: str, shapes: Tuple[Any, Any], id_map: IdMap) -> None:
         raise PopSamplerError(
             f"Table {name!r}: expected {rows[0]} rows or more before and {rows[1]} or more now, "
             f"max_id + 1 of each fit, and one width. Received: shapes {list(old)} and {list(new)}. "
-            "Make each model for the schema of its own fit, and pass the id_map of these fits."
+            "Make each model for the schema of its own fit, and pass the id_map of these fits by "
+            "the name of its table."
         )
 
 
@@ -248,5 +249,6 @@ def check_same_shape(name: str, shapes: Tuple[Any, Any], id_maps: Mapping[str, A
         raise PopSamplerError(
             f"Weight {name!r}: expected an id map for a weight with a row for each id, and one "
             f"shape for any other. Received: {reason}, {list(old)} before and {list(new)} now. "
-            "Add its name to the id maps, with None if it stays as the new model has it."
+            "Add its name to the id maps, with None if it stays as the new model has it. If it has "
+            "this size by chance, pass None, and copy it yourself."
         )

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from merlin_popsampler.errors import PopSamplerError
 
-from .checks import catalog_size, frozen_array, list_length
+from .checks import catalog_size, frozen_array, is_number, list_length
 from .quadrature import sum_nodes
 
 Floats = npt.NDArray[np.float64]
@@ -196,7 +196,9 @@ class Segments:
             return "masses that are not all positive numbers"
         if abs(self.masses.sum() - 1.0) > _ROUNDING:
             return f"masses that sum to {self.masses.sum()}, not to 1"
-        if self.shift is not None and not (len(self.starts) == 1 and 0 < self.shift < np.inf):
-            return f"shift {self.shift} of {len(self.starts)} segments"
+        if self.shift is not None and not (
+            len(self.starts) == 1 and is_number(self.shift) and 0 < self.shift < np.inf
+        ):
+            return f"shift {self.shift!r} of {len(self.starts)} segments"
         rises = np.flatnonzero(np.diff(self.probs) > 1e-12 * self.probs[:-1])
         return f"segment {rises[0] + 1} likelier than the one before it" if rises.size else ""

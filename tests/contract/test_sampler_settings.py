@@ -91,6 +91,8 @@ def test_distortion_and_overrides():
 def test_only_the_measured_distribution_can_be_distorted(distribution):
     with pytest.raises(PopSamplerError, match=r"distortion only.*Received: distortion=0\.75 with"):
         arguments(measured(), distortion=0.75, distribution=distribution)
+    with pytest.raises(PopSamplerError, match="Leave one of them out"):
+        arguments(measured(COUNTS[::-1]), distortion=0.75, distribution="uniform")
     assert (
         arguments(measured(), distortion=1.0, distribution=distribution)["distribution"]
         == distribution
@@ -116,7 +118,9 @@ def test_an_assumed_order_gives_log_uniform_and_a_warning():
         SchemaError, match="item_id.*but in-batch negatives do not"
     ):
         arguments(Schema([categorified()]), distribution="empirical")
-    with pytest.warns(UserWarning, match="no proof"), pytest.raises(PopSamplerError, match="0.5"):
+    with pytest.warns(UserWarning, match="no proof"), pytest.raises(
+        SchemaError, match="expected the steps.*'log_uniform' without a distortion"
+    ):
         arguments(Schema([categorified()]), distortion=0.5)
 
 
@@ -186,7 +190,7 @@ DOMAIN = IdDomain(3, 9)
         ({"name": "uniform"}, "size"),
         ({"name": "uniform", "size": 7, "more": 1}, "more"),
         ({"name": "uniform", "size": 6.5}, "size"),
-        ({"name": "uniform", "size": 8}, "over the 7 ids"),
+        ({"name": "uniform", "size": 8}, "over the 7 ids.*or from the same counts"),
         ({"name": "empirical", "size": 7, "steps": "0:1,9:1,7"}, "steps"),
         ({"name": "empirical", "steps": "0:1,1"}, "size"),
     ],

@@ -149,6 +149,7 @@ def test_arrays_cannot_be_changed():
         (([0], [1.0], 2, -1.0), "shift -1.0 of 1"),
         (([0], [1.0], 2, float("inf")), "shift inf of 1"),
         (([0, 1], [0.5, 0.5], 2, 1.0), "shift 1.0 of 2"),
+        (([0], [1.0], 2, "1"), "shift '1' of 1"),
     ],
 )
 def test_segments_that_are_not_a_distribution_are_refused(arguments, message):

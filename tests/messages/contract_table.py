@@ -169,6 +169,7 @@ TABLE = {
             lambda folder: build(schema(folder), distribution="uniform", distortion=0.5),
             [
                 lambda folder: build(schema(folder), distortion=0.5),
+                lambda folder: build(schema(folder), distribution="uniform"),
                 lambda folder: build(
                     schema(folder),
                     distribution=Empirical(read_popularity(schema(folder)).curve, 0.5),

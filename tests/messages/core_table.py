@@ -48,13 +48,13 @@ TABLE = {
             lambda _: check_rows("items", ((3, 8), (4, 8)), SAME),
         ),
         Entry(
-            "Add its name to the id maps",
+            "by chance, pass None, and copy it yourself",
             lambda _: check_same_shape("items", ((4, 8), (4, 8)), {"others": SAME}),
         ),
     ],
     "core.domain": [
         Entry(
-            "Build the sampler with from_counts",
+            "Pass these two, or build the sampler with from_counts",
             lambda _: id_domain(0, 8, [8, 3]),
             [lambda _: id_domain(3, 8, [8, 3])],
         )

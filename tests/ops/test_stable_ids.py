@@ -24,7 +24,10 @@ from merlin_popsampler import (
     read_popularity,
 )
 from merlin_popsampler.contract.ranks_file import read_ids_by_rank
-from merlin_popsampler.contract.sampler_settings import sampler_kwargs_from_schema
+from merlin_popsampler.contract.sampler_settings import (
+    sampler_kwargs_from_counts,
+    sampler_kwargs_from_schema,
+)
 from tests.support.processes import OPERATORS, ROOT
 from tests.support.workflow_helpers import (
     bytes_below,
@@ -430,3 +433,18 @@ def test_an_order_of_stable_ids_is_refused(options, tmp_path):
     order = FrequencyOrder(out_path=str(tmp_path / "flow"), **options)
     with pytest.raises(FrequencyOrderError, match=r"\['item_id'\].*keep their numbers"):
         fitted([COLUMN] >> encoder >> order, dataset(pd.DataFrame({COLUMN: list("ddac")}), 1))
+
+
+def test_the_counts_of_the_fit_replace_the_file(tmp_path):
+    """The counts file has those of null and of unknown keys too, which are not items."""
+    base = workflow(["tea"] * 3 + ["jam"], tmp_path / "1")
+    later = ["jam"] * 2 + ["milk"] * 3 + [None] * 9
+    schema = workflow(later, tmp_path / "2", base=base).output_schema
+    expected = sampler_kwargs_from_schema(schema, None, 1.0, {})
+    os.remove(schema["item_id"].properties["popularity"]["ranks_path"])
+    with pytest.raises(SchemaError, match=r"and reserved_ids=range\(3\)"):
+        sampler_kwargs_from_schema(schema, None, 1.0, {})
+    counts = pd.read_parquet(tmp_path / "2" / "categories" / "popularity.item_id.parquet")
+    found = sampler_kwargs_from_counts(counts, range(3), 1.0, {})
+    assert found["item_ids"].tolist() == expected["item_ids"].tolist() == [5, 4]
+    assert found["distribution"] == expected["distribution"]
