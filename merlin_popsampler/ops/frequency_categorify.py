@@ -251,7 +251,8 @@ class FrequencyCategorify(StoredOperator, Categorify):  # type: ignore[misc]
             if twice:
                 raise PopSamplerError(
                     f"Expected each column in one joint group. Received: {twice} in several. "
-                    "Encode them in separate operators."
+                    "Encode them in separate operators, and rename the columns of one (`>> "
+                    "Rename(postfix='_2')`), since columns of one name replace each other."
                 )
         return groups
 
@@ -316,10 +317,13 @@ class FrequencyCategorify(StoredOperator, Categorify):  # type: ignore[misc]
     def _check(self, name: str, found: Vocabulary) -> None:
         largest = np.iinfo(self.output_dtype).max
         if found.metadata.max_id > largest:
+            # With a base, max_size removes only new keys.
+            can_shrink = self.base is None and found.metadata.min_id <= largest
+            instead = f", or max_size={largest + 1}" if can_shrink else ""
             raise PopSamplerError(
                 f"Column {name!r}: expected a dtype that holds ids up to "
                 f"{found.metadata.max_id}. Received: {np.dtype(self.output_dtype)}, which ends "
-                f"at {largest}. Pass a wider dtype, or max_size."
+                f"at {largest}. Pass a wider dtype{instead}."
             )
 
     def _copy(self, fits: Dict[str, Vocabulary]) -> None:

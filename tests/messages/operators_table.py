@@ -131,7 +131,14 @@ TABLE = {
         Entry(
             "expected max_size to be at least", lambda folder: encode(folder, frame(), max_size=2)
         ),
-        Entry("Pass a wider dtype, or max_size", lambda folder: encode(folder, WIDE, dtype="int8")),
+        Entry(
+            "Pass a wider dtype",
+            lambda folder: encode(folder, WIDE, dtype="int8"),
+            [
+                lambda folder: encode(folder, WIDE, dtype="int16"),
+                lambda folder: encode(folder, WIDE, dtype="int8", max_size=128),
+            ],
+        ),
         Entry(
             "Expected each column in one joint group",
             lambda folder: encode(folder, PAIRS, [["a", "b"], ["b", "c"]]),
@@ -183,8 +190,12 @@ TABLE = {
     ],
     "ops.keys.kinds": [
         Entry(
-            "Store the column as strings, or fill the nulls",
+            "Store the column as strings, or as integers without nulls",
             lambda folder: encode(folder, pd.DataFrame({"item_id": [2.0**53, np.nan]})),
+            [
+                lambda folder: encode(folder, pd.DataFrame({"item_id": [str(2**53), None]})),
+                lambda folder: encode(folder, pd.DataFrame({"item_id": [2**53, -1]})),
+            ],
         ),
         Entry(
             "Replace it by a key of your own, or by a null",

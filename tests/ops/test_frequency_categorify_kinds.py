@@ -194,3 +194,12 @@ def test_a_bucket_is_of_the_key_alone(out_path, case):
         for row in zip(frame, workflow.transform(objects(frame))["item_id"].tolist())
     ]
     assert len({found for key, found in rows if key == frames[0][0]}) == 1
+
+
+def test_the_conversion_that_a_message_names_keeps_nulls(out_path):
+    """`astype(str)` would make a key "None" of a null."""
+    frame = pd.DataFrame({"a": pd.Series([1, None, "x"], dtype=object)})
+    with pytest.raises(PopSamplerError, match=r"to one of them; astype\('string'\) keeps nulls"):
+        encode(frame, ["a"], out_path, 1)
+    _, ids = encode(frame.astype("string"), ["a"], out_path, 1)
+    assert ids["a"].tolist() == [3, 1, 4]

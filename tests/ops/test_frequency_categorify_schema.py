@@ -114,3 +114,29 @@ def test_not_fitted(frame, out_path):
     operator = FrequencyCategorify(out_path=out_path)
     with pytest.raises(PopSamplerError, match="Fit the workflow first"):
         operator.transform(nvt.ColumnSelector(["item_id"]), frame)
+
+
+def test_one_column_in_two_groups(out_path):
+    """Two operators alone would not do: the later `a` would replace the earlier one."""
+    frame = pd.DataFrame({"a": ["x", "y", "x"], "b": ["y", "y", "z"], "c": ["x", "z", "z"]})
+    with pytest.raises(PopSamplerError, match=r"rename the columns of one \(`>> Rename"):
+        encode(frame, [["a", "b"], ["a", "c"]], out_path)
+    first, second = (FrequencyCategorify(out_path=f"{out_path}/{n}") for n in "12")
+    both = ([["a", "b"]] >> first) + ([["a", "c"]] >> second >> ops.Rename(postfix="_2"))
+    ids = fitted(both, frame).transform(Dataset(frame, cpu=True)).compute()
+    assert ids["a"].tolist() == [4, 3, 4] and ids["b"].tolist() == [3, 3, 5]
+    assert ids["a_2"].tolist() == [3, 5, 3] and ids["c_2"].tolist() == [3, 4, 4]
+
+
+def test_a_dtype_that_is_too_small_and_what_makes_room(out_path):
+    frame = pd.DataFrame({"a": range(300)})
+    with pytest.raises(PopSamplerError, match="Pass a wider dtype, or max_size=128."):
+        encode(frame, ["a"], out_path, dtype="int8")
+    _, ids = encode(frame, ["a"], out_path, dtype="int8", max_size=128)
+    assert ids["a"].max() == 127
+    for options in (
+        {"num_buckets": 200, "max_size": 300},
+        {"base": encode(frame, ["a"], out_path)[0]},
+    ):
+        with pytest.raises(PopSamplerError, match="Pass a wider dtype.$"):
+            encode(frame, ["a"], out_path, dtype="int8", **options)

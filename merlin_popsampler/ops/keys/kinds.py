@@ -205,7 +205,7 @@ def several_families(column: str, families: Iterable[str]) -> PopSamplerError:
     error: PopSamplerError = PopSamplerError(
         f"Column {column!r}: expected all keys to have one type: values of different types cannot "
         f"be compared or ordered. Received: {' and '.join(sorted(families))}. Convert all of the "
-        f"column, in all of its files, to one of them. {RAW_COLUMN}"
+        f"column, in all of its files, to one of them; astype('string') keeps nulls. {RAW_COLUMN}"
     )
     return error
 
@@ -215,7 +215,8 @@ def inexact(column: str, received: str, bits: int = 53) -> PopSamplerError:
     error: PopSamplerError = PopSamplerError(
         f"Column {column!r}: expected floating-point keys (and integer columns with nulls, which "
         f"are read as floats) to be below 2**{bits}, so that they are exact. Received: {received}. "
-        "Store the column as strings, or fill the nulls before reading."
+        "Store the column as strings, or as integers without nulls, where its values are still "
+        "exact."
     )
     return error
 
