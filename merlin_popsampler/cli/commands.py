@@ -130,12 +130,13 @@ def _parser() -> argparse.ArgumentParser:
         help="total variation allowed, from 0 to 1 [%(default)s]",
     )
     compare_.set_defaults(run=_compare)
-    for command in (inspect_, compare_):
-        command.add_argument("--column", help="where several columns are tagged as item id")
+    for command, use in ((inspect_, "--plot shows"), (compare_, "are compared")):
+        command.add_argument("--column", help="name of the column, where there are several")
         command.add_argument("--json", action="store_true", help="machine-readable output")
         command.add_argument(
             "--num-sampled",
             type=_number_of_draws,
-            help="draws of a batch [a tenth of the items, at most 1000]",
+            help=f"draws of a batch whose expected counts {use} [a tenth of the items, at most "
+            "1000]",
         )
     return parser

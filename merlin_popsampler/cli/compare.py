@@ -64,8 +64,9 @@ def drift(
             share[: len(found)] = found / found.sum()
         warnings.warn(
             "The keys of both sides are not at hand, so the curves are compared rank by rank. That "
-            "does not detect items that swap their ranks, appear or vanish. Pass saved workflows "
-            "or out_paths to match items by key.",
+            "does not detect items that swap their ranks, appear or vanish. Pass saved workflows, "
+            "or out_paths of FrequencyCategorify, to match items by key. Ids of your own have no "
+            "keys.",
             stacklevel=2,
         )
         return {"matched_by": "rank", "tv": float(np.abs(shares[0] - shares[1]).sum() / 2)}

@@ -77,6 +77,16 @@ def test_the_draws_of_a_batch_are_named_and_limited(old, new, capsys):
         assert "--num-sampled to be a whole number >= 1 and <= 3" in capsys.readouterr().err
 
 
+def test_help_says_what_the_draws_are_for(capsys):
+    """`inspect` without `--plot` draws nothing."""
+    for command, use in (("inspect", "expected counts --plot shows"), ("compare", "are compared")):
+        with pytest.raises(SystemExit):
+            main([command, "--help"])
+        printed = " ".join(capsys.readouterr().out.split())
+        assert f"{use} [a tenth of the items" in printed
+        assert "name of the column, where there are several" in printed
+
+
 def test_inspect_prints_json(old, capsys):
     assert main(["inspect", str(old / "data"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["items"] == 3

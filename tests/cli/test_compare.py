@@ -129,6 +129,7 @@ def test_without_the_fit_of_a_side_curves_are_compared_and_a_note_says_so(old, n
     found, notes = compared(capsys, old, new)
     assert found["matched_by"] == "rank"
     assert "does not detect items that swap their ranks" in notes
+    assert "out_paths of FrequencyCategorify, to match items by key. Ids of your own" in notes
 
 
 def test_a_fit_that_cannot_be_read_counts_as_absent(old, new, capsys):
