@@ -85,8 +85,8 @@ def _check_shapes(move: Move, slots: Dict[str, Any]) -> None:
             raise PopSamplerError(
                 f"Weight {move.name!r}: expected optimizer slots of its own shape "
                 f"{tuple(move.source.shape)}. Received: {name!r} of shape {tuple(slot.shape)}. "
-                "Leave optimizer and old_optimizer out, or begin with an optimizer such as "
-                "Adam, Adagrad or SGD."
+                "Leave optimizer and old_optimizer out: only the state of optimizers such as Adam, "
+                "Adagrad or SGD can be moved."
             )
 
 

@@ -134,6 +134,8 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
         if isinstance(item_table, tf.keras.layers.Layer):
             self._adopt(item_table)
             item_table = None
+        elif item_table is None and self._item_table is None:
+            item_vectors(None, self.negatives.domain.cardinality)  # raises an error before a build
         elif item_table is not None and is_symbolic(queries):
             raise PopSamplerError(
                 "Expected an Embedding layer as item_table, since a functional model can neither "
@@ -158,6 +160,7 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
             if not layer.built:
                 with tf.name_scope(layer.name):  # Keras 2's h5 files tell variables by their names
                     layer.build((None,))
+            item_vectors(layer, self.negatives.domain.cardinality)  # before it is kept
             self._item_table = layer
         elif self._item_table is not layer:
             first = "a variable" if self._item_table is None else repr(self._item_table.name)

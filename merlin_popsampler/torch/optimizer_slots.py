@@ -6,6 +6,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple
 
 import torch
 
+from merlin_popsampler.core.checks import truncate_repr
 from merlin_popsampler.errors import PopSamplerError
 
 from .row_moves import Move, check_plain, move_rows
@@ -39,14 +40,12 @@ def moved_slots(
       old_optimizer: optimizer of the old model, or its `state_dict()`.
 
     Raises:
-      PopSamplerError: the optimizers differ in class or groups of parameters, or a slot has neither
-        the shape of its weight nor one element.
+      PopSamplerError: the optimizers differ in class or groups of parameters; a slot has neither
+        the shape of its weight nor one element; or `old_optimizer` is a dict of other values.
     """
-    own, given = optimizer.state_dict(), old_optimizer
-    if not isinstance(old_optimizer, Mapping):
-        given = old_optimizer.state_dict()
-        if type(optimizer) is not type(old_optimizer):
-            raise _different(type(optimizer).__name__, type(old_optimizer).__name__)
+    if not isinstance(old_optimizer, Mapping) and type(optimizer) is not type(old_optimizer):
+        raise _different(type(optimizer).__name__, type(old_optimizer).__name__)
+    own, given = optimizer.state_dict(), _state_of(old_optimizer)
     sizes = [[len(group["params"]) for group in state["param_groups"]] for state in (own, given)]
     if sizes[0] != sizes[1]:
         raise _different(f"groups of {sizes[0]} parameters", f"groups of {sizes[1]}")
@@ -74,6 +73,19 @@ def moved_slots(
     return Slots({"state": state, "param_groups": own["param_groups"]}, of_tables)
 
 
+def _state_of(old_optimizer: Any) -> Any:
+    """Returns the `state_dict` of an optimizer, or the argument if it is one."""
+    is_dict = isinstance(old_optimizer, Mapping)
+    given = old_optimizer if is_dict else old_optimizer.state_dict()
+    if not {"state", "param_groups"} <= set(given):
+        raise PopSamplerError(
+            "Expected old_optimizer as an optimizer of PyTorch, or its state_dict(). Received: "
+            f"{type(old_optimizer).__name__} of {truncate_repr(sorted(map(str, given)))}. Pass the "
+            "part of a checkpoint that holds the optimizer's state."
+        )
+    return given
+
+
 def _moved(move: Move, slot: str, value: Any, group: Dict[str, Any]) -> Any:
     """Returns a copy of a slot for the new optimizer, with moved rows if its weight is a table."""
     if not isinstance(value, torch.Tensor):
@@ -82,8 +94,8 @@ def _moved(move: Move, slot: str, value: Any, group: Dict[str, Any]) -> Any:
         raise PopSamplerError(
             f"Weight {move.name!r}: expected optimizer slots of its own shape "
             f"{list(move.source.shape)}, or single numbers. Received: {slot!r} of shape "
-            f"{list(value.shape)}. Leave optimizer and old_optimizer out, or begin with an "
-            "optimizer such as Adam, Adagrad or SGD."
+            f"{list(value.shape)}. Leave optimizer and old_optimizer out: only the "
+            "state of optimizers such as Adam, Adagrad or SGD can be moved."
         )
     check_plain(f"{move.name}, slot {slot}", value)
     if move.id_map is None or not _is_of_rows(move, value):

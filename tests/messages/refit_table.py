@@ -68,8 +68,9 @@ TABLE = {
             "neither to begin with an optimizer that has no state", lambda _: warm(makes=[adam()])
         ),
         Entry(
-            "begin with an optimizer such as Adam, Adagrad or SGD",
+            "such as Adam, Adagrad or SGD can be moved",
             lambda _: warm(makes=[tf.keras.optimizers.Adafactor] * 2),
+            [lambda _: warm(), lambda _: warm(makes=[adam()] * 2)],
         ),
         Entry(
             "Make both in the same way, or leave both out",

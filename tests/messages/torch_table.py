@@ -125,7 +125,16 @@ TABLE = {
         )
     ],
     "torch.optimizer_slots": [
-        Entry("begin with an optimizer such as Adam, Adagrad or SGD", lambda _: warm(make=factored))
+        Entry(
+            "such as Adam, Adagrad or SGD can be moved",
+            lambda _: warm(make=factored),
+            [lambda _: warm(optimizers=0), lambda _: warm()],
+        ),
+        Entry(
+            "part of a checkpoint that holds the optimizer's state",
+            lambda _: warm(make=lambda old: {"optimizer": optimizer(old).state_dict()}),
+            [lambda _: warm(make=lambda old: optimizer(old).state_dict())],
+        ),
     ],
     "torch.all_items": [
         Entry(

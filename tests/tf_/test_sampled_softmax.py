@@ -583,6 +583,16 @@ def test_what_it_cannot_use_is_refused():
             layer(query, TRUE_IDS, EMBEDDING(15, 4), training=True)
 
 
+def test_a_table_that_is_refused_does_not_stay():
+    """The message asks for another table, which the same layer must take."""
+    query, _ = vectors()
+    layer = SampledSoftmax(sampler())
+    for wrong in (None, EMBEDDING(14, 4), None):
+        with pytest.raises(PopSamplerError, match="at least 15 rows"):
+            layer(query, TRUE_IDS, wrong, training=True)
+    assert layer(query, TRUE_IDS, EMBEDDING(15, 4), training=True).shape == [6]
+
+
 @pytest.mark.parametrize("name", ["true_ids", "excluded_ids", "hard_negative_ids"])
 def test_the_argument_with_floats_is_named(name):
     layer = SampledSoftmax(PopularityBasedSampler(9, max_num_samples=2))

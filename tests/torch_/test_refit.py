@@ -363,6 +363,14 @@ def test_optimizers_that_do_not_go_together_are_refused():
     refused("optimizer slots of its own shape", new, old, optimizers=(turned, old_optimizer))
 
 
+def test_a_checkpoint_is_not_the_state_of_its_optimizer():
+    old, old_optimizer = trained()
+    new = Model(NEW, 2)
+    saved = {"model": old.state_dict(), "optimizer": old_optimizer.state_dict()}
+    optimizers = OPTIMIZERS["Adam"](new.parameters()), saved
+    refused("dict of .'model', 'optimizer'.*part of a checkpoint", new, old, optimizers=optimizers)
+
+
 def test_slots_of_an_unknown_shape_are_refused():
     old, old_optimizer = trained()
     new = Model(NEW, 2)

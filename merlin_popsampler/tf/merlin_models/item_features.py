@@ -198,7 +198,8 @@ def required(table: Any) -> ItemFeatures:
         raise PopSamplerError(
             "Expected the items' features, which training and scores of the whole catalog need. "
             "Received: none; a model is saved without them. Build them again with "
-            "ItemFeatures.from_dataset, and pass them to set_item_features(table)."
+            "ItemFeatures.from_dataset, and pass them to set_item_features(table). After a failed "
+            "fit, call model.compile too."
         )
     if not isinstance(table, ItemFeatures):
         raise PopSamplerError(
@@ -219,7 +220,7 @@ def _dataset(items: Any) -> Any:
             "Expected a Merlin Dataset, or a folder of parquet files. Received: "
             f"{type(items).__name__}. Pass Dataset(frame, schema=schema) for a data frame."
         )
-    files = f"{items}/*.parquet"
+    files = f"{os.fspath(items).rstrip('/')}/*.parquet"
     if not tf.io.gfile.glob(files):
         raise PopSamplerError(
             f"Expected parquet files in {items}. Received: none. "

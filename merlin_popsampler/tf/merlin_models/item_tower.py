@@ -32,6 +32,11 @@ class ItemTower:
     """
 
     def __init__(self, layer: Any, item_features: Any, domain: Any, id_name: str) -> None:
+        if layer is not None and not hasattr(layer, "schema"):
+            raise PopSamplerError(
+                "Expected candidate to be an item tower with a schema of its inputs. Received: "
+                f"{type(layer).__name__}. Pass the Encoder of the items."
+            )
         if item_features is not None:
             required(item_features).check_serves(domain)
         if item_features is not None and layer is not None:
@@ -75,7 +80,8 @@ class ItemTower:
             raise PopSamplerError(
                 "Expected the item tower, by which sampled ids get their vectors. Received: none. "
                 "Pass it as candidate=tower. If the model has created it, call "
-                "output.set_candidate(model.candidate_encoder)."
+                "output.set_candidate(model.candidate_encoder). After a failed fit, call "
+                "model.compile too."
             )
         return self._layer
 

@@ -273,6 +273,28 @@ def test_in_batch_negatives_alone_need_no_table_to_train():
     assert np.isfinite(evaluated(model)["loss"])
 
 
+@pytest.mark.parametrize("lacks", ["tower", "features"])
+def test_what_a_first_fit_lacked_is_given_later(lacks):
+    """The failed fit has traced a step, so the advice says to compile the model again."""
+    settings = {"tower": {"candidate": None}, "features": {"item_features": None}}[lacks]
+    model, output = with_towers(**settings)
+    with pytest.raises(PopSamplerError, match="After a failed fit, call model.compile"):
+        model.fit(rows(), verbose=0)
+    if lacks == "tower":
+        output.set_candidate(model.candidate_encoder)
+    else:
+        output.set_item_features(features())
+    model.compile(optimizer="adam")
+    assert np.isfinite(model.fit(rows(), verbose=0).history["loss"]).all()
+
+
+@pytest.mark.parametrize("candidate", [3, "tower", tf.keras.layers.Dense(4)], ids=str)
+def test_a_candidate_is_a_tower_with_a_schema(candidate):
+    kind = type(candidate).__name__
+    with pytest.raises(PopSamplerError, match=f"item tower with a schema.*{kind}.*Encoder"):
+        ContrastiveOutput(None, sampler(), schema=ITEM, candidate=candidate)
+
+
 def test_a_change_that_is_refused_changes_nothing():
     """An output with other negatives than its tower would train on features of other items."""
     model, output = with_towers()

@@ -121,6 +121,14 @@ def test_the_schema_says_which_ids_need_a_row(tmp_path):
             ItemFeatures.from_dataset(items, users)
 
 
+@pytest.mark.parametrize("end", ["", "/", "//"])
+def test_a_folder_may_end_in_a_slash(tmp_path, end):
+    items_of(FRAME).to_parquet(str(tmp_path / "items"))
+    domain = IdDomain(MIN_ID, MIN_ID + ITEMS - 1)
+    table = ItemFeatures.from_dataset(f"{tmp_path}/items{end}", domain=domain)
+    assert_same(table.features(tf.constant(IDS)), by_hand(FRAME, IDS))
+
+
 def test_items_of_another_fit_are_refused():
     """Their ids are in the same range and stand for other items."""
     items = Dataset(FRAME, cpu=True, schema=with_contract(schema_of(FRAME), "b"))
