@@ -1,6 +1,7 @@
 """Tests the commands of `make installs`, and its check of each environment."""
 
 import json
+import re
 import runpy
 import sys
 from pathlib import Path
@@ -41,3 +42,13 @@ def test_every_extra_of_the_pages_is_tried():
         "models": merlins,
     }
     assert lines["two-steps"] == [12, 13]
+
+
+def test_make_runs_every_test_that_needs_pytorch():
+    """Regression: where PyTorch is, three files were not named, and elsewhere they are skipped."""
+    (named,) = re.findall(r"^TORCH_TESTS = ((?:.*\\\n)*.*)", (ROOT / "Makefile").read_text(), re.M)
+    folders = [ROOT / path for path in named.replace("\\\n", " ").split()]
+    tests = {path for folder in folders for path in (*folder.rglob("test_*.py"), folder)}
+    needs = re.compile(r'^(?:torch = )?pytest.importorskip\("torch"\)|^import torch$', re.M)
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        assert path in tests or not needs.search(path.read_text(encoding="utf-8")), path
