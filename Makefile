@@ -19,7 +19,8 @@ export WORKERS
 PYTEST = -m pytest -n $(WORKERS) --dist loadfile
 
 TORCH_TESTS = tests/torch_ tests/messages tests/workflows/test_train_torch.py tests/workflows/test_refits_torch.py \
-  tests/workflows/test_early_stopping_torch.py tests/workflows/test_compare_negatives.py tests/workflows/test_compare_stopping.py
+  tests/workflows/test_early_stopping_torch.py tests/workflows/test_compare_negatives.py tests/workflows/test_compare_stopping.py \
+  tests/contract/test_counts.py tests/test_docs.py tests/test_doctests.py tests/test_imports.py tests/test_installs.py
 
 # `make venv test` on a machine whose Python is 3.13 runs the rest.
 PY313_TESTS = tests/compat tests/ops/test_golden_fit.py tests/contract/test_processors.py tests/tf_/test_golden.py \
@@ -86,7 +87,7 @@ test-py313: venv-py313 ## the tests that other versions could break, on Python 3
 test-keras3: venv-keras3 ## every test that needs no Merlin Models, on Keras 3
 	POPSAMPLER_REQUIRE="$(NEEDED_keras3)" .venv-keras3/bin/python $(PYTEST) $(ARGS)
 
-# The others need no framework, or another one, and have run by then.
+# The others need neither PyTorch nor polars, and have run by then.
 test-torch: venv-torch ## the tests of PyTorch's side
 	POPSAMPLER_REQUIRE="$(NEEDED_torch)" .venv-torch/bin/python $(PYTEST) $(TORCH_TESTS) $(ARGS)
 
