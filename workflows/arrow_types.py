@@ -154,7 +154,7 @@ def text(column: Any) -> Any:
     Numbers are in decimal, and bytes in hexadecimal.
 
     Args:
-      column: a plain column of a role that can be a key, or null.
+      column: a plain column of a role that can be a key, but not floats, or null.
     """
     if role(column.type) in ("string", "integer", "boolean", "null"):
         return column.cast(pa.large_string())
