@@ -143,8 +143,11 @@ def _one_of_each(ids: tf.Tensor, discount: tf.Tensor) -> Tuple[tf.Tensor, tf.Ten
     order = tf.argsort(ids)
     ids, discount = tf.cast(tf.gather(ids, order), tf.int64), tf.gather(discount, order)
     first = tf.searchsorted(ids, ids)
-    weights = tf.math.unsorted_segment_sum(tf.exp(-discount), first, tf.size(ids))
-    offset = tf.math.log(tf.where(weights > 0.0, weights, 1.0))
+    # Relative to each id's largest weight, since the sum of many large ones would overflow.
+    least = tf.math.unsorted_segment_min(discount, first, tf.size(ids))
+    relative = tf.exp(tf.gather(least, first) - discount)
+    weights = tf.math.unsorted_segment_sum(relative, first, tf.size(ids))
+    offset = tf.math.log(tf.where(weights > 0.0, weights, 1.0)) - least
     return ids, tf.where(weights > 0.0, offset, MASKED), order
 
 

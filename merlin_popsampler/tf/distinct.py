@@ -1,6 +1,6 @@
 """Finds the first K distinct values of a sequence of integers, in their order.
 
-Three algorithms give the same result:
+Three algorithms give the same result, for catalogs that a table of embeddings can have:
 
 - "host": `tf.unique`, the fastest in a plain graph on a CPU. On a GPU, the host would have to wait
   for the size of its output.
@@ -40,7 +40,8 @@ def first_distinct_host(draws: tf.Tensor, num_sampled: int) -> tf.Tensor:
 def first_distinct_sort(draws: tf.Tensor, num_sampled: int) -> tf.Tensor:
     """Finds the first distinct values by sorting; see `first_distinct_host`.
 
-    It sorts by (value, position), and then the positions of first occurrences.
+    It sorts by (value, position), and then the positions of first occurrences. A pair is one int64,
+    so values must be below `2**63 / n`: 9e12 for a million draws.
     """
     draws = completed(draws, num_sampled)
     length = draws.shape[0]

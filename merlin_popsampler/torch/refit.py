@@ -41,8 +41,8 @@ def warm_start(
     """Copies the weights of a model into a new model, after a refit gave items other ids.
 
     In the tables that `id_maps` names, each row moves to the new id of its item. All other weights
-    and buffers are copied unchanged, and samplers continue their streams of draws. A table that
-    several modules share is moved once.
+    and buffers of its `state_dict` are copied unchanged, and samplers continue their streams of
+    draws. A table that several modules share is moved once.
 
     Args:
       new: the model, or a single table, whose weights are written.

@@ -49,6 +49,18 @@ def assert_equal(found, expected):
         np.testing.assert_allclose(one, other, rtol=1e-6, atol=2e-6)
 
 
+def test_an_id_that_is_repeated_often_has_a_finite_weight(monkeypatch):
+    """The sum of 64 times 1 / 1e-37 is above the largest float32."""
+    query, table = (tf.constant(each) for each in numbers())
+    values = tf.fill([64], tf.constant(9, tf.int64)), tf.fill([64], 1e-37)
+    layer = SampledSoftmax(sampler(unique=False, max_num_samples=64))
+    expected = layer(query, IDS, table, training=True, sampled_values=values)
+    in_blocks(monkeypatch, 3)
+    found = layer(query, IDS, table, training=True, sampled_values=values)
+    assert np.isfinite(expected).all()
+    assert_equal([found], [expected])
+
+
 @pytest.mark.parametrize("width", [1, 3, 30])
 @pytest.mark.parametrize("hard", [None, HARD], ids=["", "hard"])
 @pytest.mark.parametrize("excluded", [None, EXCLUDED], ids=["", "excluded"])

@@ -33,6 +33,14 @@ def test_a_sequence_that_falls_short_is_completed(algorithm, dtype):
     assert first(draws, 5).numpy().tolist() == [7, 3, 0, 1, 2]
 
 
+@pytest.mark.parametrize("algorithm", sorted(distinct.ALGORITHMS))
+def test_values_up_to_the_largest_that_can_be_sorted(algorithm):
+    largest = 2**63 // 16 - 1  # 13 draws, and 3 ranks that complete them
+    values = [largest, 0, largest - 1, *[largest] * 10]
+    found = distinct.ALGORITHMS[algorithm](tf.constant(values, tf.int64), 3)
+    assert found.numpy().tolist() == [largest, 0, largest - 1]
+
+
 def test_slots_won_by_others_are_settled_in_later_rounds():
     """Values that share their low bits collide in the first round of the hash table."""
     values = (np.arange(40) % 13) * 2**20

@@ -236,6 +236,15 @@ def test_rows_move_in_slices(monkeypatch):
     torch.testing.assert_close(new.weight[ADDED[0]], old.weight[[3, 4, 6, 7]].mean(0))
 
 
+def test_only_saved_buffers_are_copied():
+    old, new = (torch.nn.BatchNorm1d(2) for _ in range(2))
+    for module, value in ((old, 5.0), (new, 7.0)):
+        module.register_buffer("unsaved", torch.tensor(value), persistent=False)
+        module.running_mean.fill_(value)
+    warm_start(new, old, {})
+    assert new.running_mean.tolist() == [5.0, 5.0] and new.unsaved == 7.0
+
+
 def test_none_leaves_a_table_as_it_is():
     (old, _), new = trained(), Model(NEW, 2)
     expected = new.items.weight.clone()
