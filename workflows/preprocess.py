@@ -258,7 +258,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         "--valid-share",
         type=float,
         default=0.1,
-        help="share of rows held out, the latest [%(default)s]",
+        help="share of rows held out, the latest; rows of one time stay together [%(default)s]",
     )
     add(
         "--train-share",
