@@ -189,12 +189,14 @@ def checked_id_maps(id_maps: Any) -> Dict[str, Any]:
 
 
 def checked_new_items(new_items: Any) -> Any:
-    """Returns `new_items` if it is one of `NEW_ITEMS` or callable, as initializers are.
+    """Returns `new_items` if it is one of `NEW_ITEMS` or a callable object, as initializers are.
 
     Raises:
       PopSamplerError: the argument is neither.
     """
-    if new_items in NEW_ITEMS or callable(new_items):
+    if (isinstance(new_items, str) and new_items in NEW_ITEMS) or (
+        callable(new_items) and not isinstance(new_items, type)
+    ):
         return new_items
     raise PopSamplerError(
         f"Expected new_items in {NEW_ITEMS}, or an initializer. "

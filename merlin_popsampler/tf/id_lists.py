@@ -96,9 +96,9 @@ def _a_list_a_row(name: str, given: Any, true_ids: tf.Tensor) -> Any:
     if ids.shape.rank != 2 or not (one or found.is_compatible_with(rows)):
         raise PopSamplerError(
             f"Expected {name} [rows, n] of as many rows as the queries, {rows}, or of one. "
-            f"Received: {ids.shape}. Give each row its list: tf.repeat({name}, positions, 0) "
-            f"where queries of several positions share one, {name}[:, None] where each row "
-            f"has one id, {name}[None] where all rows share a list."
+            f"Received: {ids.shape}. Give each row its list: tf.gather({name}, numbers) by the "
+            f"number of each row's list where several rows share one, {name}[:, None] where each "
+            f"row has one id, {name}[None] where all rows share a list."
         )
     if not ragged:
         return tf.broadcast_to(ids, [tf.size(true_ids), tf.shape(ids)[1]])

@@ -50,7 +50,8 @@ def _tensor(ids: Any, name: str) -> tf.Tensor:
         raise PopSamplerError(
             f"Expected ids in a dense or a ragged tensor{_as(name)}. Received: "
             f"{type(ids).__name__}. "
-            "Pass tf.sparse.to_dense(ids), whose padding 0 gets no correction, or ids.values."
+            "Pass integers. Of a sparse tensor, pass tf.sparse.to_dense(ids), whose padding 0 must "
+            "not stand for an item, or ids.values."
         )
     try:
         return tf.convert_to_tensor(ids)

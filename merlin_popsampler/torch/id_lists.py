@@ -48,7 +48,8 @@ def as_id_lists(name: str, given: Any, leading: Sequence[int], device: torch.dev
             f"Expected {name} {[*leading, 'n']}, where a dimension before n may be 1, or "
             f"{rows} lists, one for each query, dense or nested (layout=torch.jagged). Received: "
             f"{type(given).__name__} of shape {_shape(ids)}. Where queries share a list, "
-            f"insert a dimension of 1: {name}[:, None] for one list a session."
+            f"insert a dimension of 1: {name}[:, None] for one list a session. Nested lists cannot "
+            "be shared: pass one for each query."
         )
     if not (ids.is_nested or found == (rows,)):
         ids = ids.expand(*leading, ids.shape[-1]).reshape(rows, ids.shape[-1])

@@ -68,8 +68,8 @@ def dense(name: str, tensor: Any) -> Any:
     nested = isinstance(tensor, torch.Tensor) and tensor.is_nested
     if isinstance(tensor, torch.Tensor) and tensor.layout in _SPARSE:
         raise PopSamplerError(
-            f"Expected {name} as a plain tensor. Received: a sparse tensor. Pass to_dense() of it, "
-            "whose padding 0 must not stand for an item."
+            f"Expected {name} as a plain tensor. Received: a sparse tensor. Pass to_dense() of it. "
+            "If it holds ids, its padding 0 must not stand for an item."
         )
     # The compilers of PyTorch 2.4 and 2.5 do not support hasattr of a tensor.
     if nested or (not torch.compiler.is_compiling() and hasattr(tensor, "full_tensor")):

@@ -198,7 +198,7 @@ def _check_move(move: Move, is_own: bool, id_maps: Dict[str, Any]) -> None:
     if memory and memory == move.source.untyped_storage().data_ptr():
         raise PopSamplerError(
             f"Weight {move.name!r}: expected two models that share no memory. Received: one tensor "
-            "in both. Build the new model separately, or pass a copy of the old state_dict()."
+            "in both. Build the new model separately, or pass copy.deepcopy(old.state_dict())."
         )
 
 

@@ -198,8 +198,14 @@ TABLE = {
             ],
         ),
         Entry(
-            "Replace it by a key of your own, or by a null",
+            "Replace it, also inside lists, by a key of your own, or by a null",
             lambda folder: encode(folder, pd.DataFrame({"item_id": [2.0, np.inf]})),
+            [
+                lambda folder: encode(
+                    folder, pd.DataFrame({"item_id": [2.0, np.inf]}).replace([np.inf], np.nan)
+                ),
+                lambda folder: encode(folder, pd.DataFrame({"item_id": [[2.0, np.nan], [3.0]]})),
+            ],
         ),
         Entry(
             "expected numbers, strings, bytes",

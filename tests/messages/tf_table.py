@@ -114,7 +114,15 @@ def without_one(column):
 
 TABLE = {
     "tf.ids": [
-        Entry("Pass integers of one type", lambda _: sampler().expected_count([[3], [4, 5]]))
+        Entry("Pass integers of one type", lambda _: sampler().expected_count([[3], [4, 5]])),
+        Entry(
+            "must not stand for an item, or ids.values",
+            lambda _: sampler().expected_count(tf.sparse.from_dense([[3, 4], [5, 0]])),
+            [
+                lambda _: sampler().expected_count([[3, 4], [5, 0]]),
+                lambda _: sampler().expected_count(tf.sparse.from_dense([[3, 4], [5, 0]]).values),
+            ],
+        ),
     ],
     "tf.item_table": [
         Entry("Expected item vectors", lambda _: losses(tf.zeros([14, 2]))),

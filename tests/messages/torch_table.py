@@ -48,6 +48,11 @@ def losses(
 OLD, NEW = {3: 1, 4: 2, 5: 3}, {3: 3, 4: 1, 5: 2}
 
 
+def nested(number):
+    lists = [torch.arange(length) for length in range(number)]
+    return torch.nested.nested_tensor(lists, layout=torch.jagged)
+
+
 def mapped_from(counts):
     return PopularityBasedSampler.from_counts(counts, max_num_samples=2)
 
@@ -102,13 +107,25 @@ def numbers():
 
 
 TABLE = {
-    "torch.ids": [Entry("Pass integers of one type and shape", lambda _: sampler()([[3], [4, 5]]))],
+    "torch.ids": [
+        Entry("Pass integers of one type and shape", lambda _: sampler()([[3], [4, 5]])),
+        Entry(
+            "its padding 0 must not stand for an item",
+            lambda _: sampler().expected_count(PAIRS.to_sparse()),
+            [lambda _: sampler().expected_count(PAIRS.to_sparse().to_dense())],
+        ),
+    ],
     "torch.item_table": [Entry("num_embeddings=max_id + 1", lambda _: losses(rows=14))],
     "torch.id_lists": [
         Entry(
             "insert a dimension of 1",
             lambda _: losses(PAIRS, torch.zeros(2, 2, 2), excluded_ids=torch.zeros(1, 2).long()),
-        )
+        ),
+        Entry(
+            "Nested lists cannot be shared: pass one for each query",
+            lambda _: losses(PAIRS, torch.zeros(2, 2, 2), excluded_ids=nested(2)),
+            [lambda _: losses(PAIRS, torch.zeros(2, 2, 2), excluded_ids=nested(4))],
+        ),
     ],
     "torch.refit": [
         Entry("neither to begin with an optimizer that has no state", lambda _: warm(optimizers=1)),

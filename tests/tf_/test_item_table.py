@@ -235,6 +235,19 @@ def test_excluded_ids_of_another_shape_or_kind_are_refused(excluded, training):
 
 
 @pytest.mark.parametrize("form", ["dense", "ragged"])
+def test_lists_of_sessions_are_shared_by_their_rows(form):
+    """The message names a function that takes both forms, unlike `tf.repeat`."""
+    lists = {"dense": tf.constant, "ragged": tf.ragged.constant}[form](HISTORIES[:2])
+    arguments = tf.ones([6, 4]), TRUE_IDS, tf.ones([15, 4])
+    layer = SampledSoftmax(sampler(max_num_samples=12))
+    with pytest.raises(PopSamplerError, match=r"tf.gather\(excluded_ids, numbers\)"):
+        layer(*arguments, lists, training=True)
+    found = layer(*arguments, tf.gather(lists, [0, 0, 0, 1, 1, 1]), training=True)
+    expected = layer(*arguments, tf.constant(np.repeat(HISTORIES[:2], 3, 0)), training=True)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("form", ["dense", "ragged"])
 def test_too_few_rows_of_excluded_ids_are_refused_in_graphs_of_unknown_shapes(form):
     """Regression: TensorFlow raises the error when the graph runs, since shapes are unknown."""
     layer, dense = SampledSoftmax(sampler()), form == "dense"

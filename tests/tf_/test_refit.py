@@ -299,6 +299,15 @@ def test_numbers_of_items_are_not_averaged():
     assert warm_start(new, old, {"a": None}).left == ["a/ids"]
 
 
+@pytest.mark.parametrize("other", [tf.keras.initializers.Zeros, np.array([1.0, 2.0]), "zeros"])
+def test_a_class_or_an_array_is_no_initializer(other):
+    ids = IdMap(range(4), IdDomain(2, 3), IdDomain(2, 3))
+    old, new = (tf.keras.layers.Embedding(4, 2) for _ in range(2))
+    old.build(None), new.build(None)
+    with pytest.raises(PopSamplerError, match="Expected new_items in .*, or an initializer"):
+        warm_start(new, old, ids, new_items=other)
+
+
 def test_an_initializer_that_fails_changes_nothing():
     new, old = model_of(NEW, 2), model_of(OLD, 1)
     refused("initializer to give shape", new, old, new_items=lambda *_, **__: np.zeros(2))

@@ -341,6 +341,12 @@ def test_weights_that_are_shared_in_one_model_alone():
     assert torch.equal(new.read.weight[:8], new.items.weight[:8])
 
 
+def test_a_copy_of_a_dict_shares_its_tensors():
+    table, same = torch.nn.Embedding(8, DIM), IdMap(np.arange(8), OLD, OLD)
+    refused(r"copy.deepcopy\(old.state_dict", table, dict(table.state_dict()), same)
+    assert warm_start(table, copy.deepcopy(table.state_dict()), same).tables
+
+
 def test_one_model_is_not_both():
     same = IdMap(np.arange(8), OLD, OLD)
     model = trained()[0]
@@ -404,7 +410,8 @@ def test_an_initializer_that_fails_changes_nothing():
 
 
 def test_what_new_items_cannot_begin_with():
-    refused("Expected new_items", Model(NEW, 2), trained()[0], new_items="zeros")
+    for other in ("zeros", ["mean"], torch.nn.Embedding):
+        refused("Expected new_items", Model(NEW, 2), trained()[0], new_items=other)
     bare = IdMap([0, 1, 2], IdDomain(2, 2), IdDomain(2, 3))
     old = torch.nn.Embedding(3, DIM)
     new = torch.nn.Embedding(4, DIM)

@@ -225,7 +225,7 @@ def _infinite(column: str, received: str) -> PopSamplerError:
     """Builds the error for infinities, which may stand for any number too large for its dtype."""
     error: PopSamplerError = PopSamplerError(
         f"Column {column!r}: expected finite keys. Received: {received}, which does not stand for "
-        "one number. Replace it by a key of your own, or by a null: "
+        "one number. Replace it, also inside lists, by a key of your own, or by a null: "
         "column.replace([np.inf, -np.inf], np.nan)."
     )
     return error
