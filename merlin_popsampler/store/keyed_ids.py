@@ -166,6 +166,7 @@ def _unreadable(where: Any, received: str) -> PopSamplerError:
     error: PopSamplerError = PopSamplerError(
         f"Expected one fit whose keys can be read in {where}. Received: {received}. Pass the "
         "fitted workflow, the folder that it was saved in or the operator's out_path, and the "
-        "column's name where there are several."
+        "column's name where there are several. Columns that were encoded jointly have one fit: "
+        "for a folder or an operator, pass the name of that fit."
     )
     return error

@@ -266,6 +266,15 @@ def test_a_folder_of_several_columns_wants_a_name(tmp_path):
     assert id_map(tmp_path, tmp_path, "b").new_ids.tolist() == [0, 1, 2, 3]
 
 
+def test_a_folder_names_a_joint_fit_by_all_of_its_columns(tmp_path):
+    frame = pd.DataFrame({"a": [1, 2], "b": [3, 3]})
+    flow = fitted([["a", "b"]] >> FrequencyCategorify(out_path=str(tmp_path)), dataset(frame, 1))
+    with pytest.raises(PopSamplerError, match="pass the name of that fit"):
+        id_map(tmp_path, flow, "a")
+    assert id_map(tmp_path, tmp_path, "a_b").new_ids.tolist() == [0, 1, 2, 3, 4, 5]
+    assert id_map(flow, flow, "a").new_ids.tolist() == [0, 1, 2, 3, 4, 5]
+
+
 def test_files_that_were_changed_are_refused(tmp_path):
     old, new = workflow(OLD, tmp_path / "old"), workflow(NEW, tmp_path / "new")
     path = old.output_schema[COLUMN].properties["cat_path"]
