@@ -335,12 +335,30 @@ def all_reduces(steps=3):
 
 
 answer["all-reduces"] = all_reduces()
+
+
+def resumed(seed):
+    # From the checkpoint of the first rank, on both.
+    saved, fresh, states = P(402, 3, 20, seed), P(402, 3, 20, seed), [None, None]
+    saved.sample_ids()
+    distributed.all_gather_object(states, saved.state_dict())
+    fresh.load_state_dict(states[0])
+    return fresh.sample_ids().tolist() == saved.sample_ids().tolist()
+
+
+torch.manual_seed(rank)
+answer["resumed"] = [resumed(17), resumed(None)]
 """
 
 
 @pytest.fixture(scope="module")
 def of_ranks(tmp_path_factory):
     return run_two_ranks(RANKS, tmp_path_factory.mktemp("ranks"), join=False)
+
+
+def test_a_checkpoint_of_one_rank_serves_all_ranks_of_one_seed(of_ranks):
+    """As the page PyTorch says. In the second case the ranks have different seeds."""
+    assert [answer["resumed"] for answer in of_ranks] == [[True, True], [True, False]]
 
 
 def test_ranks_that_begin_after_the_compilation(of_ranks):
