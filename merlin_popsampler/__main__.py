@@ -1,5 +1,6 @@
 """Runs the command line, `python -m merlin_popsampler`; see `cli`."""
 
+import atexit
 import os
 import signal
 import sys
@@ -15,8 +16,11 @@ if __name__ == "__main__":
         sys.exit(2)
 
     code = main()
-    for stream in (sys.stdout, sys.stderr):
-        finish(stream)
-    # At exit, Arrow's threads sometimes abort or block the process (apache/arrow issues 34314 and
-    # 50482). The exit code is a result, so nothing else runs after it is known.
-    os._exit(code)
+    try:
+        atexit._run_exitfuncs()  # noqa: SLF001 - removes temporary folders of other libraries
+        for stream in (sys.stdout, sys.stderr):
+            finish(stream)
+    finally:
+        # Later, Arrow's threads sometimes abort or block the process (apache/arrow issues 34314 and
+        # 50482). The exit code is a result, so Python's own cleanup does not run.
+        os._exit(code)

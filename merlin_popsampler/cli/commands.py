@@ -25,14 +25,17 @@ FINE, FOUND, FAILED = 0, 1, 2
 def main(argv: Optional[List[str]] = None) -> int:
     """Runs a command and returns its exit code."""
     try:
-        args = _parser().parse_args(argv)
-    except SystemExit:
-        finish(sys.stdout)  # flushes the text of --help
-        raise
+        return _outcome(argv)
+    except OSError:  # of the error's own message, as on a full disk: Python would exit with 1
+        return FAILED
+
+
+def _outcome(argv: Optional[List[str]]) -> int:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             warnings.showwarning = _as_note
+            args = _arguments(argv)
             code: int = args.run(args)
     except (PopSamplerError, OSError, ImportError) as error:
         say(f"error: {error}", sys.stderr)
@@ -41,6 +44,14 @@ def main(argv: Optional[List[str]] = None) -> int:
         say(traceback.format_exc(), sys.stderr)
         return FAILED
     return code
+
+
+def _arguments(argv: Optional[List[str]]) -> argparse.Namespace:
+    try:
+        return _parser().parse_args(argv)
+    except SystemExit:
+        finish(sys.stdout)  # flushes the text of --help
+        raise
 
 
 def _inspect(args: argparse.Namespace) -> int:

@@ -112,24 +112,36 @@ def test_printable():
     assert printable(17) == "17"
 
 
-_ABORTS = """
+_ENDS = """
 import atexit, os, runpy, sys
 
+class Aborts:
+    def __del__(self, abort=os.abort):
+        abort()
+
+aborts = Aborts()  # when the interpreter ends, after all functions of atexit
 print("printed by another library")
-atexit.register(os.abort)
+atexit.register(os.rmdir, {folder!r})
 sys.argv[0] = "merlin_popsampler"
 runpy.run_module("merlin_popsampler", run_name="__main__")
 """
 
 
 @pytest.mark.parametrize(("new", "code"), [(0, 0), (1, 1)])
-def test_a_library_that_aborts_at_exit_leaves_the_exit_code(moved, new, code):
-    """Regression: Arrow's threads ended one command in twenty with exit code 134."""
-    command = [sys.executable, "-c", _ABORTS, "compare", moved[0], moved[new]]
+def test_a_library_that_aborts_at_exit_leaves_the_exit_code(moved, new, code, tmp_path):
+    """Regression: Arrow's threads ended one command in twenty with exit code 134.
+
+    Matplotlib and fsspec remove their temporary folders at exit.
+    """
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    program = _ENDS.format(folder=str(folder))
+    command = [sys.executable, "-c", program, "compare", moved[0], moved[new]]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, env=env, capture_output=True, timeout=120)
     assert (done.returncode, done.stderr) == (code, b"")
     assert done.stdout.startswith(b"printed by another library")
+    assert not folder.exists()
 
 
 # ------------------------------------------------------------------ closed pipes
@@ -188,6 +200,16 @@ def test_closed_streams_leave_the_exit_code(moved, closed):
 def test_a_full_disk_is_an_error(moved):
     with open("/dev/full", "w") as full:
         done = run("compare", *moved, stdout=full)
+    assert (done.returncode, done.stderr) == (2, b"error: [Errno 28] No space left on device\n")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
+def test_an_error_that_cannot_be_written_is_an_error(moved):
+    """Regression: the exit code was 1, which says that the popularity has moved."""
+    with open("/dev/full", "w") as full:
+        assert run("compare", *moved, stdout=full, stderr=full).returncode == 2
+        assert run("compare", "nowhere", "nowhere", stderr=full).returncode == 2
+        done = run("--help", stdout=full)
     assert (done.returncode, done.stderr) == (2, b"error: [Errno 28] No space left on device\n")
 
 
