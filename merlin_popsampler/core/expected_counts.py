@@ -60,7 +60,7 @@ class ExpectedCounts:
     size: int
     num_sampled: int
     rows: Floats
-    outside: float = 1.0
+    outside: float
     starts: Optional[Ints] = None
     first: float = 1.0
 

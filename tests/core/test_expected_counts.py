@@ -172,6 +172,15 @@ def test_unique_expected_counts_sum_to_k(size):
         assert total(table.expected_count, size) == pytest.approx(num_sampled, rel=4e-6)
 
 
+def test_a_table_without_the_count_of_ids_outside_is_of_no_use():
+    """Regression: in modules that were pickled before, reserved ids had the probability 1."""
+    table = build_expected_counts(Uniform(4), 1, unique=False, outside=0.0)
+    assert table.expected_count([-1, 0, 4]).tolist() == [0.0, 0.25, 0.0]
+    del table.__dict__["outside"]
+    with pytest.raises(AttributeError, match="outside"):
+        table.expected_count([-1, 0, 4])
+
+
 @pytest.mark.parametrize(("size", "rows"), [(1, 130), (10, 500), (10**6, 2600), (2**53, 6800)])
 def test_the_table_is_short(size, rows):
     for num_sampled in [k for k in (1, 2, 1000, 10**5) if k <= size]:
