@@ -18,6 +18,7 @@ def written_whole(path: Path) -> Iterator[Path]:
       path: the file or folder, or a link to it.
     """
     path = path.resolve()  # the new file or folder is on the disk to which a link leads
+    path.parent.mkdir(parents=True, exist_ok=True)  # else a link to nowhere would lose the result
     partial, replaced = (path.with_name(f"{prefix}-{path.name}") for prefix in ("partial", "old"))
     if replaced.exists() and not path.exists():
         replaced.rename(path)
@@ -37,7 +38,7 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir():
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)

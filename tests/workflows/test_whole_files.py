@@ -77,3 +77,25 @@ def test_what_a_link_names_is_replaced(folder, tmp_path):
     assert path.is_symlink()
     assert read(target, folder) == (["new"] if folder else "new")
     assert list(target.parent.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_a_link_to_nowhere_does_not_lose_what_was_trained(folder, tmp_path):
+    path, target = tmp_path / "model", tmp_path / "disk" / "model"
+    path.symlink_to(target)
+    with written_whole(path) as partial:
+        write(partial, "new", folder)
+    assert path.is_symlink() and read(target, folder) == (["new"] if folder else "new")
+
+
+@pytest.mark.parametrize("stale", ["old", "partial"])
+def test_a_stale_link_is_removed_and_not_what_it_names(stale, tmp_path):
+    """Regression: replacing a folder behind a link failed, and left its link as `old-model`."""
+    path, target = tmp_path / "model", tmp_path / "disk"
+    write(target, "old", True)
+    (tmp_path / f"{stale}-model").symlink_to(target)
+    write(path, "old", True)
+    with written_whole(path) as partial:
+        write(partial, "new", True)
+    assert read(path, True) == ["new"] and read(target, True) == ["old"]
+    assert {*tmp_path.iterdir()} == {path, target}
