@@ -77,6 +77,6 @@ def _other_file(metadata: PopularityMetadata, column: str, received: str) -> Sch
         f"(digest {metadata.ranks_digest}), since its ids keep their numbers and are not in "
         f"frequency order. Received: {received}. Keep the folder of the fit where the schema "
         "names it, or use from_counts with the popularity.<column>.parquet of that fit, and "
-        f"reserved_ids=range({metadata.min_id})."
+        f"reserved_ids=range({metadata.min_id}). A saved workflow holds a copy in categories/."
     )
     return error

@@ -1,6 +1,7 @@
 """Checks the arguments of samplers, and completes them from a schema or from counts."""
 
 import warnings
+from dataclasses import replace
 from typing import Any, Dict, Iterable, Mapping, Optional, Union
 
 from merlin_popsampler.core.checks import whole_number
@@ -13,7 +14,7 @@ from .caller import caller_level
 from .counts import counted_items
 from .metadata import PopularityMetadata
 from .ranks_file import read_ids_by_rank
-from .schema import column_popularity, find_item_column, schema_of
+from .schema import column_popularity, find_item_column, operators_of, schema_of
 
 DistributionLike = Union[str, Distribution, Mapping[str, Any]]
 AUTO = "auto"
@@ -54,7 +55,7 @@ def sampler_kwargs_from_schema(
       (3, 5, Empirical(size=3))
     """
     item = find_item_column(schema_of(source), column)
-    metadata = column_popularity(item)
+    metadata = _placed(column_popularity(item), source)
     wanted = overrides.get("distribution", AUTO)
     distribution = wanted
     if isinstance(wanted, str) and wanted in (AUTO, Empirical.name):
@@ -73,6 +74,20 @@ def sampler_kwargs_from_schema(
             resolve_distribution(distribution, IdDomain(found["min_id"], found["max_id"])),
         )
     return found
+
+
+def _placed(metadata: PopularityMetadata, source: Any) -> PopularityMetadata:
+    """Names the file of ids by rank that a loaded workflow holds.
+
+    The schema of the workflow names the file of its fit, which may be on another machine.
+    """
+    if metadata.ranks_digest is None or not hasattr(source, "output_node"):
+        return metadata
+    for operator in operators_of(source):
+        for fitted in getattr(operator, "fits", {}).values():
+            if fitted.metadata.ranks_digest == metadata.ranks_digest:
+                return replace(metadata, ranks_path=fitted.placed_metadata.ranks_path)
+    return metadata
 
 
 def sampler_kwargs_from_counts(

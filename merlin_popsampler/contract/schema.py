@@ -83,6 +83,17 @@ def schema_of(source: Any) -> "Schema":
     )
 
 
+def operators_of(workflow: Any) -> List[Any]:
+    """Returns the operators of a fitted Workflow of NVTabular, the last one first."""
+    nodes, seen = [workflow.output_node], []
+    while nodes:
+        node = nodes.pop()
+        if node not in seen:
+            seen.append(node)
+            nodes += node.parents_with_dependencies
+    return [node.op for node in seen]
+
+
 def find_item_column(schema: "Schema", column: Optional[str] = None) -> "ColumnSchema":
     """Returns the column of a name, or the one column that is tagged as item id.
 

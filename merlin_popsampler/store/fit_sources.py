@@ -3,7 +3,7 @@
 from os import PathLike
 from typing import Any, Dict, List, NamedTuple, Optional
 
-from merlin_popsampler.contract.schema import schema_of
+from merlin_popsampler.contract.schema import operators_of, schema_of
 from merlin_popsampler.contract.schema_file import PlainSchema, read_schema_file, schema_files
 
 from . import filesystem
@@ -73,13 +73,7 @@ def schema_in(path: str) -> Optional[PlainSchema]:
 
 def _fits_of_workflow(workflow: Any) -> Fits:
     """Returns the fits that the operators of a workflow hold, by vocabulary."""
-    nodes, seen = [workflow.output_node], []
-    while nodes:
-        node = nodes.pop()
-        if node not in seen:
-            seen.append(node)
-            nodes += node.parents_with_dependencies
-    operators = [node.op for node in seen]
+    operators = operators_of(workflow)
     fits: List[Dict[str, FitArtifact]] = [getattr(each, "fits", {}) for each in operators]
     keys = [getattr(each, "categories", {}) for each in operators if not hasattr(each, "fits")]
     return histories(fits, {name: path for found in keys for name, path in found.items()})

@@ -4,6 +4,7 @@ import datetime as dt
 import decimal
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -435,16 +436,33 @@ def test_an_order_of_stable_ids_is_refused(options, tmp_path):
         fitted([COLUMN] >> encoder >> order, dataset(pd.DataFrame({COLUMN: list("ddac")}), 1))
 
 
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_loaded_workflow_needs_no_file_of_its_fit(moved, tmp_path):
+    """Regression: its schema names the file of the fit, which is gone."""
+    base = workflow(["tea"] * 3 + ["jam"], tmp_path / "1")
+    flow = workflow(["jam"] * 2 + ["milk"] * 3, tmp_path / "2", base=base)
+    expected = sampler_kwargs_from_schema(flow, None, 1.0, {})
+    flow.save(str(tmp_path / "saved"))
+    shutil.rmtree(tmp_path / "2")
+    if moved:
+        os.rename(tmp_path / "saved", tmp_path / "moved")
+    loaded = nvt.Workflow.load(str(tmp_path / ("moved" if moved else "saved")))
+    found = sampler_kwargs_from_schema(loaded, None, 1.0, {})
+    assert found["item_ids"].tolist() == expected["item_ids"].tolist() == [5, 4]
+
+
 def test_the_counts_of_the_fit_replace_the_file(tmp_path):
     """The counts file has those of null and of unknown keys too, which are not items."""
     base = workflow(["tea"] * 3 + ["jam"], tmp_path / "1")
     later = ["jam"] * 2 + ["milk"] * 3 + [None] * 9
-    schema = workflow(later, tmp_path / "2", base=base).output_schema
+    flow = workflow(later, tmp_path / "2", base=base)
+    flow.save(str(tmp_path / "saved"))
+    schema = flow.output_schema
     expected = sampler_kwargs_from_schema(schema, None, 1.0, {})
-    os.remove(schema["item_id"].properties["popularity"]["ranks_path"])
-    with pytest.raises(SchemaError, match=r"and reserved_ids=range\(3\)"):
+    shutil.rmtree(tmp_path / "2")
+    with pytest.raises(SchemaError, match=r"and reserved_ids=range\(3\). A saved workflow holds"):
         sampler_kwargs_from_schema(schema, None, 1.0, {})
-    counts = pd.read_parquet(tmp_path / "2" / "categories" / "popularity.item_id.parquet")
+    counts = pd.read_parquet(tmp_path / "saved" / "categories" / "popularity.item_id.parquet")
     found = sampler_kwargs_from_counts(counts, range(3), 1.0, {})
     assert found["item_ids"].tolist() == expected["item_ids"].tolist() == [5, 4]
     assert found["distribution"] == expected["distribution"]
