@@ -135,7 +135,8 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
             self._adopt(item_table)
             item_table = None
         elif item_table is None and self._item_table is None:
-            item_vectors(None, self.negatives.domain.cardinality)  # raises an error before a build
+            if type(self).call is SampledSoftmax.call:  # a subclass may bring a table of its own
+                item_vectors(None, self.negatives.domain.cardinality)  # raises before a build
         elif item_table is not None and is_symbolic(queries):
             raise PopSamplerError(
                 "Expected an Embedding layer as item_table, since a functional model can neither "

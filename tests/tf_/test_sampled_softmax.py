@@ -593,6 +593,18 @@ def test_a_table_that_is_refused_does_not_stay():
     assert layer(query, TRUE_IDS, EMBEDDING(15, 4), training=True).shape == [6]
 
 
+def test_a_subclass_may_bring_its_own_table():
+    """For example the output weights of another model, which that model trains."""
+    query, table = vectors()
+
+    class OfAnotherModel(SampledSoftmax):
+        def call(self, queries, true_ids, item_table=None, **options):
+            return super().call(queries, true_ids, table, **options)
+
+    expected = SampledSoftmax(sampler())(query, TRUE_IDS, table)
+    np.testing.assert_array_equal(OfAnotherModel(sampler())(query, TRUE_IDS), expected)
+
+
 @pytest.mark.parametrize("name", ["true_ids", "excluded_ids", "hard_negative_ids"])
 def test_the_argument_with_floats_is_named(name):
     layer = SampledSoftmax(PopularityBasedSampler(9, max_num_samples=2))
