@@ -41,7 +41,7 @@ def first_distinct_sort(draws: tf.Tensor, num_sampled: int) -> tf.Tensor:
     """Finds the first distinct values by sorting; see `first_distinct_host`.
 
     It sorts by (value, position), and then the positions of first occurrences. A pair is one int64,
-    so values must be below `2**63 / n`: 9e12 for a million draws.
+    so values must be below `2**63 / n`, with n rounded up to a power of 2: 8e12 for a million.
     """
     draws = completed(draws, num_sampled)
     length = draws.shape[0]
