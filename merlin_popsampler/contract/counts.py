@@ -213,11 +213,12 @@ def _columns_of_indexed(counts: Any) -> Tuple[Any, Any]:
     width = counts.shape[1]
     if width not in (1, 2):
         _refuse(counts, f"{width} columns, {truncate_repr(list(counts.columns))}")
-    if width == 2 and counts.index.name is not None:  # two counts of each id, as of a group-by
+    named = [name for name in counts.index.names if name is not None]
+    if width == 2 and named:  # two counts of each id, as of a group-by
+        index = truncate_repr(named[0] if len(named) == 1 else named)
         raise PopSamplerError(
             f"Expected {_FORMS}. Received: {type(counts).__name__} with two columns, and an index "
-            f"{truncate_repr(counts.index.name)}. Select the column of counts, or drop the index: "
-            "reset_index(drop=True)."
+            f"{index}. Select the column of counts, or drop the index: reset_index(drop=True)."
         )
     return counts.iloc[:, 0] if width == 2 else counts.index, counts.iloc[:, -1]
 

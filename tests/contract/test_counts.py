@@ -217,6 +217,8 @@ def test_two_counts_of_each_id_are_not_taken_for_ids_and_counts():
     both = sales.groupby("id").count()
     with pytest.raises(PopSamplerError, match="two columns, and an index 'id'"):
         quietly(both)
+    with pytest.raises(PopSamplerError, match=r"two columns, and an index \['id', 'x'\]"):
+        quietly(sales.assign(x=[0, 1, 2]).groupby(["id", "x"]).sum())
     assert quietly(both[["user"]])[1].tolist() == [4, 3]
     assert quietly(both["user"])[1].tolist() == [4, 3]
     listed = both["user"].reset_index().set_index(pd.Index(["x", "y"], name="row"))
