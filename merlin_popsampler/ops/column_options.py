@@ -1,6 +1,6 @@
 """Checks and looks up those options of Categorify that may differ by column."""
 
-from typing import Any, Dict, Iterable, Tuple
+from typing import Any, Dict, Sequence, Tuple
 
 from merlin_popsampler.core.checks import whole_number
 from merlin_popsampler.errors import PopSamplerError
@@ -19,7 +19,7 @@ DEFAULTS: Dict[str, Any] = {
 _LEAST = {"num_buckets": 1, "max_size": 0, "freq_threshold": 0, "split_out": 1, "split_every": 1}
 """Smallest value of each option; all are whole numbers."""
 
-_CHANGES_IDS = ("num_buckets", "max_size", "freq_threshold")
+CHANGES_IDS = ("num_buckets", "freq_threshold", "max_size")
 """The options that change ids, unlike those that divide the work of a fit."""
 
 
@@ -62,7 +62,7 @@ class PerColumn(Dict[str, Any]):
         return (PerColumn, (dict(self), self.default))
 
 
-def check_names(operator: Any, groups: Iterable[KeyGroup]) -> None:
+def check_names(operator: Any, groups: Sequence[KeyGroup]) -> None:
     """Checks that names in options by column are those of columns, and not misspelt.
 
     An operator may share its dict with another operator, so a name that it does not have is an
@@ -75,12 +75,11 @@ def check_names(operator: Any, groups: Iterable[KeyGroup]) -> None:
     Raises:
       PopSamplerError: a dict has a name of no column, and lacks a column.
     """
-    groups = list(groups)
-    for option in _CHANGES_IDS:
+    known = {name for group in groups for name in _names(group)}
+    for option in CHANGES_IDS:
         named = getattr(operator, option)
         if not isinstance(named, dict):
             continue
-        known = {name for group in groups for name in _names(group)}
         unknown = [name for name in named if name not in known]
         missing = [group.name for group in groups if not named.keys() & set(_names(group))]
         if unknown and missing:

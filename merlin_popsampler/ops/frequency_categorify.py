@@ -20,7 +20,7 @@ from merlin_popsampler.store.artifact import FitFolder
 from merlin_popsampler.store.fit_sources import Fits, fits_of
 from merlin_popsampler.store.stock_files import export_categorify_files
 
-from .column_options import DEFAULTS, PerColumn, check_names, checked_option, option_of
+from .column_options import CHANGES_IDS, DEFAULTS, PerColumn, check_names, checked_option, option_of
 from .counting import count_keys
 from .encoding import encode
 from .id_column import IdColumn
@@ -210,13 +210,11 @@ class FrequencyCategorify(StoredOperator, Categorify):  # type: ignore[misc]
         column = col_schema.name
         name = self.storage_name.get(column, column)
         col_schema = super()._compute_properties(col_schema, input_schema)
-        options = {
-            option: option_of(self, option, self._joint_group(name))
-            for option in ("num_buckets", "freq_threshold", "max_size")
-        }
+        group = self._joint_group(name)
+        options = {option: option_of(self, option, group) for option in CHANGES_IDS}
         col_schema = col_schema.with_properties(options)
         if name != column:
-            shared = {"column": column, "columns": list(self._joint_group(name).columns)}
+            shared = {"column": column, "columns": list(group.columns)}
             col_schema = col_schema.with_properties({JOINT: shared})
         if self.base is not None:
             col_schema = col_schema.with_properties({STABLE: True})

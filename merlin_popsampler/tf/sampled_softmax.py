@@ -134,15 +134,15 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
         if isinstance(item_table, tf.keras.layers.Layer):
             self._adopt(item_table)
             item_table = None
-        elif item_table is None and self._item_table is None:
-            if type(self).call is SampledSoftmax.call:  # a subclass may bring a table of its own
-                item_vectors(None, self.negatives.domain.cardinality)  # raises before a build
         elif item_table is not None and is_symbolic(queries):
             raise PopSamplerError(
                 "Expected an Embedding layer as item_table, since a functional model can neither "
                 f"train nor save a variable. Received: {type(item_table).__name__}. Pass "
                 "tf.keras.layers.Embedding(max_id + 1, dim)."
             )
+        no_table = item_table is None and self._item_table is None
+        if no_table and type(self).call is SampledSoftmax.call:  # a subclass may bring its own
+            item_vectors(None, self.negatives.domain.cardinality)  # raises before a build
         # Keras 3 accepts only tensors by position. An argument that is absent when a model is built
         # stays absent in the saved model, so None is not passed.
         given = {

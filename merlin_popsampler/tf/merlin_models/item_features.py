@@ -192,7 +192,7 @@ def required(table: Any) -> ItemFeatures:
       table: the table, or None.
 
     Raises:
-      PopSamplerError: there is no table, for example after loading a model, or another object.
+      PopSamplerError: `table` is None, as after loading a model, or not an `ItemFeatures`.
     """
     if table is None:
         raise PopSamplerError(

@@ -27,8 +27,8 @@ class ItemTower:
       id_name: name of the item-id column among the tower's features.
 
     Raises:
-      PopSamplerError: `item_features` lacks features of the tower or ids of the domain, or is
-        another object.
+      PopSamplerError: `item_features` lacks features of the tower or ids of the domain, or is not
+        an `ItemFeatures`; or `layer` has no schema.
     """
 
     def __init__(self, layer: Any, item_features: Any, domain: Any, id_name: str) -> None:
