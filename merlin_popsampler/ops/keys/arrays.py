@@ -13,6 +13,7 @@ from pandas.util import hash_pandas_object
 from merlin_popsampler.core.segments import Ints
 
 from .kinds import KeyType, is_arrow_string, unusable, widened
+from .numbers import number_totals
 from .strings import are_strings, ascending_strings, narrow, one_chunk, string_totals
 
 _TYPES = {"string": pa.large_string(), "bytes": pa.large_binary()}
@@ -98,7 +99,8 @@ def totals(
 
 def _array_totals(keys: Sequence[pa.Array], sizes: Optional[Ints]) -> Tuple[List[Any], Ints]:
     if len(keys) == 1 and _is_number(keys[0]):
-        return _number_totals(keys[0].to_numpy(), sizes)
+        numbers, counts = number_totals(keys[0].to_numpy(), sizes)
+        return [pa.array(numbers)], counts
     codes, distinct = _coded(keys[0])
     rows = [distinct]
     for part in keys[1:]:
@@ -134,18 +136,6 @@ def _is_number(keys: pa.Array) -> bool:
     """Tests whether keys are numbers without nulls, which NumPy reads without a copy."""
     numeric = pa.types.is_integer(keys.type) or pa.types.is_floating(keys.type)
     return bool(numeric) and not keys.null_count
-
-
-def _number_totals(keys: Any, sizes: Optional[Ints]) -> Tuple[List[pa.Array], Ints]:
-    """Returns distinct numbers in ascending order, and the total count of each."""
-    if sizes is None:
-        distinct, counts = np.unique(keys, return_counts=True)
-        return [pa.array(distinct)], counts
-    order = np.argsort(keys, kind="stable")
-    keys, sizes = keys[order], sizes[order]
-    firsts = np.flatnonzero(np.append(True, keys[1:] != keys[:-1])[: len(keys)])
-    counts = np.add.reduceat(sizes, firsts) if len(firsts) else sizes
-    return [pa.array(keys[firsts])], counts
 
 
 def _coded(keys: pa.Array) -> Tuple[Ints, pa.Array]:

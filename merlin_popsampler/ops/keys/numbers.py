@@ -1,0 +1,56 @@
+"""Counts keys that are numbers, in NumPy."""
+
+from typing import Any, Optional, Tuple
+
+import numpy as np
+
+from merlin_popsampler.core.segments import Ints
+
+_SLOW_SORT = np.lib.NumpyVersion(np.__version__) < "1.25.0"
+"""Whether NumPy sorts 64-bit numbers one by one; later versions have vector instructions."""
+
+
+def number_totals(keys: Any, sizes: Optional[Ints]) -> Tuple[Any, Ints]:
+    """Returns distinct numbers in ascending order, and the total count of each, int64.
+
+    Args:
+      keys: integers or floats, without NaN.
+      sizes: counts of the rows, whose sum is below 2**53; None for one each.
+    """
+    if sizes is not None:
+        order = np.argsort(keys, kind="stable")  # fast on a few ascending runs
+        keys, sizes = keys[order], sizes[order]
+        firsts = _firsts(keys)
+        return keys[firsts], np.add.reduceat(sizes, firsts) if len(firsts) else sizes
+    if keys.dtype.kind in "iu" and len(keys):
+        return _integers(keys)
+    return _runs(np.sort(keys))
+
+
+def _integers(keys: Any) -> Tuple[Any, Ints]:
+    """Counts integers: by their value where the range is small, else by sorting."""
+    lowest = keys.min()
+    # As unsigned numbers, differences are right even where they overflow.
+    above = (keys - lowest).view(f"u{keys.itemsize}")
+    width = int(above.max())
+    if width < len(keys):
+        counts = np.bincount(above.astype(np.int64))
+        present = np.flatnonzero(counts)
+        return lowest + present.astype(keys.dtype), counts[present]
+    if not _SLOW_SORT:
+        return _runs(np.sort(keys))
+    # NumPy sorts 16-bit numbers by radix. After that, the upper bits are in order.
+    shift = above.dtype.type(max(width.bit_length() - 16, 0))
+    upper = (above >> shift).astype(np.uint16)
+    return _runs(np.sort(keys[np.argsort(upper, kind="stable")], kind="stable"))
+
+
+def _runs(ascending: Any) -> Tuple[Any, Ints]:
+    """Returns the distinct values of an ascending array, and the count of each."""
+    firsts = _firsts(ascending)
+    return ascending[firsts], np.diff(np.append(firsts, len(ascending)))
+
+
+def _firsts(ascending: Any) -> Ints:
+    """Returns the positions at which the values of an ascending array differ from the last."""
+    return np.flatnonzero(np.append(True, ascending[1:] != ascending[:-1])[: len(ascending)])
