@@ -42,7 +42,9 @@ def _integers(keys: Any) -> Tuple[Any, Ints]:
     # NumPy sorts 16-bit numbers by radix. After that, the upper bits are in order.
     shift = above.dtype.type(max(width.bit_length() - 16, 0))
     upper = (above >> shift).astype(np.uint16)
-    return _runs(np.sort(keys[np.argsort(upper, kind="stable")], kind="stable"))
+    keys = keys[np.argsort(upper, kind="stable")]
+    keys.sort(kind="stable")
+    return _runs(keys)
 
 
 def _runs(ascending: Any) -> Tuple[Any, Ints]:
