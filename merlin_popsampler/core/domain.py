@@ -8,7 +8,7 @@ import numpy as np
 
 from merlin_popsampler.errors import PopSamplerError
 
-from .checks import frozen_array, list_length, whole_number
+from .checks import LONGEST_LIST, frozen_array, whole_number
 
 PADDING_ID, NULL_ID, FIRST_OOV_ID = 0, 1, 2
 """Ids that Categorify reserves: padding, null, and the first of `num_buckets` ids for unknown keys.
@@ -114,7 +114,8 @@ class MappedIds:
                 f"Expected item_ids to be a flat list of ids from 0 on. Received: shape "
                 f"{found.shape}. Pass the id of each rank, the most popular item first."
             )
-        cardinality = list_length(int(found.max()) + 1)
+        advice = "Number the keys, for example by pandas.factorize."
+        cardinality = 1 + whole_number("an id", int(found.max()), 0, advice, LONGEST_LIST - 1)
         self.ids = found.astype(np.int32)
         self.ranks = np.full(cardinality, -1, np.int32)
         self.ranks[self.ids] = np.arange(len(found), dtype=np.int32)

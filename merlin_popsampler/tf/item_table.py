@@ -32,7 +32,8 @@ def item_vectors(item_table: Any, cardinality: int) -> Any:
         raise PopSamplerError(
             f"Expected item vectors [rows, dim] with at least {cardinality} rows, max_id + 1. "
             f"Received: {type(item_table).__name__} of shape {shape}. "
-            "Pass the Embedding layer of the items, made with input_dim=max_id + 1."
+            "Pass the Embedding layer of the items, made with input_dim=max_id + 1. For an item "
+            "tower, pass a subclass of Embedding whose call maps ids to vectors."
         )
     is_plain = not isinstance(item_table, tf.keras.layers.Layer) or _only_looks_up(item_table)
     return table if is_plain else _called(item_table)

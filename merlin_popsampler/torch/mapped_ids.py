@@ -64,7 +64,7 @@ class MappedIdsOnDevice(torch.nn.Module):  # type: ignore[misc]
             raise PopSamplerError(
                 f"Expected the state of a sampler over the same {self.size} items in the same "
                 f"order of popularity. Received: {_said(state)}. Build the sampler from the counts "
-                "of the saved run; to go on with new counts, leave its keys out of the state."
+                "of the saved run; to go on with new counts, use warm_start(model, state, {})."
             )
 
     def _apply(self, fn: Callable[[Any], Any], recurse: bool = True) -> MappedIdsOnDevice:

@@ -1,5 +1,7 @@
 """Triggers messages of `core`, and follows their advice."""
 
+import pandas as pd
+
 from merlin_popsampler import read_popularity
 from merlin_popsampler.core.checks import batch_size, positive_number
 from merlin_popsampler.core.distributions import distance, distribution_from_config
@@ -57,7 +59,17 @@ TABLE = {
             "Pass these two, or build the sampler with from_counts",
             lambda _: id_domain(0, 8, [8, 3]),
             [lambda _: id_domain(3, 8, [8, 3])],
-        )
+        ),
+        Entry(
+            "Number the keys, for example by pandas.factorize",
+            lambda _: PopularityBasedSampler.from_counts({10**15: 5, 7: 3}, max_num_samples=1),
+            [
+                lambda _: PopularityBasedSampler.from_counts(
+                    pd.Series(pd.factorize(pd.Series([10**15, 7, 7]))[0]).value_counts(),
+                    max_num_samples=1,
+                )
+            ],
+        ),
     ],
     "core.draw_plan": [
         Entry(

@@ -127,6 +127,11 @@ TABLE = {
     "tf.item_table": [
         Entry("Expected item vectors", lambda _: losses(tf.zeros([14, 2]))),
         Entry(
+            "pass a subclass of Embedding whose call maps ids to vectors",
+            lambda _: losses(tf.keras.Sequential([embedding(), tf.keras.layers.Dense(2)])),
+            [lambda _: losses(with_call(tf.keras.layers.Dense(2)))],
+        ),
+        Entry(
             "Return a vector for each id",
             lambda _: losses(with_call(lambda vectors: vectors[None])),
         ),

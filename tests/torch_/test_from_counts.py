@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 
 from merlin_popsampler import PopSamplerError
 from merlin_popsampler.core.domain import IdDomain
-from merlin_popsampler.torch import PopularityBasedSampler, SampledSoftmaxLoss
+from merlin_popsampler.torch import PopularityBasedSampler, SampledSoftmaxLoss, warm_start
 
 IDS = np.random.default_rng(5).permutation(400)[:300]
 """The id of each rank; 100 of the ids below 400 are not items."""
@@ -147,6 +147,18 @@ def test_a_state_over_other_items_is_refused():
     for sampler in (other, fewer):
         with pytest.raises(PopSamplerError, match="same .* items in the same order"):
             sampler.load_state_dict(saved(mapped()))
+
+
+def test_new_counts_go_on_from_a_state_as_the_error_says():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        later = PopularityBasedSampler.from_counts((IDS, COUNTS[::-1].copy()), max_num_samples=40)
+    state = saved(torch.nn.ModuleDict({"sampler": mapped()}))
+    model = torch.nn.ModuleDict({"sampler": later})
+    with pytest.raises(PopSamplerError, match=r"new counts, use warm_start\(model, state, {}\)"):
+        model.load_state_dict(state)
+    warm_start(model, state, {})
+    assert torch.equal(later.stream.get_extra_state(), state["sampler.stream._extra_state"])
 
 
 def test_the_map_survives_the_meta_device_casts_and_averages():
