@@ -1,6 +1,6 @@
 """Finds the keys of one fit among those of another, by value across Arrow's types."""
 
-from typing import TYPE_CHECKING, Any, Callable, List, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Tuple
 
 import numpy as np
 
@@ -112,7 +112,7 @@ def _in_groups(keys: Any, bits: int) -> List[Ints]:
 
 
 def _in_one_type(one: Any, other: Any, column: str) -> Tuple[Any, Any]:
-    """Casts two columns to a type that holds the keys of both exactly.
+    """Converts two columns to a type that holds the keys of both exactly.
 
     Raises:
       PopSamplerError: the keys are of different families.
@@ -130,11 +130,26 @@ def _in_one_type(one: Any, other: Any, column: str) -> Tuple[Any, Any]:
             f"Column {column!r}: expected keys of one type in both fits. Received: "
             f"{' and '.join(sorted(families))}. Compare two fits of the same column."
         )
-    common = _common_type(types, families.pop() if families else "null")
-    one, other = (part if part.type == common else part.cast(common) for part in (one, other))
+    try:
+        common = _common_type(types, families.pop() if families else "null")
+        one, other = (part if part.type == common else part.cast(common) for part in (one, other))
+    except ValueError:  # such as floats and integers that no float64 represents
+        return _numbered(one, other)
     if pa.types.is_temporal(common):  # compared as integers, so that hash tables can be used
         whole = pa.int32() if common.bit_width == 32 else pa.int64()
         one, other = one.cast(whole), other.cast(whole)
+    return one, other
+
+
+def _numbered(one: Any, other: Any) -> Tuple[Any, Any]:
+    """Replaces keys by numbers, the same for equal keys; Python compares all types exactly."""
+    import pyarrow as pa
+
+    numbers: Dict[Any, int] = {}
+    one, other = (
+        pa.array([numbers.setdefault(key, len(numbers)) for key in part.to_pylist()], pa.int64())
+        for part in (one, other)
+    )
     return one, other
 
 

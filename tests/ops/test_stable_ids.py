@@ -398,6 +398,23 @@ def test_keys_of_another_type_are_refused(tmp_path):
         workflow(["1", "2"], tmp_path / "flow", base=base)
 
 
+@pytest.mark.parametrize(
+    ("earlier", "keys"),
+    [
+        ([1.5, 2.0], [2**53 + 1, 2]),
+        ([2**53 + 1, 2], [1.5, 2.0]),
+        ([-1, 2], [2**64 - 1, 2]),
+        ([decimal.Decimal("1e-40")], [decimal.Decimal(10**50)]),
+    ],
+)
+def test_keys_that_no_type_holds_together_are_refused(earlier, keys, tmp_path):
+    base = workflow(earlier, tmp_path / "base")
+    with pytest.raises(PopSamplerError, match="Convert the column to strings, and leave out a ba"):
+        workflow(keys, tmp_path / "flow", base=base)
+    flow = workflow([str(key) for key in keys], tmp_path / "flow")
+    assert sorted(encoded(flow, map(str, keys))) == list(range(3, 3 + len(keys)))
+
+
 def test_another_column_is_refused(tmp_path):
     base = workflow([1, 2, 2], tmp_path / "base")
     frame = pd.DataFrame({"user": [1, 2]})

@@ -1,5 +1,6 @@
 """Tests matching of keys between fits: a combination matches only as a whole."""
 
+import decimal
 import itertools
 
 import numpy as np
@@ -34,3 +35,26 @@ def test_integers_are_found_in_any_number_of_hash_tables(size, dtype):
     found = positions(pa.table([asked], ["key"]), pa.table([known], ["key"]), "key")
     assert found.dtype == np.int64
     assert found.tolist() == [place.get(value, -1) for value in asked.tolist()]
+
+
+_FLOATS = pa.array([2.5, 7.0, None, -1.0])
+
+
+@pytest.mark.parametrize("combined", [False, True])  # nulls turn integers of one fit into floats
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (_FLOATS, pa.array([2**53, 2**53 + 1, -(2**62), 7, 8])),
+        (_FLOATS, pa.array([2**64 - 1, 2**64 - 2, 7], pa.uint64())),
+        (pa.array([decimal.Decimal("1e-40")]), pa.array([decimal.Decimal(10**50)])),
+    ],
+)
+def test_keys_that_no_type_holds_together_are_compared_by_value(one, other, combined):
+    for keys, distinct in ((one, other), (other, one)):
+        place = {value: index for index, value in enumerate(distinct.to_pylist())}
+        tables = (
+            pa.table([["x"] * len(part), part][not combined :], ["a", "b"][not combined :])
+            for part in (keys, distinct)
+        )
+        expected = [place.get(value, -1) for value in keys.to_pylist()]
+        assert positions(*tables, "key").tolist() == expected

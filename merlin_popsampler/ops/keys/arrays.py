@@ -12,7 +12,7 @@ from pandas.util import hash_pandas_object
 
 from merlin_popsampler.core.segments import Ints
 
-from .kinds import KeyType, is_arrow_string, unusable, widened
+from .kinds import TOGETHER, KeyType, is_arrow_string, unusable, widened
 from .numbers import number_totals
 from .strings import are_strings, ascending_strings, narrow, one_chunk, string_totals
 
@@ -169,7 +169,7 @@ def _common_type(types: Set[pa.DataType], column: str) -> pa.DataType:
     scale = max(found.scale for found in known)
     digits = scale + max(found.precision - found.scale for found in known)
     if digits > 76:
-        raise unusable(column, f"decimal keys of {digits} digits in all")
+        raise unusable(column, f"decimal keys of {digits} digits in all", TOGETHER)
     return pa.decimal128(digits, scale) if digits <= 38 else pa.decimal256(digits, scale)
 
 

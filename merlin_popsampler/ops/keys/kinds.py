@@ -66,6 +66,9 @@ RAW_COLUMN = (
 )
 """Advice for messages about values that the encoder cannot have produced."""
 
+TOGETHER = "Convert the column to strings, and leave out a base, whose keys keep their type."
+"""Advice for keys that no type holds together."""
+
 EXACT = 2 ** (np.finfo(np.float64).nmant + 1)
 """Limit below which float64 represents every whole number exactly."""
 
@@ -333,8 +336,9 @@ def cast(keys: Any, kind: Optional[KeyType], column: str) -> Tuple[Any, Any]:
     if kind is None:
         kind = KeyType(family, "int64" if family == "number" else _name_of(plain.dtype))
     if (family, kind.family) == ("bytes", "string"):  # a server passes strings as UTF-8 bytes
-        # As objects, since strings of pandas 3 cannot hold bytes that are not UTF-8.
-        decoded = [_decoded(key) for key in plain]
+        # Invalid bytes become a string that no vocabulary contains. Strings of pandas 3 cannot hold
+        # it, objects can.
+        decoded = [key.decode(errors="surrogateescape") for key in plain]
         plain, family = pd.Series(decoded, plain.index, object, plain.name), "string"
     if family != kind.family:
         raise PopSamplerError(
@@ -358,13 +362,9 @@ def widened(keys: Any, kind: KeyType, column: str) -> Any:
     """
     values, exact = _exactly(keys, kind.dtype)
     if exact is not None and not bool(exact.all()):
-        raise unusable(column, f"a key {keys[~exact].iloc[0]}, which {kind.dtype} cannot represent")
+        received = f"a key {keys[~exact].iloc[0]}, which {kind.dtype} cannot represent"
+        raise unusable(column, received, TOGETHER)
     return values
-
-
-def _decoded(key: bytes) -> str:
-    """Decodes UTF-8; invalid bytes become a string that no vocabulary contains."""
-    return key.decode(errors="surrogateescape")
 
 
 def _narrowest(keys: Any, column: str) -> Any:
