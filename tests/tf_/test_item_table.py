@@ -34,6 +34,19 @@ class Projected(EMBEDDING):
         return vectors
 
 
+@tf.keras.utils.register_keras_serializable(package="popsampler_tests")
+class Tower(EMBEDDING):
+    """With layers of its own, as the page Loss shows."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.brand, self.dense = EMBEDDING(2, 3), tf.keras.layers.Dense(4)
+
+    def call(self, inputs):
+        brand = self.brand(tf.cast(inputs, tf.int64) % 2)
+        return self.dense(tf.concat([super().call(inputs), brand], -1))
+
+
 class Doubled(EMBEDDING):
     def __call__(self, inputs, *args, **kwargs):
         return 2 * super().__call__(inputs, *args, **kwargs)
@@ -62,6 +75,7 @@ TABLES = {
     "plain": lambda: EMBEDDING(15, 4),
     "own call": lambda: Unit(15, 4),
     "own weight and loss": lambda: Projected(15, 4),
+    "item tower": lambda: Tower(15, 5),
     "own __call__": lambda: Doubled(15, 4),
     "subclass": lambda: Renamed(15, 4),
     "mask_zero": lambda: EMBEDDING(15, 4, mask_zero=True),
@@ -92,21 +106,25 @@ def test_training_and_evaluation_look_the_same_vectors_up(monkeypatch, kind, tra
         np.testing.assert_allclose(found, expected, rtol=rounding, atol=rounding)
 
 
-@pytest.mark.parametrize("kind", ["own call", "own weight and loss", "regularized"])
+@pytest.mark.parametrize("kind", ["own call", "item tower", "own weight and loss", "regularized"])
 def test_a_model_with_such_a_table_trains_evaluates_and_is_saved(tmp_path, kind):
     """Regression: losses that a table adds in a block of an evaluation are left out."""
     tf.keras.utils.set_random_seed(SEED)
     users, items = (tf.keras.Input([], dtype="int64") for _ in range(2))
     layer = SampledSoftmax(sampler(), temperature=0.5)
-    losses = layer(EMBEDDING(20, 4)(users), items, TABLES[kind]())
+    table = TABLES[kind]()
+    losses = layer(EMBEDDING(20, 4)(users), items, table)
     model = tf.keras.Model([users, items], losses)
+    weights = [weight.numpy() for weight in table.trainable_weights]
     model.compile(tf.keras.optimizers.Adam(0.05), lambda _, losses: losses)
     ids = np.arange(48) % 12 + 3
     before = model.evaluate([ids, ids], ids, verbose=0, return_dict=True)
     model.fit([ids, ids], ids, epochs=10, verbose=0)
     after = model.evaluate([ids, ids], ids, verbose=0, return_dict=True)
     assert after["cross_entropy"] < before["cross_entropy"] - 0.1
-    if kind == "own call":
+    trained = zip(weights, table.trainable_weights)
+    assert all((earlier != weight.numpy()).any() for earlier, weight in trained)
+    if kind in ("own call", "item tower"):
         model.save(str(tmp_path / "model.keras"))
         again = tf.keras.models.load_model(str(tmp_path / "model.keras"), compile=False)
         found = again([ids, ids], training=False)
