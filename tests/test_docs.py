@@ -8,6 +8,7 @@ import pytest
 import merlin_popsampler
 from tests.conftest import OPTIONAL
 from tests.support.imports import imports_of
+from tests.support.messages import modules_with_messages
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = Path(merlin_popsampler.__file__).parent
@@ -113,6 +114,14 @@ def test_the_reference_has_every_public_name():
 def test_the_demo_has_one_table():
     (table,) = re.findall(r"```text\n( +recall@20.*?)```", TEXTS["README.md"], re.DOTALL)
     assert table in TEXTS["docs/figures.md"]
+
+
+def test_the_messages_of_the_symptoms_are_raised():
+    prose = re.sub(r"`[^`]*`", "", TEXTS["docs/troubleshooting.md"])
+    quoted = set(re.findall(r'"([^"]+)"', prose)) - {"returned no samples for this batch"}  # Merlin
+    raised = "\n".join(text for texts in modules_with_messages().values() for text in texts)
+    assert len(quoted) == 5
+    assert [quote for quote in quoted if re.sub(r"\d+", "{}", quote) not in raised] == []
 
 
 def test_each_finding_has_a_line():
