@@ -6,7 +6,7 @@ Models is in `merlin_models`.
 """
 
 from .all_items import AllItems
-from .logits import contrastive_logits, one_positive_a_row
+from .logits import Candidates, contrastive_logits, one_positive_a_row
 from .monitor import SamplingMonitor
 from .negatives import InBatch, Mixture
 from .refit import warm_start
@@ -15,6 +15,7 @@ from .sampler import PopularityBasedSampler
 
 __all__ = [
     "AllItems",
+    "Candidates",
     "InBatch",
     "Mixture",
     "PopularityBasedSampler",

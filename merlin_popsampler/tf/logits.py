@@ -22,6 +22,16 @@ class Candidates(NamedTuple):
       ids: integers `[n]`.
       counts: float32 `[n]`, the expected count of each id among the negatives of a row. An id with
         a count of 0 gets no logQ correction.
+
+    Examples:
+      The positives of a batch of two rows, as negatives of its other row:
+
+      >>> from merlin_popsampler.tf import PopularityBasedSampler
+      >>> sampler = PopularityBasedSampler.from_counts({3: 30, 5: 10}, max_num_samples=1)
+      >>> true_ids = tf.constant([3, 5])
+      >>> expected = (2 - 1) * sampler.probability(true_ids)
+      >>> Candidates(tf.ones([2, 8]), true_ids, expected).counts.numpy().tolist()
+      [0.75, 0.25]
     """
 
     vectors: tf.Tensor

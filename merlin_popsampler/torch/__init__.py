@@ -5,7 +5,7 @@ The code interprets the tables of `core`, and builds none of its own. It may imp
 """
 
 from .all_items import AllItems
-from .logits import contrastive_logits
+from .logits import Candidates, contrastive_logits
 from .monitor import SamplingMonitor
 from .negatives import InBatch, Mixture
 from .refit import warm_start
@@ -14,6 +14,7 @@ from .sampler import PopularityBasedSampler
 
 __all__ = [
     "AllItems",
+    "Candidates",
     "InBatch",
     "Mixture",
     "PopularityBasedSampler",

@@ -23,6 +23,16 @@ class Candidates(NamedTuple):
       ids: int64 `[n]`.
       counts: float32 `[n]`, the expected count of each id among the negatives of a row. An id with
         a count of 0 gets no logQ correction.
+
+    Examples:
+      The positives of a batch of two rows, as negatives of its other row:
+
+      >>> from merlin_popsampler.torch import PopularityBasedSampler
+      >>> sampler = PopularityBasedSampler.from_counts({3: 30, 5: 10}, max_num_samples=1)
+      >>> true_ids = torch.tensor([3, 5])
+      >>> expected = (2 - 1) * sampler.probability(true_ids)
+      >>> Candidates(torch.ones(2, 8), true_ids, expected).counts.tolist()
+      [0.75, 0.25]
     """
 
     vectors: torch.Tensor

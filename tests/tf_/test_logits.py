@@ -7,13 +7,15 @@ tf = pytest.importorskip("tensorflow")
 
 from merlin_popsampler.core.domain import IdDomain
 from merlin_popsampler.errors import PopSamplerError
-from merlin_popsampler.tf.logits import (
+from merlin_popsampler.tf import (
     Candidates,
+    InBatch,
+    PopularityBasedSampler,
+    SampledSoftmax,
     contrastive_logits,
-    cross_entropy,
     one_positive_a_row,
-    row_weights,
 )
+from merlin_popsampler.tf.logits import cross_entropy, row_weights
 from tests.conftest import SEED
 from tests.support.loss_oracles import losses_by_hand
 from tests.support.small_catalog import DISTRIBUTIONS, sampler
@@ -236,3 +238,16 @@ def test_the_mean_of_weighted_rows_is_the_mean_of_those_that_count():
     np.testing.assert_allclose(np.mean(values * weights), (1 + 100) / 2)
     np.testing.assert_array_equal(row_weights(tf.constant([False, False])), [0, 0])
     assert row_weights(tf.zeros([0], tf.bool)).shape == [0]
+
+
+def test_vectors_of_the_batch_give_the_loss_of_in_batch():
+    """A step of the user without a table, from public names alone."""
+    counts, true_ids = {3: 40, 4: 20, 5: 9, 6: 1}, tf.constant([4, 3, 4, 5])
+    table, queries = (tf.random.stateless_normal([n, 8], [SEED, n]) for n in (7, 4))
+    sampler = PopularityBasedSampler.from_counts(counts, max_num_samples=1)
+    batch = Candidates(tf.gather(table, true_ids), true_ids, 3 * sampler.probability(true_ids))
+    found = cross_entropy(*contrastive_logits(queries, batch, batch, sampler.domain, 0.3))
+    expected = SampledSoftmax(InBatch.from_counts(counts), 0.3)(
+        queries, true_ids, table, training=True
+    )
+    np.testing.assert_allclose(found, expected, rtol=1e-5)

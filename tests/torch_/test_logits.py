@@ -5,7 +5,14 @@ import pytest
 import torch
 
 from merlin_popsampler.core.domain import IdDomain
-from merlin_popsampler.torch.logits import Candidates, contrastive_logits, cross_entropy
+from merlin_popsampler.torch import (
+    Candidates,
+    InBatch,
+    PopularityBasedSampler,
+    SampledSoftmaxLoss,
+    contrastive_logits,
+)
+from merlin_popsampler.torch.logits import cross_entropy
 from tests.support import golden_loss
 from tests.support.loss_oracles import losses_by_hand
 
@@ -144,3 +151,15 @@ def test_gradients_against_finite_differences():
         moved[0][i], moved[1][i] = at + step, at - step
         numeric = float(loss(*moved[0]) - loss(*moved[1])) / 2e-2
         assert float((inputs[i].grad * direction).sum()) == pytest.approx(numeric, rel=1e-2)
+
+
+def test_vectors_of_the_batch_give_the_loss_of_in_batch():
+    """A loop of the user without a table, from public names alone, as the page PyTorch shows."""
+    counts, true_ids = {3: 40, 4: 20, 5: 9, 6: 1}, torch.tensor([4, 3, 4, 5])
+    torch.manual_seed(3)
+    table, queries = torch.randn(7, 8), torch.randn(4, 8)
+    sampler = PopularityBasedSampler.from_counts(counts, max_num_samples=1)
+    batch = Candidates(table[true_ids], true_ids, 3 * sampler.probability(true_ids))
+    found = cross_entropy(*contrastive_logits(queries, batch, batch, sampler.domain, 0.3)).mean()
+    expected = SampledSoftmaxLoss(InBatch.from_counts(counts), 0.3)(queries, true_ids, table)
+    assert float(found) == pytest.approx(float(expected), rel=1e-6)
