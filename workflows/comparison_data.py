@@ -93,7 +93,8 @@ def read_sequences(file: Path) -> ComparisonData:
     from 1. A later item that the training lacks has no id and becomes 0.
 
     Raises:
-      PopSamplerError: a line that holds anything but whole numbers, or no user with four items.
+      PopSamplerError: the file cannot be read as text, a line holds anything but whole numbers, or
+        no user has four items.
     """
     users = [ids for ids in _lines(file) if len(ids) > 3]  # two train, one validates, one tests
     if not users:
@@ -135,11 +136,29 @@ def _some(split: Split) -> Split:
 
 
 def _lines(file: Path) -> List[Array]:
-    lines = file.read_text().splitlines()
+    try:
+        lines = file.read_text("utf-8-sig").splitlines()
+    except (OSError, UnicodeError) as error:
+        raise PopSamplerError(
+            "Expected --data to be outputs of preprocess.py, or text files in UTF-8. Received: "
+            f"{file}, {error}. Correct the path, or save the file as UTF-8."
+        ) from None
     wrong = [line for line in lines if not re.fullmatch(r"[0-9 \t]*", line)]
     if wrong:
-        raise PopSamplerError(
-            f"Expected lines of whole numbers in {file}. Received: {wrong[0][:60]!r}. "
-            "Number the users and items, and separate them by blanks."
-        )
-    return [np.array(line.split()[1:], dtype=np.int64) for line in lines]
+        raise _other_line(file, wrong[0])
+    return [_items(line, file) for line in lines]
+
+
+def _items(line: str, file: Path) -> Array:
+    try:
+        return np.array(line.split()[1:], dtype=np.int64)
+    except (OverflowError, ValueError):  # ValueError in NumPy 2
+        raise _other_line(file, line) from None
+
+
+def _other_line(file: Path, line: str) -> PopSamplerError:
+    error: PopSamplerError = PopSamplerError(
+        f"Expected lines of whole numbers below 2**63 in {file}. Received: {line[:60]!r}. "
+        "Number the users and items, and separate them by blanks."
+    )
+    return error

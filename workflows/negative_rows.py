@@ -96,7 +96,8 @@ def hard(data: ComparisonData, samples: int, seed: int) -> Loss:
 def gbce(data: ComparisonData, samples: int, seed: int) -> Loss:
     """Builds gBCE: binary cross-entropy of uniform samples, with a calibrated positive."""
     uniform, size = sampler(data, "uniform", samples, seed), data.popularity.domain.size
-    share = samples / (size - 1)
+    samples = min(samples, size)  # as the sampler draws
+    share = samples / max(size - 1, 1)
     power = share * (CALIBRATION * (1 - 1 / share) + 1 / share)
 
     def step(rows: Rows) -> torch.Tensor:

@@ -22,7 +22,7 @@ import comparison_data
 import comparison_report
 import negative_rows
 from baselines import nearest_items
-from comparison_data import read_sequences
+from comparison_data import read_data, read_sequences
 from comparison_training import batches, cross_entropy, rows_of
 from sasrec import LONGEST, SASRec
 
@@ -61,12 +61,25 @@ def test_the_last_two_items_of_a_user_are_held_out(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("1 2 3 4\n1,2,3,4", "whole numbers.*1,2,3,4"), ("1 2 3\n", "four or more"), ("", "four or")],
+    [
+        (b"1 2 3 4\n1,2,3,4", "whole numbers.*1,2,3,4"),
+        (b"1 2 3 4 5\n2 18446744073709551615 3 4 5", r"below 2\*\*63.*'2 18446744073709551615"),
+        (b"1 2 3\n", "four or more"),
+        (b"", "four or"),
+        ("1 2 3 4 5".encode("utf-16"), r"text files in UTF-8.*d\.txt.*save the file as UTF-8"),
+        (None, r"Expected --data.*No such file.*Correct the path"),
+    ],
 )
 def test_other_files_are_refused(text, message, tmp_path):
-    (tmp_path / "d.txt").write_text(text)
+    if text is not None:
+        (tmp_path / "d.txt").write_bytes(text)
     with pytest.raises(PopSamplerError, match=message):
-        read_sequences(tmp_path / "d.txt")
+        read_data(tmp_path / "d.txt")
+
+
+def test_a_mark_of_the_encoding_is_no_part_of_the_first_line(tmp_path):
+    (tmp_path / "d.txt").write_text("\n".join(LINES), "utf-8-sig")
+    assert plain(read_sequences(tmp_path / "d.txt").train) == [[2, 1, 2], [1, 2], [1, 1]]
 
 
 def sasrec(number=30):
@@ -143,6 +156,15 @@ def test_gbce_by_hand(data):
         total -= power * chances[positive].log() + (1 - chances[others]).log().sum()
     expected = total / len(queries) / (size + 1)
     torch.testing.assert_close(loss(rows).double(), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_gbce_draws_no_more_than_all_items(data):
+    size = data.popularity.domain.size
+    losses = []
+    for samples in (size, 10 * size):
+        _, rows, loss = first_step(data, samples, "gBCE")
+        losses.append(loss(rows))
+    assert losses[0] == losses[1]
 
 
 def test_nearest_items_by_hand():
