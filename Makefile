@@ -20,7 +20,8 @@ PYTEST = -m pytest -n $(WORKERS) --dist loadfile
 
 TORCH_TESTS = tests/torch_ tests/messages tests/workflows/test_train_torch.py tests/workflows/test_refits_torch.py \
   tests/workflows/test_early_stopping_torch.py tests/workflows/test_compare_negatives.py tests/workflows/test_compare_stopping.py \
-  tests/contract/test_counts.py tests/test_docs.py tests/test_doctests.py tests/test_imports.py tests/test_installs.py
+  tests/contract/test_counts.py tests/test_docs.py tests/test_doctests.py tests/test_imports.py tests/test_installs.py \
+  tests/test_readme.py
 
 # `make venv test` on a machine whose Python is 3.13 runs the rest.
 PY313_TESTS = tests/compat tests/ops/test_golden_fit.py tests/contract/test_processors.py tests/tf_/test_golden.py \

@@ -17,17 +17,20 @@ def run_check(monkeypatch, golden):
     runpy.run_path(str(ROOT / "tools" / "installs_check.py"))
 
 
-def test_an_environment_that_draws_the_golden_ids_is_accepted(monkeypatch):
+def test_an_environment_that_draws_the_golden_ids_is_accepted(monkeypatch, capsys):
     run_check(monkeypatch, GOLDEN)
+    said = capsys.readouterr().out.splitlines()[-1]
+    assert f"`{said}`" in (ROOT / "docs" / "installing.md").read_text(encoding="utf-8")
 
 
-def test_an_environment_that_draws_other_ids_is_rejected(monkeypatch, tmp_path):
+def test_an_environment_that_draws_other_ids_is_rejected(monkeypatch, tmp_path, capsys):
     golden = json.loads(GOLDEN.read_text())
     golden["log-uniform, 20 of 400"].reverse()
     changed = tmp_path / "golden.json"
     changed.write_text(json.dumps(golden))
     with pytest.raises(SystemExit, match="NumPy drew"):
         run_check(monkeypatch, changed)
+    assert not capsys.readouterr().out
 
 
 def test_every_extra_of_the_pages_is_tried():

@@ -1,6 +1,7 @@
-"""Tests that the example of the README runs, and that its first screen is short."""
+"""Tests that the examples of the README run, and that its first screen is short."""
 
 import re
+import warnings
 from pathlib import Path
 
 import pytest
@@ -8,13 +9,31 @@ import pytest
 README = Path(__file__).parents[1] / "README.md"
 
 
-def test_the_example(capsys):
+def blocks(library):
+    found = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    return [compile(code, str(README), "exec") for code in found if f"import {library}\n" in code]
+
+
+def test_the_examples_in_pytorch_run_without_a_warning():
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("polars")
+    codes = blocks("torch")
+    assert len(codes) == 2
+    for code in codes:
+        names = {}
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)
+            exec(code, names)
+        assert torch.isfinite(names["items"].weight.grad).all()
+        assert names["items"].weight.grad.any()
+
+
+def test_the_example_with_nvtabular(capsys):
     pytest.importorskip("tensorflow")
     pytest.importorskip("nvtabular")
-    blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
-    (code,) = (block for block in blocks if "nvtabular" in block)  # the block that needs NVTabular
+    (code,) = blocks("nvtabular as nvt")
     names = {}
-    exec(compile(code, str(README), "exec"), names)
+    exec(code, names)
     assert capsys.readouterr().out.splitlines()[-1] == "3 6 empirical"
     assert names["losses"].shape == (2,)
     assert all(loss > 0 for loss in names["losses"].numpy())

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 MINORS = range(8, 14)
 _ROW = re.compile(r"\| ([^|]+) \| 3\.(\d+) to 3\.(\d+) \| `(?:uv )?(pip install '\.\[(\w+)\]')` \|")
 _RANGE = re.compile(r"(\d+\.\d+) to (\d+\.\d+)")
-_STEPS = re.compile(r"```sh\n((?:pip install .*\n){2})```")
+_STEPS = re.compile(r"```sh\nuv (pip install .*)\nuv (pip install .*)\n```")
 NEEDS = {
     "bare": [],
     "torch": ["torch"],
@@ -59,7 +59,7 @@ def documented_lines() -> List[Line]:
                 pinned = f"{command} '{extra}=={version}.*'"
                 lines.append(Line(f"{extra}-{version}", [pinned], [int(minor)], extra))
     (steps,) = _STEPS.findall(installing)
-    return [*lines, Line("two-steps", steps.splitlines(), [12, 13], "models")]
+    return [*lines, Line("two-steps", list(steps), [12, 13], "models")]
 
 
 def interpreters() -> Dict[int, str]:
