@@ -296,7 +296,7 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
             weights = tf.cast(batch.counting, tf.float32)
             self._cross_entropy.update_state(losses, weights)
             self._recall.update_state(tf.cast(rank < self.top_k, tf.float32), weights)
-        return tf.where(batch.counting, losses, 0.0)
+        return tf.where(batch.counting, _not_trainable(losses, batch.queries), 0.0)
 
     def get_config(self) -> Dict[str, Any]:
         return {
@@ -318,6 +318,21 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
         if table:
             layer._adopt(tf.keras.layers.deserialize(table))
         return layer
+
+
+def _not_trainable(losses: tf.Tensor, queries: tf.Tensor) -> tf.Tensor:
+    """Returns the losses of an evaluation, whose gradient raises an error and is not just absent.
+
+    Keras 3 would fit a model without it, and change no weight.
+    """
+    guarded = tf.raw_ops.PreventGradient(
+        input=queries[:, 0],
+        message="Expected training=True where a gradient is taken, since an evaluation has none. "
+        "Received: training=None or False. Pass training=True in a loop of your own. To fit a "
+        "subclassed model with Keras 3, give its call the argument training=None.",
+    )
+    never = tf.zeros_like(losses, tf.bool)
+    return tf.where(never, tf.cast(guarded, losses.dtype), losses)
 
 
 def _one_a_row(true_ids: Any, queries: Any) -> tf.Tensor:

@@ -444,6 +444,53 @@ def test_replicas_take_the_step_of_one_device_and_expected_count_by_their_own_ro
     replicas.run(REPLICAS)
 
 
+class Subclassed(tf.keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.users, self.items = EMBEDDING(20, 4), EMBEDDING(15, 4)
+        self.losses_of_rows = SampledSoftmax(sampler())
+
+    def call(self, inputs, training=None):  # which Keras 3 passes on
+        users, items = inputs
+        return self.losses_of_rows(self.users(users), items, self.items)
+
+
+class WithoutTraining(Subclassed):
+    def call(self, inputs):
+        return super().call(inputs)
+
+
+@pytest.mark.parametrize("kind", [Subclassed, WithoutTraining])
+@pytest.mark.parametrize("eagerly", [False, True])
+def test_a_fit_trains_or_raises_an_error(kind, eagerly):
+    """Regression: Keras 3 fitted the second model without changing a weight."""
+    model, (users, items) = kind(), data(48)
+    before = model([users, items]).numpy()
+    model.compile("sgd", mean_of_losses, run_eagerly=eagerly)
+    if KERAS3 and kind is WithoutTraining:
+        with pytest.raises(LookupError, match="training=True .*argument training=None"):
+            model.fit((users, items), items, verbose=0)
+        return
+    model.fit((users, items), items, verbose=0)
+    assert (model([users, items]).numpy() != before).any()
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_the_gradient_of_an_evaluation_raises_an_error(jit_compile):
+    layer, (query, table) = SampledSoftmax(sampler()), vectors()
+    query, table = tf.Variable(query), tf.Variable(table)
+
+    @tf.function(jit_compile=jit_compile, autograph=False)
+    def gradient(training):
+        with tf.GradientTape() as tape:
+            losses = layer(query, TRUE_IDS, table, training=training)
+        return tape.gradient(losses, query)
+
+    assert np.isfinite(gradient(True)).all()
+    with pytest.raises(LookupError, match="Pass training=True in a loop of your own"):
+        gradient(False)
+
+
 SUBCLASSED = """
 import numpy as np
 from merlin_popsampler.tf import PopularityBasedSampler, SampledSoftmax
