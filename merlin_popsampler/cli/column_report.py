@@ -162,7 +162,8 @@ def _schema_of_workflow(path: str, names: List[str]) -> Any:
         raise SchemaError(
             "Expected a data set's folder, a schema.pbtxt or schema.json, a saved workflow, or an "
             f"operator's out_path. Received: {path}, which is none of these. Pass the folder that "
-            "to_parquet or Workflow.save wrote."
+            "to_parquet or Workflow.save wrote. For ids of your own, call "
+            "merlin_popsampler.check_order(counts) in Python."
         )
     advice = f" Pass one of {names} as column to avoid this." if names else ""
     warnings.warn(

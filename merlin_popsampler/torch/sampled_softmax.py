@@ -103,7 +103,9 @@ class SampledSoftmaxLoss(torch.nn.Module):  # type: ignore[misc]
         is_full = isinstance(negatives, AllItems)
         self.negatives = negatives if is_full else as_mixture(negatives)
         self.temperature = positive_number(
-            "temperature", temperature, "Pass 1.0 for scores as they are."
+            "temperature",
+            temperature,
+            "Pass 1.0 for scores as they are. To learn a temperature, divide the queries by it.",
         )
         self.correct_positive = bool(correct_positive)
         self.logq_strength = fraction(

@@ -158,7 +158,8 @@ def test_keys_that_cannot_be_compared_end_with_2(old, tmp_path, capsys):
 
 def test_what_cannot_be_read_is_an_error(tmp_path, capsys):
     assert main(["inspect", str(tmp_path)]) == 2
-    assert "none of these" in capsys.readouterr().err
+    message = capsys.readouterr().err
+    assert "none of these" in message and "merlin_popsampler.check_order(counts)" in message
 
 
 def test_what_goes_wrong_is_not_taken_for_drift(monkeypatch, old, capsys):
