@@ -62,7 +62,11 @@ def check_names(paths: Sequence[Path]) -> None:
 
 
 def read_data(path: Path) -> ComparisonData:
-    """Reads a folder that preprocess.py wrote, or a text file of `read_sequences`."""
+    """Reads a folder that preprocess.py wrote, or a text file of `read_sequences`.
+
+    Raises:
+      PopSamplerError: there is no such file or folder, or it has no sequences that train.
+    """
     return _sessions(path) if path.is_dir() else read_sequences(path)
 
 
@@ -75,9 +79,15 @@ def _sessions(folder: Path) -> ComparisonData:
     popularity = read_popularity(Dataset(str(folder / "train" / "*.parquet"), engine="parquet"))
     least = popularity.domain.min_id
     real = [ids[ids >= least] for ids in train]
+    real = [ids for ids in real if len(ids) > 1]
+    if not real:
+        raise PopSamplerError(
+            f"Expected sessions of two or more known items in {folder / 'train'}. Received: none. "
+            "Run workflows/preprocess.py with a smaller --min-count, or with more rows."
+        )
     return ComparisonData(
         name_of(folder),
-        [ids for ids in real if len(ids) > 1],
+        real,
         leave_last_out(read_sessions(folder / "train", after=until)),
         leave_last_out(read_sessions(folder / "valid")),
         popularity,

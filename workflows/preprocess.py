@@ -125,6 +125,16 @@ def with_pairs(rows: pd.DataFrame, part: str) -> pd.DataFrame:
     return kept
 
 
+def check_counts(items: pd.Series, min_count: int) -> None:
+    """Raises an error if no item of the training part is frequent enough to get an id."""
+    most = items.value_counts().max()
+    if most < min_count:
+        raise PopSamplerError(
+            f"Expected an item that occurs {min_count} times in the training part. Received: "
+            f"{most} times at most. Pass a smaller --min-count."
+        )
+
+
 def build_workflow(vocabulary: Path, min_count: int, max_len: int) -> Tuple[Any, Any]:
     """Builds the workflow: encode, tag, gather the ids of each session, keep the last `max_len`.
 
@@ -199,6 +209,7 @@ def preprocess(args: argparse.Namespace) -> Dict[str, Any]:
         train, valid = order_and_split(frame, args.valid_share, args.seed)
         train = train[train["position"] < args.train_share * len(train)]
         parts = {"train": with_pairs(train, "training"), "valid": with_pairs(valid, "later")}
+        check_counts(train["item_id"], args.min_count)
         # Only now, since the data are valid: files of an earlier run would be mixed in.
         for stale in (SUMMARY, REFIT):
             (args.output / stale).unlink(missing_ok=True)

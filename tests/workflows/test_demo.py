@@ -291,6 +291,15 @@ def test_a_part_without_pairs_is_refused_before_anything_is_removed(rows, share,
     assert bytes_below(earlier) == before
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_rare_items_alone_are_refused_before_anything_is_removed(tmp_path):
+    rows = [*ROWS, *ALONE, *LATER]
+    before = bytes_below(preprocess_here(rows, tmp_path, *OPTIONS, "--min-count", 3))
+    with pytest.raises(SystemExit, match="occurs 4 times.*Received: 3 times.*smaller --min-count"):
+        preprocess_here(rows, tmp_path, *OPTIONS, "--min-count", 4)
+    assert bytes_below(tmp_path / "out") == before
+
+
 def test_large_ids_survive_missing_values(tmp_path):
     ids = pd.array([2**53 + 1, None, 2**53], dtype="Int64")
     frame = pd.DataFrame({"basket": [1, 1, 2], "item": ids, "when": [1, 2, 3]})

@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "workflows"))
 
 import compare_refits
+import comparison_data
 import models_torch
 import train_torch
 from comparison_data import read_data
@@ -125,3 +126,10 @@ def test_data_of_a_run_that_did_not_end_are_refused(preprocessed, tmp_path):
             program([*map(str, (*flags, *old))])
     with pytest.raises(PopSamplerError, match="that ended.*preprocess.json"):
         read_data(whole)
+
+
+def test_sessions_without_two_known_items_are_refused(preprocessed, monkeypatch):
+    sessions = [np.array([3, 2, 2]), np.array([2, 2])]
+    monkeypatch.setattr(comparison_data, "read_sessions", lambda *_, **__: sessions)
+    with pytest.raises(PopSamplerError, match="two or more known items.*smaller --min-count"):
+        read_data(preprocessed)
