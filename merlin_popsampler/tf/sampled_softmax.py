@@ -350,6 +350,7 @@ def _one_a_row(true_ids: Any, queries: Any) -> tf.Tensor:
             "Expected one item a row, ids [batch] or [batch, 1] for queries [batch, dim]. "
             f"Received: {ids.shape} for {shape}. If an axis of the queries has length 1, drop it, "
             "or make the Input with shape []. Repeat the rows whose query has several items: "
-            "merlin_popsampler.tf.one_positive_a_row does so."
+            "merlin_popsampler.tf.one_positive_a_row does so. Reshape the positions of sessions to "
+            "rows, queries to [-1, dim] and ids to [-1]."
         )
     return tf.reshape(tf.cast(ids, tf.int64), [-1])

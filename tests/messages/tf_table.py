@@ -209,6 +209,17 @@ TABLE = {
             lambda _: losses(embedding(), tf.zeros([2, 2]), PAIRS),
             [lambda _: losses(embedding(), *one_positive_a_row(tf.zeros([2, 2]), PAIRS)[:2])],
         ),
+        Entry(
+            "queries to [-1, dim] and ids to [-1]",
+            lambda _: losses(embedding(), tf.zeros([2, 2, 2]), PAIRS),
+            [
+                lambda _: losses(
+                    embedding(),
+                    tf.reshape(tf.zeros([2, 2, 2]), [-1, 2]),
+                    tf.reshape(tf.constant(PAIRS), [-1]),
+                )
+            ],
+        ),
     ],
     "tf.merlin_interfaces": [
         Entry(
