@@ -10,6 +10,9 @@ from merlin_popsampler.errors import PopSamplerError
 
 from .row_moves import Move
 
+NUMBERS = ("_u_product", "_m_cache")
+"""Attributes of Nadam that hold a number, which each step multiplies; names by version of Keras."""
+
 
 @dataclass(frozen=True)
 class Slot:
@@ -67,7 +70,12 @@ def moved_slots(moves: List[Move], new: Any, optimizer: Any, old_optimizer: Any)
     if not any(before):
         return []
     _make_slots(optimizer, new.trainable_variables)
-    slots = [Slot("iterations", optimizer.iterations, old_optimizer.iterations)]
+    slots = [Slot("iterations", _iterations(optimizer), _iterations(old_optimizer))]
+    slots += [
+        Slot(name, getattr(optimizer, name), getattr(old_optimizer, name))
+        for name in NUMBERS
+        if getattr(old_optimizer, name, None) is not None
+    ]
     for move, sources in zip(moves, before):
         targets = _slots_of(optimizer, move.target)
         if targets.keys() != sources.keys():
@@ -95,6 +103,15 @@ def _inner(optimizer: Any) -> Any:
     while hasattr(optimizer, "inner_optimizer"):
         optimizer = optimizer.inner_optimizer
     return optimizer
+
+
+def _iterations(optimizer: Any) -> Any:
+    """Returns the variable that counts steps.
+
+    With `gradient_accumulation_steps`, the attribute `iterations` is a quotient of it.
+    """
+    found = optimizer.iterations
+    return found if hasattr(found, "assign") else optimizer._iterations  # noqa: SLF001
 
 
 def _is_legacy(optimizer: Any) -> bool:
@@ -137,11 +154,13 @@ def _slots_of(optimizer: Any, variable: Any) -> Dict[str, Any]:
     position = index.get(optimizer._var_key(variable))  # noqa: SLF001
     if position is None:
         return {}
-    return {
+    found = {
         name.strip("_"): values[position]
         for name, values in vars(optimizer).items()
         if isinstance(values, (list, tuple)) and _are_slots(name, values, len(index))
     }
+    # Muon has slots for some weights only, and None for the rest.
+    return {name: slot for name, slot in found.items() if slot is not None}
 
 
 def _are_slots(name: str, values: Any, length: int) -> bool:

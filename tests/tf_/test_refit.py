@@ -158,6 +158,43 @@ def test_slots_follow_their_rows(name, used):
     train(new, optimizer, NEW)
 
 
+def scorer(domain, make):
+    tf.keras.utils.set_random_seed(3)
+    ids = tf.keras.Input([], dtype="int64")
+    vectors = tf.keras.layers.Embedding(domain.cardinality, DIM, name="items")(ids)
+    model = tf.keras.Model(ids, tf.keras.layers.Dense(1)(vectors))
+    model.compile(make(), "mse")
+    return model
+
+
+def losses_of(model, ids, steps):
+    ids, targets = np.array(ids), np.arange(len(ids), dtype="float32")
+    options = {"batch_size": len(ids), "shuffle": False, "verbose": 0}
+    return model.fit(ids, targets, epochs=steps, **options).history["loss"]
+
+
+CONTINUED = {**OPTIMIZERS, "Nadam": lambda: tf.keras.optimizers.Nadam(0.1)}
+if KERAS_3:
+    CONTINUED["steps of two batches"] = lambda: tf.keras.optimizers.Adam(
+        0.1, gradient_accumulation_steps=2
+    )
+else:
+    CONTINUED["legacy Nadam"] = lambda: tf.keras.optimizers.legacy.Nadam(0.1)
+if hasattr(tf.keras.optimizers, "Muon"):
+    CONTINUED["Muon"] = lambda: tf.keras.optimizers.Muon(0.1)
+
+
+@pytest.mark.parametrize("name", CONTINUED)
+def test_training_continues_as_it_would_have(name):
+    """On the items that stay; numbers of the whole optimizer are moved too."""
+    old, new = scorer(OLD, CONTINUED[name]), scorer(NEW, CONTINUED[name])
+    losses_of(old, range(8), 3)
+    optimizers = {"optimizer": new.optimizer, "old_optimizer": old.optimizer}
+    warm_start(new, old, {"items": IDS}, **optimizers)
+    expected = losses_of(old, [OLD_IDS[name] for name in KEPT], 3)
+    assert losses_of(new, [NEW_IDS[name] for name in KEPT], 3) == pytest.approx(expected, rel=1e-5)
+
+
 def slots_of(optimizer):
     """Values of an optimizer that have the shape of a weight, in its own order, ids first."""
     found = optimizer.variables() if callable(optimizer.variables) else optimizer.variables
