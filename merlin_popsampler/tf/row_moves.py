@@ -8,6 +8,9 @@ import numpy as np
 from merlin_popsampler.core.id_map import AS_INITIALIZED, IdMap
 from merlin_popsampler.errors import PopSamplerError
 
+_BY_COLUMN = ("kernel", "reverse_embeddings")
+"""Names of weights with a column for each id: of Dense, and of an untied `ReversibleEmbedding`."""
+
 
 @dataclass(frozen=True)
 class Move:
@@ -58,7 +61,7 @@ class Move:
     def _by_column(self) -> bool:
         """Whether ids are columns, as in the kernel of a Dense layer that scores all items."""
         last = self.target.name.split("/")[-1].split(":")[0]
-        return self.id_map is not None and last == "kernel" and len(self.target.shape) == 2
+        return self.id_map is not None and last in _BY_COLUMN and len(self.target.shape) == 2
 
     def _rows_of(self, values: Any) -> Any:
         return values.T if self._by_column else values

@@ -247,6 +247,25 @@ def test_columns_of_a_kernel_begin_with_their_mean():
     assert np.allclose(values(new.get_layer("head"))["kernel"][:, ADDED], mean[:, None])
 
 
+class Untied(tf.keras.layers.Embedding):
+    """Has the weights of Keras's `ReversibleEmbedding(tie_weights=False)`."""
+
+    def build(self, shape=None):
+        super().build(shape)
+        self.reverse = self.add_weight(
+            name="reverse_embeddings", shape=(self.output_dim, self.input_dim)
+        )
+
+
+def test_columns_of_an_untied_table_follow_their_items():
+    old, new = (Untied(ids.cardinality, DIM) for ids in (OLD, NEW))
+    old.build()
+    new.build()
+    assert len(warm_start(new, old, IDS).tables) == 2
+    assert_moved(new.embeddings.numpy(), old.embeddings.numpy())
+    assert_moved(new.reverse.numpy().T, old.reverse.numpy().T)
+
+
 def test_none_leaves_a_table_as_it_is():
     (old, _), new = trained(), model_of(NEW, 2)
     expected = new.get_layer("head").get_weights()
