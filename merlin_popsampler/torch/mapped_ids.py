@@ -34,12 +34,12 @@ class MappedIdsOnDevice(torch.nn.Module):  # type: ignore[misc]
     def rank(self, ids: torch.Tensor) -> torch.Tensor:
         """Maps ids to ranks, int64 of their shape; -1 for ids that are not items."""
         inside = (ids >= 0) & (ids < self.cardinality)
-        ranks = self._ranks[torch.where(inside, ids, 0)].to(torch.int64)
+        ranks = _looked_up(self._ranks, torch.where(inside, ids, 0))
         return torch.where(inside, ranks, -1)
 
     def id(self, ranks: torch.Tensor) -> torch.Tensor:
         """Maps ranks to ids, int64 of their shape."""
-        return self._ids[ranks].to(torch.int64)
+        return _looked_up(self._ids, ranks)
 
     def get_extra_state(self) -> torch.Tensor:
         """Returns the id of each rank."""
@@ -73,6 +73,13 @@ class MappedIdsOnDevice(torch.nn.Module):  # type: ignore[misc]
         if device.type != "meta":  # the tables stay until the module moves to a real device
             self._ids, self._ranks = self._ids.to(device), self._ranks.to(device)
         return self
+
+
+def _looked_up(table: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+    """Returns the entries as int64, of the shape and on the device of the index."""
+    if index.is_meta:  # the tables are not moved there, and PyTorch would return unset memory
+        return torch.empty_like(index, dtype=torch.int64)
+    return table[index].to(torch.int64)
 
 
 def _said(state: Any) -> str:

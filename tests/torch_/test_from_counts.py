@@ -180,6 +180,20 @@ def test_the_map_survives_the_meta_device_casts_and_averages():
         assert torch.equal(sampler.sample_ids(), expected)
 
 
+def test_results_on_the_meta_device_have_no_values():
+    """Regression: the map stays on the CPU, so the ids drawn were unset memory."""
+    module = mapped().to("meta")
+    ids = torch.empty(2, 3, dtype=torch.int64, device="meta")
+    found = [module.expected_count(ids), module.probability(ids), *module.sampled_values(ids)]
+    found += [module.sample_ids(), module.get_distribution_probs()]
+    assert all(tensor.is_meta for tensor in found)
+    shapes = [tuple(tensor.shape) for tensor in found]
+    assert shapes == [(2, 3), (2, 3), (40,), (2, 3), (40,), (40,), (module.max_id + 1,)]
+    assert module.sample_ids().dtype == torch.int64
+    module.to_empty(device="cpu")
+    assert torch.equal(module.sample_ids(), mapped().sample_ids())
+
+
 def test_arguments_that_contradict_the_ids_are_refused():
     with pytest.raises(PopSamplerError, match="smallest and largest"):
         PopularityBasedSampler(9, 1, 2, item_ids=[1, 3, 2], distribution="uniform")
