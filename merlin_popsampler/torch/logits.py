@@ -169,7 +169,8 @@ def scale_by_temperature(query: torch.Tensor, temperature: Any) -> torch.Tensor:
 
 def full_precision(tensor: torch.Tensor) -> torch.autocast:
     """Disables autocast, which would round products to a few digits."""
-    return torch.autocast(tensor.device.type, enabled=False)
+    # PyTorch has no autocast for the meta device, and raises an error there.
+    return torch.autocast("cpu" if tensor.is_meta else tensor.device.type, enabled=False)
 
 
 def accidental_hits(

@@ -8,7 +8,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from merlin_popsampler.distributions import Empirical, LogUniform, PopularityCurve
-from merlin_popsampler.torch import PopularityBasedSampler, SampledSoftmaxLoss
+from merlin_popsampler.torch import AllItems, InBatch, PopularityBasedSampler, SampledSoftmaxLoss
 from merlin_popsampler.torch.constants import Constants
 from tests.support.golden_samplers import CASES, GOLDEN, sampler_of, summary
 from tests.support.torch_draws import TRUE_IDS, assert_expected_counts, drawn_by
@@ -211,6 +211,28 @@ def test_a_module_goes_to_another_device_whole(case):
     assert values.sampled_ids.shape == (sampler.max_num_samples,)
     sampler.set_max_num_samples(5)
     assert sampler.sample_ids().device.type == "meta"
+
+
+@pytest.mark.parametrize("source", ["sampler", "mapped", "mixture", "all items"])
+def test_a_loss_on_the_meta_device_has_shapes_alone(source):
+    """Regression: PyTorch has no autocast there. Counters of operations run models so."""
+    with torch.device("meta"):
+        counts = {1: 2, 2: 9, 3: 5} if source == "mapped" else {1: 9, 2: 5, 3: 2}
+        negatives = PopularityBasedSampler.from_counts(counts, max_num_samples=2)
+        if source == "mixture":
+            negatives = [negatives, InBatch.from_counts(counts)]
+        if source == "all items":
+            negatives = AllItems(3, 1)
+        loss, table = SampledSoftmaxLoss(negatives, reduction="none"), torch.nn.Embedding(4, 8)
+    queries = torch.empty(2, 5, 8, device="meta", requires_grad=True)
+    true_ids = torch.empty(2, 5, dtype=torch.int64, device="meta")
+    losses = loss(queries, true_ids, table)
+    losses.sum().backward()
+    for found in (losses, *loss.evaluate(queries, true_ids, table)):
+        assert found.is_meta
+        assert found.shape == (2, 5)
+    assert queries.grad.is_meta
+    assert queries.grad.shape == queries.shape
 
 
 def test_deterministic_algorithms():
