@@ -37,8 +37,9 @@ class FrequencyCategorify(StoredOperator, Categorify):  # type: ignore[misc]
 
     Keys are sorted by (count descending, key ascending). The same data gets the same ids on any
     processor, in any partitioning, with any `split_out`. `max_size` and `freq_threshold` truncate
-    the sorted keys. The schema of each encoded column gets its `PopularityMetadata`. With the
-    vocabulary, a fit writes `popularity.<column>.parquet`, one row for each id from 0 to `max_id`.
+    the sorted keys, also together. The schema of each encoded column gets its `PopularityMetadata`.
+    With the vocabulary, a fit writes `popularity.<column>.parquet`, one row for each id from 0 to
+    `max_id`.
 
     Id 0 is padding, 1 is null, `[2, 2 + num_buckets)` are unknown keys, and the keys follow. Null
     list elements are nulls, and null lists are empty lists.
@@ -85,10 +86,14 @@ class FrequencyCategorify(StoredOperator, Categorify):  # type: ignore[misc]
         for option in DEFAULTS:
             if option in given.arguments:
                 given.arguments[option] = checked_option(option, given.arguments[option])
+        threshold = given.arguments.get("freq_threshold", DEFAULTS["freq_threshold"])
+        # Categorify takes only one of the two limits.
+        given.arguments["freq_threshold"] = 0 if given.arguments.get("max_size") else threshold
         with warnings.catch_warnings():
             # Only the buckets of unknown keys are hashed, which the documentation says.
             warnings.filterwarnings("ignore", "Performing a hash-based transformation")
             super().__init__(*given.args, **given.kwargs)
+        self.freq_threshold = threshold or 0
         if self.single_table:
             raise PopSamplerError(
                 "Expected single_table=False: one table for several columns shifts the ids of all "

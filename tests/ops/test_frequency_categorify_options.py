@@ -62,6 +62,22 @@ def test_whole_numbers_of_any_library(frame, out_path, option, value):
         assert popularity(workflow) == popularity(plain)
 
 
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"freq_threshold": 2, "max_size": 5}, "ab"),  # 3 reserved ids and two keys
+        ({"freq_threshold": 2, "max_size": 9}, "abc"),
+        ({"freq_threshold": {"user": 3}, "max_size": {"item_id": 4}}, "a"),
+    ],
+)
+def test_both_limits_apply(out_path, options, expected):
+    frame = pd.DataFrame({"item_id": list("aaaabbbccd"), "user": [1, 1, 1, 1, 2, 2, 2, 3, 3, 4]})
+    workflow, encoded = encode(frame, ["item_id", "user"], out_path, **options)
+    ids = dict(zip(frame["item_id"], encoded["item_id"]))
+    assert [key for key in ids if ids[key] > 2] == list(expected)
+    assert popularity(workflow)["max_id"] == 2 + len(expected)
+
+
 def test_nothing_is_the_default(frame, out_path):
     options = ("num_buckets", "max_size", "freq_threshold", "split_out", "split_every")
     _, encoded = encode(frame, ["item_id"], out_path, **dict.fromkeys(options))
