@@ -8,6 +8,8 @@ import tensorflow as tf
 from merlin_popsampler.contract.negatives import width_error
 from merlin_popsampler.errors import PopSamplerError
 
+from .tracing import in_vectorized_loop
+
 
 def item_vectors(item_table: Any, cardinality: int) -> Any:
     """Converts an item table to the form that `score_catalog` and `look_up` take.
@@ -67,7 +69,8 @@ def look_up_all(vectors: Any, *lists: tf.Tensor) -> List[tf.Tensor]:
     """Looks up the vectors of several lists of ids, with one row of the gradient for each id.
 
     Optimizers of Keras 3 need it: most of them square the rows of a sparse gradient before they sum
-    those of an id, and so take a wrong step for an id that is repeated.
+    those of an id, and so take a wrong step for an id that is repeated. In a vectorized loop, rows
+    of an id are repeated: the number of distinct ids would differ between iterations.
 
     Args:
       vectors: the result of `item_vectors`.
@@ -76,7 +79,7 @@ def look_up_all(vectors: Any, *lists: tf.Tensor) -> List[tf.Tensor]:
     Returns:
       The vectors `[n, dim]` of each list.
     """
-    if not _KERAS_VARIABLE or callable(vectors):
+    if not _KERAS_VARIABLE or callable(vectors) or in_vectorized_loop():
         return [look_up(vectors, ids) for ids in lists]
     distinct, places = tf.unique(tf.concat(lists, 0))
     parts = tf.split(places, [tf.size(ids) for ids in lists])

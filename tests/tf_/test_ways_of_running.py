@@ -255,6 +255,31 @@ def test_vectorized_maps_never_draw_alike(loop, setting):
         assert len({tuple(batch) for batch in drawn}) == 6
 
 
+@pytest.mark.parametrize("loop", ["eager", "traced"])
+@pytest.mark.parametrize("training", [False, True])
+def test_vectorized_maps_of_losses(loop, training, rng):
+    """Regression: with Keras 3, "TensorListStack", as the iterations have other distinct ids."""
+    layer = SampledSoftmax(PopularityBasedSampler(41, max_num_samples=8, distribution="uniform"))
+    table = tf.keras.layers.Embedding(42, 4)
+    queries = tf.constant(rng.normal(size=[6, 3, 4]), tf.float32)
+    true_ids = tf.constant([[1, 1, 1], [1, 2, 3], [7, 7, 2], [40, 1, 41], [5, 5, 5], [0, 9, 0]])
+    layer(queries[0], true_ids[0], table, training=training)
+    row = tf.range(6)
+
+    def losses(place):
+        asked = tf.gather(queries, place), tf.gather(true_ids, place)
+        return layer(*asked, table, training=training)
+
+    def mapped():
+        return tf.vectorized_map(losses, row)
+
+    found = (tf.function(mapped) if loop == "traced" else mapped)().numpy()
+    assert found.shape == (6, 3)
+    assert len({tuple(each) for each in found.tolist()}) == 6
+    if not training:
+        np.testing.assert_allclose(found, np.stack([losses(each) for each in row]), rtol=1e-5)
+
+
 @pytest.mark.parametrize("traced", [False, True])
 @pytest.mark.parametrize("distribution", ["log_uniform", "uniform"])
 def test_jacobians_are_those_of_a_loop(traced, distribution, rng):
