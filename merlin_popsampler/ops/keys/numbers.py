@@ -37,14 +37,16 @@ def _integers(keys: Any) -> Tuple[Any, Ints]:
         counts = np.bincount(above.astype(np.int64))
         present = np.flatnonzero(counts)
         return lowest + present.astype(keys.dtype), counts[present]
-    if not _SLOW_SORT:
-        return _runs(np.sort(keys))
-    # NumPy sorts 16-bit numbers by radix. After that, the upper bits are in order.
-    shift = above.dtype.type(max(width.bit_length() - 16, 0))
-    upper = (above >> shift).astype(np.uint16)
-    keys = keys[np.argsort(upper, kind="stable")]
-    keys.sort(kind="stable")
-    return _runs(keys)
+    if _SLOW_SORT:
+        shift = above.dtype.type(max(width.bit_length() - 16, 0))
+        upper = (above >> shift).astype(np.uint16)
+        sample = upper[:: len(upper) // 1000 + 1]
+        if len(np.unique(sample)) > len(sample) // 3:  # otherwise most keys remain to be sorted
+            # NumPy sorts 16-bit numbers by radix. After that, the upper bits are in order.
+            keys = keys[np.argsort(upper, kind="stable")]
+            keys.sort(kind="stable")
+            return _runs(keys)
+    return _runs(np.sort(keys))
 
 
 def _runs(ascending: Any) -> Tuple[Any, Ints]:
