@@ -35,7 +35,7 @@ class Projected(EMBEDDING):
 
 
 @tf.keras.utils.register_keras_serializable(package="popsampler_tests")
-class Tower(EMBEDDING):
+class EmbeddingTower(EMBEDDING):
     """With layers of its own, as the page Loss shows."""
 
     def __init__(self, *args, **kwargs):
@@ -75,7 +75,7 @@ TABLES = {
     "plain": lambda: EMBEDDING(15, 4),
     "own call": lambda: Unit(15, 4),
     "own weight and loss": lambda: Projected(15, 4),
-    "item tower": lambda: Tower(15, 5),
+    "item tower": lambda: EmbeddingTower(15, 5),
     "own __call__": lambda: Doubled(15, 4),
     "subclass": lambda: Renamed(15, 4),
     "mask_zero": lambda: EMBEDDING(15, 4, mask_zero=True),
