@@ -1,6 +1,7 @@
 """Reads what compare_negatives.py compares on: sequences, held-out positives, and popularity."""
 
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Sequence, Tuple
 
@@ -153,22 +154,14 @@ def _lines(file: Path) -> List[Array]:
             "Expected --data to be outputs of preprocess.py, or text files in UTF-8. Received: "
             f"{file}, {error}. Correct the path, or save the file as UTF-8."
         ) from None
-    wrong = [line for line in lines if not re.fullmatch(r"[0-9 \t]*", line)]
-    if wrong:
-        raise _other_line(file, wrong[0])
     return [_items(line, file) for line in lines]
 
 
 def _items(line: str, file: Path) -> Array:
-    try:
-        return np.array(line.split()[1:], dtype=np.int64)
-    except (OverflowError, ValueError):  # ValueError in NumPy 2
-        raise _other_line(file, line) from None
-
-
-def _other_line(file: Path, line: str) -> PopSamplerError:
-    error: PopSamplerError = PopSamplerError(
+    with suppress(OverflowError, ValueError):  # 2**63 or more; ValueError in NumPy 2
+        if re.fullmatch(r"[0-9 \t]*", line):
+            return np.array(line.split()[1:], dtype=np.int64)
+    raise PopSamplerError(
         f"Expected lines of whole numbers below 2**63 in {file}. Received: {line[:60]!r}. "
         "Number the users and items, and separate them by blanks."
     )
-    return error

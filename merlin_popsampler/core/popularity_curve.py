@@ -14,6 +14,7 @@ from merlin_popsampler.errors import FrequencyOrderError, PopSamplerError, Schem
 
 from .checks import frozen_array, truncate_repr, whole_number
 from .domain import MAX_LEGAL_ID, IdDomain
+from .run_lengths import run_starts
 
 MAX_STEPS = 256
 """Default limit of the number of steps: within 0.003 of the data, and less than 6 KB."""
@@ -138,7 +139,7 @@ class PopularityCurve:
         if not array.size:
             return cls(np.zeros(0, np.int64), np.zeros(0, np.int64), 0)
         starts = np.append(0, np.cumsum(lengths))
-        firsts = np.flatnonzero(np.append(True, array[1:] != array[:-1]))
+        firsts = run_starts(array)
         size = int(starts[-1])
         starts = starts[firsts]
         return cls(starts, array[firsts] * np.diff(starts, append=size), size)

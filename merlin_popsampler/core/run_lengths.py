@@ -1,7 +1,7 @@
 """Stores counts of consecutive ids by run-length encoding."""
 
 from dataclasses import dataclass
-from typing import Iterator, Sequence
+from typing import Any, Iterator, Sequence
 
 import numpy as np
 
@@ -9,6 +9,11 @@ from merlin_popsampler.core.segments import Ints
 
 _BLOCK = 2**20
 """Number of ids whose counts are decoded at a time, 8 bytes each."""
+
+
+def run_starts(values: Any) -> Ints:
+    """Returns the position of the first element of each run of equal neighbours, int64 `[runs]`."""
+    return np.flatnonzero(np.append(True, values[1:] != values[:-1])[: len(values)])
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,7 @@ class RunLengths:
     @classmethod
     def of(cls, counts: Ints) -> "RunLengths":
         """Encodes counts, int64 `[ids]`."""
-        firsts = np.flatnonzero(np.append(True, counts[1:] != counts[:-1])[: len(counts)])
+        firsts = run_starts(counts)
         return cls(counts[firsts], np.diff(firsts, append=len(counts)))
 
     @classmethod

@@ -10,7 +10,7 @@ from merlin_popsampler.errors import PopSamplerError
 
 from .row_moves import Move
 
-NUMBERS = ("_u_product", "_m_cache")
+_NUMBERS = ("_u_product", "_m_cache")
 """Attributes of Nadam that hold a number, which each step multiplies; names by version of Keras."""
 
 
@@ -73,7 +73,7 @@ def moved_slots(moves: List[Move], new: Any, optimizer: Any, old_optimizer: Any)
     slots = [Slot("iterations", _iterations(optimizer), _iterations(old_optimizer))]
     slots += [
         Slot(name, getattr(optimizer, name), getattr(old_optimizer, name))
-        for name in NUMBERS
+        for name in _NUMBERS
         if getattr(old_optimizer, name, None) is not None
     ]
     for move, sources in zip(moves, before):
@@ -154,13 +154,13 @@ def _slots_of(optimizer: Any, variable: Any) -> Dict[str, Any]:
     position = index.get(optimizer._var_key(variable))  # noqa: SLF001
     if position is None:
         return {}
-    found = {
+    return {
         name.strip("_"): values[position]
         for name, values in vars(optimizer).items()
-        if isinstance(values, (list, tuple)) and _are_slots(name, values, len(index))
+        if isinstance(values, (list, tuple))
+        and _are_slots(name, values, len(index))
+        and values[position] is not None  # Muon has slots for some weights only
     }
-    # Muon has slots for some weights only, and None for the rest.
-    return {name: slot for name, slot in found.items() if slot is not None}
 
 
 def _are_slots(name: str, values: Any, length: int) -> bool:

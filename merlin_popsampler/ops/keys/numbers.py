@@ -4,6 +4,7 @@ from typing import Any, Optional, Tuple
 
 import numpy as np
 
+from merlin_popsampler.core.run_lengths import run_starts
 from merlin_popsampler.core.segments import Ints
 
 _SLOW_SORT = np.lib.NumpyVersion(np.__version__) < "1.25.0"
@@ -20,7 +21,7 @@ def number_totals(keys: Any, sizes: Optional[Ints]) -> Tuple[Any, Ints]:
     if sizes is not None:
         order = np.argsort(keys, kind="stable")  # fast on a few ascending runs
         keys, sizes = keys[order], sizes[order]
-        firsts = _firsts(keys)
+        firsts = run_starts(keys)
         return keys[firsts], np.add.reduceat(sizes, firsts) if len(firsts) else sizes
     if keys.dtype.kind in "iu" and len(keys):
         return _integers(keys)
@@ -37,24 +38,22 @@ def _integers(keys: Any) -> Tuple[Any, Ints]:
         counts = np.bincount(above.astype(np.int64))
         present = np.flatnonzero(counts)
         return lowest + present.astype(keys.dtype), counts[present]
-    if _SLOW_SORT:
-        shift = above.dtype.type(max(width.bit_length() - 16, 0))
-        upper = (above >> shift).astype(np.uint16)
-        sample = upper[:: len(upper) // 1000 + 1]
-        if len(np.unique(sample)) > len(sample) // 3:  # otherwise most keys remain to be sorted
-            # NumPy sorts 16-bit numbers by radix. After that, the upper bits are in order.
-            keys = keys[np.argsort(upper, kind="stable")]
-            keys.sort(kind="stable")
-            return _runs(keys)
-    return _runs(np.sort(keys))
+    shift = above.dtype.type(max(width.bit_length() - 16, 0))
+    return _runs(_by_upper_bits(keys, above >> shift) if _SLOW_SORT else np.sort(keys))
+
+
+def _by_upper_bits(keys: Any, upper: Any) -> Any:
+    """Sorts integers by their upper 16 bits first, which NumPy sorts by radix."""
+    upper = upper.astype(np.uint16)
+    sample = upper[:: len(upper) // 1000 + 1]
+    if len(np.unique(sample)) <= len(sample) // 3:  # most keys would remain to be sorted
+        return np.sort(keys)
+    keys = keys[np.argsort(upper, kind="stable")]
+    keys.sort(kind="stable")
+    return keys
 
 
 def _runs(ascending: Any) -> Tuple[Any, Ints]:
     """Returns the distinct values of an ascending array, and the count of each."""
-    firsts = _firsts(ascending)
-    return ascending[firsts], np.diff(np.append(firsts, len(ascending)))
-
-
-def _firsts(ascending: Any) -> Ints:
-    """Returns the positions at which the values of an ascending array differ from the last."""
-    return np.flatnonzero(np.append(True, ascending[1:] != ascending[:-1])[: len(ascending)])
+    firsts = run_starts(ascending)
+    return ascending[firsts], np.diff(firsts, append=len(ascending))
