@@ -42,7 +42,7 @@ def test_the_example_with_nvtabular(capsys):
 def test_the_first_screen():
     screen, _, rest = README.read_text(encoding="utf-8").partition("\n## ")
     assert "loss(queries, true_ids, items).backward()" in screen
-    assert "docs/loss.md#when-to-sample" in screen  # tells who does not need the package
+    assert "docs/loss-details.md#when-to-sample" in screen  # tells who does not need the package
     assert len(screen.splitlines()) < 40
     assert rest.startswith("Install\n")
 
