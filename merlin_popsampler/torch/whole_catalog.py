@@ -11,6 +11,9 @@ from .hits import count_ahead, own_scores, tie_threshold
 from .item_table import check_width
 from .logits import accidental_hits, clip_finite, full_precision, scale_by_temperature
 
+FETCH_BYTES = 2**24
+"""Size of the vectors that one call of a table returns, 16 MB."""
+
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
 def score_catalog(
@@ -44,17 +47,21 @@ def score_catalog(
         true_scores = own_scores(query, true_vectors)
     threshold = tie_threshold(true_scores, query, true_vectors)
     log_sum, ahead = true_scores, torch.zeros_like(true_ids)
-    # The vectors of a block and its scores both fit.
-    block = min(max(BLOCK_BYTES // (4 * max(*query.shape, 1)), 1), domain.size)
-    for first in range(0, domain.size, block):
-        stop = min(first + block, domain.size)
+    # Ranks that share a table must call it equally often, so the rows do not decide how often.
+    fetched = min(max(FETCH_BYTES // (4 * max(query.shape[1], 1)), 1), domain.size)
+    block = max(BLOCK_BYTES // (4 * max(query.shape[0], 1)), 1)
+    for first in range(0, domain.size, fetched):
+        stop = min(first + fetched, domain.size)
         ids = domain.id(torch.arange(first, stop, device=query.device))
         # If the ids of a block are consecutive, a slice avoids a copy.
         slices = isinstance(domain, IdDomain) and not callable(item_vectors)
         rows = slice(domain.id(first), domain.id(stop)) if slices else ids
-        with full_precision(query):
-            scores = query @ clip_finite(look_up(rows)).T
-        masked = accidental_hits(true_ids, ids, excluded_ids)
-        ahead = ahead + count_ahead(scores, threshold, ~masked)
-        log_sum = torch.logaddexp(log_sum, torch.logsumexp(scores.masked_fill(masked, MASKED), 1))
+        vectors = clip_finite(look_up(rows))
+        for some_ids, some_vectors in zip(ids.split(block), vectors.split(block)):
+            with full_precision(query):
+                scores = query @ some_vectors.T
+            masked = accidental_hits(true_ids, some_ids, excluded_ids)
+            ahead = ahead + count_ahead(scores, threshold, ~masked)
+            log_sums = torch.logsumexp(scores.masked_fill(masked, MASKED), 1)
+            log_sum = torch.logaddexp(log_sum, log_sums)
     return log_sum - true_scores, ahead

@@ -7,7 +7,12 @@ from torch.distributed.tensor import Replicate, Shard, distribute_module, distri
 from torch.distributed.tensor.parallel import RowwiseParallel, parallelize_module
 
 from merlin_popsampler.errors import PopSamplerError
-from merlin_popsampler.torch import AllItems, PopularityBasedSampler, SampledSoftmaxLoss
+from merlin_popsampler.torch import (
+    AllItems,
+    PopularityBasedSampler,
+    SampledSoftmaxLoss,
+    whole_catalog,
+)
 from tests.support.sharded import one_rank, sharded_by_its_owner
 
 QUERIES, IDS = torch.arange(12.0).reshape(3, 4) / 9, torch.tensor([3, 14, 0])
@@ -77,6 +82,27 @@ def test_a_weight_is_made_whole_by_full_tensor(mesh):
     loss = SampledSoftmaxLoss(PopularityBasedSampler(14, 3, 5, 17))
     loss(QUERIES, IDS, weight.full_tensor()).backward()
     torch.testing.assert_close(weight.grad.full_tensor(), expected[1])
+
+
+@pytest.mark.parametrize("block_bytes", [4 * 3 * 3, 2**26])
+@pytest.mark.parametrize("fetch_bytes", [4 * 4 * 5, 2**24])
+def test_an_evaluation_calls_a_table_equally_often_for_any_number_of_rows(
+    monkeypatch, block_bytes, fetch_bytes
+):
+    """Regression: ranks with other numbers of rows waited for each other at a sharded table."""
+    monkeypatch.setattr(whole_catalog, "BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr(whole_catalog, "FETCH_BYTES", fetch_bytes)
+    loss, table = SampledSoftmaxLoss(PopularityBasedSampler(14, 3, 5, 17)), table_of()
+    calls = []
+    table.register_forward_hook(lambda *_: calls.append(1))
+    numbers = []
+    for rows in (0, 1, 3):
+        found = loss.evaluate(QUERIES[:rows], IDS[:rows], table)
+        numbers.append(len(calls))
+        for part, whole in zip(found, loss.evaluate(QUERIES, IDS, table.weight)):
+            torch.testing.assert_close(part, whole[:rows])
+        calls.clear()
+    assert numbers == [1 + (3 if fetch_bytes < 100 else 1)] * 3
 
 
 def test_an_error_of_the_tables_own_is_handed_on():
