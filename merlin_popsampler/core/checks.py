@@ -2,7 +2,7 @@
 
 import numbers
 import operator
-from typing import Any, Optional
+from typing import Any, Optional, Sequence
 
 import numpy as np
 
@@ -100,6 +100,52 @@ def fraction(name: str, value: Any, advice: str) -> float:
             f"{advice}"
         )
     return float(value)
+
+
+def flag(name: str, value: Any) -> bool:
+    """Returns a value as a bool; accepts bools of any library, and the integers 0 and 1.
+
+    Args:
+      name: name of the argument, for the message.
+      value: the value to check.
+
+    Raises:
+      PopSamplerError: the value is another one, such as the text "False", which Python counts as
+        true.
+
+    Examples:
+      >>> flag("unique", 0)
+      False
+    """
+    if not (isinstance(value, (bool, np.bool_)) or _as_integer(value) in (0, 1)):
+        raise PopSamplerError(
+            f"Expected {name} to be True or False. Received: {truncate_repr(value)}. Pass a bool: "
+            "Python counts any text as true."
+        )
+    return bool(value)
+
+
+def choice(name: str, value: Any, choices: Sequence[str]) -> str:
+    """Returns a value that is one of several strings.
+
+    Args:
+      name: name of the argument, for the message.
+      value: the value to check.
+      choices: the strings, of which the first is the default.
+
+    Raises:
+      PopSamplerError: the value is none of them.
+
+    Examples:
+      >>> choice("mode", "count", ("count", "vocabulary"))
+      'count'
+    """
+    if not isinstance(value, str) or value not in choices:
+        raise PopSamplerError(
+            f"Expected {name} to be one of {list(choices)}. Received: {truncate_repr(value)}. "
+            f"Leave it at its default, {choices[0]!r}."
+        )
+    return value
 
 
 def catalog_size(size: Any) -> int:

@@ -11,7 +11,7 @@ from merlin.dtypes.shape import DefaultShapes
 from merlin.schema import ColumnSchema, Schema
 
 from merlin_popsampler.contract.schema import with_popularity
-from merlin_popsampler.core.checks import truncate_repr, whole_number
+from merlin_popsampler.core.checks import choice, truncate_repr, whole_number
 from merlin_popsampler.core.domain import FIRST_OOV_ID
 from merlin_popsampler.core.popularity_curve import MAX_STEPS
 from merlin_popsampler.errors import PopSamplerError
@@ -83,28 +83,29 @@ class FrequencyCategorify(StoredOperator, Categorify):  # type: ignore[misc]
 
     def __init__(self, *args: Any, steps: int = MAX_STEPS, base: Any = None, **kwargs: Any) -> None:
         given = signature(Categorify).bind(*args, **kwargs)
+        _check_passed_on(given.arguments)
         for option in DEFAULTS:
             if option in given.arguments:
                 given.arguments[option] = checked_option(option, given.arguments[option])
         threshold = given.arguments.get("freq_threshold", DEFAULTS["freq_threshold"])
         # Categorify takes only one of the two limits.
         given.arguments["freq_threshold"] = 0 if given.arguments.get("max_size") else threshold
-        with warnings.catch_warnings():
-            # Only the buckets of unknown keys are hashed, which the documentation says.
-            warnings.filterwarnings("ignore", "Performing a hash-based transformation")
-            super().__init__(*given.args, **given.kwargs)
+        try:
+            with warnings.catch_warnings():
+                # Only the buckets of unknown keys are hashed, which the documentation says.
+                warnings.filterwarnings("ignore", "Performing a hash-based transformation")
+                super().__init__(*given.args, **given.kwargs)
+        except ValueError as error:
+            raise PopSamplerError(
+                f"Expected arguments that Categorify accepts. Received: {str(error).rstrip('.')}. "
+                "Correct the name or the value, as nvtabular.ops.Categorify describes them."
+            ) from error
         self.freq_threshold = threshold or 0
         if self.single_table:
             raise PopSamplerError(
                 "Expected single_table=False: one table for several columns shifts the ids of all "
                 "but the first away from their frequency order. Received: single_table=True. "
                 "Group the columns instead, [['a', 'b']], for one joint vocabulary."
-            )
-        if self.vocabs:
-            raise PopSamplerError(
-                "Expected no vocabs: a given vocabulary has its own order, and no counts. "
-                f"Received: vocabs for {sorted(self.vocabs)}. Encode with Categorify(vocabs=...) "
-                ">> FrequencyOrder(on_violation='remap') instead."
             )
         if not _is_integer(self.output_dtype):
             raise PopSamplerError(
@@ -339,6 +340,23 @@ class FrequencyCategorify(StoredOperator, Categorify):  # type: ignore[misc]
         """Tells Categorify where the vocabularies are."""
         super()._use(fits)
         self.categories = {name: found.path(artifact.UNIQUE) for name, found in fits.items()}
+
+
+def _check_passed_on(given: Dict[str, Any]) -> None:
+    """Raises an error for arguments of Categorify that it would use, or refuse, only later."""
+    if given.get("vocabs") is not None:  # which Categorify writes to files
+        raise PopSamplerError(
+            "Expected no vocabs: a given vocabulary has its own order, and no counts. Received: "
+            f"{type(given['vocabs']).__name__}. Encode with Categorify(vocabs=...) "
+            ">> FrequencyOrder(on_violation='remap') instead."
+        )
+    choice("encode_type", given.get("encode_type", "joint"), ("joint", "combo"))
+    separator = given.get("name_sep", "_")
+    if not isinstance(separator, str):
+        raise PopSamplerError(
+            "Expected name_sep to be a string between the names of columns. Received: "
+            f"{truncate_repr(separator)}. Leave it out for '_'."
+        )
 
 
 def _fits_of(base: Any) -> Fits:

@@ -9,7 +9,7 @@ from merlin.schema import ColumnSchema, Schema
 
 from merlin_popsampler.contract.metadata import PROPERTY, PopularityMetadata
 from merlin_popsampler.contract.schema import with_popularity
-from merlin_popsampler.core.checks import whole_number
+from merlin_popsampler.core.checks import choice, truncate_repr, whole_number
 from merlin_popsampler.core.popularity_curve import MAX_STEPS
 from merlin_popsampler.core.segments import Ints
 from merlin_popsampler.errors import FrequencyOrderError, PopSamplerError, SchemaError
@@ -91,8 +91,8 @@ class FrequencyOrder(StoredOperator, StatOperator):  # type: ignore[misc]
         out_path: Any = "./",
     ) -> None:
         super().__init__()
-        _check_choice("mode", mode, MODES)
-        _check_choice("on_violation", on_violation, ON_VIOLATION)
+        choice("mode", mode, MODES)
+        choice("on_violation", on_violation, ON_VIOLATION)
         if mode == "vocabulary" and (on_violation == "remap" or groups):
             raise PopSamplerError(
                 "Expected mode='count' for on_violation='remap' and for groups: mode='vocabulary' "
@@ -324,21 +324,14 @@ def _check_belongs(col_schema: ColumnSchema, found: PopularityMetadata, sizes: I
 
 def _checked_groups(groups: Any) -> List[Tuple[str, ...]]:
     listed = (list, tuple)
-    fine = isinstance(groups or [], listed) and all(
+    groups = [] if groups is None else groups
+    fine = isinstance(groups, listed) and all(
         isinstance(group, listed) and all(isinstance(name, str) for name in group)
-        for group in groups or ()
+        for group in groups
     )
     if not fine:
         raise PopSamplerError(
-            f"Expected groups as lists of names of columns. Received: {groups!r}. Pass "
-            "[['item', 'last_item']] for two columns of one vocabulary."
+            f"Expected groups as lists of names of columns. Received: {truncate_repr(groups)}. "
+            "Pass [['item', 'last_item']] for two columns of one vocabulary."
         )
-    return [tuple(group) for group in groups or ()]
-
-
-def _check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
-    if value not in choices:
-        raise PopSamplerError(
-            f"Expected {name} to be one of {list(choices)}. Received: {value!r}. "
-            f"Leave it at its default, {choices[0]!r}."
-        )
+    return [tuple(group) for group in groups]

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, ClassVar, Dict, Iterator, List, Set
 
+from merlin_popsampler.core.checks import truncate_repr
 from merlin_popsampler.errors import PopSamplerError
 from merlin_popsampler.store import artifact, filesystem, locations
 from merlin_popsampler.store.artifact import FitFolder
@@ -35,6 +36,13 @@ class StoredOperator:
     fits: Dict[str, Any]
 
     def _init_files(self) -> None:
+        path = self.out_path
+        # Paths of some remote file systems are not os.PathLike, but have the methods of pathlib.
+        if not (isinstance(path, (str, os.PathLike)) or hasattr(path, "joinpath")):
+            raise PopSamplerError(
+                f"Expected out_path to be a folder, as a string or path. Received: "
+                f"{truncate_repr(path)}. Leave it out for the working directory."
+            )
         self.fits = {}
         self._stale: Set[str] = set()
         self._init_own()

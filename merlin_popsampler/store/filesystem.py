@@ -212,5 +212,11 @@ def _filesystem(path: str) -> Tuple[Any, str]:
             "as a chain of several. Name the folder without '::'."
         )
     # Object stores cache listings, which would hide files that another process has written.
-    fs, local = fsspec.core.url_to_fs(path, use_listings_cache=False)
+    try:
+        fs, local = fsspec.core.url_to_fs(path, use_listings_cache=False)
+    except (ImportError, ValueError) as error:
+        raise PopSamplerError(
+            f"Expected a URL of a file system that fsspec can open. Received: {path!r} ({error}). "
+            "Install the package of that file system, or correct the URL."
+        ) from error
     return fs, str(local)

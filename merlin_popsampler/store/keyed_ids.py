@@ -135,7 +135,8 @@ def keyed_ids(source: Any, column: Optional[str]) -> KeyedIds:
 
 def _only(fits: Fits, column: Optional[str], where: str) -> KeyedIds:
     """Returns the ids and keys of a column that must have exactly one fit."""
-    names = [column] if column in fits else sorted(fits) if column is None else []
+    every = sorted(fits) if column is None else []
+    names = [column] if isinstance(column, str) and column in fits else every
     if len(names) != 1 or len(fits[names[0]]) != 1:
         raise _unreadable(where, f"column={column!r}, and fits of {sorted(fits)}")
     return _complete(fits[names[0]][0], where)

@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from merlin_popsampler.core.checks import batch_size, fraction, whole_number
+from merlin_popsampler.core.checks import batch_size, choice, flag, fraction, whole_number
 from merlin_popsampler.errors import PopSamplerError
 
 WHOLE = [7, 7.0, np.int8(7), np.uint64(7), np.float32(7), np.float64(7), Fraction(7), np.array(7)]
@@ -67,3 +67,22 @@ def test_a_fraction_is_from_0_to_1_both_included(value):
 def test_no_fraction_is_refused(value):
     with pytest.raises(PopSamplerError, match=r"number from 0 to 1. Received: .* Take 1."):
         fraction("x", value, "Take 1.")
+
+
+@pytest.mark.parametrize("value", [True, 1, np.True_, np.int64(1)], ids=repr)
+def test_bools_of_any_library(value):
+    assert flag("x", value) is True
+
+
+@pytest.mark.parametrize(
+    "value", ["False", "", None, 2, 0.5, [], np.array([True, False])], ids=repr
+)
+def test_text_is_no_bool(value):
+    with pytest.raises(PopSamplerError, match="Expected x to be True or False. Received"):
+        flag("x", value)
+
+
+@pytest.mark.parametrize("value", ["c", None, ["a"], np.array(["a", "b"])], ids=repr)
+def test_other_values_are_no_choice(value):
+    with pytest.raises(PopSamplerError, match="one of .*Leave it at its default, 'a'"):
+        choice("x", value, ("a", "b"))

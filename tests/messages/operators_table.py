@@ -146,7 +146,6 @@ TABLE = {
     ],
     "ops.frequency_order": [
         Entry("By default it is", lambda _: FrequencyOrder(steps=0)),
-        Entry("Leave it at its default,", lambda _: FrequencyOrder(mode="guess")),
         Entry(
             "Leave mode at its default.",
             lambda _: FrequencyOrder("vocabulary", on_violation="remap"),

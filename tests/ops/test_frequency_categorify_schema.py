@@ -7,7 +7,7 @@ from merlin.io import Dataset
 from merlin.schema import Tags
 from nvtabular import ops
 
-from merlin_popsampler import FrequencyCategorify, PopSamplerError
+from merlin_popsampler import FrequencyCategorify, FrequencyOrder, PopSamplerError
 from merlin_popsampler.contract.schema import read_popularity
 from tests.support.workflow_helpers import encode, expected_ids, fitted, popularity
 
@@ -53,6 +53,10 @@ def test_a_joint_vocabulary_is_not_split_by_another_fit(frame, out_path):
         ({"single_table": True}, "single_table=False"),
         ({"vocabs": {"item_id": pd.Series(["a", "b"])}}, "no vocabs"),
         ({"dtype": "float32"}, "integer dtype"),
+        ({"encode_type": "join"}, r"encode_type to be one of \['joint', 'combo'\]"),
+        ({"name_sep": None}, "name_sep to be a string between the names of columns"),
+        ({"freq_treshold": 3}, "Categorify accepts.*freq_treshold.*Correct the name or the value"),
+        ({"freq_threshold": 3, "search_sorted": True}, "search_sorted.*Correct the name"),
         ({"steps": 0}, "steps"),
         ({"steps": 2.5}, "steps"),
         ({"steps": True}, "steps"),
@@ -61,6 +65,20 @@ def test_a_joint_vocabulary_is_not_split_by_another_fit(frame, out_path):
 def test_refused_arguments(options, message, out_path):
     with pytest.raises(PopSamplerError, match=message):
         FrequencyCategorify(out_path=out_path, **options)
+
+
+@pytest.mark.parametrize("operator", [FrequencyCategorify, FrequencyOrder])
+@pytest.mark.parametrize("out_path", [3, True, ["fits"]])
+def test_an_out_path_that_is_none_would_name_a_folder(operator, out_path):
+    """A folder named "3" would be the result of a wrong order of the arguments."""
+    with pytest.raises(PopSamplerError, match="out_path to be a folder.*Leave it out for the"):
+        operator(out_path=out_path)
+
+
+def test_given_vocabularies_write_no_files(tmp_path):
+    with pytest.raises(PopSamplerError, match="no vocabs"):
+        FrequencyCategorify(out_path=str(tmp_path), vocabs={"item_id": pd.Series(["a", "b"])})
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_max_size_below_the_reserved_ids_is_refused(frame, out_path):

@@ -4,6 +4,7 @@ import numpy as np
 import nvtabular as nvt
 import pandas as pd
 import pytest
+from merlin.dag import ColumnSelector
 from merlin.dag.executors import LocalExecutor
 from merlin.table import TensorTable
 
@@ -142,3 +143,15 @@ def test_unknown_strings_have_one_bucket_in_either_form(out_path):
     words = asked_by_a_server(workflow, {"item_id": np.array(keys)})
     assert asked_by_a_server(workflow, {"item_id": np.array(keys).astype("S")}) == words
     assert len(set(words["item_id"])) > 3
+
+
+@pytest.mark.parametrize("operator", [FrequencyCategorify, FrequencyOrder])
+def test_a_frame_has_one_column_of_each_name(operator, out_path):
+    fitted_on = pd.DataFrame({"item_id": [2, 2, 3]})
+    workflow = fitted(["item_id"] >> operator(out_path=out_path), dataset(fitted_on, 1))
+    for names, received in ((["item_id", "item_id"], "2 of them"), (["a", "b"], "none")):
+        frame = pd.DataFrame([[2, 3]], columns=names)
+        with pytest.raises(PopSamplerError, match=f"'item_id': .* of this name.*: {received}"):
+            workflow.output_node.op.transform(ColumnSelector(["item_id"]), frame)
+    with pytest.raises(PopSamplerError, match="expected one column of this name"):
+        workflow.transform(pd.concat([fitted_on, fitted_on], axis=1))

@@ -208,6 +208,12 @@ def test_an_audit_finds_key_order(frame, tmp_path):
         fitted(["item_id"] >> encoder >> FrequencyOrder(mode="vocabulary"), frame)
 
 
+@pytest.mark.parametrize("groups", ["item_id", 0, [["item_id", 3]], np.array([["item_id"]])])
+def test_groups_are_lists_of_names(groups):
+    with pytest.raises(PopSamplerError, match="Expected groups as lists of names of columns"):
+        FrequencyOrder(groups=groups)
+
+
 @pytest.mark.parametrize(
     "vocabs, reserved_shift",
     [

@@ -94,3 +94,8 @@ def test_one_place_has_one_spelling(tmp_path, monkeypatch):
     assert {filesystem.absolute(path) for path in spellings} == {f"{tmp_path.resolve()}/a/x"}
     assert filesystem.absolute("memory://a/x") != filesystem.absolute("/a/x")
     assert filesystem.absolute("memory://a/x") == filesystem.absolute("memory:///a/x/")
+
+
+def test_a_file_system_that_fsspec_does_not_know_is_refused():
+    with pytest.raises(PopSamplerError, match="that fsspec can open.*nowhere"):
+        filesystem.absolute("nowhere://fits")

@@ -83,5 +83,6 @@ def test_unknown_ids_raise_a_key_error(tmp_path):
 
 
 def test_keys_that_are_nowhere_are_refused(tmp_path):
-    with pytest.raises(PopSamplerError, match="whose keys can be read"):
-        read_keys(tmp_path)
+    for column in (None, ["item_id"]):
+        with pytest.raises(PopSamplerError, match="whose keys can be read"):
+            read_keys(tmp_path, column)

@@ -130,8 +130,12 @@ def is_list(series: Any, of_column: Optional[bool] = None) -> Optional[bool]:
 
 
 def plain_columns(df: Any, columns: Sequence[str]) -> List[Any]:
-    """Returns columns; sparse ones become dense, and Arrow's lists become Python objects."""
-    return [_plain(df[column]) for column in columns]
+    """Returns columns; sparse ones become dense, and Arrow's lists become Python objects.
+
+    Raises:
+      PopSamplerError: the frame has no column of a name, or several.
+    """
+    return [_plain(_column(df, column)) for column in columns]
 
 
 def key_columns(columns: Sequence[Any], lists: bool) -> List[Any]:
@@ -314,6 +318,17 @@ def as_lists(original: Any, ids: Any, dtype: Any) -> Any:
     encoded = dispatch.encode_list_column(original, ids, dtype=dtype)
     encoded.index = original.index
     return encoded
+
+
+def _column(df: Any, name: str) -> Any:
+    found = df[name] if name in df.columns else None
+    if found is None or found.ndim > 1:
+        received = "none" if found is None else f"{found.shape[1]} of them"
+        raise PopSamplerError(
+            f"Column {name!r}: expected one column of this name. Received: {received}. "
+            "Pass a frame in which each column has a name of its own."
+        )
+    return found
 
 
 def _plain(column: Any) -> Any:
