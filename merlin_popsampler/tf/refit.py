@@ -20,7 +20,7 @@ from merlin_popsampler.errors import PopSamplerError
 
 from .mapped_ids import MappedIdsInWeights
 from .optimizer_slots import moved_slots
-from .row_moves import Move, new_rows
+from .row_moves import Move, has_ids, last_name, new_rows
 
 _OWN = (
     "_trainable_weights",  # of Keras 2
@@ -29,6 +29,10 @@ _OWN = (
     "_non_trainable_variables",
 )
 """Attributes in which a layer keeps its own variables, without those of inner layers."""
+_LORA = (
+    "Enable LoRA and quantize after the warm start. If the old model has LoRA, save_weights() "
+    "merges it: load the file in a model without it. "
+)
 
 
 def warm_start(
@@ -131,11 +135,10 @@ def _moves(new: Any, old: Any, id_maps: Dict[str, Any]) -> List[Move]:
                 f"Weight {name!r}: expected one id map. Received: different ones for {keys}, which "
                 "name the same weight. Pass the same id map for all of them."
             )
-        move = (
-            Move(name, target)
-            if found == [None] * len(keys) and keys
-            else Move(name, target, source, *found[:1])
-        )
+        if found[:1] == [None]:
+            move = Move(name, target)
+        else:
+            move = Move(name, target, source, *(found[:1] if has_ids(target) else ()))
         _check_move(move, id_maps)
         moves.append(move)
     return moves
@@ -162,7 +165,7 @@ def _names_of(model: Any, weights: List[Any]) -> List[str]:
         holders.update((id(weight), layer.name) for found in own for weight in found)
     names: List[str] = []
     for weight in weights:
-        name = f"{holders[id(weight)]}/{weight.name.split('/')[-1].split(':')[0]}"
+        name = f"{holders[id(weight)]}/{last_name(weight)}"
         names.append(f"{name}#{len(names)}" if name in names else name)
     return names
 
@@ -186,10 +189,11 @@ def _check_pairs(new: List[str], old: List[str]) -> None:
     pairs = zip(*([numbered.sub("", name) for name in names] for names in (new, old)))
     differing = [pair for pair in pairs if pair[0] != pair[1]]
     if differing or len(new) != len(old) or not new:
+        adapted = any(re.search(r"/lora_|_scale$", name) for name in (*new, *old))
         received = f"{differing[0]}" if differing else f"{len(new)} weights, and {len(old)}"
         raise PopSamplerError(
             f"Expected two models with the same weights in the same order. Received: {received}. "
-            "Make both in the same way, and call each on a batch first."
+            f"{_LORA if adapted else ''}Make both in the same way, and call each on a batch first."
         )
 
 
@@ -221,7 +225,8 @@ def _check_move(move: Move, id_maps: Dict[str, Any]) -> None:
         raise PopSamplerError(
             f"Table {move.name!r}: expected rows of floating-point numbers. Received: "
             f"{tf.as_dtype(move.target.dtype).name}, which no mean or initializer gives to new "
-            "items. Make the table from the new data, and pass None for it."
+            "items. Make the table from the new data, and pass None for it. Where quantize() made "
+            "it, warm start the model before that."
         )
 
 

@@ -8,8 +8,21 @@ import numpy as np
 from merlin_popsampler.core.id_map import AS_INITIALIZED, IdMap
 from merlin_popsampler.errors import PopSamplerError
 
-_BY_COLUMN = ("kernel", "reverse_embeddings")
+_BY_COLUMN = ("kernel", "lora_kernel_b", "reverse_embeddings")
 """Names of weights with a column for each id: of Dense, and of an untied `ReversibleEmbedding`."""
+_WITHOUT_IDS = ("lora_embeddings_b", "lora_kernel_a")
+"""Names of the factors of LoRA that have no row for an id; the other factor has one."""
+
+
+def last_name(variable: Any) -> str:
+    """Returns the name of a variable without those of layers, such as "kernel"."""
+    name: str = variable.name.split("/")[-1].split(":")[0]
+    return name
+
+
+def has_ids(variable: Any) -> bool:
+    """Tests whether a weight has a row or column for each id, if its layer has."""
+    return last_name(variable) not in _WITHOUT_IDS
 
 
 @dataclass(frozen=True)
@@ -60,8 +73,8 @@ class Move:
     @property
     def _by_column(self) -> bool:
         """Whether ids are columns, as in the kernel of a Dense layer that scores all items."""
-        last = self.target.name.split("/")[-1].split(":")[0]
-        return self.id_map is not None and last in _BY_COLUMN and len(self.target.shape) == 2
+        named = last_name(self.target) in _BY_COLUMN
+        return self.id_map is not None and named and len(self.target.shape) == 2
 
     def _rows_of(self, values: Any) -> Any:
         return values.T if self._by_column else values

@@ -266,6 +266,68 @@ def test_columns_of_an_untied_table_follow_their_items():
     assert_moved(new.reverse.numpy().T, old.reverse.numpy().T)
 
 
+def adapted(kind, domain, seed, rank=2):
+    """Returns a model of one layer with a row or column for each id, with LoRA if `rank` is set."""
+    tf.keras.utils.set_random_seed(seed)
+    if kind == "table":
+        model = tf.keras.Sequential([tf.keras.layers.Embedding(domain.cardinality, DIM)])
+    else:
+        model = tf.keras.Sequential([tf.keras.layers.Dense(domain.cardinality)])
+    model.build([None] if kind == "table" else [None, DIM])
+    if rank:
+        model.layers[0].enable_lora(rank)
+    for weight in model.weights:
+        weight.assign(tf.random.normal(weight.shape))
+    return model
+
+
+def rows_of(kind, model):
+    """Returns what the model computes for each id, LoRA included."""
+    if kind == "table":
+        return np.asarray(model(np.arange(model.layers[0].input_dim)))
+    return np.asarray(model(np.eye(DIM))).T
+
+
+@pytest.mark.keras3
+@pytest.mark.parametrize("kind", ["table", "head"])
+def test_lora_moves_with_its_table(kind):
+    old, new = adapted(kind, OLD, 1), adapted(kind, NEW, 2)
+    (layer,) = (layer.name for layer in new.layers)
+    report = warm_start(new, old, {layer: IDS})
+    assert len(report.copied) == 1  # the factor without ids
+    before, now = rows_of(kind, old), rows_of(kind, new)
+    for name in KEPT:
+        assert np.allclose(now[NEW_IDS[name]], before[OLD_IDS[name]], atol=1e-5)
+    none = adapted(kind, OLD, 3)
+    assert len(warm_start(none, old, {none.layers[0].name: None}).left) == len(none.weights)
+
+
+@pytest.mark.keras3
+@pytest.mark.parametrize("kind", ["table", "head"])
+def test_lora_in_one_model_alone_is_merged_by_its_file(kind, tmp_path):
+    old, new = adapted(kind, OLD, 1), adapted(kind, NEW, 2, rank=0)
+    maps = {new.layers[0].name: IDS}
+    refused(r"after the warm start.*save_weights\(\) merges it", new, old, maps)
+    merged = adapted(kind, OLD, 3, rank=0)
+    old.save_weights(tmp_path / "old.weights.h5")
+    merged.load_weights(tmp_path / "old.weights.h5")
+    warm_start(new, merged, maps)
+    before, now = rows_of(kind, old), rows_of(kind, new)
+    for name in KEPT:
+        assert np.allclose(now[NEW_IDS[name]], before[OLD_IDS[name]], atol=1e-5)
+
+
+@pytest.mark.keras3
+@pytest.mark.parametrize("kind", ["table", "head"])
+def test_quantized_tables_are_refused(kind):
+    old, new = adapted(kind, OLD, 1, rank=0), adapted(kind, NEW, 2, rank=0)
+    maps = {new.layers[0].name: IDS}
+    old.layers[0].quantize("int8")
+    refused("Enable LoRA and quantize after the warm start", new, old, maps)
+    new.layers[0].quantize("int8")
+    refused(r"Where quantize\(\) made it, warm start the model before that", new, old, maps)
+
+
 def test_none_leaves_a_table_as_it_is():
     (old, _), new = trained(), model_of(NEW, 2)
     expected = new.get_layer("head").get_weights()
