@@ -148,7 +148,7 @@ def counted_items(counts: Any, reserved_ids: Iterable[int] = ()) -> CountedItems
         order = np.argsort(ids, kind="stable")
         ids, sizes = ids[order], sizes[order]
         _check_distinct(ids)
-    if not hasattr(reserved_ids, "__iter__"):
+    if not hasattr(reserved_ids, "__iter__") or getattr(reserved_ids, "ndim", 1) == 0:
         raise PopSamplerError(
             f"Expected reserved_ids as a list of ids. Received: {reserved_ids!r}. Pass [0] for one "
             "id, or leave it out."

@@ -1,7 +1,8 @@
 """Builds the errors that TensorFlow and PyTorch raise for arguments that a loss cannot use."""
 
-from typing import Any, Sequence
+from typing import Any, Callable, Mapping, Sequence
 
+from merlin_popsampler.core.checks import fraction, is_number, positive_number
 from merlin_popsampler.errors import PopSamplerError
 
 
@@ -56,6 +57,39 @@ def sampled_values_error(num: int, received: Any, shapes: Sequence[Any]) -> Any:
         "ids = sampler.sample_ids(): with several samplers, all their ids, and the sums of their "
         "expected counts. Or leave it out to draw anew."
     )
+
+
+def check_contrastive(
+    candidates: Mapping[str, Any],
+    kind: Any,
+    is_tensor: Callable[[Any], bool],
+    temperature: Any,
+    logq_strength: Any,
+) -> None:
+    """Checks arguments of `contrastive_logits`.
+
+    Args:
+      candidates: the arguments that must be `Candidates`, by name.
+      kind: the class `Candidates` of the framework.
+      is_tensor: tests whether a part of `Candidates` is a tensor.
+      temperature: above 0, if it is a number and not a tensor.
+      logq_strength: from 0 to 1, if it is a number and not a tensor.
+
+    Raises:
+      PopSamplerError: an argument has another type, or is out of range.
+    """
+    for name, given in candidates.items():
+        if not (isinstance(given, kind) and all(is_tensor(part) for part in given)):
+            parts = [type(part).__name__ for part in (given if isinstance(given, tuple) else ())]
+            raise PopSamplerError(
+                f"Expected {name} to be Candidates of three tensors: vectors [n, dim], ids [n] and "
+                f"expected counts [n]. Received: {type(given).__name__} of {parts}. "
+                "Pass Candidates(vectors, ids, counts)."
+            )
+    if is_number(temperature):
+        positive_number("temperature", temperature, "A temperature of 1.0 changes no score.")
+    if is_number(logq_strength):
+        fraction("logq_strength", logq_strength, "Take 1.0, or less for a part of it.")
 
 
 def nothing_sampled_error(received: Any) -> Any:

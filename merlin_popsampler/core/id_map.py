@@ -31,8 +31,8 @@ class IdMap:
       new: the item ids of the later fit.
 
     Raises:
-      PopSamplerError: `new_ids` has another length, contains an id outside of `[-1, new.max_id]`,
-        or contains a new id twice.
+      PopSamplerError: `old` or `new` is not an `IdDomain`; or `new_ids` has another length,
+        contains an id outside of `[-1, new.max_id]`, or contains a new id twice.
 
     Examples:
       >>> found = IdMap([0, 1, 2, 4, -1, 3], IdDomain(3, 5), IdDomain(3, 6))
@@ -47,6 +47,12 @@ class IdMap:
     new: IdDomain
 
     def __post_init__(self) -> None:
+        kinds = [type(domain).__name__ for domain in (self.old, self.new)]
+        if not all(isinstance(domain, IdDomain) for domain in (self.old, self.new)):
+            raise PopSamplerError(
+                f"Expected old and new to be the IdDomain of each fit. Received: {kinds}. "
+                "Pass IdDomain(min_id, max_id), the first and the last id that stand for an item."
+            )
         ids = frozen_array("new_ids", self.new_ids, np.int64)
         if ids.shape != (self.old.cardinality,):
             raise PopSamplerError(

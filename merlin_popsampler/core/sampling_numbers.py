@@ -114,6 +114,29 @@ def checked_held_out(held_out: Any) -> Any:
     )
 
 
+def checked_writer(writer: Any, method: str) -> Any:
+    """Returns the writer of a monitor, or None.
+
+    Args:
+      writer: the value to check.
+      method: name of the method that the monitor calls.
+
+    Raises:
+      PopSamplerError: the value has no such method, as the path of a folder has none.
+
+    Examples:
+      >>> checked_writer(None, "add_scalar") is None
+      True
+    """
+    if writer is None or callable(getattr(writer, method, None)):
+        return writer
+    raise PopSamplerError(
+        f"Expected a writer that has the method {method}. Received: {truncate_repr(writer)}. Make "
+        "one of a folder: SummaryWriter(folder) of torch.utils.tensorboard, or "
+        "tf.summary.create_file_writer(folder)."
+    )
+
+
 def held_out_batch(held_out: Any) -> Sequence[Any]:
     """Calls the function for a held-out batch, and returns the arguments of a loss.
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Optional, Tuple
 
 import tensorflow as tf
 
+from merlin_popsampler.contract.negatives import check_contrastive
 from merlin_popsampler.core.scores import LARGEST, MASKED
 
 from .id_lists import among, as_id_lists, flat
@@ -100,7 +101,8 @@ def contrastive_logits(
       logits are about `core.scores.MASKED`. A NaN or an infinity in a vector makes its logits NaN.
 
     Raises:
-      PopSamplerError: `excluded_ids` are not integers, or have neither `rows` rows nor one.
+      PopSamplerError: `positive` or `negative` is not `Candidates` of tensors; a number is out of
+        range; or `excluded_ids` are not integers, or have neither `rows` rows nor one.
 
     Examples:
       >>> from merlin_popsampler.core.domain import IdDomain
@@ -116,8 +118,15 @@ def contrastive_logits(
       Probabilistic Language Model", section III. Khrylchenko et al. 2025, "Correcting the LogQ
       Correction: Revisiting Sampled Softmax for Large-Scale Retrieval", section 3.
     """
+    candidates = {"positive": positive, "negative": negative}
+    check_contrastive(candidates, Candidates, _has_shape, temperature, logq_strength)
     scores = candidate_scores(query, positive, negative, temperature, excluded_ids)
     return corrected(scores, positive, negative, domain, correct_positive, logq_strength)
+
+
+def _has_shape(part: Any) -> bool:
+    """Tests for a tensor, variable or array."""
+    return hasattr(part, "shape")
 
 
 def candidate_scores(

@@ -7,12 +7,14 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence
 import numpy as np
 import tensorflow as tf
 
+from merlin_popsampler.core.checks import flag
 from merlin_popsampler.core.sampling_numbers import (
     EVERY,
     FULL_LOSS,
     SAMPLED_LOSS,
     SHARE_DRAWN,
     checked_held_out,
+    checked_writer,
     held_out_batch,
     noted_items,
     steps_between,
@@ -50,7 +52,8 @@ class SamplingMonitor(tf.keras.callbacks.Callback):  # type: ignore[misc]
 
     Raises:
       PopSamplerError: `layer` is of another type, or has `AllItems`; `every` is below 1; or the
-        catalog has more than 1e8 items, and `share_drawn` is set; or `held_out` is not a function.
+        catalog has more than 1e8 items, and `share_drawn` is set; or `held_out` is not a
+        function, or `writer` not a writer.
 
     Examples:
       >>> from merlin_popsampler.tf import PopularityBasedSampler
@@ -87,10 +90,10 @@ class SamplingMonitor(tf.keras.callbacks.Callback):  # type: ignore[misc]
                 "without samples there is nothing to monitor."
             )
         self.layer, self.held_out = layer, checked_held_out(held_out)
-        self.writer = writer
+        self.writer = checked_writer(writer, "as_default")
         self.every, self.steps = steps_between(every), 0
-        size = negatives.domain.size
-        self.observation = Observation(self.every, noted_items(size) if share_drawn else None)
+        size, noted = negatives.domain.size, flag("share_drawn", share_drawn)
+        self.observation = Observation(self.every, noted_items(size) if noted else None)
         layer.observation = self.observation
         self._found: List[Dict[str, float]] = []
         self._steps_before_epoch = 0

@@ -15,6 +15,7 @@ from merlin_popsampler.contract.sampler_settings import (
     sampler_kwargs_from_counts,
     sampler_kwargs_from_schema,
 )
+from merlin_popsampler.core.checks import flag
 from merlin_popsampler.core.distributions import Empirical
 from merlin_popsampler.core.expected_counts import build_expected_counts
 
@@ -71,7 +72,7 @@ class InBatch(tf.keras.layers.Layer):  # type: ignore[misc]
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.gather = bool(gather)
+        self.gather = flag("gather", gather)
         self.domain = add_domain(self, min_id, max_id, item_ids)
         self.distribution = measured_distribution(distribution, self.domain)
         self._one_draw = build_expected_counts(self.distribution, 1, unique=False, outside=0.0)
@@ -222,7 +223,7 @@ class Mixture(tf.keras.layers.Layer):  # type: ignore[misc]
         """
         num = sum(sampler.max_num_samples for sampler in self.samplers)
         pair = sampled_values if isinstance(sampled_values, (tuple, list)) else (sampled_values,)
-        if len(pair) == 2:
+        if len(pair) == 2 and pair[1] is not None:
             ids = tf.cast(integers(pair[0], "sampled_values"), tf.int64)
             counts = tf.cast(pair[1], tf.float32)
             if all(part.shape.is_compatible_with([num]) for part in (ids, counts)) and num:

@@ -4,7 +4,7 @@ from typing import Any, Dict, NamedTuple, Optional
 
 import tensorflow as tf
 
-from merlin_popsampler.core.checks import fraction, positive_number, whole_number
+from merlin_popsampler.core.checks import flag, fraction, positive_number, whole_number
 from merlin_popsampler.errors import PopSamplerError
 
 from . import stream
@@ -107,7 +107,7 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
             temperature,
             "Pass 1.0 for scores as they are. To learn a temperature, divide the queries by it.",
         )
-        self.correct_positive = bool(correct_positive)
+        self.correct_positive = flag("correct_positive", correct_positive)
         self.logq_strength = fraction(
             "logq_strength", logq_strength, "Pass 1.0 for the whole correction."
         )
@@ -141,6 +141,11 @@ class SampledSoftmax(tf.keras.layers.Layer):  # type: ignore[misc]
                 "Expected an Embedding layer as item_table, since a functional model can neither "
                 f"train nor save a variable. Received: {type(item_table).__name__}. Pass "
                 "tf.keras.layers.Embedding(max_id + 1, dim)."
+            )
+        if not hasattr(queries, "shape"):
+            raise PopSamplerError(
+                f"Expected queries as a tensor [batch, dim]. Received: {type(queries).__name__}. "
+                "Pass the output of your model, or tf.convert_to_tensor of a list."
             )
         no_table = item_table is None and self._item_table is None
         if no_table and type(self).call is SampledSoftmax.call:  # a subclass may bring its own

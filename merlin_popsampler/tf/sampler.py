@@ -11,6 +11,7 @@ from merlin_popsampler.contract.sampler_settings import (
     resolve_distribution,
     validate_seed,
 )
+from merlin_popsampler.core.checks import flag
 from merlin_popsampler.core.domain import IdDomain
 from merlin_popsampler.core.draws import make_draws
 from merlin_popsampler.core.expected_counts import ExpectedCounts, build_expected_counts
@@ -97,8 +98,8 @@ class PopularityBasedSampler(CatalogSampler, tf.keras.layers.Layer):  # type: ig
         self.distribution = resolve_distribution(distribution, self.domain)
         self.seed = validate_seed(seed)
         self.item_id_feature_name = item_id_feature_name
-        self.unique = bool(unique)
-        self.share_across_replicas = bool(share_across_replicas)
+        self.unique = flag("unique", unique)
+        self.share_across_replicas = flag("share_across_replicas", share_across_replicas)
         self._first_key: Optional[int] = None
         self._traced = False
         self._stream = stream.add_stream(self, self.seed)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Optional, Tuple
 import torch
 from torch.nn import functional
 
+from merlin_popsampler.contract.negatives import check_contrastive
 from merlin_popsampler.core.scores import LARGEST, MASKED
 
 from .id_lists import among, as_id_lists
@@ -85,7 +86,8 @@ def contrastive_logits(
       makes its logits NaN.
 
     Raises:
-      PopSamplerError: `excluded_ids` are not integers, or have neither `rows` rows nor one.
+      PopSamplerError: `positive` or `negative` is not `Candidates` of tensors; a number is out of
+        range; or `excluded_ids` are not integers, or have neither `rows` rows nor one.
 
     Examples:
       >>> from merlin_popsampler.core.domain import IdDomain
@@ -101,6 +103,8 @@ def contrastive_logits(
       Probabilistic Language Model", section III. Khrylchenko et al. 2025, "Correcting the LogQ
       Correction: Revisiting Sampled Softmax for Large-Scale Retrieval", section 3.
     """
+    candidates = {"positive": positive, "negative": negative}
+    check_contrastive(candidates, Candidates, torch.is_tensor, temperature, logq_strength)
     query = scale_by_temperature(query, temperature)
     true_logits = positive_logits(query, positive, correct_positive, logq_strength)
     with full_precision(query):

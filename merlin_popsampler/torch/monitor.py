@@ -5,11 +5,13 @@ from typing import Any, Callable, Dict, Iterator, Optional, Sequence
 
 import torch
 
+from merlin_popsampler.core.checks import flag
 from merlin_popsampler.core.sampling_numbers import (
     EVERY,
     FULL_LOSS,
     SAMPLED_LOSS,
     checked_held_out,
+    checked_writer,
     held_out_batch,
     noted_items,
     steps_between,
@@ -44,7 +46,8 @@ class SamplingMonitor:
 
     Raises:
       PopSamplerError: `loss` is of another type, or has `AllItems`; `every` is below 1; or the
-        catalog has more than 1e8 items, and `share_drawn` is set; or `held_out` is not a function.
+        catalog has more than 1e8 items, and `share_drawn` is set; or `held_out` is not a
+        function, or `writer` not a writer.
 
     Examples:
       >>> from merlin_popsampler.torch import PopularityBasedSampler
@@ -79,10 +82,10 @@ class SamplingMonitor:
                 "itself; with AllItems there is nothing to monitor."
             )
         self.loss, self.held_out = loss, checked_held_out(held_out)
-        self.writer = writer
+        self.writer = checked_writer(writer, "add_scalar")
         self.every, self.steps = steps_between(every), 0
-        size = loss.negatives.domain.size
-        self.observation = Observation(noted_items(size) if share_drawn else None)
+        size, noted = loss.negatives.domain.size, flag("share_drawn", share_drawn)
+        self.observation = Observation(noted_items(size) if noted else None)
         loss.observation = self.observation
 
     def step(self) -> Dict[str, float]:

@@ -15,6 +15,7 @@ from merlin_popsampler.contract.sampler_settings import (
     sampler_kwargs_from_counts,
     sampler_kwargs_from_schema,
 )
+from merlin_popsampler.core.checks import flag
 from merlin_popsampler.core.distributions import Empirical
 from merlin_popsampler.core.domain import IdDomain, MappedIds, id_domain
 from merlin_popsampler.core.expected_counts import build_expected_counts
@@ -85,12 +86,13 @@ class InBatch(torch.nn.Module):  # type: ignore[misc]
         table = build_expected_counts(self.distribution, 1, unique=False, outside=0.0)
         self._edges = Edges(self.distribution.segments)
         self._one_draw = ExpectedCountsOnDevice(table, self._edges)
-        if process_group is not None and not gather:
+        gathers = flag("gather", gather)
+        if process_group is not None and not gathers:
             raise PopSamplerError(
                 "Expected a process_group of ranks whose positives are gathered. Received: one, "
                 f"and gather={gather!r}. Pass gather=True with it, or leave it out."
             )
-        self.ranks = RankGroup(process_group) if gather else None
+        self.ranks = RankGroup(process_group) if gathers else None
 
     def __repr__(self) -> str:
         # Without the tables inside, which would hide the rest of a printed model.
@@ -292,7 +294,7 @@ class Mixture(torch.nn.Module):  # type: ignore[misc]
         """
         num = sum(sampler.max_num_samples for sampler in self.samplers)
         pair = sampled_values if isinstance(sampled_values, (tuple, list)) else (sampled_values,)
-        if len(pair) == 2:
+        if len(pair) == 2 and pair[1] is not None:
             ids = as_dense_ids(pair[0], device, "sampled_values")
             counts = torch.as_tensor(pair[1], dtype=torch.float32, device=device).detach()
             if ids.shape == counts.shape == (num,) and num:

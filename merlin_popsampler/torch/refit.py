@@ -65,9 +65,9 @@ def warm_start(
       `state_dict`.
 
     Raises:
-      PopSamplerError: `old` is neither a module nor a `state_dict`, but a path, for example; the
-        models differ in more than these tables; a weight with a row for each id
-        has no `IdMap`; a weight is sharded, on the meta device or shared by both models; or the
+      PopSamplerError: `new` is not a module; `old` is neither a module nor a `state_dict`, but a
+        path, for example; the models differ in more than these tables; a weight with a row for each
+        id has no `IdMap`; a weight is sharded, on the meta device or shared by both models; or the
         optimizers differ in class or parameters.
 
     Examples:
@@ -118,6 +118,11 @@ def _moves(new: torch.nn.Module, old: Any, id_maps: Dict[str, Any]) -> List[Move
     Raises:
       PopSamplerError: see `warm_start`.
     """
+    if not isinstance(new, torch.nn.Module):
+        raise PopSamplerError(
+            "Expected the new model itself, whose weights are written. Received: "
+            f"{type(new).__name__}. Pass the module, not its state_dict()."
+        )
     states = new.state_dict(keep_vars=True), _state_dict(old)
     targets, sources = map(_weights, states)
     named = {name: _id_map_of(name, id_maps) for name in targets}

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple, Optional, Tuple
 
 import torch
 
-from merlin_popsampler.core.checks import fraction, positive_number
+from merlin_popsampler.core.checks import flag, fraction, positive_number
 from merlin_popsampler.errors import PopSamplerError
 
 from .all_items import AllItems
@@ -107,12 +107,12 @@ class SampledSoftmaxLoss(torch.nn.Module):  # type: ignore[misc]
             temperature,
             "Pass 1.0 for scores as they are. To learn a temperature, divide the queries by it.",
         )
-        self.correct_positive = bool(correct_positive)
+        self.correct_positive = flag("correct_positive", correct_positive)
         self.logq_strength = fraction(
             "logq_strength", logq_strength, "Pass 1.0 for the whole correction."
         )
         self.reduction = reduction
-        self.across_ranks = bool(across_ranks)
+        self.across_ranks = flag("across_ranks", across_ranks)
         # Set by a SamplingMonitor.
         self.observation: Optional[Observation] = None
 

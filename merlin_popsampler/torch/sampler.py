@@ -10,6 +10,7 @@ from merlin_popsampler.contract.sampler_settings import (
     resolve_distribution,
     validate_seed,
 )
+from merlin_popsampler.core.checks import flag
 from merlin_popsampler.core.domain import IdDomain, MappedIds, id_domain
 from merlin_popsampler.core.draws import make_draws
 from merlin_popsampler.core.expected_counts import build_expected_counts
@@ -105,8 +106,8 @@ class PopularityBasedSampler(CatalogSampler, torch.nn.Module):  # type: ignore[m
         self.domain = MappedIdsOnDevice(domain) if isinstance(domain, MappedIds) else domain
         self.distribution = resolve_distribution(distribution, self.domain)
         self.item_id_feature_name = item_id_feature_name
-        self.unique = bool(unique)
-        self.share_across_replicas = bool(share_across_replicas)
+        self.unique = flag("unique", unique)
+        self.share_across_replicas = flag("share_across_replicas", share_across_replicas)
         self._rank = rank_to_draw_as(self.share_across_replicas, process_group)
         self.stream = Stream(validate_seed(seed))
         self._edges = Edges(self.distribution.segments)
@@ -207,9 +208,19 @@ class PopularityBasedSampler(CatalogSampler, torch.nn.Module):  # type: ignore[m
         Args:
           inputs: integers of any shape, or a dict of features by column, of which
             `item_id_feature_name` is read.
+
+        Raises:
+          PopSamplerError: see `sampled_values`; or the dict does not have that column.
         """
-        is_batch = isinstance(inputs, dict)
-        return self.sampled_values(inputs[self.item_id_feature_name] if is_batch else inputs)
+        if isinstance(inputs, dict):
+            name = self.item_id_feature_name
+            if name not in inputs:
+                raise PopSamplerError(
+                    f"Expected features by column, of which {name!r} is the item. Received: "
+                    f"{list(inputs)}. Pass the item's column as item_id_feature_name."
+                )
+            inputs = inputs[name]
+        return self.sampled_values(inputs)
 
     def sample(self, labels: Any) -> SampledValues:
         """Returns `sampled_values`, as Transformers4Rec and Merlin's torch models call a sampler.

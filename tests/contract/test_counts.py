@@ -243,7 +243,7 @@ def test_an_arrow_table_of_other_columns_is_refused(names):
         popularity_from(table)
 
 
-@pytest.mark.parametrize("reserved_ids", [0, None])
+@pytest.mark.parametrize("reserved_ids", [0, None, np.array(0)])
 def test_reserved_ids_are_a_list(reserved_ids):
     for function in (popularity_from, check_order):
         with pytest.raises(PopSamplerError, match=r"reserved_ids as a list.*Pass \[0\]"):

@@ -71,6 +71,12 @@ def test_values_that_are_not_an_id_map_are_refused(new_ids, says):
         IdMap(new_ids, OLD, NEW)
 
 
+@pytest.mark.parametrize("domains", [(8, NEW), (OLD, None)])
+def test_numbers_of_ids_are_no_domains(domains):
+    with pytest.raises(PopSamplerError, match="old and new to be the IdDomain of each fit"):
+        IdMap(range(8), *domains)
+
+
 def test_what_new_items_begin_with():
     found = IdMap([0, 1, 2, 5, -1, 4, 3, -1], OLD, NEW)  # old 6 is an item, new 3 is reserved
     assert sorted(found.averaged("mean")) == [3, 5]

@@ -83,7 +83,7 @@ def test_comparison_is_by_identity_and_hashable():
 def test_inputs_of_neither_kind_are_named():
     layer = sampler()
     for inputs in ({"embeddings": tf.zeros([2, 4])}, {"metadata": {}}, {"ids": tf.zeros(2)}):
-        with pytest.raises(PopSamplerError, match="item_id_feature_name"):
+        with pytest.raises(PopSamplerError, match="column in item_id_feature_name"):
             layer(inputs, item_weights=tf.zeros([15, 4]))
 
 

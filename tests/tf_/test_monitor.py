@@ -247,6 +247,10 @@ def test_what_cannot_be_monitored_is_refused():
             SamplingMonitor(layer)
     with pytest.raises(PopSamplerError, match="every"):
         SamplingMonitor(SampledSoftmax(sampler()), every=0)
+    with pytest.raises(PopSamplerError, match="writer that has the method as_default.*'runs'"):
+        SamplingMonitor(SampledSoftmax(sampler()), writer="runs")
+    with pytest.raises(PopSamplerError, match="share_drawn to be True or False"):
+        SamplingMonitor(SampledSoftmax(sampler()), share_drawn="no")
     large = SampledSoftmax(PopularityBasedSampler(10**8 + 3, 3))
     with pytest.raises(PopSamplerError, match="share_drawn=False"):
         SamplingMonitor(large)

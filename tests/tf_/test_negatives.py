@@ -203,6 +203,7 @@ def test_a_functional_model_takes_draws_as_inputs():
         ((np.arange(3, 8),), "Received: tuple of (5,)."),
         ((np.arange(3, 7), np.ones(4)), "Received: tuple of (4,) and (4,)."),
         ((np.arange(3, 8)[None], np.ones([1, 5])), "Received: tuple of (1, 5) and (1, 5)."),
+        ((np.arange(3, 8), None), "Received: tuple of (5,) and NoneType."),
         ((np.ones(5), np.ones(5)), "integer ids"),
     ],
 )

@@ -610,6 +610,10 @@ def test_what_it_cannot_use_is_refused():
     for temperature in (0, -1.0, np.nan, "warm"):
         with pytest.raises(PopSamplerError, match="temperature"):
             SampledSoftmax(sampler(), temperature)
+    with pytest.raises(PopSamplerError, match="correct_positive to be True or False"):
+        SampledSoftmax(sampler(), correct_positive="False")
+    with pytest.raises(PopSamplerError, match="Received: list.*or tf.convert_to_tensor of a list"):
+        SampledSoftmax(sampler())([[1.0, 2.0]], np.array([3]), tf.zeros([15, 2]))
     with pytest.raises(PopSamplerError, match="top_k"):
         SampledSoftmax(sampler(), top_k=0)
     layer = SampledSoftmax(sampler())

@@ -186,6 +186,8 @@ def test_max_num_samples_is_priced_anew_and_takes_effect_at_the_next_trace():
         ({"distribution": "auto"}, "auto"),
         ({"distribution": "empirical"}, "from_schema"),
         ({"distribution": LogUniform(8)}, "over the 7 ids 3 to 9"),
+        ({"unique": "False"}, "unique to be True or False"),
+        ({"share_across_replicas": None}, "share_across_replicas to be True or False"),
     ],
 )
 def test_what_cannot_be_right_is_refused_at_construction(settings, message):

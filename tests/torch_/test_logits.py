@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from merlin_popsampler.core.domain import IdDomain
+from merlin_popsampler.errors import PopSamplerError
 from merlin_popsampler.torch import (
     Candidates,
     InBatch,
@@ -163,3 +164,27 @@ def test_vectors_of_the_batch_give_the_loss_of_in_batch():
     found = cross_entropy(*contrastive_logits(queries, batch, batch, sampler.domain, 0.3)).mean()
     expected = SampledSoftmaxLoss(InBatch.from_counts(counts), 0.3)(queries, true_ids, table)
     assert float(found) == pytest.approx(float(expected), rel=1e-6)
+
+
+@pytest.mark.parametrize("wrong", ["positive", "negative"])
+@pytest.mark.parametrize("parts", [tuple, lambda found: found._replace(counts=None)])
+def test_candidates_are_tensors(wrong, parts):
+    given = Candidates(torch.ones([2, 8]), torch.tensor([3, 4]), torch.ones([2]))
+    arguments = {"positive": given, "negative": given, wrong: parts(given)}
+    with pytest.raises(PopSamplerError, match=f"{wrong} to be Candidates of three tensors"):
+        contrastive_logits(given.vectors, domain=IdDomain(3, 6), **arguments)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"temperature": 0}, "temperature to be a finite.*A temperature of 1.0 changes no score"),
+        ({"temperature": -1.0}, "temperature to be a finite number above 0"),
+        ({"logq_strength": 1.5}, "logq_strength to be .*Take 1.0, or less for a part of it"),
+    ],
+)
+def test_numbers_out_of_range_are_refused(settings, message):
+    """They would give scores of the wrong sign, or NaN."""
+    given = Candidates(torch.ones([2, 8]), torch.tensor([3, 4]), torch.ones([2]))
+    with pytest.raises(PopSamplerError, match=message):
+        contrastive_logits(given.vectors, given, given, IdDomain(3, 6), **settings)

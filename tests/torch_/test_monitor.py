@@ -247,6 +247,10 @@ def test_what_cannot_be_monitored_is_refused():
             SamplingMonitor(loss)
     with pytest.raises(PopSamplerError, match="every"):
         SamplingMonitor(SampledSoftmaxLoss(sampler()), every=0)
+    with pytest.raises(PopSamplerError, match="writer that has the method add_scalar.*'runs'"):
+        SamplingMonitor(SampledSoftmaxLoss(sampler()), writer="runs")
+    with pytest.raises(PopSamplerError, match="share_drawn to be True or False"):
+        SamplingMonitor(SampledSoftmaxLoss(sampler()), share_drawn="no")
     large = SampledSoftmaxLoss(PopularityBasedSampler(10**8 + 3, 3))
     with pytest.raises(PopSamplerError, match="share_drawn=False"):
         SamplingMonitor(large)

@@ -223,6 +223,7 @@ def test_what_cannot_be_mixed_is_refused():
         ((torch.arange(3, 7), torch.ones(4)), "Received: tuple of [4] and [4]."),
         ((torch.arange(3, 8), torch.ones(4)), "Received: tuple of [5] and [4]."),
         ((torch.arange(3, 8)[None], torch.ones(1, 5)), "Received: tuple of [1, 5] and [1, 5]."),
+        ((torch.arange(3, 8), None), "Received: tuple of [5] and ['NoneType']."),
         ((torch.ones(5), torch.ones(5)), "integer ids"),
     ],
 )

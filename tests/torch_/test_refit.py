@@ -467,3 +467,10 @@ def test_a_path_is_no_earlier_model():
     ids = IdMap([0, 1], IdDomain(0, 1), IdDomain(0, 1))
     with pytest.raises(PopSamplerError, match="the earlier model or its state_dict.*Received: str"):
         warm_start(torch.nn.Embedding(2, 2), "old.pt", ids)
+
+
+def test_a_state_dict_is_no_new_model():
+    table = torch.nn.Embedding(2, 2)
+    ids = IdMap([0, 1], IdDomain(0, 1), IdDomain(0, 1))
+    with pytest.raises(PopSamplerError, match="new model itself.*Received: OrderedDict"):
+        warm_start(table.state_dict(), table.state_dict(), ids)

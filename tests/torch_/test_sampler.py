@@ -88,6 +88,8 @@ def test_all_ways_to_call_give_one_answer():
 def test_the_column_of_a_batch_has_the_name_that_was_given():
     layer = sampler(item_id_feature_name="product")
     assert layer({"product": torch.tensor([3])}).true_expected_count.shape == (1,)
+    with pytest.raises(PopSamplerError, match="features by column, of which 'product'.*'item'"):
+        layer({"item": torch.tensor([3])})
 
 
 def test_expected_counts_with_replacement_and_probabilities():
@@ -137,6 +139,8 @@ def test_another_number_of_samples():
         ({"distribution": "empirical"}, "from_schema"),
         ({"distribution": LogUniform(11)}, "12 ids"),
         ({"seed": 0.5}, "seed"),
+        ({"unique": "False"}, "unique to be True or False"),
+        ({"share_across_replicas": None}, "share_across_replicas to be True or False"),
     ],
 )
 def test_refused(settings, message):

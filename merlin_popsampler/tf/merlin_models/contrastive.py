@@ -8,7 +8,7 @@ from merlin.models.tf.outputs import contrastive
 from merlin.models.tf.outputs.base import DotProduct
 from merlin.models.utils.constants import MIN_FLOAT
 
-from merlin_popsampler.core.checks import fraction, positive_number, whole_number
+from merlin_popsampler.core.checks import flag, fraction, positive_number, whole_number
 from merlin_popsampler.tf.all_items import AllItems
 from merlin_popsampler.tf.hard_negatives import hard_log_sums, hard_negatives
 from merlin_popsampler.tf.hits import count_ahead, own_scores, tie_threshold
@@ -176,7 +176,7 @@ class ContrastiveOutput(SavesMetricsByName, contrastive.ContrastiveOutput):  # t
         self.logits_temperature = positive_number(
             "logits_temperature", logits_temperature, "Pass what scores are to be divided by."
         )
-        self.correct_positive = bool(correct_positive)
+        self.correct_positive = flag("correct_positive", correct_positive)
         self.logq_strength = fraction(
             "logq_strength", logq_strength, "Pass 1.0 for the whole correction."
         )
