@@ -12,7 +12,7 @@ from merlin_popsampler.errors import PopSamplerError
 from merlin_popsampler.store import artifact
 from merlin_popsampler.store.fit_sources import Fits
 from merlin_popsampler.store.key_match import positions
-from merlin_popsampler.store.keyed_ids import KeyedIds
+from merlin_popsampler.store.keyed_ids import SEVERAL_FITS, KeyedIds
 
 from .counting import Counts, canonical_part, joined
 from .keys.arrays import to_arrow
@@ -60,7 +60,7 @@ def base_of(fits: Fits, group: KeyGroup, min_id: int) -> KeyedIds:
         raise PopSamplerError(
             f"Column {group.name!r}: expected one fit of it in base. Received: {len(found)}, among "
             f"fits of {sorted(fits)}. Pass the fit of the same columns, or encode this column by "
-            "an operator of its own."
+            "an operator of its own." + SEVERAL_FITS * bool(found)
         )
     encoder, last = found[0].encoder, found[0].last
     if encoder is None or last is None or artifact.MAP in last.files:

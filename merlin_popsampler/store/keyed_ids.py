@@ -62,6 +62,14 @@ def read_keys(source: Any, column: Optional[str] = None) -> "pd.DataFrame":
     return pd.concat(parts).sort_index()
 
 
+SEVERAL_FITS = (
+    " If a folder holds several, workflows were saved there more than once, or one that was loaded "
+    "from it was fitted. Pass nvtabular.Workflow.load of the folder, and save each fit into a "
+    "folder of its own."
+)
+"""End of an error about a folder whose fits have no order."""
+
+
 @dataclass(frozen=True)
 class KeyedIds:
     """Reads the ids of a fit with their keys.
@@ -137,7 +145,12 @@ def _only(fits: Fits, column: Optional[str], where: str) -> KeyedIds:
     """Returns the ids and keys of a column that must have exactly one fit."""
     every = sorted(fits) if column is None else []
     names = [column] if isinstance(column, str) and column in fits else every
-    if len(names) != 1 or len(fits[names[0]]) != 1:
+    if len(names) == 1 and len(fits[names[0]]) > 1:
+        raise PopSamplerError(
+            f"Expected one fit of {names[0]!r} in {where}. Received: {len(fits[names[0]])}."
+            + SEVERAL_FITS
+        )
+    if len(names) != 1:
         raise _unreadable(where, f"column={column!r}, and fits of {sorted(fits)}")
     return _complete(fits[names[0]][0], where)
 

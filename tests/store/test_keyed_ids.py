@@ -8,7 +8,13 @@ import pandas as pd
 import pytest
 from nvtabular import ops
 
-from merlin_popsampler import FrequencyCategorify, FrequencyOrder, PopSamplerError, read_keys
+from merlin_popsampler import (
+    FrequencyCategorify,
+    FrequencyOrder,
+    PopSamplerError,
+    id_map,
+    read_keys,
+)
 from tests.store.test_id_map import COLUMN, KEYS, NEW, OLD, SOURCES, encoded, flat, workflow
 from tests.support.workflow_helpers import dataset, fitted
 
@@ -86,3 +92,25 @@ def test_keys_that_are_nowhere_are_refused(tmp_path):
     for column in (None, ["item_id"]):
         with pytest.raises(PopSamplerError, match="whose keys can be read"):
             read_keys(tmp_path, column)
+
+
+@pytest.mark.parametrize("again", ["saved", "loaded"])
+def test_a_folder_with_several_fits_is_refused_and_its_workflow_read(again, tmp_path):
+    """Fits of a folder have no order after two saves, or after a fit of the loaded workflow."""
+    folder = str(tmp_path / "saved")
+    flow = workflow(OLD, tmp_path / "fits")
+    flow.save(folder)
+    if again == "saved":
+        flow.fit(dataset(pd.DataFrame({COLUMN: NEW}), 1)).save(folder)
+    else:
+        nvt.Workflow.load(folder).fit(dataset(pd.DataFrame({COLUMN: NEW}), 1))
+    remedy = r"Workflow\.load of the folder.*each fit into a folder of its own"
+    with pytest.raises(PopSamplerError, match=rf"one fit of '{COLUMN}'.*Received: 2.*{remedy}"):
+        read_keys(folder)
+    with pytest.raises(PopSamplerError, match=rf"Received: 2.*{remedy}"):
+        workflow(NEW, tmp_path / "next", base=folder)
+    loaded = nvt.Workflow.load(folder)
+    check(read_keys(loaded), loaded, flat(NEW if again == "saved" else OLD))
+    then = workflow(NEW, tmp_path / "next", base=loaded)
+    ids = id_map(loaded, then)
+    assert ids.new_ids.tolist() == list(range(ids.old.cardinality))
