@@ -13,11 +13,19 @@ def is_file(path: str) -> bool:
       path: a local path, or a remote one such as "s3://...", which fsspec opens.
 
     Raises:
-      SchemaError: the path is remote, and fsspec is not installed.
+      SchemaError: the path is remote, and fsspec is not installed, or does not know its
+        file system.
     """
     if "://" not in path:
         return os.path.isfile(path)
-    file_system, inner = _fsspec(path).core.url_to_fs(path)
+    core = _fsspec(path).core
+    try:
+        file_system, inner = core.url_to_fs(path)
+    except (ImportError, ValueError) as error:
+        raise SchemaError(
+            f"Expected a URL of a schema that fsspec can open. Received: {path!r} ({error}). "
+            "Correct the URL, or install the package of its file system."
+        ) from error
     return bool(file_system.isfile(inner))
 
 

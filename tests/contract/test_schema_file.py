@@ -116,6 +116,12 @@ def test_a_path_without_a_schema_is_refused(tmp_path, name):
         find_schema(tmp_path / name)
 
 
+def test_a_file_system_that_fsspec_does_not_know_is_refused():
+    pytest.importorskip("fsspec")
+    with pytest.raises(SchemaError, match="URL of a schema that fsspec can open.*nowhere://train"):
+        read_popularity("nowhere://train")
+
+
 def test_a_remote_data_set_is_read_by_fsspec(tmp_path):
     fsspec = pytest.importorskip("fsspec")
     text = TensorflowMetadata.from_merlin_schema(SCHEMA).to_proto_text()
