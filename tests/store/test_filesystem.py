@@ -97,5 +97,5 @@ def test_one_place_has_one_spelling(tmp_path, monkeypatch):
 
 
 def test_a_file_system_that_fsspec_does_not_know_is_refused():
-    with pytest.raises(PopSamplerError, match="that fsspec can open.*nowhere"):
+    with pytest.raises(PopSamplerError, match="URL of a file system that fsspec can open.*nowhere"):
         filesystem.absolute("nowhere://fits")
