@@ -14,7 +14,13 @@ import pytest
 from merlin.schema import ColumnSchema, Schema, Tags
 from nvtabular import ops
 
-from merlin_popsampler import FrequencyCategorify, FrequencyOrder, PopSamplerError, id_map
+from merlin_popsampler import (
+    FrequencyCategorify,
+    FrequencyOrder,
+    PopSamplerError,
+    id_map,
+    read_keys,
+)
 from tests.support.workflow_helpers import dataset, fitted
 
 COLUMN = "item_id"
@@ -202,6 +208,27 @@ def test_stock_categorify_will_do(tmp_path):
     assert {a: b for a, b in enumerate(found.new_ids.tolist()) if b > 2} == {
         a: b for a, b in pairs.items() if b > 2
     }
+
+
+@pytest.mark.parametrize("order", [False, True])
+def test_a_loaded_workflow_of_stock_categorify_has_its_own_keys(order, tmp_path):
+    """Its schema still names the file in out_path, which a later fit overwrites."""
+    flows = []
+    for keys in (list("aabccc"), list("ddddeef")):
+        node = [COLUMN] >> ops.Categorify(out_path=str(tmp_path)) >> ops.TagAsItemID()
+        if order:
+            node = node >> FrequencyOrder(out_path=str(tmp_path / "order"))
+        flows.append(fitted(node, dataset(pd.DataFrame({COLUMN: keys}), 1)))
+        if len(flows) == 1:
+            flows[0].save(str(tmp_path / "saved"))
+    loaded = nvt.Workflow.load(str(tmp_path / "saved"))
+    assert list(encoded(loaded, list("cab"), lists=False)) == [3, 4, 5]
+    found = read_keys(loaded, COLUMN)
+    assert found[COLUMN].to_dict() == {3: "c", 4: "a", 5: "b"}
+    assert id_map(loaded, flows[1], COLUMN).new_ids.tolist()[3:] == [-1, -1, -1]
+    (tmp_path / "saved" / "categories" / f"unique.{COLUMN}.parquet").unlink()
+    with pytest.raises(PopSamplerError, match="whose keys can be read|nothing at"):
+        read_keys(loaded, COLUMN)
 
 
 def test_parts_are_read_one_by_one(tmp_path, monkeypatch):
