@@ -60,7 +60,9 @@ def sampled_values_error(num: int, received: Any, shapes: Sequence[Any]) -> Any:
 
 
 def check_contrastive(
+    query: Any,
     candidates: Mapping[str, Any],
+    domain: Any,
     kind: Any,
     is_tensor: Callable[[Any], bool],
     temperature: Any,
@@ -69,7 +71,9 @@ def check_contrastive(
     """Checks arguments of `contrastive_logits`.
 
     Args:
+      query: must be a tensor.
       candidates: the arguments that must be `Candidates`, by name.
+      domain: must tell which ids it contains.
       kind: the class `Candidates` of the framework.
       is_tensor: tests whether a part of `Candidates` is a tensor.
       temperature: above 0, if it is a number and not a tensor.
@@ -78,6 +82,12 @@ def check_contrastive(
     Raises:
       PopSamplerError: an argument has another type, or is out of range.
     """
+    if not (is_tensor(query) and hasattr(domain, "contains")):
+        raise PopSamplerError(
+            "Expected queries as a tensor [rows, dim], and the domain of the ids. Received: "
+            f"{type(query).__name__} and {type(domain).__name__}. Pass sampler.domain, or an "
+            "IdDomain of your own."
+        )
     for name, given in candidates.items():
         if not (isinstance(given, kind) and all(is_tensor(part) for part in given)):
             parts = [type(part).__name__ for part in (given if isinstance(given, tuple) else ())]

@@ -61,7 +61,7 @@ def check_width(queries: tf.Tensor, vectors: tf.Tensor) -> None:
     Raises:
       PopSamplerError: they have not.
     """
-    if not queries.shape[-1:].is_compatible_with(vectors.shape[-1:]):
+    if not tf.TensorShape(queries.shape)[-1:].is_compatible_with(vectors.shape[-1:]):
         raise width_error(queries.shape[-1], vectors.shape[-1])
 
 

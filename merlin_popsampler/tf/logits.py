@@ -13,6 +13,7 @@ from merlin_popsampler.contract.negatives import check_contrastive
 from merlin_popsampler.core.scores import LARGEST, MASKED
 
 from .id_lists import among, as_id_lists, flat
+from .item_table import check_width
 
 
 class Candidates(NamedTuple):
@@ -101,8 +102,9 @@ def contrastive_logits(
       logits are about `core.scores.MASKED`. A NaN or an infinity in a vector makes its logits NaN.
 
     Raises:
-      PopSamplerError: `positive` or `negative` is not `Candidates` of tensors; a number is out of
-        range; or `excluded_ids` are not integers, or have neither `rows` rows nor one.
+      PopSamplerError: `positive` or `negative` is not `Candidates` of tensors, or the width of
+        vectors differs; another argument has a wrong type, or is out of range; or `excluded_ids`
+        are not integers, or have neither `rows` rows nor one.
 
     Examples:
       >>> from merlin_popsampler.core.domain import IdDomain
@@ -119,7 +121,9 @@ def contrastive_logits(
       Correction: Revisiting Sampled Softmax for Large-Scale Retrieval", section 3.
     """
     candidates = {"positive": positive, "negative": negative}
-    check_contrastive(candidates, Candidates, _has_shape, temperature, logq_strength)
+    check_contrastive(query, candidates, domain, Candidates, _has_shape, temperature, logq_strength)
+    for given in candidates.values():
+        check_width(query, given.vectors)
     scores = candidate_scores(query, positive, negative, temperature, excluded_ids)
     return corrected(scores, positive, negative, domain, correct_positive, logq_strength)
 

@@ -14,6 +14,7 @@ from merlin_popsampler.contract.negatives import check_contrastive
 from merlin_popsampler.core.scores import LARGEST, MASKED
 
 from .id_lists import among, as_id_lists
+from .item_table import check_width
 
 
 class Candidates(NamedTuple):
@@ -86,8 +87,9 @@ def contrastive_logits(
       makes its logits NaN.
 
     Raises:
-      PopSamplerError: `positive` or `negative` is not `Candidates` of tensors; a number is out of
-        range; or `excluded_ids` are not integers, or have neither `rows` rows nor one.
+      PopSamplerError: `positive` or `negative` is not `Candidates` of tensors, or the width of
+        vectors differs; another argument has a wrong type, or is out of range; or `excluded_ids`
+        are not integers, or have neither `rows` rows nor one.
 
     Examples:
       >>> from merlin_popsampler.core.domain import IdDomain
@@ -104,7 +106,11 @@ def contrastive_logits(
       Correction: Revisiting Sampled Softmax for Large-Scale Retrieval", section 3.
     """
     candidates = {"positive": positive, "negative": negative}
-    check_contrastive(candidates, Candidates, torch.is_tensor, temperature, logq_strength)
+    check_contrastive(
+        query, candidates, domain, Candidates, torch.is_tensor, temperature, logq_strength
+    )
+    for given in candidates.values():
+        check_width(query, given.vectors)
     query = scale_by_temperature(query, temperature)
     true_logits = positive_logits(query, positive, correct_positive, logq_strength)
     with full_precision(query):

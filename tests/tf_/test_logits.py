@@ -275,3 +275,12 @@ def test_numbers_out_of_range_are_refused(settings, message):
     given = Candidates(tf.ones([2, 8]), tf.constant([3, 4]), tf.ones([2]))
     with pytest.raises(PopSamplerError, match=message):
         contrastive_logits(given.vectors, given, given, IdDomain(3, 6), **settings)
+
+
+def test_queries_and_domains_of_another_kind_are_refused():
+    given = Candidates(tf.ones([2, 8]), tf.constant([3, 4]), tf.ones([2]))
+    for query, domain in ((None, IdDomain(3, 6)), (given.vectors, (3, 6))):
+        with pytest.raises(PopSamplerError, match="the domain of the ids.*Pass sampler.domain"):
+            contrastive_logits(query, given, given, domain)
+    with pytest.raises(PopSamplerError, match="queries of 7 components, item vectors of 8"):
+        contrastive_logits(tf.ones([2, 7]), given, given, IdDomain(3, 6))
