@@ -2,6 +2,7 @@
 # Guess:    partition_on splits a query for several connections, and returns the rows that it has without it.
 # Happens:  rows where that column is NULL are in no part. Arrow and `pl.read_database_uri` return the others alone. For pandas, the
 #           frame has the full length, and its last rows hold what was in memory: here zeros, user 0 with item 0.
+#           The introduction of ConnectorX says that the column cannot contain NULL. The docstrings do not, nor does polars: nothing is refused.
 # Versions: connectorx 0.4.6, polars 2.1.0, pandas 3.1.1, pyarrow 26.0.1.
 # Matters:  events of visitors without an account have no user, and are lost in silence. In pandas, item 0 gets as many events as there
 #           are NULLs, and ids that go by frequency put it first. A check of the number of rows passes in pandas.
