@@ -7,9 +7,12 @@ import dask
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from dask.dataframe import utils
 from merlin.core import dispatch
 
+from merlin_popsampler.core.checks import truncate_repr
 from merlin_popsampler.core.segments import Ints
+from merlin_popsampler.errors import PopSamplerError
 
 from .keys.arrays import counting_buckets, in_one_type, to_arrow, totals
 from .keys.columns import (
@@ -167,7 +170,23 @@ def _sum_of(parts: List[Any], group: KeyGroup, split_every: int) -> Any:
 def _count_partition(
     df: Any, groups: Sequence[KeyGroup], split_out: Mapping[str, int]
 ) -> Dict[str, List[Counts]]:
+    for name in sorted({name for group in groups for name in group.columns}):
+        _check_not_converted(name, df[name])
     return {group.name: _in_buckets(_count(df, group), split_out[group.name]) for group in groups}
+
+
+def _check_not_converted(name: str, values: Any) -> None:
+    """Raises an error if dask has converted the lists of a column to strings."""
+    converts = getattr(utils, "pyarrow_strings_enabled", bool)  # dask 2022 does not have it
+    if not isinstance(values.dtype, pd.StringDtype) or not converts():
+        return
+    first = next(iter(values.dropna().head(1)), "")
+    if first.startswith("[") and first.endswith("]"):
+        raise PopSamplerError(
+            f"Column {name!r}: expected lists, or a dask that does not convert them to strings. "
+            f"Received: the string {truncate_repr(first)}, and a dask that does. Call "
+            "merlin_popsampler.compat.enable() before the first import of dask's data frames."
+        )
 
 
 def _in_buckets(counts: Counts, number: int) -> List[Counts]:

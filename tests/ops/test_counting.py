@@ -55,6 +55,22 @@ def test_equal_strings_are_one_key_even_as_distinct_objects(rng, npartitions):
     assert sizes(found) == Counter(words)
 
 
+@pytest.mark.parametrize("converts", [True, False])
+def test_lists_that_dask_converted_are_refused(monkeypatch, converts):
+    """Dask does so from 2023.7.1 on, unless `compat.enable()` was called."""
+    monkeypatch.setattr("dask.dataframe.utils.pyarrow_strings_enabled", lambda: converts)
+    group = KeyGroup("a", ("a",), False)
+    lists = pd.DataFrame({"a": pd.Series([None, "['x', 'y']", "['x']"], dtype="string")})
+    words = pd.DataFrame({"a": pd.Series(["x", None, "[y]"], dtype="string")})
+    assert sizes(counted(words, group, 1)) == {"x": 1, "[y]": 1}
+    assert sizes(counted(words.iloc[:0], group, 1)) == {}
+    if converts:
+        with pytest.raises(PopSamplerError, match=r"'a'.*string \"\['x', 'y'\]\".*enable\(\)"):
+            counted(lists, group, 1)
+    else:
+        assert len(sizes(counted(lists, group, 1))) == 2
+
+
 def test_pooled_columns():
     frame = pd.DataFrame({"a": [1, 2, 2], "b": [2.0, None, 7.0]})
     found = counted(frame, KeyGroup("a_b", ("a", "b"), True), 2)
