@@ -166,34 +166,12 @@ def test_vectors_of_the_batch_give_the_loss_of_in_batch():
     assert float(found) == pytest.approx(float(expected), rel=1e-6)
 
 
-@pytest.mark.parametrize("wrong", ["positive", "negative"])
-@pytest.mark.parametrize("parts", [tuple, lambda found: found._replace(counts=None)])
-def test_candidates_are_tensors(wrong, parts):
+def test_wrong_arguments_are_refused():
+    """Which ones: `tests/contract/test_negatives.py`."""
     given = Candidates(torch.ones([2, 8]), torch.tensor([3, 4]), torch.ones([2]))
-    arguments = {"positive": given, "negative": given, wrong: parts(given)}
-    with pytest.raises(PopSamplerError, match=f"{wrong} to be Candidates of three tensors"):
-        contrastive_logits(given.vectors, domain=IdDomain(3, 6), **arguments)
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"temperature": 0}, "temperature to be a finite.*A temperature of 1.0 changes no score"),
-        ({"temperature": -1.0}, "temperature to be a finite number above 0"),
-        ({"logq_strength": 1.5}, "logq_strength to be .*Take 1.0, or less for a part of it"),
-    ],
-)
-def test_numbers_out_of_range_are_refused(settings, message):
-    """They would give scores of the wrong sign, or NaN."""
-    given = Candidates(torch.ones([2, 8]), torch.tensor([3, 4]), torch.ones([2]))
-    with pytest.raises(PopSamplerError, match=message):
-        contrastive_logits(given.vectors, given, given, IdDomain(3, 6), **settings)
-
-
-def test_queries_and_domains_of_another_kind_are_refused():
-    given = Candidates(torch.ones([2, 8]), torch.tensor([3, 4]), torch.ones([2]))
-    for query, domain in ((None, IdDomain(3, 6)), (given.vectors, (3, 6))):
-        with pytest.raises(PopSamplerError, match="the domain of the ids.*Pass sampler.domain"):
-            contrastive_logits(query, given, given, domain)
+    contrastive_logits(given.vectors, given, given, IdDomain(3, 6))
+    for negative, temperature in ((tuple(given), 1.0), (given._replace(ids=None), 1.0), (given, 0)):
+        with pytest.raises(PopSamplerError, match="Candidates of three|temperature to be a finite"):
+            contrastive_logits(given.vectors, given, negative, IdDomain(3, 6), temperature)
     with pytest.raises(PopSamplerError, match="queries of 7 components, item vectors of 8"):
         contrastive_logits(torch.ones([2, 7]), given, given, IdDomain(3, 6))
