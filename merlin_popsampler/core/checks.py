@@ -105,6 +105,8 @@ def fraction(name: str, value: Any, advice: str) -> float:
 def flag(name: str, value: Any) -> bool:
     """Returns a value as a bool; accepts bools of any library, and the integers 0 and 1.
 
+    Scalar arrays and tensors count as their value.
+
     Args:
       name: name of the argument, for the message.
       value: the value to check.
@@ -117,7 +119,7 @@ def flag(name: str, value: Any) -> bool:
       >>> flag("unique", 0)
       False
     """
-    if not (isinstance(value, (bool, np.bool_)) or _as_integer(value) in (0, 1)):
+    if not (_is_bool(value) or _as_integer(value) in (0, 1)):
         raise PopSamplerError(
             f"Expected {name} to be True or False. Received: {truncate_repr(value)}. Pass a bool: "
             "Python counts any text as true."
@@ -254,11 +256,18 @@ def truncate_repr(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:60]}..."
 
 
+def _is_bool(value: Any) -> bool:
+    """Tests for a bool, or a scalar array or tensor of that dtype."""
+    if isinstance(value, (bool, np.bool_)):
+        return True
+    return getattr(value, "shape", None) == () and "bool" in str(getattr(value, "dtype", ""))
+
+
 def _as_integer(value: Any) -> Optional[int]:
     if isinstance(value, (bool, np.bool_)):
         return None
     try:
         return operator.index(value)
-    except TypeError:
+    except (TypeError, AttributeError):  # a tensor of TensorFlow asks its NumPy value for the index
         real = float(value) if isinstance(value, numbers.Real) else 0.5
         return int(real) if abs(real) <= _EXACT and real.is_integer() else None

@@ -69,9 +69,28 @@ def test_no_fraction_is_refused(value):
         fraction("x", value, "Take 1.")
 
 
-@pytest.mark.parametrize("value", [True, 1, np.True_, np.int64(1)], ids=repr)
+@pytest.mark.parametrize("value", [True, 1, np.True_, np.int64(1), np.array(True)], ids=repr)
 def test_bools_of_any_library(value):
     assert flag("x", value) is True
+
+
+class Tensor:
+    """Has what a tensor of TensorFlow has: NumPy 2.5 lets `__index__` fail in this way."""
+
+    shape = ()
+    dtype = "<dtype: 'bool'>"
+
+    def __bool__(self):
+        return True
+
+    def __index__(self):
+        raise AttributeError("no attribute '__index__'")
+
+
+def test_scalar_tensors():
+    assert flag("x", Tensor()) is True
+    with pytest.raises(PopSamplerError, match="Expected x to be a whole number"):
+        whole_number("x", Tensor(), 0, "Pass one.")
 
 
 @pytest.mark.parametrize(
