@@ -67,6 +67,7 @@ def check_contrastive(
     is_tensor: Callable[[Any], bool],
     temperature: Any,
     logq_strength: Any,
+    correct_positive: Any = True,
 ) -> None:
     """Checks arguments of `contrastive_logits`.
 
@@ -78,6 +79,7 @@ def check_contrastive(
       is_tensor: tests whether a part of `Candidates` is a tensor.
       temperature: above 0, if it is a number and not a tensor.
       logq_strength: from 0 to 1, if it is a number and not a tensor.
+      correct_positive: whether the expected counts of `positive` are used.
 
     Raises:
       PopSamplerError: an argument has another type, or is out of range.
@@ -89,7 +91,12 @@ def check_contrastive(
             "IdDomain of your own."
         )
     for name, given in candidates.items():
-        if not (isinstance(given, kind) and all(is_tensor(part) for part in given)):
+        used = 3 if correct_positive or name != "positive" else 2
+        # One number may stand for the expected counts of all items.
+        if not isinstance(given, kind) or not all(
+            is_tensor(part) or (place == 2 and is_number(part))
+            for place, part in enumerate(given[:used])
+        ):
             parts = [type(part).__name__ for part in (given if isinstance(given, tuple) else ())]
             raise PopSamplerError(
                 f"Expected {name} to be Candidates of three tensors: vectors [n, dim], ids [n] and "

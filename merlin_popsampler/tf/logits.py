@@ -121,7 +121,16 @@ def contrastive_logits(
       Correction: Revisiting Sampled Softmax for Large-Scale Retrieval", section 3.
     """
     candidates = {"positive": positive, "negative": negative}
-    check_contrastive(query, candidates, domain, Candidates, _has_shape, temperature, logq_strength)
+    check_contrastive(
+        query,
+        candidates,
+        domain,
+        Candidates,
+        _has_shape,
+        temperature,
+        logq_strength,
+        correct_positive,
+    )
     for given in candidates.values():
         check_width(query, given.vectors)
     scores = candidate_scores(query, positive, negative, temperature, excluded_ids)
@@ -178,8 +187,7 @@ def positive_discounts(
     positive: Candidates, correct_positive: bool, logq_strength: float
 ) -> tf.Tensor:
     """Computes the logQ correction of the positives, float32 `[rows]`, to be subtracted."""
-    discount = log_counts(positive.counts, logq_strength)
-    return discount if correct_positive else tf.zeros_like(discount)
+    return log_counts(positive.counts, logq_strength) if correct_positive else tf.zeros([])
 
 
 def log_counts(counts: tf.Tensor, logq_strength: float) -> tf.Tensor:

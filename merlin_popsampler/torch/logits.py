@@ -107,7 +107,14 @@ def contrastive_logits(
     """
     candidates = {"positive": positive, "negative": negative}
     check_contrastive(
-        query, candidates, domain, Candidates, torch.is_tensor, temperature, logq_strength
+        query,
+        candidates,
+        domain,
+        Candidates,
+        torch.is_tensor,
+        temperature,
+        logq_strength,
+        correct_positive,
     )
     for given in candidates.values():
         check_width(query, given.vectors)
@@ -138,8 +145,9 @@ def discounts(negative: Candidates, domain: Any, logq_strength: float) -> torch.
     return torch.where(domain.contains(negative.ids), discount, -MASKED)
 
 
-def log_counts(counts: torch.Tensor, logq_strength: float) -> torch.Tensor:
+def log_counts(counts: Any, logq_strength: float) -> torch.Tensor:
     """Returns the logarithms of expected counts; 0, no correction, for a count of 0."""
+    counts = torch.as_tensor(counts)  # one number may stand for all
     return logq_strength * torch.where(counts <= 0.0, 1.0, counts).log()
 
 

@@ -21,19 +21,29 @@ VECTORS = np.ones([2, 8])
 GIVEN = Candidates(VECTORS, np.array([3, 4]), np.ones(2))
 
 
-def check(query=VECTORS, domain=DOMAIN, temperature=1.0, logq_strength=1.0, **candidates):
-    given = {"positive": GIVEN, "negative": GIVEN, **candidates}
+def check(query=VECTORS, domain=DOMAIN, temperature=1.0, logq_strength=1.0, **others):
+    settings = {"correct_positive": others.pop("correct_positive", True)}
+    given = {"positive": GIVEN, "negative": GIVEN, **others}
 
     def is_array(part):
         return isinstance(part, np.ndarray)
 
-    check_contrastive(query, given, domain, Candidates, is_array, temperature, logq_strength)
+    check_contrastive(
+        query, given, domain, Candidates, is_array, temperature, logq_strength, **settings
+    )
 
 
 def test_right_arguments_pass():
     check()
     check(temperature=0.05, logq_strength=0)
     check(temperature=np.ones([2, 1]))  # an array may hold one of each row
+
+
+def test_counts_may_be_a_number_or_unused():
+    check(positive=GIVEN._replace(counts=1.0), negative=GIVEN._replace(counts=0.5))
+    check(positive=GIVEN._replace(counts=None), correct_positive=False)
+    with pytest.raises(PopSamplerError, match="negative to be Candidates"):
+        check(negative=GIVEN._replace(counts=None), correct_positive=False)
 
 
 @pytest.mark.parametrize("wrong", ["positive", "negative"])

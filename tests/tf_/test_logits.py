@@ -262,3 +262,19 @@ def test_wrong_arguments_are_refused():
             contrastive_logits(given.vectors, given, negative, IdDomain(3, 6), temperature)
     with pytest.raises(PopSamplerError, match="queries of 7 components, item vectors of 8"):
         contrastive_logits(tf.ones([2, 7]), given, given, IdDomain(3, 6))
+
+
+def test_counts_may_be_a_number_or_unused():
+    given = Candidates(tf.ones([2, 8]), tf.constant([3, 4]), tf.ones([2]))
+    arguments = given.vectors, given, given, IdDomain(3, 6)
+    for corrects, counts in ((True, 1.0), (False, None)):
+        expected = contrastive_logits(*arguments, correct_positive=corrects)
+        found = contrastive_logits(
+            given.vectors,
+            given._replace(counts=counts),
+            given._replace(counts=1.0),
+            IdDomain(3, 6),
+            correct_positive=corrects,
+        )
+        for mine, other in zip(found, expected):
+            np.testing.assert_array_equal(np.asarray(mine), np.asarray(other))
