@@ -1,5 +1,6 @@
 """Counts keys in one pass over a partitioned data frame, summed on the host as a tree."""
 
+import re
 from dataclasses import dataclass
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
@@ -175,13 +176,20 @@ def _count_partition(
     return {group.name: _in_buckets(_count(df, group), split_out[group.name]) for group in groups}
 
 
+_STRING = r"""b?'(?:[^'\\]|\\.)*'|b?"(?:[^"\\]|\\.)*\""""
+_OTHER = r"[-+]?\.?\d[-+.\de]*|nan|None|True|False|\.\.\.|[\w.]+\([^()]*\)"
+_PART = f"(?:{_STRING}|{_OTHER})"
+_LIST = re.compile(rf"\[\s*(?:{_PART}(?:[,\s]+{_PART})*)?\s*\]")
+"""Text of a list or array, such as "['tea', 'rice']" or "[1 2]", but not "[REC]"."""
+
+
 def _check_not_converted(name: str, values: Any) -> None:
     """Raises an error if dask has converted the lists of a column to strings."""
     converts = getattr(utils, "pyarrow_strings_enabled", bool)  # dask 2022 does not have it
     if not isinstance(values.dtype, pd.StringDtype) or not converts():
         return
     first = next(iter(values.dropna().head(1)), "")
-    if first.startswith("[") and first.endswith("]"):
+    if _LIST.fullmatch(first):
         raise PopSamplerError(
             f"Column {name!r}: expected lists, or a dask that does not convert them to strings. "
             f"Received: the string {truncate_repr(first)}, and a dask that does. Call "

@@ -344,10 +344,11 @@ class FrequencyCategorify(StoredOperator, Categorify):  # type: ignore[misc]
 
 def _check_passed_on(given: Dict[str, Any]) -> None:
     """Raises an error for arguments of Categorify that it would use, or refuse, only later."""
-    if given.get("vocabs") is not None:  # which Categorify writes to files
+    vocabs = given.get("vocabs")
+    if vocabs is not None and not (isinstance(vocabs, dict) and not vocabs):
         raise PopSamplerError(
             "Expected no vocabs: a given vocabulary has its own order, and no counts. Received: "
-            f"{type(given['vocabs']).__name__}. Encode with Categorify(vocabs=...) "
+            f"{type(vocabs).__name__}. Encode with Categorify(vocabs=...) "
             ">> FrequencyOrder(on_violation='remap') instead."
         )
     choice("encode_type", given.get("encode_type", "joint"), ("joint", "combo"))

@@ -64,11 +64,36 @@ def test_lists_that_dask_converted_are_refused(monkeypatch, converts):
     words = pd.DataFrame({"a": pd.Series(["x", None, "[y]"], dtype="string")})
     assert sizes(counted(words, group, 1)) == {"x": 1, "[y]": 1}
     assert sizes(counted(words.iloc[:0], group, 1)) == {}
+    titles = pd.DataFrame({"a": pd.Series(["[REC]", "[4K] Alien [UK]", "[e]"], dtype="string")})
+    for first in range(3):
+        assert len(sizes(counted(titles.iloc[first:], group, 1))) == 3 - first
     if converts:
         with pytest.raises(PopSamplerError, match=r"'a'.*string \"\['x', 'y'\]\".*enable\(\)"):
             counted(lists, group, 1)
     else:
         assert len(sizes(counted(lists, group, 1))) == 2
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [],
+        [1, -2],
+        ["it's", 'a "b"', "\\"],
+        [1.5, float("nan"), None],
+        [b"x", True],
+        [np.int64(7), np.float32(1e-9)],
+        np.arange(3000),
+        np.array(["a", "b"]),
+        np.array([1.0, -2.5e30]),
+    ],
+    ids=str,
+)
+def test_text_of_lists_is_found(values, monkeypatch):
+    monkeypatch.setattr("dask.dataframe.utils.pyarrow_strings_enabled", lambda: True)
+    frame = pd.DataFrame({"a": pd.Series([str(values)], dtype="string")})
+    with pytest.raises(PopSamplerError, match="expected lists"):
+        counted(frame, KeyGroup("a", ("a",), False), 1)
 
 
 def test_pooled_columns():

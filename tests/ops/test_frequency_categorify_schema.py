@@ -81,6 +81,11 @@ def test_given_vocabularies_write_no_files(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("vocabs", [None, {}], ids=repr)
+def test_no_vocabularies_may_be_given(vocabs, out_path):
+    assert FrequencyCategorify(out_path=out_path, vocabs=vocabs).fits == {}
+
+
 def test_max_size_below_the_reserved_ids_is_refused(frame, out_path):
     with pytest.raises(PopSamplerError, match="'item_id'.*at least 3"):
         encode(frame, ["item_id"], out_path, max_size=2)
