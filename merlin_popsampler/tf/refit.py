@@ -20,7 +20,7 @@ from merlin_popsampler.errors import PopSamplerError
 
 from .mapped_ids import MappedIdsInWeights
 from .optimizer_slots import moved_slots
-from .row_moves import Move, has_ids, last_name, new_rows
+from .row_moves import Move, last_name, new_rows, weights_without_ids
 
 _OWN = (
     "_trainable_weights",  # of Keras 2
@@ -122,6 +122,7 @@ def _moves(new: Any, old: Any, id_maps: Dict[str, Any]) -> List[Move]:
     names, columns = _names_of(new, targets), _columns_of(new)
     _check_pairs(names, _names_of(old, sources))
     _check_keys(id_maps, names, columns)
+    without_ids = weights_without_ids(list(new._flatten_layers()))  # noqa: SLF001
     moves = []
     for name, target, source in zip(names, targets, sources):
         keys = [
@@ -138,7 +139,7 @@ def _moves(new: Any, old: Any, id_maps: Dict[str, Any]) -> List[Move]:
         if found[:1] == [None]:
             move = Move(name, target)
         else:
-            move = Move(name, target, source, *(found[:1] if has_ids(target) else ()))
+            move = Move(name, target, source, *(() if id(target) in without_ids else found[:1]))
         _check_move(move, id_maps)
         moves.append(move)
     return moves

@@ -1,7 +1,7 @@
 """Moves rows of Keras variables from the ids of an earlier fit to those of a later fit."""
 
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Any, Optional, Sequence, Set
 
 import numpy as np
 
@@ -20,9 +20,11 @@ def last_name(variable: Any) -> str:
     return name
 
 
-def has_ids(variable: Any) -> bool:
-    """Tests whether a weight has a row or column for each id, if its layer has."""
-    return last_name(variable) not in _WITHOUT_IDS
+def weights_without_ids(layers: Sequence[Any]) -> Set[int]:
+    """Returns the `id` of each weight that has no ids even if its layer has: factors of LoRA."""
+    adapted = [layer for layer in layers if getattr(layer, "lora_enabled", False)]
+    weights = [weight for layer in adapted for weight in layer.weights]
+    return {id(weight) for weight in weights if last_name(weight) in _WITHOUT_IDS}
 
 
 @dataclass(frozen=True)

@@ -302,6 +302,28 @@ def test_lora_moves_with_its_table(kind):
     assert len(warm_start(none, old, {none.layers[0].name: None}).left) == len(none.weights)
 
 
+class Named(tf.keras.layers.Layer):
+    """Has a row for each id in a weight of its own, named like a factor of LoRA."""
+
+    def __init__(self, rows, **kwargs):
+        super().__init__(**kwargs)
+        self.rows = rows
+
+    def build(self, _):
+        shape = [self.rows, DIM]
+        self.table = self.add_weight(name="lora_kernel_a", shape=shape, initializer="uniform")
+
+
+def test_a_table_named_like_a_factor_of_lora_moves():
+    old, new = (Named(domain.cardinality, name="items") for domain in (OLD, NEW))
+    for layer in (old, new):
+        layer.build([None])
+    warm_start(new, old, {"items": IDS})
+    before, now = np.asarray(old.table), np.asarray(new.table)
+    for name in KEPT:
+        assert np.array_equal(now[NEW_IDS[name]], before[OLD_IDS[name]])
+
+
 @pytest.mark.keras3
 @pytest.mark.parametrize("kind", ["table", "head"])
 def test_lora_in_one_model_alone_is_merged_by_its_file(kind, tmp_path):
