@@ -48,7 +48,8 @@ class IdMap:
 
     def __post_init__(self) -> None:
         kinds = [type(domain).__name__ for domain in (self.old, self.new)]
-        if not all(isinstance(domain, IdDomain) for domain in (self.old, self.new)):
+        # The domain of a sampler whose ids have no order will do: it has the same attributes.
+        if not all(hasattr(domain, "cardinality") for domain in (self.old, self.new)):
             raise PopSamplerError(
                 f"Expected old and new to be the IdDomain of each fit. Received: {kinds}. "
                 "Pass IdDomain(min_id, max_id), the first and the last id that stand for an item."

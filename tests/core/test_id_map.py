@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from merlin_popsampler import PopSamplerError
-from merlin_popsampler.core.domain import IdDomain
+from merlin_popsampler.core.domain import IdDomain, MappedIds
 from merlin_popsampler.core.id_map import (
     IdMap,
     MovedRows,
@@ -69,6 +69,11 @@ def test_neither_array_can_be_changed(copied):
 def test_values_that_are_not_an_id_map_are_refused(new_ids, says):
     with pytest.raises(PopSamplerError, match=says):
         IdMap(new_ids, OLD, NEW)
+
+
+def test_domains_of_ids_in_any_order():
+    old, new = MappedIds(np.array([2, 4, 0])), MappedIds(np.array([3, 2, 1]))
+    assert IdMap([1, -1, 2, -1, 3], old, new).old_ids.tolist() == [-1, 0, 2, 4]
 
 
 @pytest.mark.parametrize("domains", [(8, NEW), (OLD, None)])
