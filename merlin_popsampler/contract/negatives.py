@@ -1,4 +1,4 @@
-"""Builds the errors that TensorFlow and PyTorch raise for arguments that a loss cannot use."""
+"""Finds arguments that a loss cannot use, and builds the errors that both frameworks raise."""
 
 from typing import Any, Callable, Mapping, Sequence
 

@@ -31,7 +31,7 @@ class IdMap:
       new: the item ids of the later fit.
 
     Raises:
-      PopSamplerError: `old` or `new` is not an `IdDomain`; or `new_ids` has another length,
+      PopSamplerError: `old` or `new` is not the domain of ids; or `new_ids` has another length,
         contains an id outside of `[-1, new.max_id]`, or contains a new id twice.
 
     Examples:
@@ -47,9 +47,10 @@ class IdMap:
     new: IdDomain
 
     def __post_init__(self) -> None:
-        kinds = [type(domain).__name__ for domain in (self.old, self.new)]
+        domains = self.old, self.new
         # The domain of a sampler whose ids have no order will do: it has the same attributes.
-        if not all(hasattr(domain, "cardinality") for domain in (self.old, self.new)):
+        if not all(hasattr(domain, "cardinality") for domain in domains):
+            kinds = [type(domain).__name__ for domain in domains]
             raise PopSamplerError(
                 f"Expected old and new to be the IdDomain of each fit. Received: {kinds}. "
                 "Pass IdDomain(min_id, max_id), the first and the last id that stand for an item."

@@ -32,6 +32,12 @@ from .keys.columns import (
 from .keys.kinds import EXACT, KeyType, canonical, merged, widened
 from .keys.strings import one_chunk
 
+_STRING = r"""b?'(?:[^'\\]|\\.)*'|b?"(?:[^"\\]|\\.)*\""""
+_OTHER = r"[-+]?\.?\d[-+.\de]*|nan|None|True|False|\.\.\.|[\w.]+\([^()]*\)"
+_PART = f"(?:{_STRING}|{_OTHER})"
+_LIST = re.compile(rf"\[\s*(?:{_PART}(?:[,\s]+{_PART})*)?\s*\]")
+"""Text of a list or array, such as "['tea', 'rice']" or "[1 2]", but not "[REC]"."""
+
 
 @dataclass(frozen=True)
 class Counts:
@@ -174,13 +180,6 @@ def _count_partition(
     for name in sorted({name for group in groups for name in group.columns}):
         _check_not_converted(name, df[name])
     return {group.name: _in_buckets(_count(df, group), split_out[group.name]) for group in groups}
-
-
-_STRING = r"""b?'(?:[^'\\]|\\.)*'|b?"(?:[^"\\]|\\.)*\""""
-_OTHER = r"[-+]?\.?\d[-+.\de]*|nan|None|True|False|\.\.\.|[\w.]+\([^()]*\)"
-_PART = f"(?:{_STRING}|{_OTHER})"
-_LIST = re.compile(rf"\[\s*(?:{_PART}(?:[,\s]+{_PART})*)?\s*\]")
-"""Text of a list or array, such as "['tea', 'rice']" or "[1 2]", but not "[REC]"."""
 
 
 def _check_not_converted(name: str, values: Any) -> None:

@@ -345,7 +345,7 @@ class FrequencyCategorify(StoredOperator, Categorify):  # type: ignore[misc]
 def _check_passed_on(given: Dict[str, Any]) -> None:
     """Raises an error for arguments of Categorify that it would use, or refuse, only later."""
     vocabs = given.get("vocabs")
-    if vocabs is not None and not (isinstance(vocabs, dict) and not vocabs):
+    if vocabs is not None and (not isinstance(vocabs, dict) or vocabs):
         raise PopSamplerError(
             "Expected no vocabs: a given vocabulary has its own order, and no counts. Received: "
             f"{type(vocabs).__name__}. Encode with Categorify(vocabs=...) "

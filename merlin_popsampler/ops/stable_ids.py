@@ -60,7 +60,7 @@ def base_of(fits: Fits, group: KeyGroup, min_id: int) -> KeyedIds:
         raise PopSamplerError(
             f"Column {group.name!r}: expected one fit of it in base. Received: {len(found)}, among "
             f"fits of {sorted(fits)}. Pass the fit of the same columns, or encode this column by "
-            "an operator of its own." + SEVERAL_FITS * bool(found)
+            "an operator of its own." + (SEVERAL_FITS if found else "")
         )
     encoder, last = found[0].encoder, found[0].last
     if encoder is None or last is None or artifact.MAP in last.files:

@@ -160,17 +160,18 @@ def _of_schema(schema: Any, column: Optional[str], fits: Fits, where: str) -> Ke
     found = find_item_column(schema, column)
     domain, path = column_popularity(found).domain, found.properties.get("cat_path")
     name = (found.properties.get("domain") or {}).get("name", found.name)
-    histories_of_name = fits.get(name) or fits.get(found.name) or []
-    own = histories_of_name[0] if len(histories_of_name) == 1 else FitHistory()
-    if own.keys_path and filesystem.exists(own.keys_path):
+    histories = fits.get(name) or fits.get(found.name) or []
+    own = histories[0] if len(histories) == 1 else None
+    keys_path = own.keys_path if own else None
+    if own and keys_path and filesystem.exists(keys_path):
         # Of Categorify: a later fit may have overwritten the file at cat_path.
         return KeyedIds(own, domain)
-    if path and not own.keys_path and filesystem.exists(str(path)):
+    if path and not keys_path and filesystem.exists(str(path)):
         encoder = fitted_at(filesystem.absolute(str(path)))
         return KeyedIds(FitHistory(name, None, encoder, str(path)), domain)
-    if len(histories_of_name) != 1:
+    if own is None:
         raise _unreadable(where, f"cat_path {path!r} of column {found.name!r}")
-    return _complete(histories_of_name[0], where)
+    return _complete(own, where)
 
 
 def _complete(history: FitHistory, where: str) -> KeyedIds:
